@@ -1,0 +1,494 @@
+internal import CLibPQ
+import Foundation
+
+/// One session with a PostgreSQL server.
+///
+/// Not `Sendable`: a connection is made in one thread, used by that thread alone and ends there, so nothing in it
+/// needs a lock. All calls wait, and every wait has a deadline on the client's side.
+///
+/// Statements travel in libpq's pipeline mode (PostgreSQL manual, 34.5): `send` puts them in the buffer, `receive`
+/// sends a sync point and collects the results, however many statements there are, in one round trip.
+public final class Connection {
+    public let settings: ConnectionSettings
+    /// When this descriptor becomes readable, a call that waits gives up with `.interrupted`. -1: none.
+    public var interruptDescriptor: Int32 = -1
+
+    private let handle: OpaquePointer
+    private var preparedNames: Set<String> = []
+    /// What has been sent and not been answered.
+    private var inFlight: [Request] = []
+    private var pendingNotifications: [String] = []
+
+    private struct Request {
+        /// Nil for the sync point.
+        var statement: String?
+        var isPreparation: Bool
+    }
+
+    /// Connects, with a deadline for each host of a multi-host string.
+    ///
+    /// - Throws: `.cannotConnect`, with the server's SQLSTATE where a server refused.
+    public init(_ settings: ConnectionSettings) throws(PostgresError) {
+        self.settings = settings
+        try Self.checkReadable(settings.conninfo)
+        guard let handle = Self.connect(settings) else {
+            throw PostgresError(kind: .cannotConnect, message: "out of memory while connecting")
+        }
+        self.handle = handle
+        guard PQstatus(handle) == CONNECTION_OK else {
+            let message = Self.clean(PQerrorMessage(handle))
+            let sqlState = Self.sqlState(ofRefusal: message, passwordMissing: PQconnectionNeedsPassword(handle) == 1)
+            PQfinish(handle)
+            throw PostgresError(kind: .cannotConnect, sqlState: sqlState, message: message)
+        }
+        PQsetNoticeProcessor(handle, { _, _ in }, nil)  // notices are the server log's business
+        PQsetnonblocking(handle, 1)
+        if !settings.pooled { try applySession() }
+    }
+
+    deinit { PQfinish(handle) }
+
+    /// The server's version, for instance 150018.
+    public var serverVersion: Int { Int(PQserverVersion(handle)) }
+
+    /// The process id of the server's side of the session.
+    public var backendProcessID: Int32 { PQbackendPID(handle) }
+
+    public var isInTransaction: Bool { PQtransactionStatus(handle) != PQTRANS_IDLE }
+
+    /// The session's settings as a statement for the head of a transaction; used in pooled mode.
+    public func sendSessionSettings() throws(PostgresError) {
+        guard settings.pooled else { return }
+        try sendSettings(local: true)
+    }
+
+    // MARK: statements
+
+    /// Puts a statement into the pipeline. Without a `BEGIN` among them, the statements up to the next `receive`
+    /// form one transaction.
+    public func send(_ statement: Statement, _ parameters: Parameters = Parameters()) throws(PostgresError) {
+        precondition(
+            parameters.count == statement.parameterTypes.count,
+            "statement \(statement.name) takes \(statement.parameterTypes.count) parameters, got \(parameters.count)"
+        )
+        try enterPipeline()
+        let types = statement.parameterTypes.map(\.rawValue)
+        let prepares = !settings.pooled
+        if prepares, !preparedNames.contains(statement.name) {
+            try check(PQsendPrepare(handle, statement.name, statement.sql, Int32(types.count), types) == 1)
+            inFlight.append(Request(statement: statement.name, isPreparation: true))
+            preparedNames.insert(statement.name)
+        }
+        let sent = parameters.withPointers { values, lengths, formats in
+            prepares
+                ? PQsendQueryPrepared(handle, statement.name, Int32(types.count), values, lengths, formats, 1)
+                : PQsendQueryParams(handle, statement.sql, Int32(types.count), types, values, lengths, formats, 1)
+        }
+        try check(sent == 1)
+        inFlight.append(Request(statement: statement.name, isPreparation: false))
+    }
+
+    /// Ends the pipeline with a sync point and waits for all its results, in the order of `send`.
+    ///
+    /// - Throws: the first error among them, after all have been read: the connection stays usable unless
+    ///   `endsConnection` says otherwise.
+    public func receive(timeoutMs: Int? = nil) throws(PostgresError) -> [ResultSet] {
+        try enterPipeline()
+        try check(PQpipelineSync(handle) == 1)
+        inFlight.append(Request(statement: nil, isPreparation: false))
+        let deadline = Deadline.after(milliseconds: timeoutMs ?? settings.callTimeoutMs)
+        var results: [ResultSet] = []
+        var firstError: PostgresError?
+        var answered = false
+        while !inFlight.isEmpty {
+            try waitForResult(until: deadline)
+            guard let answer = PQgetResult(handle) else {
+                // A nil separates the results of one statement from those of the next.
+                if answered {
+                    inFlight.removeFirst()
+                    answered = false
+                } else if PQstatus(handle) == CONNECTION_BAD {
+                    throw lost()
+                }
+                continue
+            }
+            let request = inFlight[0]
+            switch PQresultStatus(answer) {
+            case PGRES_PIPELINE_SYNC:
+                PQclear(answer)
+                inFlight.removeAll(keepingCapacity: true)
+            case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
+                answered = true
+                let result = ResultSet(owning: answer)
+                if !request.isPreparation { results.append(result) }
+            case PGRES_PIPELINE_ABORTED:
+                answered = true
+                PQclear(answer)
+                forgetPreparation(request)
+            default:
+                answered = true
+                let error = Self.error(of: answer, statement: request.statement, handle: handle)
+                PQclear(answer)
+                forgetPreparation(request)
+                if error.endsConnection { throw error }
+                firstError = firstError ?? error
+            }
+        }
+        if let firstError { throw firstError }
+        return results
+    }
+
+    /// Runs one statement and waits for its result.
+    @discardableResult
+    public func execute(
+        _ statement: Statement, _ parameters: Parameters = Parameters(), timeoutMs: Int? = nil
+    ) throws(PostgresError) -> ResultSet {
+        try send(statement, parameters)
+        let results = try receive(timeoutMs: timeoutMs)
+        guard let result = results.last else {
+            throw PostgresError(kind: .protocolViolation, message: "no result for \(statement.name)")
+        }
+        return result
+    }
+
+    /// Runs the statements of a script, which may be several, as one transaction unless it says otherwise.
+    public func executeScript(_ sql: String, timeoutMs: Int? = nil) throws(PostgresError) {
+        try leavePipeline()
+        try check(PQsendQuery(handle, sql) == 1)
+        try drainResults(until: .after(milliseconds: timeoutMs ?? settings.callTimeoutMs))
+    }
+
+    /// Runs `body` between BEGIN and COMMIT, and rolls back when it throws.
+    public func transaction<Value>(
+        _ body: () throws(PostgresError) -> Value
+    ) throws(PostgresError) -> Value {
+        try send(.begin)
+        try sendSessionSettings()
+        _ = try receive()
+        let value: Value
+        do {
+            value = try body()
+        } catch {
+            try? rollBack()  // the first error is the one to tell; a connection that cannot roll back is lost anyway
+            throw error
+        }
+        try commit()
+        return value
+    }
+
+    /// Commits, and checks that the server did: a transaction that had failed answers COMMIT with `ROLLBACK`.
+    public func commit() throws(PostgresError) {
+        let tag = try execute(.commit).commandTag
+        if tag != "COMMIT" {
+            throw PostgresError(kind: .protocolViolation, message: "COMMIT was answered with \(tag)")
+        }
+    }
+
+    /// Ends a transaction without its effects; nothing where none is open.
+    public func rollBack() throws(PostgresError) {
+        if isInTransaction { try execute(.rollBack) }
+    }
+
+    // MARK: COPY
+
+    /// Starts `COPY … FROM STDIN`; follow with `copy`, and `endCopy` or `failCopy`.
+    public func startCopy(_ statement: Statement) throws(PostgresError) {
+        try leavePipeline()
+        try check(PQsendQuery(handle, statement.sql) == 1)
+        try waitForResult(until: .after(milliseconds: settings.callTimeoutMs))
+        guard let answer = PQgetResult(handle) else { throw lost() }
+        defer { PQclear(answer) }
+        if PQresultStatus(answer) != PGRES_COPY_IN {
+            let error = Self.error(of: answer, statement: statement.name, handle: handle)
+            try drainResults(until: .after(milliseconds: settings.callTimeoutMs))
+            throw error
+        }
+    }
+
+    /// Sends data of a running COPY; waits while the server is slower than the caller.
+    public func copy(_ bytes: [UInt8]) throws(PostgresError) {
+        let deadline = Deadline.after(milliseconds: settings.callTimeoutMs)
+        while true {
+            let taken = bytes.withUnsafeBytes { buffer in
+                PQputCopyData(handle, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(buffer.count))
+            }
+            if taken == 1 { break }
+            if taken < 0 { throw lost() }
+            try flush(until: deadline)
+        }
+        try flush(until: deadline)
+    }
+
+    /// Ends a running COPY.
+    ///
+    /// - Returns: the number of rows taken.
+    public func endCopy(timeoutMs: Int? = nil) throws(PostgresError) -> Int {
+        try finishCopy(failure: nil, timeoutMs: timeoutMs)
+    }
+
+    /// Gives a running COPY up; the server then discards its rows.
+    public func failCopy(_ reason: String) throws(PostgresError) {
+        do {
+            _ = try finishCopy(failure: reason, timeoutMs: nil)
+        } catch where !error.endsConnection {
+            // 57014 "COPY from stdin failed: <reason>" is what was asked for
+        }
+    }
+
+    private func finishCopy(failure: String?, timeoutMs: Int?) throws(PostgresError) -> Int {
+        let deadline = Deadline.after(milliseconds: timeoutMs ?? settings.callTimeoutMs)
+        while true {
+            let taken = PQputCopyEnd(handle, failure)
+            if taken == 1 { break }
+            if taken < 0 { throw lost() }
+            try flush(until: deadline)
+        }
+        return try drainResults(until: deadline)
+    }
+
+    // MARK: LISTEN
+
+    /// Starts to listen on a channel.
+    public func listen(channel: String) throws(PostgresError) {
+        try executeScript("LISTEN \(quoteIdentifier(channel))")
+    }
+
+    /// Waits until a notification comes, the wake descriptor becomes readable, or the time is over.
+    ///
+    /// - Returns: the channels that rang, none when something else ended the wait.
+    public func waitForNotification(wakeDescriptor: Int32, timeoutMs: Int) throws(PostgresError) -> [String] {
+        try takeNotifications()
+        if pendingNotifications.isEmpty {
+            var descriptors = [
+                pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0),
+                pollfd(fd: wakeDescriptor, events: Int16(POLLIN), revents: 0),
+            ]
+            let ready = poll(&descriptors, 2, Int32(clamping: timeoutMs))
+            if ready > 0, descriptors[0].revents != 0 {
+                guard PQconsumeInput(handle) == 1 else { throw lost() }
+                try takeNotifications()
+            }
+        }
+        defer { pendingNotifications.removeAll(keepingCapacity: true) }
+        return pendingNotifications
+    }
+
+    private func takeNotifications() throws(PostgresError) {
+        while let notification = PQnotifies(handle) {
+            pendingNotifications.append(String(cString: notification.pointee.relname))
+            PQfreemem(notification)
+        }
+    }
+
+    // MARK: waiting
+
+    private func waitForResult(until deadline: Deadline) throws(PostgresError) {
+        try flush(until: deadline)
+        while PQisBusy(handle) == 1 {
+            try wait(for: Int16(POLLIN), until: deadline)
+            guard PQconsumeInput(handle) == 1 else { throw lost() }
+        }
+    }
+
+    /// Sends what is buffered. Reads meanwhile, or both sides could fill their buffers and wait for each other.
+    private func flush(until deadline: Deadline) throws(PostgresError) {
+        while true {
+            let left = PQflush(handle)
+            if left == 0 { return }
+            if left < 0 { throw lost() }
+            let events = try wait(for: Int16(POLLIN | POLLOUT), until: deadline)
+            if events & Int16(POLLIN) != 0, PQconsumeInput(handle) != 1 { throw lost() }
+        }
+    }
+
+    @discardableResult
+    private func wait(for events: Int16, until deadline: Deadline) throws(PostgresError) -> Int16 {
+        while true {
+            var descriptors = [
+                pollfd(fd: PQsocket(handle), events: events, revents: 0),
+                pollfd(fd: interruptDescriptor, events: Int16(POLLIN), revents: 0),
+            ]
+            let ready = poll(&descriptors, 2, Int32(deadline.remainingMs))
+            if descriptors[1].revents != 0 && ready > 0 {
+                throw PostgresError(kind: .interrupted, message: "stopped while waiting for the server")
+            }
+            if ready > 0 { return descriptors[0].revents }
+            if ready == 0 && deadline.hasPassed {
+                throw PostgresError(
+                    kind: .deadline, message: "the server did not answer in time", statement: inFlight.first?.statement)
+            }
+            if ready < 0 && errno != EINTR {
+                throw PostgresError(kind: .connectionLost, message: "poll: \(String(cString: strerror(errno)))")
+            }
+        }
+    }
+
+    @discardableResult
+    private func drainResults(until deadline: Deadline) throws(PostgresError) -> Int {
+        var rows = 0
+        var firstError: PostgresError?
+        while true {
+            try waitForResult(until: deadline)
+            guard let answer = PQgetResult(handle) else { break }
+            defer { PQclear(answer) }
+            switch PQresultStatus(answer) {
+            case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
+                rows = Int(String(cString: PQcmdTuples(answer))) ?? 0
+            case PGRES_COPY_IN:
+                throw PostgresError(kind: .protocolViolation, message: "COPY in a script")
+            default:
+                firstError = firstError ?? Self.error(of: answer, statement: nil, handle: handle)
+            }
+        }
+        if let firstError { throw firstError }
+        return rows
+    }
+
+    // MARK: pipeline mode
+
+    private func enterPipeline() throws(PostgresError) {
+        if PQpipelineStatus(handle) == PQ_PIPELINE_OFF { try check(PQenterPipelineMode(handle) == 1) }
+    }
+
+    /// COPY and multi-statement scripts do not exist in pipeline mode.
+    private func leavePipeline() throws(PostgresError) {
+        guard PQpipelineStatus(handle) != PQ_PIPELINE_OFF else { return }
+        while let leftover = PQgetResult(handle) { PQclear(leftover) }
+        try check(PQexitPipelineMode(handle) == 1)
+    }
+
+    private func forgetPreparation(_ request: Request) {
+        if request.isPreparation, let name = request.statement { preparedNames.remove(name) }
+    }
+
+    // MARK: session settings
+
+    private func applySession() throws(PostgresError) {
+        try sendSettings(local: false)
+        if !inFlight.isEmpty { _ = try receive() }
+    }
+
+    private func sendSettings(local: Bool) throws(PostgresError) {
+        if settings.session.isEmpty { return }
+        var parameters = Parameters()
+        parameters.addArray(settings.session.map { $0.name })
+        parameters.addArray(settings.session.map { $0.value })
+        parameters.add(local)
+        try send(.applySettings, parameters)
+    }
+
+    // MARK: connecting and errors
+
+    private static func connect(_ settings: ConnectionSettings) -> OpaquePointer? {
+        // `dbname` holding a whole string is expanded; what stands behind it overrides the string.
+        var words: [(String, String)] = [
+            ("dbname", settings.conninfo),
+            ("connect_timeout", String(max(2, (settings.connectTimeoutMs + 999) / 1_000))),
+            ("client_encoding", "UTF8"),
+            ("fallback_application_name", settings.applicationName),
+        ]
+        if let password = settings.password { words.append(("password", password)) }
+        let names = words.map { strdup($0.0) } + [nil]
+        let values = words.map { strdup($0.1) } + [nil]
+        defer { (names + values).forEach { free($0) } }
+        return PQconnectdbParams(names.map { UnsafePointer($0) }, values.map { UnsafePointer($0) }, 1)
+    }
+
+    /// libpq quotes an unreadable string, password and all, in its message; so the message is our own.
+    private static func checkReadable(_ conninfo: String) throws(PostgresError) {
+        var message: UnsafeMutablePointer<CChar>?
+        if let options = PQconninfoParse(conninfo, &message) {
+            PQconninfoFree(options)
+            return
+        }
+        // A plain word is a database name, which the parser does not take and PQconnectdbParams does.
+        if let message { PQfreemem(message) }
+        if !conninfo.contains("=") && !conninfo.contains("://") { return }
+        throw PostgresError(
+            kind: .cannotConnect,
+            message: "the database URL cannot be read; it looks like postgresql://user:password@host:5432/database"
+        )
+    }
+
+    /// libpq tells the SQLSTATE of a refused connection only in its text, so the known refusals are read from it.
+    private static func sqlState(ofRefusal message: String, passwordMissing: Bool) -> String? {
+        if passwordMissing || message.contains("password authentication failed") { return "28P01" }
+        if message.contains("database") && message.contains("does not exist") { return "3D000" }
+        if message.contains("role") && message.contains("does not exist") { return "28000" }
+        if message.contains("too many clients") || message.contains("remaining connection slots") { return "53300" }
+        if message.contains("the database system is") { return "57P03" }
+        return nil
+    }
+
+    private static func error(of result: OpaquePointer, statement: String?, handle: OpaquePointer) -> PostgresError {
+        func field(_ code: stockq_diag) -> String? {
+            PQresultErrorField(result, Int32(code.rawValue)).map { String(cString: $0) }
+        }
+        guard let sqlState = field(stockq_diag_sqlstate) else {
+            return PostgresError(
+                kind: .connectionLost, message: clean(PQresultErrorMessage(result)), statement: statement)
+        }
+        return PostgresError(
+            kind: .server, sqlState: sqlState, message: field(stockq_diag_message) ?? "unknown error",
+            detail: field(stockq_diag_detail), hint: field(stockq_diag_hint),
+            constraint: field(stockq_diag_constraint), statement: statement)
+    }
+
+    private func lost() -> PostgresError {
+        let message = Self.clean(PQerrorMessage(handle))
+        return PostgresError(
+            kind: .connectionLost, message: message.isEmpty ? "the connection to the server was lost" : message,
+            statement: inFlight.first?.statement)
+    }
+
+    private func check(_ succeeded: Bool) throws(PostgresError) {
+        if succeeded { return }
+        if PQstatus(handle) == CONNECTION_BAD { throw lost() }
+        throw PostgresError(kind: .protocolViolation, message: Self.clean(PQerrorMessage(handle)))
+    }
+
+    private static func clean(_ message: UnsafePointer<CChar>?) -> String {
+        guard let message else { return "" }
+        return String(cString: message).split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
+            .joined(separator: " ")
+    }
+}
+
+extension Statement {
+    public static let begin = Statement("begin", "BEGIN")
+    public static let commit = Statement("commit", "COMMIT")
+    public static let rollBack = Statement("roll_back", "ROLLBACK")
+
+    init(_ name: String, _ sql: String) { self.init(name, [], sql) }
+
+    static let applySettings = Statement(
+        "apply_settings", [.textArray, .textArray, .bool],
+        "SELECT set_config(name, value, $3) FROM unnest($1, $2) AS setting (name, value)")
+}
+
+extension Parameters {
+    /// Lends the values in the shape that libpq takes. It copies them before it returns.
+    func withPointers<Value>(
+        _ body: ([UnsafePointer<CChar>?], [Int32], [Int32]) -> Value
+    ) -> Value {
+        bytes.withUnsafeBytes { buffer in
+            // An empty buffer has no address, yet an empty text is not NULL.
+            let base = buffer.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!
+            let pointers = values.map { value in
+                value.length < 0 ? nil : (base + value.offset).assumingMemoryBound(to: CChar.self)
+            }
+            let lengths = values.map { Int32(max(0, $0.length)) }
+            return body(pointers, lengths, [Int32](repeating: 1, count: values.count))
+        }
+    }
+}
+
+/// Quotes a name for use in SQL, as the server's `quote_ident` does when it must.
+public func quoteIdentifier(_ name: String) -> String {
+    "\"" + name.replacingOccurrences(of: "\"", with: "\"\"") + "\""
+}
+
+/// Quotes a text for use in SQL with `standard_conforming_strings` on.
+public func quoteLiteral(_ text: String) -> String {
+    "'" + text.replacingOccurrences(of: "'", with: "''") + "'"
+}

@@ -1,0 +1,101 @@
+internal import CLibPQ
+
+/// The rows of one statement, in binary format. Owned by the connection's thread; freed with its last reference.
+public final class ResultSet {
+    private let handle: OpaquePointer
+
+    init(owning handle: OpaquePointer) { self.handle = handle }
+
+    deinit { PQclear(handle) }
+
+    public var rowCount: Int { Int(PQntuples(handle)) }
+    public var columnCount: Int { Int(PQnfields(handle)) }
+
+    /// The command tag, for instance `UPDATE 3` or `COMMIT`. A COMMIT of a failed transaction answers `ROLLBACK`.
+    public var commandTag: String { String(cString: PQcmdStatus(handle)) }
+
+    /// The number of rows that the command changed; 0 for commands that change none.
+    public var affectedRows: Int { Int(String(cString: PQcmdTuples(handle))) ?? 0 }
+
+    public func columnName(_ column: Int) -> String {
+        PQfname(handle, Int32(column)).map { String(cString: $0) } ?? ""
+    }
+
+    public func isNull(_ row: Int, _ column: Int) -> Bool { PQgetisnull(handle, Int32(row), Int32(column)) == 1 }
+
+    /// Lends the bytes of a value; they must not be kept beyond the closure.
+    @inline(__always)
+    func withBytes<Value>(_ row: Int, _ column: Int, _ body: (UnsafeRawBufferPointer) -> Value) -> Value {
+        let start = PQgetvalue(handle, Int32(row), Int32(column))
+        let length = Int(PQgetlength(handle, Int32(row), Int32(column)))
+        return body(UnsafeRawBufferPointer(start: start, count: length))
+    }
+
+    // MARK: values; NULL is a programming error in the plain forms
+
+    public func int64(_ row: Int, _ column: Int) -> Int64 { integer(row, column) }
+    public func int32(_ row: Int, _ column: Int) -> Int32 { integer(row, column) }
+    public func int16(_ row: Int, _ column: Int) -> Int16 { integer(row, column) }
+
+    public func bool(_ row: Int, _ column: Int) -> Bool { withBytes(row, column) { $0.count == 1 && $0[0] != 0 } }
+
+    public func string(_ row: Int, _ column: Int) -> String {
+        withBytes(row, column) { String(decoding: $0, as: UTF8.self) }
+    }
+
+    public func timestamp(_ row: Int, _ column: Int) -> Timestamp {
+        Timestamp(microsecondsSince2000: integer(row, column))
+    }
+
+    public func place(_ row: Int, _ column: Int) -> RowPlace {
+        withBytes(row, column) { bytes in
+            precondition(bytes.count == 6, "a tid has 6 bytes, column \(column) has \(bytes.count)")
+            return RowPlace(
+                block: UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self)),
+                line: UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt16.self))
+            )
+        }
+    }
+
+    /// The number of a text value among known labels, for instance those of an enum; nil when it is none of them.
+    public func label(_ row: Int, _ column: Int, among labels: Labels) -> Int? {
+        withBytes(row, column) { labels.number(of: $0) }
+    }
+
+    public func optionalInt64(_ row: Int, _ column: Int) -> Int64? {
+        isNull(row, column) ? nil : int64(row, column)
+    }
+
+    public func optionalInt32(_ row: Int, _ column: Int) -> Int32? {
+        isNull(row, column) ? nil : int32(row, column)
+    }
+
+    public func optionalString(_ row: Int, _ column: Int) -> String? {
+        isNull(row, column) ? nil : string(row, column)
+    }
+
+    public func optionalTimestamp(_ row: Int, _ column: Int) -> Timestamp? {
+        isNull(row, column) ? nil : timestamp(row, column)
+    }
+
+    private func integer<Value: FixedWidthInteger>(_ row: Int, _ column: Int) -> Value {
+        withBytes(row, column) { bytes in
+            precondition(
+                bytes.count == MemoryLayout<Value>.size,
+                "column \(column) has \(bytes.count) bytes, not \(MemoryLayout<Value>.size)"
+            )
+            return Value(bigEndian: bytes.loadUnaligned(as: Value.self))
+        }
+    }
+}
+
+/// A short list of texts that a column may hold, told apart without making strings.
+public struct Labels: Sendable {
+    private let texts: [[UInt8]]
+
+    public init(_ texts: [String]) { self.texts = texts.map { Array($0.utf8) } }
+
+    func number(of bytes: UnsafeRawBufferPointer) -> Int? {
+        texts.firstIndex { $0.count == bytes.count && $0.elementsEqual(bytes) }
+    }
+}

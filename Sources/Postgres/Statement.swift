@@ -1,0 +1,59 @@
+/// One SQL statement with the name by which it is prepared, logged and profiled.
+public struct Statement: Sendable, Hashable {
+    /// Unique among the statements of a connection; at most 63 bytes (the server cuts longer names).
+    public let name: String
+    public let sql: String
+    /// The types of the parameters, in order.
+    public let parameterTypes: [TypeOID]
+
+    public init(_ name: String, _ parameterTypes: [TypeOID] = [], _ sql: String) {
+        precondition(name.utf8.count <= 63, "statement name too long: \(name)")
+        self.name = name
+        self.sql = sql
+        self.parameterTypes = parameterTypes
+    }
+}
+
+/// The object identifiers of the built-in types that parameters use; they are fixed in every PostgreSQL
+/// (`src/include/catalog/pg_type.dat`).
+public enum TypeOID: UInt32, Sendable, Hashable {
+    case bool = 16
+    case int8 = 20
+    case int2 = 21
+    case int4 = 23
+    case text = 25
+    case tid = 27
+    case timestamptz = 1184
+    case boolArray = 1000
+    case int2Array = 1005
+    case int4Array = 1007
+    case textArray = 1009
+    case tidArray = 1010
+    case int8Array = 1016
+    case timestamptzArray = 1185
+
+    /// For an array type, the type of its elements.
+    var element: TypeOID? {
+        switch self {
+        case .boolArray: .bool
+        case .int2Array: .int2
+        case .int4Array: .int4
+        case .textArray: .text
+        case .tidArray: .tid
+        case .int8Array: .int8
+        case .timestamptzArray: .timestamptz
+        default: nil
+        }
+    }
+}
+
+/// The physical place of a row version: a block and a line in it. Good only while a lock on the row is held.
+public struct RowPlace: Sendable, Hashable {
+    public var block: UInt32
+    public var line: UInt16
+
+    public init(block: UInt32, line: UInt16) {
+        self.block = block
+        self.line = line
+    }
+}

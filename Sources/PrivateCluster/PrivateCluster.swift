@@ -1,0 +1,219 @@
+import Foundation
+import Postgres
+
+/// Why a private cluster could not be started.
+public struct ClusterError: Error, CustomStringConvertible {
+    public let description: String
+}
+
+/// A PostgreSQL server of one's own: in a folder of its own, on a unix socket, gone when its owner is.
+///
+/// The server runs under a small shell that waits for its standard input to end. The owner holds the other end of that
+/// pipe; when the owner stops, or is killed, the shell stops the server and removes the folder.
+public final class PrivateCluster: @unchecked Sendable {
+    // Sendable: everything is set in `init` and not changed, but for the supervisor, of which only `stop` and `deinit`
+    // take the pipe; closing is done under the lock.
+
+    /// The folder with the data and the socket.
+    public let folder: String
+    public let port = 5432
+    /// The server's log.
+    public var logFile: String { folder + "/server.log" }
+
+    private let supervisor: Process
+    private let lifeline: Pipe
+    private let lock = NSLock()
+    private var isStopped = false
+
+    /// What the server is told beyond its defaults.
+    public struct Options: Sendable {
+        /// Settings for postgresql.conf.
+        public var settings: [(name: String, value: String)] = []
+        /// Where the folder is made.
+        public var parentFolder = "/tmp"
+        /// Leave the server running and the folder in place when the owner ends.
+        public var isKept = false
+
+        public init() {}
+    }
+
+    /// Makes a cluster and starts it.
+    ///
+    /// - Throws: `ClusterError` when the server's programs are missing or refuse, with the end of their output.
+    public init(name: String, options: Options = Options()) throws {
+        let programs = try Self.findPrograms()
+        let account = try Account.forServer()
+        folder = try Self.makeFolder(named: name, in: options.parentFolder, for: account)
+        let data = folder + "/data"
+        do {
+            try Self.run(
+                account.command([
+                    programs + "/initdb", "--pgdata", data, "--username", "stockq", "--auth", "trust", "--encoding", "UTF8",
+                    "--locale", "C.UTF-8", "--no-instructions", "--no-sync",
+                ]))
+            let conf = options.settings.map { "\($0.name) = '\($0.value)'\n" }.joined()
+            try Self.append(
+                "listen_addresses = ''\nunix_socket_directories = '\(folder)'\nport = \(port)\n" + conf,
+                to: data + "/postgresql.conf")
+        } catch {
+            try? FileManager.default.removeItem(atPath: folder)  // the first error is the one to tell
+            throw error
+        }
+        supervisor = Process()
+        lifeline = Pipe()
+        try startServer(programs, account, data, isKept: options.isKept)
+        do {
+            try waitUntilReady()
+        } catch {
+            stop()
+            throw error
+        }
+    }
+
+    deinit { stop() }
+
+    /// A connection string for a database of the cluster.
+    public func conninfo(database: String = "postgres") -> String {
+        "host=\(folder) port=\(port) user=stockq dbname=\(database)"
+    }
+
+    /// The same as a URL, as one would export it in DATABASE_URL.
+    public func url(database: String = "postgres") -> String {
+        let host = folder.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? folder
+        return "postgresql://stockq@/\(database)?host=\(host)&port=\(port)"
+    }
+
+    /// Stops the server and removes the folder, unless it is kept.
+    public func stop() {
+        lock.lock()
+        defer { lock.unlock() }
+        if isStopped { return }
+        isStopped = true
+        try? lifeline.fileHandleForWriting.close()  // the supervisor's input ends, and that ends the supervisor
+        supervisor.waitUntilExit()
+    }
+
+    // MARK: starting
+
+    private func startServer(_ programs: String, _ account: Account, _ data: String, isKept: Bool) throws {
+        let server = account.command([programs + "/postgres", "-D", data])
+        let script =
+            isKept
+            ? "setsid \"$@\" >\"$LOG\" 2>&1 </dev/null & "
+            : """
+            "$@" >"$LOG" 2>&1 </dev/null &
+            server=$!
+            trap '' INT TERM HUP
+            while read -r line; do :; done
+            kill -INT "$server" 2>/dev/null
+            wait "$server"
+            rm -rf "$FOLDER"
+            """
+        supervisor.executableURL = URL(fileURLWithPath: "/bin/sh")
+        supervisor.arguments = ["-c", script, "sh"] + server
+        supervisor.environment = ProcessInfo.processInfo.environment.merging(
+            ["LOG": logFile, "FOLDER": folder], uniquingKeysWith: { $1 })
+        supervisor.standardInput = lifeline
+        supervisor.standardOutput = FileHandle.nullDevice
+        supervisor.standardError = FileHandle.nullDevice
+        try supervisor.run()
+    }
+
+    /// The server writes a status into its lock file when it accepts connections.
+    private func waitUntilReady() throws {
+        let deadline = Deadline.after(milliseconds: 30_000)
+        while !deadline.hasPassed {
+            do {
+                _ = try Connection(ConnectionSettings(conninfo: conninfo(), applicationName: "stockq"))
+                return
+            } catch {
+                let log = (try? String(contentsOfFile: logFile, encoding: .utf8)) ?? ""
+                if log.contains("FATAL") && !log.contains("the database system is starting up") {
+                    throw ClusterError(description: "the private PostgreSQL did not start:\n\(log.suffix(2_000))")
+                }
+                var nothing: [pollfd] = []
+                _ = poll(&nothing, 0, 20)  // the server tells nobody that it is ready; asking is the way
+            }
+        }
+        throw ClusterError(description: "the private PostgreSQL did not accept connections within 30 s; see \(logFile)")
+    }
+
+    /// The folder of the newest server programs: Debian's, else beside what is on the PATH.
+    private static func findPrograms() throws -> String {
+        let debian = "/usr/lib/postgresql"
+        let versions = ((try? FileManager.default.contentsOfDirectory(atPath: debian)) ?? []).compactMap { Int($0) }.sorted()
+        let onPath = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
+        for folder in versions.reversed().map({ "\(debian)/\($0)/bin" }) + onPath
+        where FileManager.default.isExecutableFile(atPath: folder + "/initdb")
+            && FileManager.default.isExecutableFile(atPath: folder + "/postgres")
+        {
+            return folder
+        }
+        throw ClusterError(
+            description: "no PostgreSQL server programs found (initdb, postgres); on Debian: apt-get install postgresql")
+    }
+
+    private static func makeFolder(named name: String, in parent: String, for account: Account) throws -> String {
+        var template = Array("\(parent)/\(name)-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw ClusterError(description: "cannot make a folder in \(parent): \(String(cString: strerror(errno)))")
+        }
+        let path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        if let user = account.switchTo, chown(path, user.id, user.group) != 0 {
+            throw ClusterError(description: "cannot give \(path) to \(user.name): \(String(cString: strerror(errno)))")
+        }
+        return path
+    }
+
+    private static func append(_ text: String, to file: String) throws {
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: file))
+        defer { try? handle.close() }
+        try handle.seekToEnd()
+        try handle.write(contentsOf: Data(text.utf8))
+    }
+
+    private static func run(_ command: [String]) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: command[0])
+        process.arguments = Array(command.dropFirst())
+        process.currentDirectoryURL = URL(fileURLWithPath: "/")
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        if process.terminationStatus != 0 {
+            throw ClusterError(description: "\(command.last { $0.hasPrefix("/") } ?? command[0]) failed:\n\(text.suffix(2_000))")
+        }
+    }
+}
+
+/// Whose process the server is: PostgreSQL refuses to run as root, so root hands it to another account.
+private struct Account {
+    struct User {
+        var name: String
+        var id: uid_t
+        var group: gid_t
+    }
+
+    /// Nil: stay who we are.
+    let switchTo: User?
+
+    static func forServer() throws -> Account {
+        if geteuid() != 0 { return Account(switchTo: nil) }
+        for name in ["postgres", "nobody"] {
+            if let entry = getpwnam(name) {
+                return Account(switchTo: User(name: name, id: entry.pointee.pw_uid, group: entry.pointee.pw_gid))
+            }
+        }
+        throw ClusterError(description: "PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
+    }
+
+    func command(_ words: [String]) -> [String] {
+        guard let user = switchTo else { return words }
+        return [
+            "/usr/bin/setpriv", "--reuid", String(user.id), "--regid", String(user.group), "--clear-groups", "--",
+        ] + words
+    }
+}

@@ -1,0 +1,155 @@
+import Postgres
+
+/// A claimed job as the judgement sees it: integers only. Texts stay with the batch that claimed it.
+public struct ClaimedJob: Sendable {
+    public var id: Int64
+    /// Where the row stands; good while the claim's lock is held.
+    public var place: RowPlace
+    /// Number of the item in the batch's stock table.
+    public var item: Int32
+    /// Number of the group in the batch; -1 for a job that stands alone.
+    public var group: Int32 = -1
+    public var action: Action
+    public var onInsufficient: OnInsufficient
+    public var priority: Int16 = 2
+    public var attempts: Int16 = 0
+    public var maxAttempts: Int16 = 10
+    public var quantity: Int64
+    public var expectedAvailable: Int64?
+    public var notify = true
+    /// `expires_at` has passed by the database's clock.
+    public var isExpired = false
+    /// The row is ready. A deferred line is claimed only along with its group.
+    public var isReady = true
+    /// False for a job that somebody else holds: it is left, and takes with it whatever comes after it on its items.
+    public var isLocked = true
+
+    public init(
+        id: Int64, place: RowPlace = RowPlace(block: 0, line: 0), item: Int32, action: Action,
+        onInsufficient: OnInsufficient = .reject, quantity: Int64
+    ) {
+        self.id = id
+        self.place = place
+        self.item = item
+        self.action = action
+        self.onInsufficient = onInsufficient
+        self.quantity = quantity
+    }
+}
+
+/// An item as the batch found it under its lock.
+public struct StockState: Sendable, Hashable {
+    public enum Presence: Sendable, Hashable {
+        case known
+        /// There is no such item.
+        case unknown
+        /// Somebody else holds the row; its jobs are left for the next round.
+        case held
+    }
+
+    public var presence = Presence.unknown
+    public var place = RowPlace(block: 0, line: 0)
+    public var tracked = true
+    public var onHand: Int64 = 0
+    public var allocated: Int64 = 0
+    public var version: Int64 = 0
+    public var threshold: Int64?
+    /// The level last told; nil while nothing was, so that the level at the first change is the baseline.
+    public var toldLevel: AlertLevel?
+    /// The job that made `version`.
+    public var lastJobID: Int64?
+
+    public init() {}
+
+    public init(onHand: Int64, allocated: Int64 = 0, threshold: Int64? = nil, tracked: Bool = true) {
+        presence = .known
+        self.onHand = onHand
+        self.allocated = allocated
+        self.threshold = threshold
+        self.tracked = tracked
+    }
+
+    public var available: Int64 { onHand - allocated }
+
+    /// Where the stock stands now.
+    public var level: AlertLevel {
+        if !tracked { return .ok }
+        if available <= 0 { return .out }
+        if let threshold, available <= threshold { return .low }
+        return .ok
+    }
+}
+
+/// What the judgement says of one job.
+public struct Verdict: Sendable, Hashable {
+    public enum Fate: Sendable, Hashable {
+        /// The job gets its result now.
+        case result
+        /// The job, or its group, waits for stock.
+        case waits
+        /// The job stays as it is until the next round.
+        case left
+    }
+
+    public var fate: Fate
+    public var outcome: Outcome
+    public var code: Code?
+    /// The one warning there is, `negative_stock`.
+    public var warnsNegative = false
+    public var appliedQuantity: Int64 = 0
+    /// Whether the fields about stock mean anything; not so for an unknown item.
+    public var hasStock = true
+    public var onHandBefore: Int64 = 0
+    public var onHandAfter: Int64 = 0
+    public var allocatedBefore: Int64 = 0
+    public var allocatedAfter: Int64 = 0
+    public var version: Int64 = 0
+    /// Levels are told for applied jobs only.
+    public var levelBefore: AlertLevel?
+    public var levelAfter: AlertLevel?
+    public var previousJobID: Int64?
+    /// For a line that lacks stock and waits: how much it needs.
+    public var waitingQuantity: Int64?
+
+    init(_ fate: Fate, _ outcome: Outcome, _ code: Code?, stock: StockState) {
+        self.fate = fate
+        self.outcome = outcome
+        self.code = code
+        hasStock = stock.presence == .known
+        guard hasStock else { return }
+        onHandBefore = stock.onHand
+        onHandAfter = stock.onHand
+        allocatedBefore = stock.allocated
+        allocatedAfter = stock.allocated
+        version = stock.version
+    }
+}
+
+/// A change of an item's alert level that is to be told.
+public struct LevelChange: Sendable, Hashable {
+    public var kind: NotificationKind
+    /// Place of the job among the claimed ones.
+    public var job: Int32
+    public var item: Int32
+    public var threshold: Int64?
+    public var availableBefore: Int64
+    public var availableAfter: Int64
+    public var version: Int64
+}
+
+/// What is to be done about a batch.
+public struct Judgement: Sendable {
+    /// One for each claimed job, in the same order.
+    public var verdicts: [Verdict] = []
+    /// The stock after the batch, by item number.
+    public var stock: [StockState] = []
+    /// The items whose stock changed, by number, ascending.
+    public var changedItems: [Int32] = []
+    /// The items that had more available after some job than before it: what waits for them may go on.
+    public var risenItems: [Int32] = []
+    public var levelChanges: [LevelChange] = []
+    /// How many jobs get a result, wait, and are left.
+    public var finished = 0
+    public var waiting = 0
+    public var left = 0
+}

@@ -1,0 +1,107 @@
+/// Names an item.
+public struct ItemKey: Sendable, Hashable {
+    public var storeID: String
+    public var itemID: String
+    public var locationID: String
+
+    public init(_ storeID: String, _ itemID: String, location: String = "main") {
+        self.storeID = storeID
+        self.itemID = itemID
+        locationID = location
+    }
+}
+
+// The property names below are those of the columns, as JSONDecoder turns them: store_id becomes storeId.
+
+/// An item as operators see it.
+public struct ItemView: Decodable, Sendable {
+    public let storeId: String
+    public let itemId: String
+    public let locationId: String
+    public let parentId: String?
+    public let onHand: Int64
+    public let allocated: Int64
+    public let available: Int64
+    public let tracked: Bool
+    public let lowStockThreshold: Int64?
+    public let level: String
+    public let version: Int64
+    public let openingOnHand: Int64
+}
+
+/// A result as operators see it.
+public struct ResultView: Decodable, Sendable {
+    public let jobId: Int64
+    public let storeId: String
+    public let itemId: String
+    public let locationId: String
+    public let action: String
+    public let quantity: Int64
+    public let appliedQuantity: Int64
+    public let outcome: String
+    public let code: String?
+    public let warning: String?
+    public let onHandBefore: Int64?
+    public let onHandAfter: Int64?
+    public let allocatedBefore: Int64?
+    public let allocatedAfter: Int64?
+    public let version: Int64?
+    public let groupId: String?
+    public let reason: String?
+    public let reference: String?
+    public let attempts: Int
+    public let worker: String
+    public let finishedAt: String
+    public let sqlstate: String?
+    public let message: String?
+}
+
+/// A job that is still queued.
+public struct JobView: Decodable, Sendable {
+    public let jobId: Int64
+    public let storeId: String
+    public let itemId: String
+    public let action: String
+    public let quantity: Int64
+    public let runAt: String?
+    public let waitingSince: String?
+    public let attempts: Int
+    public let maxAttempts: Int
+    public let lastError: String?
+}
+
+/// A notification.
+public struct NotificationView: Decodable, Sendable {
+    public let notificationId: Int64
+    public let storeId: String
+    public let itemId: String
+    public let locationId: String
+    public let kind: String
+    public let lowStockThreshold: Int64?
+    public let availableBefore: Int64
+    public let availableAfter: Int64
+    public let jobId: Int64
+    public let version: Int64
+    public let createdAt: String
+}
+
+/// What `stockq stats` shows.
+public struct StatisticsView: Decodable, Sendable {
+    public struct Queue: Decodable, Sendable {
+        public let ready: Int64
+        public let scheduled: Int64
+        public let waiting: Int64
+        public let retrying: Int64
+        public let lanes: Int64
+        public let oldestReadySeconds: Double?
+    }
+
+    public let windowSeconds: Int64
+    public let queue: Queue
+    public let items: Int64
+    public let outcomes: [String: Int64]
+    public let codes: [String: Int64]
+    public let warnings: Int64
+    public let notifications: [String: Int64]
+    public let finishedLastMinute: Int64
+}

@@ -1,0 +1,255 @@
+import Postgres
+
+/// How far an import has come.
+public struct ImportProgress: Sendable {
+    /// Records read, good and bad.
+    public var read = 0
+    /// Jobs that are in the queue, committed.
+    public var enqueued = 0
+    public var rejected = 0
+    /// Everything up to this line of the input is settled: enqueued or rejected.
+    public var settledLine = 0
+    /// The input ended in mid-line; its last record was taken as it stood.
+    public var endedInMidLine = false
+
+    public init() {}
+}
+
+/// Enqueues jobs from a CSV or NDJSON input by COPY: streaming, in bounded memory, a few ten thousand rows a
+/// transaction, so that workers begin before the import ends. A group is never cut.
+public struct JobImport {
+    public struct Options: Sendable {
+        public var format = InputFormat.csv
+        /// Priority of jobs for which the input says nothing. Default 3: below the jobs of live orders.
+        public var standardPriority = 3
+        /// One bad line refuses the whole input: nothing is enqueued.
+        public var isStrict = false
+        /// Skip the records up to this line; for going on after an import that broke off.
+        public var afterLine = 0
+        /// Rows a transaction. Default 50,000; 1–10,000,000.
+        public var rowsPerCommit = 50_000
+        /// The most lines of one group. Default 100,000.
+        public var groupLinesMax = 100_000
+
+        public init() {}
+    }
+
+    private let connection: Connection
+    private let options: Options
+    private let onProgress: (ImportProgress) -> Void
+    private let onReject: (_ line: Int, _ raw: ArraySlice<UInt8>, _ reason: String) throws -> Void
+
+    private var progress = ImportProgress()
+    private var rules: JobRules
+    private var fields: FieldReader<JobColumn>
+    private var copy: Statement
+    private var out: [UInt8] = []
+    private var pending = PendingUnit()
+    private var seenGroups = RecentGroups(limit: 100_000)
+    private var rowsInTransaction = 0
+    private var isCopying = false
+
+    /// Bytes gathered before they are sent.
+    private static let sendBytes = 1 << 17
+
+    /// - Parameters:
+    ///   - onReject: takes each record that is not enqueued, with its line and the reason; may throw to end the import.
+    /// - Throws: what is wrong with the input as a whole; nothing has been enqueued then.
+    public init(
+        connection: Connection, schema: Schema, source: ByteSource, options: Options,
+        onProgress: @escaping (ImportProgress) -> Void = { _ in },
+        onReject: @escaping (_ line: Int, _ raw: ArraySlice<UInt8>, _ reason: String) throws -> Void
+    ) throws(Problem) {
+        self.connection = connection
+        self.options = options
+        self.onProgress = onProgress
+        self.onReject = onReject
+        let required = JobColumn.allCases.filter(\.isRequired)
+        fields = try FieldReader(source, format: options.format, required: required)
+        rules = JobRules(columns: fields.columns, standardPriority: options.standardPriority)
+        copy = Statement(
+            "copy_jobs", [], "COPY \(schema.quoted).jobs (\(rules.copyColumns.joined(separator: ", "))) FROM STDIN")
+    }
+
+    /// The input's header, for a file of rejects.
+    public var header: [UInt8] { fields.header }
+
+    /// Runs the import to its end.
+    ///
+    /// - Throws: `Problem` for an input that cannot be read or, when strict, has a bad line; `PostgresError` when the
+    ///   database fails. `onProgress` has told by then what is settled.
+    public mutating func run() throws -> ImportProgress {
+        do {
+            while let record = try fields.next() {
+                if record.line <= options.afterLine { continue }
+                progress.read += 1
+                progress.endedInMidLine = record.isUnterminated
+                try take(record)
+                if progress.read.isMultiple(of: 4_096) { onProgress(progress) }
+            }
+            try settlePending()
+            try endTransaction()
+        } catch {
+            if isCopying { try? connection.failCopy("import broken off") }  // the first error is the one to tell
+            throw error
+        }
+        onProgress(progress)
+        return progress
+    }
+
+    // MARK: records and groups
+
+    /// The rows of the group that is being read, or one row without a group: they are enqueued or rejected together.
+    private struct PendingUnit {
+        var key: [UInt8] = []
+        var lines: [UInt8] = []
+        var rows = 0
+        var lastLine = 0
+        var raws: [(line: Int, raw: ArraySlice<UInt8>, reason: String?)] = []
+        var isBad = false
+        /// Why all of it is refused, where it is not because of one of its lines.
+        var reasonForAll: String?
+    }
+
+    /// The record before this one could not be split into fields.
+    private var followsUnreadable = false
+
+    private mutating func take(_ record: InputRecord) throws {
+        if let problem = record.problem, options.isStrict { throw strictRefusal(record, problem.description) }
+        if let problem = record.problem, rules.groupColumn != nil, !pending.key.isEmpty {
+            // Nobody can say whether the line belongs to the group before it or behind it; a group that may lack a line
+            // must not be enqueued.
+            pending.isBad = true
+            pending.raws.append((record.line, record.raw, problem.description))
+            pending.lastLine = record.line
+            followsUnreadable = true
+            return
+        }
+        let key = groupKey(of: record)
+        if key.isEmpty || key != pending.key {
+            try settlePending()
+            try startUnit(key, record)
+        }
+        followsUnreadable = record.problem != nil
+        let reason = encode(record)
+        if let reason, options.isStrict { throw strictRefusal(record, reason) }
+        pending.rows += 1
+        pending.lastLine = record.line
+        // Only the rows of a group, or a bad row, are ever given back.
+        if !key.isEmpty || reason != nil { pending.raws.append((record.line, record.raw, reason)) }
+        if reason != nil { pending.isBad = true }
+        if pending.rows > options.groupLinesMax {
+            if options.isStrict { throw strictRefusal(record, groupTooLong) }
+            pending.isBad = true
+            pending.reasonForAll = groupTooLong
+            pending.lines.removeAll(keepingCapacity: true)
+        }
+    }
+
+    private mutating func startUnit(_ key: [UInt8], _ record: InputRecord) throws {
+        pending.key = key
+        if key.isEmpty { return }
+        if !seenGroups.insert(key) {
+            let reason = "its group stood further up already; a group's rows must be adjacent"
+            if options.isStrict { throw strictRefusal(record, reason) }
+            pending.isBad = true
+            pending.reasonForAll = reason
+        } else if followsUnreadable {
+            pending.isBad = true
+            pending.reasonForAll = "the line before its group cannot be read and may belong to it"
+        }
+    }
+
+    private var groupTooLong: String { "a group of more than \(options.groupLinesMax) lines" }
+
+    private func strictRefusal(_ record: InputRecord, _ reason: String) -> Problem {
+        Problem("line \(record.line): \(reason); nothing was enqueued")
+    }
+
+    private mutating func encode(_ record: InputRecord) -> String? {
+        if let problem = record.problem { return problem.description }
+        let before = pending.lines.count
+        do throws(Problem) {
+            try rules.encode({ record.fields[$0] }, into: &pending.lines)
+            return nil
+        } catch {
+            pending.lines.removeSubrange(before...)
+            return error.description
+        }
+    }
+
+    /// Store and group in one; empty for a job without a group or a record that could not be split.
+    private func groupKey(of record: InputRecord) -> [UInt8] {
+        guard record.problem == nil, let group = rules.groupColumn, let store = rules.storeColumn,
+            !record.fields[group].isEmpty
+        else { return [] }
+        return Array(record.fields[store]) + [0] + Array(record.fields[group])
+    }
+
+    private mutating func settlePending() throws {
+        defer { pending = PendingUnit() }
+        if pending.rows == 0 { return }
+        if pending.isBad {
+            for (line, raw, reason) in pending.raws {
+                try onReject(line, raw, reason ?? pending.reasonForAll ?? "another line of its group is bad")
+                progress.rejected += 1
+            }
+            if rowsInTransaction == 0 { progress.settledLine = pending.lastLine }
+            return
+        }
+        if !isCopying {
+            try connection.startCopy(copy)
+            isCopying = true
+        }
+        out.append(contentsOf: pending.lines)
+        rowsInTransaction += pending.rows
+        settledWithTransaction = pending.lastLine
+        if out.count >= Self.sendBytes { try sendOut() }
+        if rowsInTransaction >= options.rowsPerCommit && !options.isStrict { try endTransaction() }
+    }
+
+    private var settledWithTransaction = 0
+
+    // MARK: COPY
+
+    private mutating func sendOut() throws {
+        try connection.copy(out)
+        out.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func endTransaction() throws {
+        guard isCopying else { return }
+        try sendOut()
+        isCopying = false
+        let rows = try connection.endCopy()
+        if rows != rowsInTransaction {
+            throw PostgresError(
+                kind: .protocolViolation, message: "COPY took \(rows) rows of \(rowsInTransaction)", statement: copy.name)
+        }
+        progress.enqueued += rows
+        progress.settledLine = settledWithTransaction
+        rowsInTransaction = 0
+        onProgress(progress)
+    }
+}
+
+/// The groups read lately, by a hash of 64 bits, so that one whose rows are not adjacent is noticed: its second part
+/// would be a group of its own.
+private struct RecentGroups {
+    private let limit: Int
+    private var newer: Set<Int> = []
+    private var older: Set<Int> = []
+
+    init(limit: Int) { self.limit = limit }
+
+    /// - Returns: false when the group was here already.
+    mutating func insert(_ key: [UInt8]) -> Bool {
+        let hash = key.hashValue
+        if older.contains(hash) || !newer.insert(hash).inserted { return false }
+        if newer.count >= limit {
+            older = newer
+            newer = []
+        }
+        return true
+    }
+}

@@ -1,0 +1,195 @@
+import Foundation
+
+/// Bytes of a file, pipe or standard input, in bounded memory.
+public struct ByteSource {
+    private let descriptor: Int32
+    private let chunk: Int
+
+    public init(descriptor: Int32, chunk: Int = 1 << 18) {
+        self.descriptor = descriptor
+        self.chunk = chunk
+    }
+
+    /// Appends the next bytes.
+    ///
+    /// - Returns: false at the end of the input.
+    func read(into buffer: inout [UInt8]) throws(Problem) -> Bool {
+        let start = buffer.count
+        buffer.append(contentsOf: repeatElement(0, count: chunk))
+        while true {
+            let count = buffer.withUnsafeMutableBytes { Foundation.read(descriptor, $0.baseAddress! + start, chunk) }
+            if count < 0 && errno == EINTR { continue }
+            if count < 0 {
+                buffer.removeLast(chunk)
+                throw Problem("cannot read: \(String(cString: strerror(errno)))")
+            }
+            buffer.removeLast(chunk - count)
+            return count > 0
+        }
+    }
+}
+
+/// One record of an input: where it began, its bytes as they stood there, and its fields.
+struct InputRecord {
+    /// The number of the record's first line, from 1.
+    var line = 0
+    /// The record's bytes with its line break, for the file of rejects.
+    var raw: ArraySlice<UInt8> = []
+    var fields: [ArraySlice<UInt8>] = []
+    /// Set when the record could not be read.
+    var problem: Problem?
+    /// The input ended without a line break behind this record.
+    var isUnterminated = false
+}
+
+/// Splits an input into lines or CSV records (RFC 4180: quoted fields may hold commas, quotes and line breaks).
+struct RecordReader {
+    /// A record longer than this is not read. Default 1 MiB.
+    static let recordBytesMax = 1 << 20
+
+    private let source: ByteSource
+    private let isCSV: Bool
+    private var buffer: [UInt8] = []
+    private var start = 0
+    private var line = 1
+    private var isAtEnd = false
+
+    init(source: ByteSource, isCSV: Bool) {
+        self.source = source
+        self.isCSV = isCSV
+    }
+
+    /// The next record that is not blank; nil at the end.
+    mutating func next() throws(Problem) -> InputRecord? {
+        while true {
+            guard let end = try endOfRecord() else { return nil }
+            var record = InputRecord(line: line, raw: buffer[start..<end.next])
+            record.isUnterminated = end.isUnterminated
+            record.problem = end.problem
+            line += end.lines
+            let content = start..<end.content
+            start = end.next
+            if content.isEmpty && record.problem == nil { continue }
+            if record.problem == nil {
+                if isCSV { splitFields(content, into: &record) } else { record.fields = [buffer[content]] }
+            }
+            return record
+        }
+    }
+
+    private struct End {
+        /// Behind the record's last byte, without the line break.
+        var content: Int
+        /// Where the next record begins.
+        var next: Int
+        /// Line breaks in the record.
+        var lines: Int
+        var isUnterminated = false
+        var problem: Problem?
+    }
+
+    private mutating func endOfRecord() throws(Problem) -> End? {
+        var position = start
+        var lines = 0
+        var isQuoted = false
+        while true {
+            var found: Int?
+            buffer.withUnsafeBufferPointer { bytes in
+                while position < bytes.count {
+                    let byte = bytes[position]
+                    if byte == UInt8(ascii: "\n") {
+                        lines += 1
+                        if !isQuoted {
+                            found = position
+                            return
+                        }
+                    } else if byte == UInt8(ascii: "\"") && isCSV {
+                        isQuoted.toggle()
+                    }
+                    position += 1
+                }
+            }
+            if let found { return end(at: found, lines: lines) }
+            if position - start > Self.recordBytesMax {
+                return try broken("a record of more than \(Self.recordBytesMax) bytes; is a quote left open?")
+            }
+            if isAtEnd { return try endOfInput(position, isQuoted) }
+            if start > 0 {
+                buffer.removeSubrange(0..<start)
+                position -= start
+                start = 0
+            }
+            isAtEnd = try !source.read(into: &buffer)
+        }
+    }
+
+    private func end(at newline: Int, lines: Int) -> End {
+        let hasReturn = newline > start && buffer[newline - 1] == UInt8(ascii: "\r")
+        return End(content: hasReturn ? newline - 1 : newline, next: newline + 1, lines: lines)
+    }
+
+    private mutating func endOfInput(_ position: Int, _ isQuoted: Bool) throws(Problem) -> End? {
+        if position == start { return nil }
+        if isQuoted { return try broken("a quote is left open") }
+        return End(content: position, next: position, lines: 1, isUnterminated: true)
+    }
+
+    /// Gives the record up and goes on with the next line, so that one stray quote does not swallow the rest.
+    private mutating func broken(_ reason: String) throws(Problem) -> End {
+        var next = start
+        while true {
+            while next < buffer.count && buffer[next] != UInt8(ascii: "\n") { next += 1 }
+            if next < buffer.count || isAtEnd { break }
+            isAtEnd = try !source.read(into: &buffer)
+        }
+        let hasBreak = next < buffer.count
+        return End(
+            content: next, next: hasBreak ? next + 1 : next, lines: 1, isUnterminated: !hasBreak, problem: Problem(reason))
+    }
+
+    private func splitFields(_ content: Range<Int>, into record: inout InputRecord) {
+        var position = content.lowerBound
+        while true {
+            if position < content.upperBound && buffer[position] == UInt8(ascii: "\"") {
+                guard let (value, next) = quotedField(from: position, to: content.upperBound) else {
+                    record.problem = Problem("something stands behind a closing quote")
+                    return
+                }
+                record.fields.append(value)
+                position = next
+            } else {
+                var end = position
+                while end < content.upperBound && buffer[end] != UInt8(ascii: ",") {
+                    if buffer[end] == UInt8(ascii: "\"") {
+                        record.problem = Problem("a quote stands inside a field that is not quoted")
+                        return
+                    }
+                    end += 1
+                }
+                record.fields.append(buffer[position..<end])
+                position = end
+            }
+            if position >= content.upperBound { return }
+            position += 1  // the comma
+        }
+    }
+
+    /// A field in quotes, with doubled quotes made single.
+    private func quotedField(from start: Int, to limit: Int) -> (ArraySlice<UInt8>, Int)? {
+        var position = start + 1
+        var value: [UInt8] = []
+        while position < limit {
+            if buffer[position] == UInt8(ascii: "\"") {
+                if position + 1 < limit && buffer[position + 1] == UInt8(ascii: "\"") {
+                    position += 1
+                } else {
+                    let next = position + 1
+                    return next == limit || buffer[next] == UInt8(ascii: ",") ? (value[...], next) : nil
+                }
+            }
+            value.append(buffer[position])
+            position += 1
+        }
+        return nil
+    }
+}

@@ -1,0 +1,21 @@
+import Postgres
+
+/// The schema that a queue lives in, by name. Several independent queues fit into one database.
+public struct Schema: Sendable, Hashable {
+    public static let defaultName = "stockq"
+
+    /// As the user wrote it. The doorbell's channel has the same name.
+    public let name: String
+    /// For use in SQL.
+    public let quoted: String
+
+    /// - Parameter name: 1–63 bytes, PostgreSQL's limit for identifiers. Nil is returned for anything else, and for
+    ///   names that PostgreSQL reserves.
+    public init?(_ name: String) {
+        guard (1...63).contains(name.utf8.count), !name.hasPrefix("pg_"), !name.contains("\0") else { return nil }
+        self.name = name
+        quoted = quoteIdentifier(name)
+    }
+
+    public static let standard = Schema(defaultName)!
+}

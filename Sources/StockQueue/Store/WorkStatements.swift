@@ -1,0 +1,305 @@
+import Postgres
+
+/// Every statement of the batch transaction, in the order in which a batch uses them.
+///
+/// All of them name the schema themselves: a session's `search_path` is the user's. The sessions of workers run with
+/// hash joins, merge joins, sequential and bitmap scans off (see `WorkerSettings.session`), because the right plan for
+/// all of these is the same whatever the statistics say: follow the index, or go straight to the row.
+struct WorkStatements: Sendable {
+    /// Holds the lane, and says so to the claim that travels behind it in the same pipeline.
+    ///
+    /// The claim must do nothing when somebody else has the lane, and it is sent before the answer is known; a setting
+    /// local to the transaction carries it over. `set_config` stands outside the sub-select because a target list is
+    /// computed before FOR UPDATE has dropped the rows that are locked.
+    let holdLane: Statement
+
+    /// Claims the lane's first ready jobs in order of work.
+    ///
+    /// At top level: inside `IN (SELECT …)`, FOR UPDATE SKIP LOCKED LIMIT n can claim more than n rows.
+    /// Rejected: joining the stock here. In a statement that locks one table and reads another, the other can be stale.
+    let claim: Statement
+
+    /// How many ready jobs stand at or before the last claimed one. More than were claimed means that somebody else
+    /// holds one of them, and that what comes after it on its items has to stay behind it.
+    let countUpTo: Statement
+
+    /// The ready jobs at or before the last claimed one, without locking.
+    let readUpTo: Statement
+
+    /// How many lines each claimed group has. More than were claimed means that the group was cut.
+    let countGroups: Statement
+
+    /// All lines of groups, locked where nobody else holds them; deferred ones too.
+    let claimGroups: Statement
+
+    /// All lines of groups, without locking.
+    let readGroups: Statement
+
+    /// Locks the batch's stock rows in key order (the arrays come sorted), waiting up to `lock_timeout`.
+    ///
+    /// NO KEY UPDATE: the key never changes, and nothing that only refers to the item is held up.
+    let lockStock: Statement
+
+    /// The same without waiting: rows that somebody else holds are left out.
+    let lockFreeStock: Statement
+
+    /// Which of the items exist, to tell those that are held from those that are unknown.
+    let readStock: Statement
+
+    /// Writes the new stock, straight to the row versions that were locked.
+    let writeStock: Statement
+
+    /// Removes the finished jobs and writes their results: what stands in the job's row never travels to the worker.
+    let writeResults: Statement
+
+    /// Tells changes of alert levels.
+    let writeNotifications: Statement
+
+    /// Sets waiting jobs aside until the next look. The step grows with the time waited, so that looks are at
+    /// 2^n seconds without a counter; waiting uses up no attempts.
+    let deferWaiting: Statement
+
+    /// Wakes the first jobs that wait for an item, in order, while their summed need fits what is available; the
+    /// whole group of each. Not the whole herd: most of it would only go back to waiting.
+    let promoteWaiting: Statement
+
+    /// Counts an attempt and sets the jobs aside for 2^attempts seconds, at most an hour, with jitter.
+    let retryLater: Statement
+
+    /// Gives jobs up for good: the result keeps the whole job and what the database said.
+    let writeFailures: Statement
+
+    /// The same when a row cannot be written as it is: the job is kept as text inside the message.
+    let writeFailuresAsText: Statement
+
+    init(schema: Schema) {
+        let s = schema.quoted
+        let jobColumns = """
+            job_id, jobs.ctid, quantity, expected_available, priority, attempts, max_attempts, action, on_insufficient, notify,
+                coalesce(expires_at <= now(), false) AS is_expired, run_at IS NULL AS is_ready,
+                group_id, store_id, item_id, location_id
+            """
+
+        holdLane = Statement(
+            "hold_lane", [.int2],
+            """
+            SELECT set_config('stockq.lane', lane::text, true)
+            FROM (SELECT lane FROM \(s).lanes WHERE lane = $1 FOR UPDATE SKIP LOCKED) AS held
+            """)
+
+        claim = Statement(
+            "claim", [.int4],
+            """
+            SELECT \(jobColumns)
+            FROM \(s).jobs
+            WHERE lane = nullif(current_setting('stockq.lane', true), '')::smallint AND run_at IS NULL
+            ORDER BY priority, job_id
+            LIMIT $1
+            FOR UPDATE SKIP LOCKED
+            """)
+
+        let upTo = "lane = $1 AND run_at IS NULL AND (priority, job_id) <= ($2, $3)"
+        countUpTo = Statement(
+            "count_up_to", [.int2, .int2, .int8],
+            "SELECT count(*) FROM \(s).jobs WHERE \(upTo)")
+        readUpTo = Statement(
+            "read_up_to", [.int2, .int2, .int8],
+            "SELECT \(jobColumns) FROM \(s).jobs WHERE \(upTo) ORDER BY priority, job_id")
+
+        countGroups = Statement(
+            "count_groups", [.textArray, .textArray],
+            """
+            SELECT wanted.number, count(*)
+            FROM unnest($1, $2) WITH ORDINALITY AS wanted (group_id, store_id, number)
+            JOIN \(s).jobs USING (group_id, store_id)
+            GROUP BY wanted.number
+            """)
+        let groupLines = """
+            SELECT \(jobColumns)
+            FROM unnest($1, $2) AS wanted (wanted_group, wanted_store)
+            JOIN \(s).jobs ON group_id = wanted_group AND store_id = wanted_store
+            """
+        claimGroups = Statement(
+            "claim_groups", [.textArray, .textArray], "\(groupLines) FOR UPDATE OF jobs SKIP LOCKED")
+        readGroups = Statement("read_groups", [.textArray, .textArray], groupLines)
+
+        let stockRows = """
+            SELECT (wanted.number - 1)::integer, items.ctid, on_hand, allocated, version, low_stock_threshold,
+                last_job_id, alert_level, tracked
+            FROM unnest($1, $2, $3) WITH ORDINALITY AS wanted (store_id, item_id, location_id, number)
+            JOIN \(s).items USING (store_id, item_id, location_id)
+            """
+        let keys: [TypeOID] = [.textArray, .textArray, .textArray]
+        lockStock = Statement(
+            "lock_stock", keys, "\(stockRows) ORDER BY wanted.number FOR NO KEY UPDATE OF items")
+        lockFreeStock = Statement(
+            "lock_free_stock", keys, "\(stockRows) ORDER BY wanted.number FOR NO KEY UPDATE OF items SKIP LOCKED")
+        readStock = Statement("read_stock", keys, stockRows)
+
+        writeStock = Statement(
+            "write_stock", [.tidArray, .int8Array, .int8Array, .int8Array, .int8Array, .int2Array],
+            """
+            UPDATE \(s).items
+            SET on_hand = new.on_hand,
+                allocated = new.allocated,
+                version = new.version,
+                last_job_id = new.last_job_id,
+                alert_level = (\(Self.labels(AlertLevel.self, schema)))[new.alert_level + 1],
+                opening_on_hand = coalesce(items.opening_on_hand, items.on_hand),
+                opening_allocated = coalesce(items.opening_allocated, items.allocated),
+                updated_at = now()
+            FROM unnest($1, $2, $3, $4, $5, $6)
+                AS new (place, on_hand, allocated, version, last_job_id, alert_level)
+            WHERE items.ctid = new.place
+            """)
+
+        writeResults = Statement(
+            "write_results",
+            [
+                .tidArray, .int2Array, .int2Array, .boolArray, .int8Array, .int8Array, .int8Array, .int8Array,
+                .int8Array, .int8Array, .int8Array, .int2Array, .int2Array, .text,
+            ],
+            """
+            WITH gone AS (
+                DELETE FROM \(s).jobs
+                USING unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS verdict (
+                    place, outcome, code, warns_negative, applied_quantity, on_hand_before, on_hand_after,
+                    allocated_before, allocated_after, version, previous_job_id, alert_before, alert_after
+                )
+                WHERE jobs.ctid = verdict.place
+                RETURNING jobs.*, verdict.*
+            )
+            INSERT INTO \(s).results (
+                job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
+                version, previous_job_id, expected_available, finished_at, enqueued_at, scheduled_at, expires_at,
+                outcome, code, warning,
+                action, on_insufficient, alert_before, alert_after, priority, attempts, max_attempts, notify,
+                store_id, item_id, location_id, group_id, ordering_key, reason, reference, worker
+            )
+            SELECT
+                job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
+                version, previous_job_id, expected_available, now(), enqueued_at, scheduled_at, expires_at,
+                (\(Self.labels(Outcome.self, schema)))[outcome + 1],
+                (\(Self.labels(Code.self, schema)))[code + 1],
+                CASE WHEN warns_negative THEN 'negative_stock'::\(s).warning END,
+                action, on_insufficient,
+                (\(Self.labels(AlertLevel.self, schema)))[alert_before + 1],
+                (\(Self.labels(AlertLevel.self, schema)))[alert_after + 1],
+                priority, attempts + 1, max_attempts, notify,
+                store_id, item_id, location_id, group_id, ordering_key, reason, reference, $14
+            FROM gone
+            """)
+
+        writeNotifications = Statement(
+            "write_notifications",
+            [
+                .textArray, .textArray, .textArray, .int2Array, .int8Array, .int8Array, .int8Array, .int8Array, .int8Array,
+            ],
+            """
+            INSERT INTO \(s).notifications (
+                store_id, item_id, location_id, kind, low_stock_threshold, available_before, available_after, job_id, version
+            )
+            SELECT
+                store_id, item_id, location_id, (\(Self.labels(NotificationKind.self, schema)))[kind + 1],
+                low_stock_threshold, available_before, available_after, job_id, version
+            FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS told (
+                store_id, item_id, location_id, kind, low_stock_threshold, available_before, available_after, job_id, version
+            )
+            """)
+
+        deferWaiting = Statement(
+            "defer_waiting", [.tidArray, .int8Array, .int8],
+            """
+            UPDATE \(s).jobs
+            SET waiting_since = coalesce(waiting_since, now()),
+                waiting_quantity = waiting.quantity,
+                expires_at = CASE WHEN waiting.quantity IS NULL THEN expires_at
+                    ELSE coalesce(expires_at, coalesce(waiting_since, now()) + $3 * interval '1 second') END,
+                run_at = least(
+                    expires_at,
+                    now() + least(
+                        greatest(now() - coalesce(waiting_since, now()), interval '1 second'), interval '1 hour'
+                    ) * (0.75 + 0.5 * random())
+                )
+            FROM unnest($1, $2) AS waiting (place, quantity)
+            WHERE jobs.ctid = waiting.place
+            """)
+
+        promoteWaiting = Statement(
+            "promote_waiting", [.textArray, .textArray, .textArray, .int8Array, .int4],
+            """
+            WITH fitting AS MATERIALIZED (
+                SELECT risen.number, waiting.job_id, waiting.group_id, waiting.store_id, waiting.waiting_quantity
+                FROM unnest($1, $2, $3, $4) WITH ORDINALITY
+                    AS risen (store_id, item_id, location_id, available, number)
+                CROSS JOIN LATERAL (
+                    SELECT first.*,
+                        sum(first.waiting_quantity) OVER (ORDER BY first.priority, first.job_id) AS summed_need
+                    FROM (
+                        SELECT job_id, group_id, store_id, waiting_quantity, priority
+                        FROM \(s).jobs
+                        WHERE jobs.item_id = risen.item_id AND jobs.store_id = risen.store_id
+                            AND jobs.location_id = risen.location_id
+                            AND waiting_quantity IS NOT NULL AND run_at IS NOT NULL
+                        ORDER BY priority, job_id
+                        LIMIT $5
+                    ) AS first
+                ) AS waiting
+                WHERE waiting.summed_need <= risen.available
+            ), singles AS (
+                UPDATE \(s).jobs SET run_at = NULL
+                FROM fitting
+                WHERE jobs.job_id = fitting.job_id AND fitting.group_id IS NULL
+            ), groups AS (
+                UPDATE \(s).jobs SET run_at = NULL
+                FROM (SELECT DISTINCT group_id, store_id FROM fitting WHERE group_id IS NOT NULL) AS whole
+                WHERE jobs.group_id = whole.group_id AND jobs.store_id = whole.store_id
+            )
+            SELECT (number - 1)::integer, count(*), sum(waiting_quantity)::bigint FROM fitting GROUP BY number
+            """)
+
+        retryLater = Statement(
+            "retry_later", [.tidArray, .text],
+            """
+            UPDATE \(s).jobs
+            SET attempts = attempts + 1,
+                last_error = $2,
+                run_at = now() + least(power(2, attempts + 1), 3600) * interval '1 second' * (0.75 + 0.5 * random())
+            WHERE ctid = ANY ($1)
+            """)
+
+        let failedColumns = """
+            job_id, quantity, applied_quantity, finished_at, enqueued_at, scheduled_at, expires_at, expected_available,
+            outcome, action, on_insufficient, priority, attempts, max_attempts, notify,
+            store_id, item_id, location_id, group_id, ordering_key, reason, reference, worker, sqlstate, message
+            """
+        let failedValues = """
+            job_id, quantity, 0, now(), enqueued_at, scheduled_at, expires_at, expected_available,
+            'failed'::\(s).outcome, action, on_insufficient, priority, attempts + 1, max_attempts, notify
+            """
+        writeFailures = Statement(
+            "write_failures", [.tidArray, .text, .text, .text],
+            """
+            WITH gone AS (DELETE FROM \(s).jobs WHERE ctid = ANY ($1) RETURNING jobs.*)
+            INSERT INTO \(s).results (\(failedColumns))
+            SELECT \(failedValues),
+                store_id, item_id, location_id, group_id, ordering_key, reason, reference, $2, $3, $4
+            FROM gone
+            """)
+        writeFailuresAsText = Statement(
+            "write_failures_as_text", [.tidArray, .text, .text, .text],
+            """
+            WITH gone AS (DELETE FROM \(s).jobs WHERE ctid = ANY ($1) RETURNING jobs.*)
+            INSERT INTO \(s).results (\(failedColumns))
+            SELECT \(failedValues),
+                store_id, item_id, location_id, group_id, NULL, NULL, NULL, $2, $3, $4 || '; job: ' || gone::text
+            FROM gone
+            """)
+    }
+
+    /// The labels of an enum as a constant array, so that a small number travels and a label is stored.
+    private static func labels<Label: DatabaseEnum>(_ type: Label.Type, _ schema: Schema) -> String {
+        let quoted = Label.allCases.map { quoteLiteral($0.rawValue) }.joined(separator: ", ")
+        return "ARRAY[\(quoted)]::\(schema.quoted).\(Label.typeName)[]"
+    }
+}

@@ -1,0 +1,377 @@
+import Postgres
+
+/// What a batch did.
+struct BatchReport: Sendable {
+    /// Somebody else holds the lane; nothing was done.
+    var laneWasBusy = false
+    /// Jobs claimed, with the whole of their groups.
+    var claimed = 0
+    var finished = 0
+    var waiting = 0
+    /// Jobs left for the next round because somebody else holds their item or one of their lines.
+    var left = 0
+    var notifications = 0
+    /// Waiting jobs that this batch's stock woke.
+    var woken = 0
+    var applied = 0
+    var rejected = 0
+    /// The claim was as large as allowed, so there may be more.
+    var mayHaveMore = false
+}
+
+/// The batch transaction of one worker: claim, lock, judge, write back, commit.
+///
+/// Owned by the worker's thread, like the connection; the buffers are reused from batch to batch.
+final class Batch {
+    private let connection: Connection
+    private let statements: WorkStatements
+    private let settings: WorkerSettings
+    private let workerName: String
+    private var claims = ClaimSet()
+    private var parameters = Parameters()
+
+    init(connection: Connection, statements: WorkStatements, settings: WorkerSettings, workerName: String) {
+        self.connection = connection
+        self.statements = statements
+        self.settings = settings
+        self.workerName = workerName
+    }
+
+    /// Jobs in the last claim, whatever became of it.
+    var lastClaimed: Int { claims.jobs.count }
+
+    /// Works off one batch of a lane.
+    ///
+    /// - Parameters:
+    ///   - limit: the most jobs to claim; the rest of a group that is cut comes on top.
+    ///   - skipsHeld: do not wait for stock rows that somebody else holds.
+    /// - Throws: any error of the database; the transaction is rolled back, nothing has happened.
+    func run(lane: Int16, limit: Int, skipsHeld: Bool) throws(PostgresError) -> BatchReport {
+        try undoingOnError { () throws(PostgresError) in
+            guard try claim(lane: lane, limit: limit) else {
+                try connection.rollBack()
+                return BatchReport(laneWasBusy: true)
+            }
+            if claims.jobs.isEmpty {
+                try connection.rollBack()
+                return BatchReport()
+            }
+            let claimedRows = claims.jobs.count
+            try completeClaim(lane: lane)
+            let stock = try lockStock(skipsHeld: skipsHeld)
+            let judgement = judge(claims.jobs, stock: stock)
+            var report = try writeBack(judgement)
+            try connection.commit()
+            report.mayHaveMore = claimedRows >= limit
+            return report
+        }
+    }
+
+    /// Settles a job, or a group, that the database refused when it stood alone: counts the attempt and sets it aside,
+    /// or gives it up when its attempts are used.
+    ///
+    /// - Returns: true when the job was given up. Nil when the lane is busy or the job is gone.
+    func settleFailure(lane: Int16, error: PostgresError) throws(PostgresError) -> Bool? {
+        do {
+            return try settleFailure(lane: lane, error: error, asText: false)
+        } catch where error.isCausedByData {
+            return try settleFailure(lane: lane, error: error, asText: true)
+        }
+    }
+
+    private func settleFailure(lane: Int16, error: PostgresError, asText: Bool) throws(PostgresError) -> Bool? {
+        try undoingOnError { () throws(PostgresError) in
+            guard try claim(lane: lane, limit: 1), !claims.jobs.isEmpty else {
+                try connection.rollBack()
+                return nil
+            }
+            try completeClaim(lane: lane)
+            let jobs = claims.jobs.filter(\.isLocked)
+            let mostAttempts = jobs.map(\.maxAttempts).min() ?? 1
+            let isOver = (jobs.map(\.attempts).max() ?? 0) + 1 >= mostAttempts
+            parameters.removeAll()
+            parameters.addArray(of: jobs.count, place: { jobs[$0].place })
+            let statement: Statement
+            if isOver {
+                parameters.add(workerName)
+                parameters.add(error.sqlState)
+                parameters.add(error.debugDescription)
+                statement = asText ? statements.writeFailuresAsText : statements.writeFailures
+            } else {
+                parameters.add(error.debugDescription)
+                statement = statements.retryLater
+            }
+            let changed = try connection.execute(statement, parameters).affectedRows
+            try expect(changed == jobs.count, statement, changed, jobs.count)
+            try connection.commit()
+            return isOver
+        }
+    }
+
+    // MARK: claim
+
+    /// - Returns: false when somebody else holds the lane.
+    private func claim(lane: Int16, limit: Int) throws(PostgresError) -> Bool {
+        claims.removeAll()
+        try connection.send(.begin)
+        try connection.sendSessionSettings()
+        try send(statements.holdLane) { $0.add(lane) }
+        try send(statements.claim) { $0.add(Int32(limit)) }
+        let results = try connection.receive()
+        guard results[results.count - 2].rowCount == 1 else { return false }
+        try claims.add(results[results.count - 1])
+        return true
+    }
+
+    /// Brings in what belongs to the claim: the rest of groups that were cut, and jobs that somebody else holds, which
+    /// are left and keep what comes after them on their items behind them.
+    private func completeClaim(lane: Int16) throws(PostgresError) {
+        guard let last = claims.jobs.last else { return }
+        let readyHere = claims.jobs.count
+        try send(statements.countUpTo) { parameters in
+            parameters.add(lane)
+            parameters.add(last.priority)
+            parameters.add(last.id)
+        }
+        let groups = Array(0..<Int32(claims.groups.count))
+        if !groups.isEmpty { try send(statements.countGroups) { self.addGroups(groups, to: &$0) } }
+        let counts = try connection.receive()
+        if counts[0].int64(0, 0) > Int64(readyHere) {
+            try send(statements.readUpTo) { parameters in
+                parameters.add(lane)
+                parameters.add(last.priority)
+                parameters.add(last.id)
+            }
+            try claims.addMissing(try connection.receive()[0], locked: false)
+        }
+        if !groups.isEmpty { try completeGroups(counts[1]) }
+        claims.arrange()
+    }
+
+    private func completeGroups(_ counts: ResultSet) throws(PostgresError) {
+        var cut: [Int32] = []
+        for row in 0..<counts.rowCount {
+            let group = Int(counts.int64(row, 0)) - 1
+            if counts.int64(row, 1) != Int64(claims.groupLines[group]) { cut.append(Int32(group)) }
+        }
+        if cut.isEmpty { return }
+        try send(statements.claimGroups) { self.addGroups(cut, to: &$0) }
+        try send(statements.readGroups) { self.addGroups(cut, to: &$0) }
+        let rows = try connection.receive()
+        try claims.addMissing(rows[0], locked: true)
+        try claims.addMissing(rows[1], locked: false)
+    }
+
+    private func addGroups(_ groups: [Int32], to parameters: inout Parameters) {
+        parameters.addArray(of: groups, in: claims.groups, column: 0)
+        parameters.addArray(of: groups, in: claims.groups, column: 1)
+    }
+
+    // MARK: lock
+
+    private func lockStock(skipsHeld: Bool) throws(PostgresError) -> [StockState] {
+        var stock = [StockState](repeating: StockState(), count: claims.items.count)
+        let keys = claims.items.sortedKeys()
+        let lock = skipsHeld ? statements.lockFreeStock : statements.lockStock
+        try send(lock) { self.addItems(keys, to: &$0) }
+        let rows = try connection.receive()[0]
+        for row in 0..<rows.rowCount {
+            stock[Int(keys[Int(rows.int32(row, 0))])] = Self.stockState(rows, row)
+        }
+        let missing = keys.filter { stock[Int($0)].presence == .unknown }
+        if skipsHeld && !missing.isEmpty {
+            try send(statements.readStock) { self.addItems(missing, to: &$0) }
+            let held = try connection.receive()[0]
+            for row in 0..<held.rowCount { stock[Int(missing[Int(held.int32(row, 0))])].presence = .held }
+        }
+        return stock
+    }
+
+    private func addItems(_ keys: [Int32], to parameters: inout Parameters) {
+        for column in 0..<3 { parameters.addArray(of: keys, in: claims.items, column: column) }
+    }
+
+    private static let levels = AlertLevel.labels
+    private static let allLevels = AlertLevel.allCases
+
+    private static func stockState(_ rows: ResultSet, _ row: Int) -> StockState {
+        var state = StockState()
+        state.presence = .known
+        state.place = rows.place(row, 1)
+        state.onHand = rows.int64(row, 2)
+        state.allocated = rows.int64(row, 3)
+        state.version = rows.int64(row, 4)
+        state.threshold = rows.optionalInt64(row, 5)
+        state.lastJobID = rows.optionalInt64(row, 6)
+        if !rows.isNull(row, 7) { state.toldLevel = rows.label(row, 7, among: levels).map { allLevels[$0] } }
+        state.tracked = rows.bool(row, 8)
+        return state
+    }
+
+    // MARK: write back
+
+    private func writeBack(_ judgement: Judgement) throws(PostgresError) -> BatchReport {
+        var report = BatchReport()
+        report.claimed = claims.jobs.count
+        report.finished = judgement.finished
+        report.waiting = judgement.waiting
+        report.left = judgement.left
+        report.notifications = judgement.levelChanges.count
+        var expected: [(Statement, Int)] = []
+        if !judgement.changedItems.isEmpty {
+            try sendStock(judgement)
+            expected.append((statements.writeStock, judgement.changedItems.count))
+        }
+        let finished = judgement.verdicts.indices.filter { judgement.verdicts[$0].fate == .result }
+        if !finished.isEmpty {
+            try sendResults(judgement.verdicts, finished)
+            expected.append((statements.writeResults, finished.count))
+        }
+        if !judgement.levelChanges.isEmpty {
+            try sendNotifications(judgement.levelChanges)
+            expected.append((statements.writeNotifications, judgement.levelChanges.count))
+        }
+        if judgement.waiting > 0 {
+            let waiting = judgement.verdicts.indices.filter { judgement.verdicts[$0].fate == .waits }
+            try sendWaiting(judgement.verdicts, waiting)
+            expected.append((statements.deferWaiting, waiting.count))
+        }
+        let results = try connection.receive()
+        for (result, (statement, rows)) in zip(results, expected) {
+            try expect(result.affectedRows == rows, statement, result.affectedRows, rows)
+        }
+        report.woken = try promoteWaiting(judgement)
+        for index in finished {
+            switch judgement.verdicts[index].outcome {
+            case .applied: report.applied += 1
+            case .rejected: report.rejected += 1
+            default: break
+            }
+        }
+        return report
+    }
+
+    private func sendStock(_ judgement: Judgement) throws(PostgresError) {
+        let items = judgement.changedItems
+        let stock = judgement.stock
+        func state(_ index: Int) -> StockState { stock[Int(items[index])] }
+        try send(statements.writeStock) { parameters in
+            parameters.addArray(of: items.count, place: { state($0).place })
+            parameters.addArray(of: items.count, int64: { state($0).onHand })
+            parameters.addArray(of: items.count, int64: { state($0).allocated })
+            parameters.addArray(of: items.count, int64: { state($0).version })
+            parameters.addArray(of: items.count, int64: { state($0).lastJobID })
+            parameters.addArray(of: items.count, int16: { state($0).toldLevel.map { Int16($0.ordinal) } })
+        }
+    }
+
+    private func sendResults(_ verdicts: [Verdict], _ finished: [Int]) throws(PostgresError) {
+        let count = finished.count
+        let jobs = claims.jobs
+        func verdict(_ index: Int) -> Verdict { verdicts[finished[index]] }
+        try send(statements.writeResults) { parameters in
+            parameters.addArray(of: count, place: { jobs[finished[$0]].place })
+            parameters.addArray(of: count, int16: { Int16(verdict($0).outcome.ordinal) })
+            parameters.addArray(of: count, int16: { verdict($0).code.map { Int16($0.ordinal) } })
+            parameters.addArray(of: count, bool: { verdict($0).warnsNegative })
+            parameters.addArray(of: count, int64: { verdict($0).appliedQuantity })
+            parameters.addArray(of: count, int64: { verdict($0).hasStock ? verdict($0).onHandBefore : nil })
+            parameters.addArray(of: count, int64: { verdict($0).hasStock ? verdict($0).onHandAfter : nil })
+            parameters.addArray(of: count, int64: { verdict($0).hasStock ? verdict($0).allocatedBefore : nil })
+            parameters.addArray(of: count, int64: { verdict($0).hasStock ? verdict($0).allocatedAfter : nil })
+            parameters.addArray(of: count, int64: { verdict($0).hasStock ? verdict($0).version : nil })
+            parameters.addArray(of: count, int64: { verdict($0).previousJobID })
+            parameters.addArray(of: count, int16: { verdict($0).levelBefore.map { Int16($0.ordinal) } })
+            parameters.addArray(of: count, int16: { verdict($0).levelAfter.map { Int16($0.ordinal) } })
+            parameters.add(workerName)
+        }
+    }
+
+    private func sendNotifications(_ changes: [LevelChange]) throws(PostgresError) {
+        let items = changes.map(\.item)
+        let jobs = claims.jobs
+        try send(statements.writeNotifications) { parameters in
+            self.addItems(items, to: &parameters)
+            parameters.addArray(of: changes.count, int16: { Int16(changes[$0].kind.ordinal) })
+            parameters.addArray(of: changes.count, int64: { changes[$0].threshold })
+            parameters.addArray(of: changes.count, int64: { changes[$0].availableBefore })
+            parameters.addArray(of: changes.count, int64: { changes[$0].availableAfter })
+            parameters.addArray(of: changes.count, int64: { jobs[Int(changes[$0].job)].id })
+            parameters.addArray(of: changes.count, int64: { changes[$0].version })
+        }
+    }
+
+    private func sendWaiting(_ verdicts: [Verdict], _ waiting: [Int]) throws(PostgresError) {
+        let jobs = claims.jobs
+        try send(statements.deferWaiting) { parameters in
+            parameters.addArray(of: waiting.count, place: { jobs[waiting[$0]].place })
+            parameters.addArray(of: waiting.count, int64: { verdicts[waiting[$0]].waitingQuantity })
+            parameters.add(Int64(settings.waitLongestSeconds))
+        }
+    }
+
+    /// Wakes what waits for the stock that rose, a bounded number of jobs at a time.
+    private func promoteWaiting(_ judgement: Judgement) throws(PostgresError) -> Int {
+        var risen = judgement.risenItems.filter { judgement.stock[Int($0)].available > 0 }
+        var left = risen.map { judgement.stock[Int($0)].available }
+        var woken = 0
+        while !risen.isEmpty {
+            try send(statements.promoteWaiting) { parameters in
+                self.addItems(risen, to: &parameters)
+                parameters.addArray(of: left.count, int64: { left[$0] })
+                parameters.add(Int32(settings.wakeWaitingMax))
+            }
+            let promoted = try connection.receive()[0]
+            var stillRisen: [Int32] = []
+            var stillLeft: [Int64] = []
+            for row in 0..<promoted.rowCount {
+                let index = Int(promoted.int32(row, 0))
+                let count = Int(promoted.int64(row, 1))
+                woken += count
+                guard count == settings.wakeWaitingMax else { continue }
+                stillRisen.append(risen[index])
+                stillLeft.append(left[index] - promoted.int64(row, 2))
+            }
+            risen = stillRisen
+            left = stillLeft
+        }
+        return woken
+    }
+
+    // MARK: sending
+
+    private func send(_ statement: Statement, _ fill: (inout Parameters) -> Void) throws(PostgresError) {
+        parameters.removeAll()
+        fill(&parameters)
+        try connection.send(statement, parameters)
+    }
+
+    /// `unnest` joins silently: a key that is there twice or not at all shows only in the number of rows.
+    private func expect(_ holds: Bool, _ statement: Statement, _ got: Int, _ wanted: Int) throws(PostgresError) {
+        if holds { return }
+        throw PostgresError(
+            kind: .protocolViolation, message: "\(statement.name) changed \(got) rows, not \(wanted)", statement: statement.name)
+    }
+
+    private func undoingOnError<Value>(_ body: () throws(PostgresError) -> Value) throws(PostgresError) -> Value {
+        do {
+            return try body()
+        } catch {
+            // The first error is the one to tell; a connection on which even ROLLBACK fails is made anew by the worker.
+            if !error.endsConnection { try? connection.rollBack() }
+            throw error
+        }
+    }
+}
+
+extension PostgresError {
+    /// The job's own data made the statement fail: class 22 (data exception) or 23 (constraint violation), except for a
+    /// partition of the results that is missing, which is the house's trouble.
+    var isCausedByData: Bool {
+        guard kind == .server, let sqlState else { return false }
+        return (sqlState.hasPrefix("22") || sqlState.hasPrefix("23")) && !isMissingPartition
+    }
+
+    /// "no partition of relation … found for row" is a check violation without a constraint's name.
+    var isMissingPartition: Bool { sqlState == "23514" && constraint == nil }
+}

@@ -1,0 +1,92 @@
+import Dispatch
+import Synchronization
+
+/// Which lanes have work, and which worker of this process has which: what the lookout fills and the workers empty.
+///
+/// Only hints stand here. Whether a lane really has work, and whether nobody else has it, the database says.
+final class LaneBoard: Sendable {
+    private enum Lane {
+        case idle
+        case queued
+        case working
+        /// Work was seen in it while a worker had it.
+        case workingAgain
+    }
+
+    private struct State {
+        var lanes = [Lane](repeating: .idle, count: LaneBoard.laneCount)
+        var queue: [Int16] = []
+        var working = 0
+        var stopped = false
+    }
+
+    static let laneCount = 64
+
+    private let state = Mutex(State())
+    /// One count for each queued lane; after `stop`, one for each worker that comes.
+    private let available = DispatchSemaphore(value: 0)
+
+    /// Waits for a lane with work.
+    ///
+    /// - Returns: nil when the board has been stopped.
+    func next() -> Int16? {
+        available.wait()
+        return state.withLock { state in
+            if state.stopped || state.queue.isEmpty {
+                available.signal()  // pass it on to the next worker that waits
+                return nil
+            }
+            let lane = state.queue.removeFirst()
+            state.lanes[Int(lane)] = .working
+            state.working += 1
+            return lane
+        }
+    }
+
+    /// Queues the lanes in which work was seen.
+    func offer(_ lanes: [Int16]) {
+        state.withLock { state in
+            for lane in lanes where !state.stopped {
+                switch state.lanes[Int(lane)] {
+                case .idle:
+                    state.lanes[Int(lane)] = .queued
+                    state.queue.append(lane)
+                    available.signal()
+                case .working: state.lanes[Int(lane)] = .workingAgain
+                case .queued, .workingAgain: break
+                }
+            }
+        }
+    }
+
+    /// Gives a lane back; with more work in it, it queues behind the others.
+    ///
+    /// - Returns: true when no lane is left for this worker, so that somebody should look for more.
+    func giveBack(_ lane: Int16, mayHaveMore: Bool) -> Bool {
+        state.withLock { state in
+            let again = mayHaveMore || state.lanes[Int(lane)] == .workingAgain
+            state.working -= 1
+            if again && !state.stopped {
+                state.lanes[Int(lane)] = .queued
+                state.queue.append(lane)
+                available.signal()
+            } else {
+                state.lanes[Int(lane)] = .idle
+            }
+            return state.queue.isEmpty
+        }
+    }
+
+    var isIdle: Bool { state.withLock { $0.queue.isEmpty && $0.working == 0 } }
+
+    /// How many lanes are being worked.
+    var working: Int { state.withLock { $0.working } }
+
+    func stop() {
+        state.withLock { state in
+            state.stopped = true
+            state.queue.removeAll()
+            available.signal()
+        }
+    }
+}

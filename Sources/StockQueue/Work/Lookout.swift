@@ -1,0 +1,158 @@
+import Foundation
+import Postgres
+
+/// Finds work for the workers of a process: sees which lanes have ready jobs, promotes what is due, and hears the doorbell.
+///
+/// One thread, one connection: idle workers ask the database nothing. The connection is direct, because a pooler in
+/// transaction mode does not carry LISTEN; without it, polling alone finds every job.
+struct Lookout {
+    let base: ConnectionSettings
+    let schema: Schema
+    let settings: WorkerSettings
+    let board: LaneBoard
+    let wake: WakePipe
+    let stop: StopSignal
+    let tell: WorkEventSink
+    /// Stop when nothing is ready or due.
+    let drains: Bool
+
+    /// Looks out until the queue is drained or the stop signal ends it; then stops the board.
+    func run() {
+        defer { board.stop() }
+        var backoff = Backoff(firstMs: settings.reconnectFirstMs, longestMs: settings.reconnectLongestMs)
+        while !stop.isFinishing {
+            do throws(PostgresError) {
+                let connection = try connect()
+                try lookOut(connection) { backoff.reset() }
+                return
+            } catch {
+                if error.kind == .interrupted { return }
+                let pause = backoff.next()
+                tell(.disconnected(worker: "lookout", error: error, retryInMs: pause))
+                if stop.wait(milliseconds: pause) { return }
+            }
+        }
+    }
+
+    private func connect() throws(PostgresError) -> Connection {
+        let connection = try Connection(settings.connection(from: base))
+        connection.interruptDescriptor = stop.abortDescriptor
+        if !base.pooled { try connection.listen(channel: schema.name) }
+        return connection
+    }
+
+    private func lookOut(_ connection: Connection, succeeded: () -> Void) throws(PostgresError) {
+        let statements = LookoutStatements(schema: schema)
+        var rest = Rest(awakeAfterMs: settings.awakeAfterMs)
+        while !stop.isFinishing {
+            wake.clear()
+            var sight = try look(connection, statements)
+            if let due = sight.nextDueMs, due <= 0 {
+                try promote(connection, statements)
+                sight = try look(connection, statements)
+            }
+            succeeded()
+            if !sight.lanes.isEmpty {
+                board.offer(sight.lanes)
+                rest.sawWork()
+            } else if board.isIdle {
+                if drains && (sight.nextDueMs ?? 1) > 0 { return }
+                rest.sawNothing()
+            }
+            if let asleep = rest.newsForProducers() { try setAsleep(asleep, connection, statements) }
+            let pause = rest.isResting ? rest.pauseMs(longest: settings.pollLongestMs) : busyPauseMs
+            // What is due and could not be promoted is held by somebody else: come back soon, without spinning on it.
+            let untilDue = sight.nextDueMs.map { max($0, Self.heldPauseMs) } ?? Int.max
+            _ = try connection.waitForNotification(
+                wakeDescriptor: wake.descriptor, timeoutMs: min(pause, untilDue, settings.pollLongestMs))
+        }
+        // Nobody of this process listens any more.
+        try setAsleep(true, connection, statements)
+    }
+
+    /// Workers call when they run out of lanes, so while all are busy there is nothing to look for. While one is idle,
+    /// work may come for it at any time, or another process may free a lane.
+    private var busyPauseMs: Int { board.working < settings.workers ? Self.heldPauseMs : settings.pollLongestMs }
+
+    private static let heldPauseMs = 5
+
+    private struct Sight {
+        var lanes: [Int16] = []
+        var nextDueMs: Int?
+    }
+
+    private func look(_ connection: Connection, _ statements: LookoutStatements) throws(PostgresError) -> Sight {
+        let rows = try connection.execute(statements.look)
+        var sight = Sight()
+        for row in 0..<rows.rowCount {
+            let lane = rows.int16(row, 0)
+            if lane >= 0 {
+                sight.lanes.append(lane)
+            } else {
+                sight.nextDueMs = Int(clamping: rows.int64(row, 1))
+            }
+        }
+        // Not always from lane 0 on, or several processes would ask for the same lane at the same time.
+        sight.lanes.shuffle()
+        return sight
+    }
+
+    private func promote(_ connection: Connection, _ statements: LookoutStatements) throws(PostgresError) {
+        var parameters = Parameters()
+        parameters.add(Int32(settings.promoteJobsMax))
+        let promoted = try connection.execute(statements.promoteDue, parameters).affectedRows
+        if promoted > 0 { tell(.promoted(jobs: promoted)) }
+    }
+
+    private func setAsleep(
+        _ asleep: Bool, _ connection: Connection, _ statements: LookoutStatements
+    ) throws(PostgresError) {
+        var parameters = Parameters()
+        parameters.add(asleep)
+        try connection.execute(statements.setAsleep, parameters)
+    }
+}
+
+/// How long to rest between two looks, and what producers should know about it.
+private struct Rest {
+    /// After the last work seen, look again after these pauses, then at the longest interval: a producer that read
+    /// "awake" just before the workers fell asleep has not rung.
+    private static let pausesMs = [2, 5, 10, 50, 250]
+    /// Looks without work after which producers are asked to ring.
+    private static let looksBeforeSleep = 2
+
+    private let awakeAfterMs: Int
+    private var idleLooks = 0
+    private var awakeAt: Deadline?
+    private var wantsAsleep: Bool?
+    private var told: Bool?
+
+    init(awakeAfterMs: Int) { self.awakeAfterMs = awakeAfterMs }
+
+    var isResting: Bool { idleLooks > 0 }
+
+    mutating func sawWork() {
+        idleLooks = 0
+        let awakeAt = self.awakeAt ?? .after(milliseconds: awakeAfterMs)
+        self.awakeAt = awakeAt
+        // A single job now and then is no reason to change the flag twice; steady work is.
+        if awakeAt.hasPassed { wantsAsleep = false }
+    }
+
+    mutating func sawNothing() {
+        idleLooks += 1
+        awakeAt = nil
+        if idleLooks > Self.looksBeforeSleep { wantsAsleep = true }
+    }
+
+    func pauseMs(longest: Int) -> Int {
+        idleLooks <= Self.pausesMs.count ? min(Self.pausesMs[idleLooks - 1], longest) : longest
+    }
+
+    /// The state of the doorbell, when it is not the one told last.
+    mutating func newsForProducers() -> Bool? {
+        if wantsAsleep == told { return nil }
+        told = wantsAsleep
+        return told
+    }
+}

@@ -1,0 +1,73 @@
+import Postgres
+
+/// Keeps partitions of the results ahead of the ids drawn, and drops those whose results have all expired.
+struct Maintenance {
+    let base: ConnectionSettings
+    let schema: Schema
+    let settings: WorkerSettings
+    let stop: StopSignal
+    let tell: WorkEventSink
+
+    /// Every how many rounds expired results are looked for.
+    private static let roundsBetweenDrops = 60
+    /// Dropping locks the parent, and nobody writes results while it waits for that; so it does not wait long.
+    private static let dropLockTimeoutMs = 100
+
+    func run() {
+        var backoff = Backoff(firstMs: settings.reconnectFirstMs, longestMs: settings.reconnectLongestMs)
+        var pause = 0
+        while !stop.wait(milliseconds: pause) {
+            do throws(PostgresError) {
+                let connection = try connect()
+                try look(connection) { backoff.reset() }
+                return
+            } catch {
+                if error.kind == .interrupted { return }
+                pause = backoff.next()
+                tell(.disconnected(worker: "maintenance", error: error, retryInMs: pause))
+            }
+        }
+    }
+
+    private func connect() throws(PostgresError) -> Connection {
+        var connectionSettings = settings.connection(from: base)
+        // Bounds of partitions come from the catalogue by whatever plan is best; only waiting is bounded.
+        connectionSettings.session = [
+            ("lock_timeout", "\(Self.dropLockTimeoutMs)ms"), ("statement_timeout", "\(settings.statementTimeoutMs)ms"),
+            ("jit", "off"),
+        ]
+        let connection = try Connection(connectionSettings)
+        connection.interruptDescriptor = stop.abortDescriptor
+        return connection
+    }
+
+    private func look(_ connection: Connection, succeeded: () -> Void) throws(PostgresError) {
+        var round = 0
+        repeat {
+            do throws(PostgresError) {
+                try addPartitions(connection)
+                if round % Self.roundsBetweenDrops == 0 { try dropExpired(connection) }
+                succeeded()
+            } catch where !error.endsConnection {
+                // A lock that was not to be had in time, most likely; the next round tries again.
+                tell(.maintenanceFailed(error))
+            }
+            round += 1
+        } while !stop.wait(milliseconds: settings.maintenanceEveryMs)
+    }
+
+    private func addPartitions(_ connection: Connection) throws(PostgresError) {
+        var parameters = Parameters()
+        parameters.add(Int64(settings.jobsPerPartition))
+        parameters.add(Int32(settings.partitionsAhead))
+        let added = try connection.execute(LookoutStatements(schema: schema).addPartitions, parameters).int32(0, 0)
+        if added > 0 { tell(.partitionsAdded(Int(added))) }
+    }
+
+    private func dropExpired(_ connection: Connection) throws(PostgresError) {
+        var parameters = Parameters()
+        parameters.add(Int64(settings.keepResultsSeconds))
+        let dropped = try connection.execute(LookoutStatements(schema: schema).dropExpired, parameters)
+        if let name = dropped.optionalString(0, 0) { tell(.partitionDropped(name)) }
+    }
+}

@@ -1,0 +1,23 @@
+import Postgres
+
+/// What a worker process tells about itself, for logs and progress lines.
+public enum WorkEvent: Sendable {
+    case started(workers: Int)
+    case connected(worker: String, server: Int)
+    case disconnected(worker: String, error: PostgresError, retryInMs: Int)
+    /// A batch that is being halved until the job that the database refuses stands alone.
+    case batchRefused(worker: String, lane: Int, jobs: Int, error: PostgresError)
+    case jobRefused(worker: String, lane: Int, gaveUp: Bool, error: PostgresError)
+    /// The database refused a batch for a reason that is not the jobs'; it is tried again.
+    case batchFailed(worker: String, lane: Int, error: PostgresError)
+    case batch(worker: String, lane: Int, claimed: Int, finished: Int, applied: Int, rejected: Int, waiting: Int, left: Int, notifications: Int)
+    case promoted(jobs: Int)
+    case partitionsAdded(Int)
+    case partitionDropped(String)
+    case maintenanceFailed(PostgresError)
+    case stopping
+    case stopped
+}
+
+/// Takes events; called from the threads of the pool, so it must be safe to call from several at once.
+public typealias WorkEventSink = @Sendable (WorkEvent) -> Void

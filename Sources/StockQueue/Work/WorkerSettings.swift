@@ -1,0 +1,113 @@
+import Postgres
+
+/// Every limit of a worker process, by name, with its unit and default. `stockq run --set name=value` changes one.
+public struct WorkerSettings: Sendable {
+    /// Threads that work batches, each with a connection of its own. 1–64. Default 2.
+    public var workers = 2
+    /// The most jobs claimed at once. A group is never cut, so a batch may hold one group more. 1–100,000. Default 10,000.
+    public var batchJobsMax = 10_000
+    /// How long a batch waits for a stock row that somebody else holds, before it leaves the row's jobs for the next
+    /// round. Default 200 ms.
+    public var lockTimeoutMs = 200
+    /// The server gives a statement up after this. Default 20,000 ms: far beyond a batch, well within `callTimeoutMs`.
+    public var statementTimeoutMs = 20_000
+    /// The server ends a session that holds locks and does nothing; a worker that was frozen frees its lane so.
+    /// Default 5,000 ms.
+    public var idleInTransactionTimeoutMs = 5_000
+    /// The client gives a call up after this, COMMIT included. Default 30,000 ms.
+    public var callTimeoutMs = 30_000
+    /// The first and the longest pause before connecting anew; doubled at each try, with jitter. Defaults 50 and 5,000 ms.
+    public var reconnectFirstMs = 50
+    public var reconnectLongestMs = 5_000
+    /// The longest time between two looks at the queue, and so the longest that a missed doorbell can delay a job.
+    /// Default 1,000 ms.
+    public var pollLongestMs = 1_000
+    /// How long workers stay busy before producers are told not to ring. Default 50 ms.
+    public var awakeAfterMs = 50
+    /// The most jobs promoted by one statement. Default 10,000.
+    public var promoteJobsMax = 10_000
+    /// How long a job waits for stock when it has no `expires_at`. Default 604,800 s (7 days).
+    public var waitLongestSeconds = 604_800
+    /// How many waiting jobs of an item one look takes in. Default 1,000.
+    public var wakeWaitingMax = 1_000
+    /// Job ids a partition of the results holds. Default 5,000,000.
+    public var jobsPerPartition = 5_000_000
+    /// Partitions kept ready ahead of the ids drawn. Default 2.
+    public var partitionsAhead = 2
+    /// How often partitions are looked after. Default 10,000 ms.
+    public var maintenanceEveryMs = 10_000
+    /// How long results are kept. Default 34,560,000 s (400 days).
+    public var keepResultsSeconds = 34_560_000
+    /// How long a graceful stop may take before the process ends anyway. Default 5,000 ms.
+    public var stopTimeoutMs = 5_000
+
+    public init() {}
+
+    private static var ranges: [(name: String, field: WritableKeyPath<WorkerSettings, Int>, range: ClosedRange<Int>)] {
+        [
+            ("workers", \.workers, 1...64),
+            ("batchJobsMax", \.batchJobsMax, 1...100_000),
+            ("lockTimeoutMs", \.lockTimeoutMs, 1...60_000),
+            ("statementTimeoutMs", \.statementTimeoutMs, 100...3_600_000),
+            ("idleInTransactionTimeoutMs", \.idleInTransactionTimeoutMs, 100...3_600_000),
+            ("callTimeoutMs", \.callTimeoutMs, 100...3_600_000),
+            ("reconnectFirstMs", \.reconnectFirstMs, 1...60_000),
+            ("reconnectLongestMs", \.reconnectLongestMs, 1...600_000),
+            ("pollLongestMs", \.pollLongestMs, 1...60_000),
+            ("awakeAfterMs", \.awakeAfterMs, 0...60_000),
+            ("promoteJobsMax", \.promoteJobsMax, 1...1_000_000),
+            ("waitLongestSeconds", \.waitLongestSeconds, 1...315_360_000),
+            ("wakeWaitingMax", \.wakeWaitingMax, 1...100_000),
+            ("jobsPerPartition", \.jobsPerPartition, 1_000...1_000_000_000),
+            ("partitionsAhead", \.partitionsAhead, 1...100),
+            ("maintenanceEveryMs", \.maintenanceEveryMs, 100...3_600_000),
+            ("keepResultsSeconds", \.keepResultsSeconds, 1...3_153_600_000),
+            ("stopTimeoutMs", \.stopTimeoutMs, 100...600_000),
+        ]
+    }
+
+    /// All settings as `name=value`, in order of declaration.
+    public var listing: [String] { Self.ranges.map { "\($0.name)=\(self[keyPath: $0.field])" } }
+
+    /// Changes one setting by its name.
+    ///
+    /// - Returns: nil, or a sentence that says what is wrong.
+    public mutating func set(_ name: String, to text: String) -> String? {
+        guard let entry = Self.ranges.first(where: { $0.name == name }) else {
+            return "there is no setting \(name); known are \(Self.ranges.map(\.name).joined(separator: ", "))"
+        }
+        guard let value = Int(text), entry.range.contains(value) else {
+            return "\(name) takes a whole number from \(entry.range.lowerBound) to \(entry.range.upperBound), not \(text)"
+        }
+        self[keyPath: entry.field] = value
+        return nil
+    }
+
+    /// The session settings of connections that work batches.
+    var session: [(name: String, value: String)] {
+        [
+            // Compiling a statement costs 300 ms, and the statements of a batch run for milliseconds.
+            ("jit", "off"),
+            ("lock_timeout", "\(lockTimeoutMs)ms"),
+            ("statement_timeout", "\(statementTimeoutMs)ms"),
+            ("idle_in_transaction_session_timeout", "\(idleInTransactionTimeoutMs)ms"),
+            // A queue's table is empty at one moment and holds millions of rows at the next, so statistics are always
+            // wrong; the plans that are right at every size are pinned by leaving nothing else to choose.
+            ("enable_seqscan", "off"),
+            ("enable_bitmapscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("enable_material", "off"),
+            ("enable_memoize", "off"),
+            ("max_parallel_workers_per_gather", "0"),
+        ]
+    }
+
+    /// The connection of a worker thread.
+    func connection(from base: ConnectionSettings) -> ConnectionSettings {
+        var settings = base
+        settings.callTimeoutMs = callTimeoutMs
+        settings.session = session
+        return settings
+    }
+}

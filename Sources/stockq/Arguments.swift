@@ -1,0 +1,145 @@
+/// An option of a command: `--name VALUE`, or a flag where there is no placeholder.
+struct Option {
+    var name: String
+    /// Nil: a flag.
+    var placeholder: String?
+    var help: String
+    /// May be given several times.
+    var repeats = false
+
+    init(_ name: String, _ placeholder: String? = nil, _ help: String, repeats: Bool = false) {
+        self.name = name
+        self.placeholder = placeholder
+        self.help = help
+        self.repeats = repeats
+    }
+}
+
+/// What a command takes, for parsing and for its help.
+struct Usage {
+    var command: String
+    /// As they stand in the synopsis, for instance `STORE ITEM QUANTITY`.
+    var positionals = ""
+    /// How many there must be.
+    var positionalCount: ClosedRange<Int> = 0...0
+    var summary: String
+    var options: [Option] = []
+    /// Takes the options that name the database.
+    var usesDatabase = true
+    var notes = ""
+
+    var allOptions: [Option] { options + (usesDatabase ? Database.options : []) + [Option("help", nil, "show this help")] }
+
+    var helpText: String {
+        let labels = allOptions.map { "--\($0.name)" + ($0.placeholder.map { " \($0)" } ?? "") }
+        let width = min(30, labels.map(\.count).max() ?? 0)
+        let lines = zip(labels, allOptions).map { label, option in
+            label.count > width
+                ? "  \(label)\n  \(String(repeating: " ", count: width))  \(option.help)"
+                : "  \(label.padding(toWidth: width))  \(option.help)"
+        }
+        let synopsis = ["usage: stockq \(command)", positionals, "[options]"].filter { !$0.isEmpty }.joined(separator: " ")
+        return "\(synopsis)\n\n\(summary)\n\noptions:\n\(lines.joined(separator: "\n"))\n" + (notes.isEmpty ? "" : "\n\(notes)\n")
+    }
+}
+
+extension String {
+    func padding(toWidth width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+}
+
+/// Wrong usage: the message goes to stderr with a hint at `--help`, and the exit code is 2.
+struct UsageError: Error {
+    var message: String
+    var command: String
+
+    init(_ message: String, _ usage: Usage) {
+        self.message = message
+        command = usage.command
+    }
+}
+
+/// The arguments of a command, checked against its usage.
+struct Arguments {
+    let usage: Usage
+    private(set) var positionals: [String] = []
+    private var values: [String: [String]] = [:]
+    private(set) var asksForHelp = false
+
+    init(_ words: [String], _ usage: Usage) throws {
+        self.usage = usage
+        var rest = words[...]
+        var optionsEnded = false
+        while let word = rest.popFirst() {
+            if optionsEnded || word == "-" || !word.hasPrefix("--") && word != "-h" {
+                positionals.append(word)
+            } else if word == "--" {
+                optionsEnded = true
+            } else if word == "--help" || word == "-h" {
+                asksForHelp = true
+            } else {
+                try takeOption(word, &rest)
+            }
+        }
+        if asksForHelp { return }
+        if !usage.positionalCount.contains(positionals.count) {
+            let expected = usage.positionals.isEmpty ? "nothing" : usage.positionals
+            throw UsageError("expected \(expected), got \(positionals.isEmpty ? "nothing" : positionals.joined(separator: " "))", usage)
+        }
+    }
+
+    private mutating func takeOption(_ word: String, _ rest: inout ArraySlice<String>) throws {
+        let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let name = String(parts[0])
+        guard let option = usage.allOptions.first(where: { $0.name == name }) else {
+            throw UsageError("unknown option --\(name)", usage)
+        }
+        let value: String
+        if option.placeholder == nil {
+            if parts.count > 1 { throw UsageError("--\(name) takes no value", usage) }
+            value = ""
+        } else if parts.count > 1 {
+            value = String(parts[1])
+        } else if let next = rest.popFirst() {
+            value = next
+        } else {
+            throw UsageError("--\(name) needs a value: \(option.placeholder ?? "")", usage)
+        }
+        if values[name] != nil && !option.repeats { throw UsageError("--\(name) is given twice", usage) }
+        values[name, default: []].append(value)
+    }
+
+    func has(_ name: String) -> Bool { values[name] != nil }
+
+    func text(_ name: String) -> String? { values[name]?.last }
+
+    func texts(_ name: String) -> [String] { values[name] ?? [] }
+
+    func number(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
+        guard let text = text(name) else { return nil }
+        return try number(text, named: "--\(name)", in: range)
+    }
+
+    func number(_ text: String, named name: String, in range: ClosedRange<Int>) throws -> Int {
+        guard let value = Int(text), range.contains(value) else {
+            throw UsageError(
+                "\(name) takes a whole number from \(range.lowerBound) to \(range.upperBound), not '\(text)'", usage)
+        }
+        return value
+    }
+
+    /// A span of time such as `90s`, `15m`, `24h` or `7d`, in seconds.
+    func seconds(_ name: String) throws -> Int64? {
+        guard let text = text(name) else { return nil }
+        guard let seconds = Arguments.seconds(text) else {
+            throw UsageError("--\(name) takes a span of time like 90s, 15m, 24h or 7d, not '\(text)'", usage)
+        }
+        return seconds
+    }
+
+    static func seconds(_ text: String) -> Int64? {
+        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400]
+        guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()), (0...1_000_000_000).contains(count)
+        else { return nil }
+        return count * unit
+    }
+}

@@ -1,0 +1,67 @@
+import Postgres
+import StockQueue
+
+enum EnqueueCommand: Command {
+    static let usage = Usage(
+        command: "enqueue", positionals: "STORE ITEM QUANTITY", positionalCount: 3...3,
+        summary: "Enqueues one job and prints its id.",
+        options: [
+            Option("action", "A", "\(Action.list); default adjust"),
+            Option("location", "L", "the item's location; default main"),
+            Option("on-insufficient", "P", "what to do when too little is available: \(OnInsufficient.list); default reject"),
+            Option("group", "G", "jobs of one group are applied all together or not at all"),
+            Option("priority", "N", "1 (first) to 4 (last); default 2"),
+            Option("run-at", "T", "not before this time (2026-03-01T12:00:00Z), or this long from now (+90s, +15m)"),
+            Option("expires-at", "T", "rejected as expired after this time"),
+            Option("expected-available", "N", "rejected as stale unless exactly this much is available"),
+            Option("ordering-key", "K", "jobs with the same key are applied in order; default: the store"),
+            Option("no-notify", nil, "tell nothing about this job's change of the alert level"),
+            Option("max-attempts", "N", "tries before the job is given up as failed; default 10"),
+            Option("reason", "R", "kept in the result"),
+            Option("reference", "R", "kept in the result, for instance an order's number"),
+            Option("wait", nil, "wait for the result and print it; exit code 0 only if applied or unchanged"),
+            Option("timeout", "SPAN", "with --wait: how long; default 60s"),
+            Option("json", nil, "print JSON"),
+        ],
+        notes: "A negative quantity is written as it is: stockq enqueue berlin shirt-m -2")
+
+    private static let columns: [(option: String, column: JobColumn)] = [
+        ("action", .action), ("location", .locationID), ("on-insufficient", .onInsufficient), ("group", .groupID),
+        ("priority", .priority), ("run-at", .runAt), ("expires-at", .expiresAt), ("expected-available", .expectedAvailable),
+        ("ordering-key", .orderingKey), ("max-attempts", .maxAttempts), ("reason", .reason), ("reference", .reference),
+    ]
+
+    static func run(_ arguments: Arguments) throws -> Int32 {
+        var fields: [JobColumn: String] = [
+            .storeID: arguments.positionals[0], .itemID: arguments.positionals[1], .quantity: arguments.positionals[2],
+        ]
+        for (option, column) in columns { fields[column] = arguments.text(option) }
+        if arguments.has("no-notify") { fields[.notify] = "false" }
+        var delay: Int64?
+        if let text = fields[.runAt], text.hasPrefix("+") {
+            guard let seconds = Arguments.seconds(String(text.dropFirst())) else {
+                throw UsageError("--run-at +SPAN takes a span of time like +90s or +15m, not '\(text)'", usage)
+            }
+            delay = seconds
+            fields[.runAt] = nil
+        }
+        let timeout = try arguments.seconds("timeout") ?? 60
+        if let problem = Producer.problem(with: fields) { throw UsageError(problem.description, usage) }
+        let (connection, schema) = try Database.open(arguments)
+        let producer = Producer(connection: connection, schema: schema)
+        let job = try producer.enqueue(fields, delaySeconds: delay)
+        guard arguments.has("wait") else {
+            Terminal.print(arguments.has("json") ? "{\"job_id\":\(job)}" : String(job))
+            return 0
+        }
+        let stop = StopSignal()
+        guard try producer.awaitResult(of: job, timeoutMs: Int(timeout) * 1_000, stop: stop) else {
+            throw Failure("job \(job) is enqueued, and has no result after \(timeout) s; is a worker running? See: stockq result \(job)")
+        }
+        guard let result = try Inspector(connection: connection, schema: schema).result(of: job) else {
+            throw Failure("the result of job \(job) has vanished")
+        }
+        Terminal.print(arguments.has("json") ? result.json : ResultCommand.sentence(result.value))
+        return ["applied", "unchanged"].contains(result.value.outcome) ? 0 : 1
+    }
+}

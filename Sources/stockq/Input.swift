@@ -1,0 +1,65 @@
+import Foundation
+import StockQueue
+
+/// The file or standard input that an import reads, and the file for what it rejects.
+struct Input {
+    let source: ByteSource
+    let format: InputFormat
+    private let descriptor: Int32
+
+    static let options = [
+        Option("format", "csv|ndjson", "how the file is written; default: by its name, csv for -"),
+        Option("rejects", "FILE", "write the lines that were not taken here, to mend and import again"),
+    ]
+
+    init(_ arguments: Arguments) throws {
+        let name = arguments.positionals[0]
+        if let text = arguments.text("format") {
+            guard let format = InputFormat(rawValue: text) else {
+                throw UsageError("--format must be csv or ndjson, not '\(text)'", arguments.usage)
+            }
+            self.format = format
+        } else {
+            format = InputFormat(fileName: name) ?? .csv
+        }
+        descriptor = name == "-" ? STDIN_FILENO : Foundation.open(name, O_RDONLY | O_CLOEXEC)
+        if descriptor < 0 { throw Failure("cannot open \(name): \(String(cString: strerror(errno)))") }
+        var status = stat()
+        if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { throw Failure("\(name) is a folder") }
+        source = ByteSource(descriptor: descriptor)
+    }
+}
+
+/// Tells the lines that were not taken: by number and reason on standard error, and as they stood into a file.
+final class Rejects {
+    private let file: FileHandle?
+    private var isHeaderWritten = false
+    private var count = 0
+    /// Lines told one by one; after that only counted, a terminal is no place for a million lines.
+    private static let toldMax = 20
+    var header: [UInt8] = []
+
+    init(_ arguments: Arguments) throws {
+        guard let path = arguments.text("rejects") else {
+            file = nil
+            return
+        }
+        let descriptor = Foundation.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        if descriptor < 0 { throw Failure("cannot write \(path): \(String(cString: strerror(errno)))") }
+        file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    }
+
+    func take(line: Int, raw: ArraySlice<UInt8>, reason: String) throws {
+        count += 1
+        if count <= Self.toldMax {
+            Terminal.note("line \(line): \(reason)")
+        } else if count == Self.toldMax + 1 {
+            Terminal.note("… further lines are only counted\(file == nil ? "; --rejects FILE keeps them" : "")")
+        }
+        guard let file else { return }
+        var bytes = raw
+        if bytes.last != UInt8(ascii: "\n") { bytes.append(UInt8(ascii: "\n")) }
+        try file.write(contentsOf: Data(isHeaderWritten ? [] : header) + Data(bytes))
+        isHeaderWritten = true
+    }
+}

@@ -1,0 +1,112 @@
+import Foundation
+import Postgres
+import StockQueue
+
+/// A command of the program.
+protocol Command: SendableMetatype {
+    static var usage: Usage { get }
+    static func run(_ arguments: Arguments) throws -> Int32
+}
+
+@main
+enum Main {
+    static let version = "0.1.0"
+
+    static let commands: [any Command.Type] = [
+        MigrateCommand.self, ItemsImportCommand.self, ItemsListCommand.self, ItemsShowCommand.self,
+        EnqueueCommand.self, ImportCommand.self, RunCommand.self, ResultCommand.self, StatsCommand.self,
+        NotificationsCommand.self, VerifyCommand.self,
+    ]
+
+    static func main() {
+        signal(SIGPIPE, SIG_IGN)
+        let words = Array(CommandLine.arguments.dropFirst())
+        Database.hidePasswordInProcessList()
+        exit(run(words))
+    }
+
+    /// 0: done; 2: wrong usage; 1: anything else.
+    static func run(_ words: [String]) -> Int32 {
+        do {
+            return try dispatch(words)
+        } catch let error as UsageError {
+            Terminal.note("stockq \(error.command): \(error.message)\nTry 'stockq \(error.command) --help'.".replacingOccurrences(of: "stockq :", with: "stockq:").replacingOccurrences(of: "stockq  --", with: "stockq --"))
+            return 2
+        } catch let error as PostgresError {
+            Terminal.note("stockq: \(explain(error))")
+        } catch let error as SchemaError {
+            if case .database(let inner) = error {
+                Terminal.note("stockq: \(explain(inner))")
+            } else {
+                Terminal.note("stockq: \(error)")
+            }
+        } catch let error as Failure {
+            Terminal.note("stockq: \(error.message)")
+        } catch {
+            Terminal.note("stockq: \(error)")
+        }
+        return 1
+    }
+
+    private static func dispatch(_ words: [String]) throws -> Int32 {
+        guard let first = words.first else {
+            Terminal.note(overview)
+            return 2
+        }
+        if ["--help", "-h", "help"].contains(first) {
+            Terminal.print(overview)
+            return 0
+        }
+        if first == "--version" {
+            Terminal.print("stockq \(version)")
+            return 0
+        }
+        for command in commands {
+            let name = command.usage.command.split(separator: " ").map(String.init)
+            guard words.starts(with: name) else { continue }
+            let arguments = try Arguments(Array(words.dropFirst(name.count)), command.usage)
+            if arguments.asksForHelp {
+                Terminal.print(command.usage.helpText)
+                return 0
+            }
+            return try command.run(arguments)
+        }
+        let isFamily = commands.contains { $0.usage.command.hasPrefix(first + " ") }
+        let family = Usage(command: "", summary: "")
+        throw UsageError(
+            isFamily ? "\(first) what? There are \(members(of: first))" : "unknown command '\(first)'", family)
+    }
+
+    private static func members(of family: String) -> String {
+        commands.map { $0.usage.command }.filter { $0.hasPrefix(family + " ") }.joined(separator: ", ")
+    }
+
+    private static var overview: String {
+        let width = commands.map { $0.usage.command.count }.max() ?? 0
+        let lines = commands.map { "  \($0.usage.command.padding(toWidth: width))  \($0.usage.summary.split(separator: "\n")[0])" }
+        return """
+            stockq works off stock adjustments from a queue in PostgreSQL.
+
+            usage: stockq COMMAND [arguments] [options]
+
+            commands:
+            \(lines.joined(separator: "\n"))
+
+            'stockq COMMAND --help' tells more. The database comes from --database-url, DATABASE_URL, or libpq's own
+            variables (PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, PGPASSFILE, …).
+            """
+    }
+
+    /// What went wrong and what to do about it.
+    static func explain(_ error: PostgresError) -> String {
+        switch (error.kind, error.sqlState) {
+        case (.cannotConnect, "28P01"?):
+            "the server refused the password: \(error.message)\nSet PGPASSWORD or PGPASSFILE, or put the password into DATABASE_URL."
+        case (.cannotConnect, "3D000"?): "\(error.message)\nCreate it with: createdb NAME"
+        case (.cannotConnect, nil):
+            "cannot reach the database: \(error.message)\nIs it running, and are --database-url, DATABASE_URL or PGHOST and PGPORT right?"
+        case (.server, "42501"?): "\(error.message): this user lacks a privilege (SQLSTATE 42501)"
+        default: error.description
+        }
+    }
+}

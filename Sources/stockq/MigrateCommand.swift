@@ -1,0 +1,39 @@
+import Postgres
+import StockQueue
+
+enum MigrateCommand: Command {
+    static let usage = Usage(
+        command: "migrate", summary: "Creates the queue's schema, or brings it to this program's version.",
+        options: [
+            Option("status", nil, "show what is applied and change nothing; exit code 1 if something is missing"),
+            Option("json", nil, "with --status: one JSON object a line"),
+        ],
+        notes: "Each migration runs in a transaction of its own. Running it again, or twice at once, is safe.")
+
+    static func run(_ arguments: Arguments) throws -> Int32 {
+        let schema = try Database.schema(arguments)
+        let connection = try Connection(Database.settings(arguments))
+        let migrator = Migrator(connection: connection, schema: schema)
+        if arguments.has("status") { return try showStatus(migrator, schema, json: arguments.has("json")) }
+        var count = 0
+        try migrator.migrate { name in
+            Terminal.print("applied \(name)")
+            count += 1
+        }
+        if count == 0 { Terminal.print("schema \(schema.name) is up to date") }
+        return 0
+    }
+
+    private static func showStatus(_ migrator: Migrator, _ schema: Schema, json: Bool) throws -> Int32 {
+        for status in try migrator.status() {
+            if json {
+                let time = status.appliedAt.map { "\"\($0)\"" } ?? "null"
+                Terminal.print("{\"number\":\(status.number),\"name\":\"\(status.name)\",\"applied_at\":\(time)}")
+            } else {
+                Terminal.print("\(status.name)  \(status.appliedAt.map { "applied \($0)" } ?? "not applied")")
+            }
+        }
+        try migrator.check()
+        return 0
+    }
+}

@@ -1,0 +1,147 @@
+import Dispatch
+import Foundation
+import Postgres
+import StockQueue
+
+enum RunCommand: Command {
+    static let usage = Usage(
+        command: "run", summary: "Works off the queue until it is stopped.",
+        options: [
+            Option("workers", "N", "threads, each with a connection; 1 to 64, default 2"),
+            Option("batch-max", "N", "the most jobs claimed at once; 1 to 100000, default 10000"),
+            Option("drain", nil, "stop when nothing is ready or due"),
+            Option("set", "NAME=VALUE", "change a setting; --show-settings lists them", repeats: true),
+            Option("show-settings", nil, "print the settings and stop"),
+            Option("log-level", "LEVEL", "debug, info, warn or error; default info"),
+            Option("json", nil, "at the end, print what was done as JSON"),
+        ],
+        notes: """
+            SIGTERM or SIGINT lets the batches at hand end and then stops; a second one breaks them off.
+            Log lines go to standard error, and a progress line when that is a terminal.
+            """)
+
+    static func run(_ arguments: Arguments) throws -> Int32 {
+        let settings = try settings(arguments)
+        if arguments.has("show-settings") {
+            for line in settings.listing { Terminal.print(line) }
+            return 0
+        }
+        var log = Log()
+        if let text = arguments.text("log-level") {
+            guard let level = Log.Level(text) else {
+                throw UsageError("--log-level must be debug, info, warn or error, not '\(text)'", usage)
+            }
+            log.least = level
+        }
+        let (_, schema) = try Database.open(arguments)
+        let meter = RunMeter()
+        let pool = WorkerPool(
+            connection: try Database.settings(arguments), schema: schema, settings: settings, drains: arguments.has("drain"),
+            tell: { [log] event in
+                meter.take(event)
+                log.write(event)
+            })
+        let signals = StopOnSignals(pool: pool, timeoutMs: settings.stopTimeoutMs)
+        let progress = ProgressLine(meter)
+        pool.run()
+        progress.end()
+        summarise(meter, log, json: arguments.has("json"))
+        return signals.wasAborted ? 1 : 0
+    }
+
+    private static func settings(_ arguments: Arguments) throws -> WorkerSettings {
+        var settings = WorkerSettings()
+        settings.workers = try arguments.number("workers", in: 1...64) ?? settings.workers
+        settings.batchJobsMax = try arguments.number("batch-max", in: 1...100_000) ?? settings.batchJobsMax
+        for pair in arguments.texts("set") {
+            let parts = pair.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2 else { throw UsageError("--set takes NAME=VALUE, not '\(pair)'", usage) }
+            if let problem = settings.set(parts[0], to: parts[1]) { throw UsageError(problem, usage) }
+        }
+        return settings
+    }
+
+    private static func summarise(_ meter: RunMeter, _ log: Log, json: Bool) {
+        let totals = meter.totals
+        let fields: [(String, any CustomStringConvertible)] = [
+            ("jobs", totals.finished), ("applied", totals.applied), ("rejected", totals.rejected),
+            ("notifications", totals.notifications), ("batches", totals.batches),
+            ("seconds", (totals.seconds * 1_000).rounded() / 1_000),
+            ("jobs_per_second", totals.seconds > 0 ? Int(Double(totals.finished) / totals.seconds) : 0),
+        ]
+        log.write(.info, "summary", fields)
+        if json { Terminal.print("{" + fields.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}") }
+    }
+}
+
+/// The first SIGTERM or SIGINT lets the pool finish, a second one, or too long a wait, breaks it off.
+private final class StopOnSignals {
+    private let sources: [any DispatchSourceSignal]
+    private let state: Count
+
+    private final class Count: Sendable {
+        private let signals = DispatchSemaphore(value: 0)
+        private let aborted = DispatchSemaphore(value: 0)
+
+        func take(_ pool: WorkerPool, timeoutMs: Int) {
+            if signals.wait(timeout: .now()) == .success {
+                abort(pool)
+            } else {
+                pool.finish()
+                DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(timeoutMs * 9 / 10)) { self.abort(pool) }
+            }
+            signals.signal()
+        }
+
+        private func abort(_ pool: WorkerPool) {
+            aborted.signal()
+            pool.abort()
+        }
+
+        var wasAborted: Bool { aborted.wait(timeout: .now()) == .success }
+    }
+
+    init(pool: WorkerPool, timeoutMs: Int) {
+        let state = Count()
+        self.state = state
+        sources = [SIGTERM, SIGINT].map { number in
+            // Ignored before the source is resumed; afterwards the signal would be lost on Linux.
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler { state.take(pool, timeoutMs: timeoutMs) }
+            source.resume()
+            return source
+        }
+    }
+
+    var wasAborted: Bool { state.wasAborted }
+}
+
+/// Shows the meter five times a second where standard error is a terminal.
+struct ProgressLine {
+    private let timer: (any DispatchSourceTimer)?
+
+    init(_ meter: RunMeter, of total: Int? = nil) {
+        guard Terminal.errorIsTerminal else {
+            timer = nil
+            return
+        }
+        let source = DispatchSource.makeTimerSource(queue: .global())
+        source.schedule(deadline: .now(), repeating: .milliseconds(200))
+        source.setEventHandler { Terminal.showProgress(Self.bar(meter, total) + meter.line) }
+        source.resume()
+        timer = source
+    }
+
+    func end() {
+        timer?.cancel()
+        Terminal.endProgress()
+    }
+
+    static func bar(_ meter: RunMeter, _ total: Int?) -> String {
+        guard let total, total > 0 else { return "" }
+        let share = min(1, Double(meter.totals.finished) / Double(total))
+        let full = Int(share * 24)
+        return String(repeating: "█", count: full) + String(repeating: "░", count: 24 - full) + " \(Int(share * 100))%  "
+    }
+}

@@ -1,0 +1,16 @@
+/// One numbered SQL file of this folder, carried by the binary.
+public struct Migration: Sendable {
+    /// Position in the order of application, from 1 without gaps.
+    public let number: Int
+    /// The file's name, for instance `0001_initial.sql`.
+    public let name: String
+    /// The file's text, in which `:"schema"` stands for the schema's quoted name.
+    public let sql: String
+
+    /// Every migration in order. A new file is named here and in Package.swift; a test compares this list with the folder.
+    public static let all: [Migration] = [
+        Migration(number: 1, name: "0001_initial.sql", sql: text(PackageResources._001_initial_sql))
+    ]
+
+    private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+}
