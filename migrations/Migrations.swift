@@ -7,6 +7,12 @@ public struct Migration: Sendable {
     /// The file's text, in which `:"schema"` stands for the schema's quoted name.
     public let sql: String
 
+    public init(number: Int, name: String, sql: String) {
+        self.number = number
+        self.name = name
+        self.sql = sql
+    }
+
     /// Every migration in order. A new file is named here and in Package.swift; a test compares this list with the folder.
     public static let all: [Migration] = [
         Migration(number: 1, name: "0001_initial.sql", sql: text(PackageResources._001_initial_sql))

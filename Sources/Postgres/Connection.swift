@@ -38,7 +38,7 @@ public final class Connection {
         guard PQstatus(handle) == CONNECTION_OK else {
             let message = Self.clean(PQerrorMessage(handle))
             let sqlState = Self.sqlState(ofRefusal: message, passwordMissing: PQconnectionNeedsPassword(handle) == 1)
-            PQfinish(handle)
+            // All properties are set, so `deinit` runs and frees the handle.
             throw PostgresError(kind: .cannotConnect, sqlState: sqlState, message: message)
         }
         PQsetNoticeProcessor(handle, { _, _ in }, nil)  // notices are the server log's business
@@ -230,7 +230,7 @@ public final class Connection {
     public func failCopy(_ reason: String) throws(PostgresError) {
         do {
             _ = try finishCopy(failure: reason, timeoutMs: nil)
-        } catch where !error.endsConnection {
+        } catch  where !error.endsConnection {
             // 57014 "COPY from stdin failed: <reason>" is what was asked for
         }
     }
@@ -390,7 +390,7 @@ public final class Connection {
         if let password = settings.password { words.append(("password", password)) }
         let names = words.map { strdup($0.0) } + [nil]
         let values = words.map { strdup($0.1) } + [nil]
-        defer { (names + values).forEach { free($0) } }
+        defer { for word in names + values { free(word) } }
         return PQconnectdbParams(names.map { UnsafePointer($0) }, values.map { UnsafePointer($0) }, 1)
     }
 

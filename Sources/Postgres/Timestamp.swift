@@ -27,6 +27,7 @@ extension Timestamp: CustomStringConvertible {
     public var description: String {
         if microsecondsSince2000 == .max { return "infinity" }
         if microsecondsSince2000 == .min { return "-infinity" }
-        return date.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
+        return date.formatted(
+            .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
     }
 }

@@ -29,6 +29,8 @@ public final class PrivateCluster: @unchecked Sendable {
     public struct Options: Sendable {
         /// Settings for postgresql.conf.
         public var settings: [(name: String, value: String)] = []
+        /// Lines for the head of pg_hba.conf; without them whoever reaches the socket is trusted.
+        public var accessRules: [String] = []
         /// Where the folder is made.
         public var parentFolder = "/tmp"
         /// Leave the server running and the folder in place when the owner ends.
@@ -48,13 +50,19 @@ public final class PrivateCluster: @unchecked Sendable {
         do {
             try Self.run(
                 account.command([
-                    programs + "/initdb", "--pgdata", data, "--username", "stockq", "--auth", "trust", "--encoding", "UTF8",
+                    programs + "/initdb", "--pgdata", data, "--username", "stockq", "--auth", "trust", "--encoding",
+                    "UTF8",
                     "--locale", "C.UTF-8", "--no-instructions", "--no-sync",
                 ]))
             let conf = options.settings.map { "\($0.name) = '\($0.value)'\n" }.joined()
             try Self.append(
                 "listen_addresses = ''\nunix_socket_directories = '\(folder)'\nport = \(port)\n" + conf,
                 to: data + "/postgresql.conf")
+            if !options.accessRules.isEmpty {
+                let rules = options.accessRules + ["local all all trust", ""]
+                try Data(rules.joined(separator: "\n").utf8).write(
+                    to: URL(fileURLWithPath: data + "/pg_hba.conf"), options: [])
+            }
         } catch {
             try? FileManager.default.removeItem(atPath: folder)  // the first error is the one to tell
             throw error
@@ -141,7 +149,8 @@ public final class PrivateCluster: @unchecked Sendable {
     /// The folder of the newest server programs: Debian's, else beside what is on the PATH.
     private static func findPrograms() throws -> String {
         let debian = "/usr/lib/postgresql"
-        let versions = ((try? FileManager.default.contentsOfDirectory(atPath: debian)) ?? []).compactMap { Int($0) }.sorted()
+        let versions = ((try? FileManager.default.contentsOfDirectory(atPath: debian)) ?? []).compactMap { Int($0) }
+            .sorted()
         let onPath = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
         for folder in versions.reversed().map({ "\(debian)/\($0)/bin" }) + onPath
         where FileManager.default.isExecutableFile(atPath: folder + "/initdb")
@@ -150,7 +159,8 @@ public final class PrivateCluster: @unchecked Sendable {
             return folder
         }
         throw ClusterError(
-            description: "no PostgreSQL server programs found (initdb, postgres); on Debian: apt-get install postgresql")
+            description: "no PostgreSQL server programs found (initdb, postgres); on Debian: apt-get install postgresql"
+        )
     }
 
     private static func makeFolder(named name: String, in parent: String, for account: Account) throws -> String {
@@ -184,7 +194,8 @@ public final class PrivateCluster: @unchecked Sendable {
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
         if process.terminationStatus != 0 {
-            throw ClusterError(description: "\(command.last { $0.hasPrefix("/") } ?? command[0]) failed:\n\(text.suffix(2_000))")
+            throw ClusterError(
+                description: "\(command.last { $0.hasPrefix("/") } ?? command[0]) failed:\n\(text.suffix(2_000))")
         }
     }
 }
@@ -207,7 +218,8 @@ private struct Account {
                 return Account(switchTo: User(name: name, id: entry.pointee.pw_uid, group: entry.pointee.pw_gid))
             }
         }
-        throw ClusterError(description: "PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
+        throw ClusterError(
+            description: "PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
     }
 
     func command(_ words: [String]) -> [String] {

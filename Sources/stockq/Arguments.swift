@@ -28,7 +28,9 @@ struct Usage {
     var usesDatabase = true
     var notes = ""
 
-    var allOptions: [Option] { options + (usesDatabase ? Database.options : []) + [Option("help", nil, "show this help")] }
+    var allOptions: [Option] {
+        options + (usesDatabase ? Database.options : []) + [Option("help", nil, "show this help")]
+    }
 
     var helpText: String {
         let labels = allOptions.map { "--\($0.name)" + ($0.placeholder.map { " \($0)" } ?? "") }
@@ -38,8 +40,10 @@ struct Usage {
                 ? "  \(label)\n  \(String(repeating: " ", count: width))  \(option.help)"
                 : "  \(label.padding(toWidth: width))  \(option.help)"
         }
-        let synopsis = ["usage: stockq \(command)", positionals, "[options]"].filter { !$0.isEmpty }.joined(separator: " ")
-        return "\(synopsis)\n\n\(summary)\n\noptions:\n\(lines.joined(separator: "\n"))\n" + (notes.isEmpty ? "" : "\n\(notes)\n")
+        let synopsis = ["usage: stockq \(command)", positionals, "[options]"].filter { !$0.isEmpty }.joined(
+            separator: " ")
+        return "\(synopsis)\n\n\(summary)\n\noptions:\n\(lines.joined(separator: "\n"))\n"
+            + (notes.isEmpty ? "" : "\n\(notes)\n")
     }
 }
 
@@ -83,7 +87,9 @@ struct Arguments {
         if asksForHelp { return }
         if !usage.positionalCount.contains(positionals.count) {
             let expected = usage.positionals.isEmpty ? "nothing" : usage.positionals
-            throw UsageError("expected \(expected), got \(positionals.isEmpty ? "nothing" : positionals.joined(separator: " "))", usage)
+            throw UsageError(
+                "expected \(expected), got \(positionals.isEmpty ? "nothing" : positionals.joined(separator: " "))",
+                usage)
         }
     }
 
@@ -138,7 +144,8 @@ struct Arguments {
 
     static func seconds(_ text: String) -> Int64? {
         let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400]
-        guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()), (0...1_000_000_000).contains(count)
+        guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()),
+            (0...1_000_000_000).contains(count)
         else { return nil }
         return count * unit
     }

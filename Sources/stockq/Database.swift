@@ -26,7 +26,8 @@ enum Database {
     }
 
     static func schema(_ arguments: Arguments) throws -> Schema {
-        let name = arguments.text("schema") ?? ProcessInfo.processInfo.environment["STOCKQ_SCHEMA"] ?? Schema.defaultName
+        let name =
+            arguments.text("schema") ?? ProcessInfo.processInfo.environment["STOCKQ_SCHEMA"] ?? Schema.defaultName
         guard let schema = Schema(name) else {
             throw UsageError("'\(name)' cannot name a schema: 1 to 63 bytes, not beginning with pg_", arguments.usage)
         }
@@ -59,8 +60,12 @@ enum Database {
     }
 
     private static func passwordRange(in text: String) -> Range<String.Index>? {
-        if let match = text.firstMatch(of: /:\/\/[^\/@:]*:([^\/@]*)@/) { return match.output.1.startIndex..<match.output.1.endIndex }
-        if let match = text.firstMatch(of: /password=([^\s&]*)/) { return match.output.1.startIndex..<match.output.1.endIndex }
+        if let match = text.firstMatch(of: /:\/\/[^\/@:]*:([^\/@]*)@/) {
+            return match.output.1.startIndex..<match.output.1.endIndex
+        }
+        if let match = text.firstMatch(of: /password=([^\s&]*)/) {
+            return match.output.1.startIndex..<match.output.1.endIndex
+        }
         return nil
     }
 }

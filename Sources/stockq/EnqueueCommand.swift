@@ -8,7 +8,9 @@ enum EnqueueCommand: Command {
         options: [
             Option("action", "A", "\(Action.list); default adjust"),
             Option("location", "L", "the item's location; default main"),
-            Option("on-insufficient", "P", "what to do when too little is available: \(OnInsufficient.list); default reject"),
+            Option(
+                "on-insufficient", "P",
+                "what to do when too little is available: \(OnInsufficient.list); default reject"),
             Option("group", "G", "jobs of one group are applied all together or not at all"),
             Option("priority", "N", "1 (first) to 4 (last); default 2"),
             Option("run-at", "T", "not before this time (2026-03-01T12:00:00Z), or this long from now (+90s, +15m)"),
@@ -27,7 +29,8 @@ enum EnqueueCommand: Command {
 
     private static let columns: [(option: String, column: JobColumn)] = [
         ("action", .action), ("location", .locationID), ("on-insufficient", .onInsufficient), ("group", .groupID),
-        ("priority", .priority), ("run-at", .runAt), ("expires-at", .expiresAt), ("expected-available", .expectedAvailable),
+        ("priority", .priority), ("run-at", .runAt), ("expires-at", .expiresAt),
+        ("expected-available", .expectedAvailable),
         ("ordering-key", .orderingKey), ("max-attempts", .maxAttempts), ("reason", .reason), ("reference", .reference),
     ]
 
@@ -56,7 +59,9 @@ enum EnqueueCommand: Command {
         }
         let stop = StopSignal()
         guard try producer.awaitResult(of: job, timeoutMs: Int(timeout) * 1_000, stop: stop) else {
-            throw Failure("job \(job) is enqueued, and has no result after \(timeout) s; is a worker running? See: stockq result \(job)")
+            throw Failure(
+                "job \(job) is enqueued, and has no result after \(timeout) s; is a worker running? See: stockq result \(job)"
+            )
         }
         guard let result = try Inspector(connection: connection, schema: schema).result(of: job) else {
             throw Failure("the result of job \(job) has vanished")

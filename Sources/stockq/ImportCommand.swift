@@ -78,7 +78,8 @@ enum ImportCommand: Command {
 
     private static func line(_ progress: ImportProgress, since start: UInt64) -> String {
         let seconds = max(0.001, Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9)
-        return "jobs: \(grouped(progress.read)) read, \(grouped(progress.enqueued)) enqueued, \(grouped(progress.rejected)) rejected, "
+        return
+            "jobs: \(grouped(progress.read)) read, \(grouped(progress.enqueued)) enqueued, \(grouped(progress.rejected)) rejected, "
             + "\(grouped(Int(Double(progress.read) / seconds))) rows/s"
     }
 }

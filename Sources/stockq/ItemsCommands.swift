@@ -63,7 +63,9 @@ enum ItemsListCommand: Command {
             for item in items { Terminal.print(item.json) }
             return 0
         }
-        let heading = ["store", "item", "location", "on hand", "allocated", "available", "threshold", "level", "version"]
+        let heading = [
+            "store", "item", "location", "on hand", "allocated", "available", "threshold", "level", "version",
+        ]
         Terminal.print(table([heading] + items.map { Self.row($0.value) }))
         if items.count == limit { Terminal.note("only the first \(grouped(limit)); --limit and --after show more") }
         return 0
@@ -89,12 +91,15 @@ enum ItemsShowCommand: Command {
         ])
 
     static func run(_ arguments: Arguments) throws -> Int32 {
-        let key = ItemKey(arguments.positionals[0], arguments.positionals[1], location: arguments.text("location") ?? "main")
+        let key = ItemKey(
+            arguments.positionals[0], arguments.positionals[1], location: arguments.text("location") ?? "main")
         let last = try arguments.number("last", in: 1...10_000) ?? 10
         let (connection, schema) = try Database.open(arguments)
         let inspector = Inspector(connection: connection, schema: schema)
         guard let item = try inspector.item(key) else {
-            throw Failure("there is no item \(key.itemID.printable) at \(key.locationID.printable) in store \(key.storeID.printable)")
+            throw Failure(
+                "there is no item \(key.itemID.printable) at \(key.locationID.printable) in store \(key.storeID.printable)"
+            )
         }
         let movements = try inspector.movements(key, limit: last)
         if arguments.has("json") {
@@ -115,14 +120,18 @@ enum ItemsShowCommand: Command {
         let rows = movements.map { row in
             let movement = row.value
             return [
-                movement.version.map { grouped($0) } ?? "–", movement.finishedAt, String(movement.jobId), movement.action,
+                movement.version.map { grouped($0) } ?? "–", movement.finishedAt, String(movement.jobId),
+                movement.action,
                 grouped(movement.appliedQuantity), Self.change(movement.onHandBefore, movement.onHandAfter),
                 Self.change(movement.allocatedBefore, movement.allocatedAfter), movement.groupId?.printable ?? "",
                 movement.reference?.printable ?? movement.reason?.printable ?? "",
             ]
         }
         Terminal.print(
-            "\n" + table([["version", "time", "job", "action", "quantity", "on hand", "allocated", "group", "reference"]] + rows))
+            "\n"
+                + table(
+                    [["version", "time", "job", "action", "quantity", "on hand", "allocated", "group", "reference"]]
+                        + rows))
         return 0
     }
 

@@ -31,7 +31,11 @@ struct Log: Sendable {
 
     /// A value with blanks, quotes or control characters is written as a JSON string, so that a line stays a line.
     private static func quoted(_ value: String) -> String {
-        let isPlain = !value.isEmpty && value.unicodeScalars.allSatisfy { $0.value > 0x20 && $0 != "\"" && $0 != "=" && $0 != "\\" && $0.properties.generalCategory != .control }
+        let isPlain =
+            !value.isEmpty
+            && value.unicodeScalars.allSatisfy {
+                $0.value > 0x20 && $0 != "\"" && $0 != "=" && $0 != "\\" && $0.properties.generalCategory != .control
+            }
         return isPlain ? value : quotedJSON(value)
     }
 
@@ -45,14 +49,19 @@ struct Log: Sendable {
         case .batchRefused(let worker, let lane, let jobs, let error):
             write(.warn, "batch_refused", [("worker", worker), ("lane", lane), ("jobs", jobs), ("error", error)])
         case .jobRefused(let worker, let lane, let gaveUp, let error):
-            write(gaveUp ? .error : .warn, gaveUp ? "job_failed" : "job_retried_later", [("worker", worker), ("lane", lane), ("error", error)])
+            write(
+                gaveUp ? .error : .warn, gaveUp ? "job_failed" : "job_retried_later",
+                [("worker", worker), ("lane", lane), ("error", error)])
         case .batchFailed(let worker, let lane, let error):
             write(.error, "batch_failed", [("worker", worker), ("lane", lane), ("error", error)])
-        case .batch(let worker, let lane, let claimed, let finished, let applied, let rejected, let waiting, let left, let notifications):
+        case .batch(
+            let worker, let lane, let claimed, let finished, let applied, let rejected, let waiting, let left,
+            let notifications):
             write(
                 .debug, "batch",
                 [
-                    ("worker", worker), ("lane", lane), ("claimed", claimed), ("finished", finished), ("applied", applied),
+                    ("worker", worker), ("lane", lane), ("claimed", claimed), ("finished", finished),
+                    ("applied", applied),
                     ("rejected", rejected), ("waiting", waiting), ("left", left), ("notifications", notifications),
                 ])
         case .promoted(let jobs): write(.debug, "promoted", [("jobs", jobs)])

@@ -13,7 +13,7 @@ enum Main {
     static let version = "0.1.0"
 
     static let commands: [any Command.Type] = [
-        MigrateCommand.self, ItemsImportCommand.self, ItemsListCommand.self, ItemsShowCommand.self,
+        DemoCommand.self, MigrateCommand.self, ItemsImportCommand.self, ItemsListCommand.self, ItemsShowCommand.self,
         EnqueueCommand.self, ImportCommand.self, RunCommand.self, ResultCommand.self, StatsCommand.self,
         NotificationsCommand.self, VerifyCommand.self,
     ]
@@ -30,7 +30,10 @@ enum Main {
         do {
             return try dispatch(words)
         } catch let error as UsageError {
-            Terminal.note("stockq \(error.command): \(error.message)\nTry 'stockq \(error.command) --help'.".replacingOccurrences(of: "stockq :", with: "stockq:").replacingOccurrences(of: "stockq  --", with: "stockq --"))
+            Terminal.note(
+                "stockq \(error.command): \(error.message)\nTry 'stockq \(error.command) --help'.".replacingOccurrences(
+                    of: "stockq :", with: "stockq:"
+                ).replacingOccurrences(of: "stockq  --", with: "stockq --"))
             return 2
         } catch let error as PostgresError {
             Terminal.note("stockq: \(explain(error))")
@@ -83,7 +86,9 @@ enum Main {
 
     private static var overview: String {
         let width = commands.map { $0.usage.command.count }.max() ?? 0
-        let lines = commands.map { "  \($0.usage.command.padding(toWidth: width))  \($0.usage.summary.split(separator: "\n")[0])" }
+        let lines = commands.map {
+            "  \($0.usage.command.padding(toWidth: width))  \($0.usage.summary.split(separator: "\n")[0])"
+        }
         return """
             stockq works off stock adjustments from a queue in PostgreSQL.
 

@@ -5,7 +5,9 @@ enum ResultCommand: Command {
     static let usage = Usage(
         command: "result", positionals: "JOB…", positionalCount: 1...1_000,
         summary: "Shows what became of jobs.",
-        options: [Option("json", nil, "one JSON object a line: the row of the results, or of the queue with \"queued\": true")],
+        options: [
+            Option("json", nil, "one JSON object a line: the row of the results, or of the queue with \"queued\": true")
+        ],
         notes: "Exit code 1 if a job is not known.")
 
     static func run(_ arguments: Arguments) throws -> Int32 {
@@ -17,7 +19,8 @@ enum ResultCommand: Command {
             if let result = try inspector.result(of: job) {
                 Terminal.print(arguments.has("json") ? result.json : sentence(result.value))
             } else if let queued = try inspector.job(job) {
-                Terminal.print(arguments.has("json") ? "{\"queued\":true," + queued.json.dropFirst() : sentence(queued.value))
+                Terminal.print(
+                    arguments.has("json") ? "{\"queued\":true," + queued.json.dropFirst() : sentence(queued.value))
             } else if let result = try inspector.result(of: job) {
                 // It was finished between the two looks.
                 Terminal.print(arguments.has("json") ? result.json : sentence(result.value))
@@ -40,7 +43,8 @@ enum ResultCommand: Command {
         if result.outcome == "applied" && result.appliedQuantity != result.quantity {
             text += ", \(grouped(result.appliedQuantity)) of it applied"
         }
-        if let before = result.onHandBefore, let after = result.onHandAfter, let allocatedBefore = result.allocatedBefore,
+        if let before = result.onHandBefore, let after = result.onHandAfter,
+            let allocatedBefore = result.allocatedBefore,
             let allocatedAfter = result.allocatedAfter
         {
             text += "; available \(ItemsShowCommand.change(before - allocatedBefore, after - allocatedAfter))"
@@ -51,10 +55,13 @@ enum ResultCommand: Command {
     }
 
     private static func sentence(_ job: JobView) -> String {
-        var text = "job \(job.jobId): queued – \(job.action) \(grouped(job.quantity)) of \(job.itemId.printable) in \(job.storeId.printable)"
+        var text =
+            "job \(job.jobId): queued – \(job.action) \(grouped(job.quantity)) of \(job.itemId.printable) in \(job.storeId.printable)"
         if job.waitingSince != nil { text += ", waits for stock" }
         if let runAt = job.runAt { text += ", looked at again at \(runAt)" }
-        if job.attempts > 0 { text += ", \(job.attempts) of \(job.maxAttempts) attempts: \(job.lastError?.printable ?? "")" }
+        if job.attempts > 0 {
+            text += ", \(job.attempts) of \(job.maxAttempts) attempts: \(job.lastError?.printable ?? "")"
+        }
         return text
     }
 }

@@ -36,7 +36,8 @@ enum RunCommand: Command {
         let (_, schema) = try Database.open(arguments)
         let meter = RunMeter()
         let pool = WorkerPool(
-            connection: try Database.settings(arguments), schema: schema, settings: settings, drains: arguments.has("drain"),
+            connection: try Database.settings(arguments), schema: schema, settings: settings,
+            drains: arguments.has("drain"),
             tell: { [log] event in
                 meter.take(event)
                 log.write(event)
@@ -88,7 +89,9 @@ private final class StopOnSignals {
                 abort(pool)
             } else {
                 pool.finish()
-                DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(timeoutMs * 9 / 10)) { self.abort(pool) }
+                DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(timeoutMs * 9 / 10)) {
+                    self.abort(pool)
+                }
             }
             signals.signal()
         }
@@ -142,6 +145,7 @@ struct ProgressLine {
         guard let total, total > 0 else { return "" }
         let share = min(1, Double(meter.totals.finished) / Double(total))
         let full = Int(share * 24)
-        return String(repeating: "█", count: full) + String(repeating: "░", count: 24 - full) + " \(Int(share * 100))%  "
+        return String(repeating: "█", count: full) + String(repeating: "░", count: 24 - full)
+            + " \(Int(share * 100))%  "
     }
 }

@@ -26,7 +26,9 @@ final class RunMeter: Sendable {
     var elapsed: Double { Double(DispatchTime.now().uptimeNanoseconds - startedAt) / 1e9 }
 
     func take(_ event: WorkEvent) {
-        guard case .batch(_, _, _, let finished, let applied, let rejected, _, _, let notifications) = event else { return }
+        guard case .batch(_, _, _, let finished, let applied, let rejected, _, _, let notifications) = event else {
+            return
+        }
         let now = DispatchTime.now().uptimeNanoseconds
         state.withLock { totals in
             if totals.batches == 0 { totals.firstAt = startedAt }
@@ -43,7 +45,8 @@ final class RunMeter: Sendable {
     var line: String {
         let totals = totals
         let rate = totals.seconds > 0 ? Int(Double(totals.finished) / totals.seconds) : 0
-        return "\(grouped(totals.finished)) jobs, \(grouped(totals.applied)) applied, \(grouped(totals.rejected)) rejected, "
+        return
+            "\(grouped(totals.finished)) jobs, \(grouped(totals.applied)) applied, \(grouped(totals.rejected)) rejected, "
             + "\(grouped(totals.notifications)) notifications, \(grouped(rate)) jobs/s"
     }
 }

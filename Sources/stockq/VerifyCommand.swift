@@ -4,7 +4,8 @@ enum VerifyCommand: Command {
     static let usage = Usage(
         command: "verify", summary: "Proves the books: stock, results, notifications and queue agree.",
         options: [Option("json", nil, "one JSON object a check")],
-        notes: "Reads everything there is, on one snapshot, so workers need not stop. Exit code 1 if anything is wrong.")
+        notes: "Reads everything there is, on one snapshot, so workers need not stop. Exit code 1 if anything is wrong."
+    )
 
     static func run(_ arguments: Arguments) throws -> Int32 {
         let (connection, schema) = try Database.open(arguments, timeoutMs: 3_600_000)

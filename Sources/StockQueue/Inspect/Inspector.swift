@@ -24,7 +24,9 @@ public struct Inspector {
     /// Items in key order.
     ///
     /// - Parameter after: the key behind which to begin.
-    public func items(store: String?, below level: AlertLevel?, limit: Int, after: ItemKey? = nil) throws -> [JSONRow<ItemView>] {
+    public func items(store: String?, below level: AlertLevel?, limit: Int, after: ItemKey? = nil) throws -> [JSONRow<
+        ItemView
+    >] {
         var parameters = Parameters()
         parameters.add(store)
         parameters.add(level?.rawValue)
@@ -83,7 +85,8 @@ public struct Inspector {
         var parameters = Parameters()
         parameters.add(job)
         return try row(
-            "show_result", [.int8], "SELECT to_json(results)::text FROM \(schema.quoted).results WHERE job_id = $1", parameters)
+            "show_result", [.int8], "SELECT to_json(results)::text FROM \(schema.quoted).results WHERE job_id = $1",
+            parameters)
     }
 
     /// A job that is still queued.
@@ -92,6 +95,21 @@ public struct Inspector {
         parameters.add(job)
         return try row(
             "show_job", [.int8], "SELECT to_json(jobs)::text FROM \(schema.quoted).jobs WHERE job_id = $1", parameters)
+    }
+
+    /// The newest jobs that were refused for a reason of their own, not because of their group.
+    public func refused(limit: Int) throws -> [JSONRow<ResultView>] {
+        var parameters = Parameters()
+        parameters.add(Int64(limit))
+        return try rows(
+            "refused", [.int8],
+            """
+            SELECT to_json(results)::text
+            FROM \(schema.quoted).results
+            WHERE outcome = 'rejected' AND code <> 'group_rejected'
+            ORDER BY job_id DESC
+            LIMIT $1
+            """, parameters)
     }
 
     // MARK: notifications

@@ -124,7 +124,9 @@ public struct Verifier {
                 sql: "SELECT format('job %s', job_id) FROM \(s).jobs JOIN \(s).results USING (job_id)"),
             Check(
                 name: "no job has two results",
-                sql: "SELECT format('job %s has %s', job_id, count(*)) FROM \(s).results GROUP BY job_id HAVING count(*) > 1"),
+                sql:
+                    "SELECT format('job %s has %s', job_id, count(*)) FROM \(s).results GROUP BY job_id HAVING count(*) > 1"
+            ),
             Check(
                 name: "no job has vanished from within a group",
                 sql: """

@@ -56,7 +56,9 @@ public struct Producer {
         var pauseMs = 1
         while true {
             if try connection.execute(statement, parameters).bool(0, 0) { return true }
-            if deadline.hasPassed || stop.wait(milliseconds: min(pauseMs, max(1, deadline.remainingMs))) { return false }
+            if deadline.hasPassed || stop.wait(milliseconds: min(pauseMs, max(1, deadline.remainingMs))) {
+                return false
+            }
             pauseMs = min(pauseMs * 2, 50)
         }
     }

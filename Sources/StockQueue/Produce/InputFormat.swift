@@ -83,7 +83,9 @@ struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> where Col
         return columns
     }
 
-    private static func fields(ofObject line: ArraySlice<UInt8>, _ columns: [Column]) throws(Problem) -> [ArraySlice<UInt8>] {
+    private static func fields(ofObject line: ArraySlice<UInt8>, _ columns: [Column]) throws(Problem) -> [ArraySlice<
+        UInt8
+    >] {
         let object: [String: JSONValue]
         do {
             object = try JSONDecoder().decode([String: JSONValue].self, from: Data(line))

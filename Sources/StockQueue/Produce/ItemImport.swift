@@ -162,7 +162,8 @@ public struct ItemImport {
             """
         }
         return Statement(
-            "upsert_items", [.textArray, .textArray, .textArray, .int8Array, .textArray, .boolArray, .int8Array, .bool, .bool, .bool],
+            "upsert_items",
+            [.textArray, .textArray, .textArray, .int8Array, .textArray, .boolArray, .int8Array, .bool, .bool, .bool],
             """
             WITH written AS (
                 INSERT INTO \(schema.quoted).items AS old (

@@ -224,7 +224,8 @@ public struct JobImport {
         let rows = try connection.endCopy()
         if rows != rowsInTransaction {
             throw PostgresError(
-                kind: .protocolViolation, message: "COPY took \(rows) rows of \(rowsInTransaction)", statement: copy.name)
+                kind: .protocolViolation, message: "COPY took \(rows) rows of \(rowsInTransaction)",
+                statement: copy.name)
         }
         progress.enqueued += rows
         progress.settledLine = settledWithTransaction

@@ -102,7 +102,9 @@ struct JobRules {
         if !policy.fits(action) {
             throw Problem("on_insufficient \(policy.rawValue) does not go with action \(action.rawValue)")
         }
-        if let groupColumn, let orderingColumn, field(groupColumn)?.isEmpty == false, field(orderingColumn)?.isEmpty == false {
+        if let groupColumn, let orderingColumn, field(groupColumn)?.isEmpty == false,
+            field(orderingColumn)?.isEmpty == false
+        {
             throw Problem("a group lives in its store's lane: give group_id or ordering_key, not both")
         }
     }
@@ -125,12 +127,16 @@ struct JobRules {
         if !isASCII && String(validating: bytes, as: UTF8.self) == nil { throw Problem("\(name) is not valid UTF-8") }
     }
 
-    static func wholeNumber(_ bytes: ArraySlice<UInt8>, _ column: JobColumn, _ range: ClosedRange<Int64>) throws(Problem) -> Int64 {
+    static func wholeNumber(_ bytes: ArraySlice<UInt8>, _ column: JobColumn, _ range: ClosedRange<Int64>)
+        throws(Problem) -> Int64
+    {
         try wholeNumber(bytes, named: column.rawValue, range)
     }
 
     /// A sign and digits, nothing else: `5.0` and `1e3` are not whole numbers here.
-    static func wholeNumber(_ bytes: ArraySlice<UInt8>, named name: String, _ range: ClosedRange<Int64>) throws(Problem) -> Int64 {
+    static func wholeNumber(_ bytes: ArraySlice<UInt8>, named name: String, _ range: ClosedRange<Int64>) throws(Problem)
+        -> Int64
+    {
         var digits = bytes
         let isNegative = digits.first == UInt8(ascii: "-")
         if isNegative || digits.first == UInt8(ascii: "+") { digits = digits.dropFirst() }
@@ -155,7 +161,9 @@ struct JobRules {
         Problem("\(name) must be from \(range.lowerBound) to \(range.upperBound), not \(shown(bytes))")
     }
 
-    private static func label<Label: DatabaseEnum>(_ bytes: ArraySlice<UInt8>, _ column: JobColumn) throws(Problem) -> Label {
+    private static func label<Label: DatabaseEnum>(_ bytes: ArraySlice<UInt8>, _ column: JobColumn) throws(Problem)
+        -> Label
+    {
         for label in Label.allCases where label.rawValue.utf8.elementsEqual(bytes) { return label }
         throw Problem("\(column.rawValue) must be one of \(Label.list), not '\(shown(bytes))'")
     }
@@ -184,7 +192,8 @@ struct JobRules {
     /// A value as it may stand in a message: short, printable.
     static func shown(_ bytes: ArraySlice<UInt8>) -> String {
         let text = String(decoding: bytes.prefix(60), as: UTF8.self)
-        let printable = text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : String($0) }.joined()
+        let printable = text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : String($0) }
+            .joined()
         return bytes.count > 60 ? printable + "…" : printable
     }
 
@@ -221,7 +230,8 @@ func isTimestamp(_ bytes: ArraySlice<UInt8>) -> Bool {
     func number(_ part: Substring?) -> Int { part.flatMap { Int($0) } ?? 0 }
     let (year, month, day) = (number(match.1), number(match.2), number(match.3))
     guard year >= 1, (1...12).contains(month), (1...daysIn(month, year)).contains(day) else { return false }
-    return number(match.4) < 24 && number(match.5) < 60 && number(match.6) < 60 && number(match.7) < 16 && number(match.8) < 60
+    return number(match.4) < 24 && number(match.5) < 60 && number(match.6) < 60 && number(match.7) < 16
+        && number(match.8) < 60
 }
 
 private func daysIn(_ month: Int, _ year: Int) -> Int {

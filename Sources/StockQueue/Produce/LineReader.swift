@@ -144,7 +144,8 @@ struct RecordReader {
         }
         let hasBreak = next < buffer.count
         return End(
-            content: next, next: hasBreak ? next + 1 : next, lines: 1, isUnterminated: !hasBreak, problem: Problem(reason))
+            content: next, next: hasBreak ? next + 1 : next, lines: 1, isUnterminated: !hasBreak,
+            problem: Problem(reason))
     }
 
     private func splitFields(_ content: Range<Int>, into record: inout InputRecord) {

@@ -46,7 +46,8 @@ public struct Migrator {
         self.init(connection: connection, schema: schema, migrations: Migration.all)
     }
 
-    init(connection: Connection, schema: Schema, migrations: [Migration]) {
+    /// With migrations other than this program's, numbered from 1 without gaps.
+    public init(connection: Connection, schema: Schema, migrations: [Migration]) {
         self.connection = connection
         self.schema = schema
         self.migrations = migrations
@@ -105,7 +106,9 @@ public struct Migrator {
     }
 
     private func applyInTransaction(_ migration: Migration) throws -> Bool {
-        try connection.execute(Statement("lock_migrations", [.text], "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"), text("stockq migrate \(schema.name)"))
+        try connection.execute(
+            Statement("lock_migrations", [.text], "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"),
+            text("stockq migrate \(schema.name)"))
         try connection.executeScript(
             """
             CREATE SCHEMA IF NOT EXISTS \(schema.quoted);

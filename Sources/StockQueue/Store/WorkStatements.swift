@@ -193,7 +193,8 @@ struct WorkStatements: Sendable {
         writeNotifications = Statement(
             "write_notifications",
             [
-                .textArray, .textArray, .textArray, .int2Array, .int8Array, .int8Array, .int8Array, .int8Array, .int8Array,
+                .textArray, .textArray, .textArray, .int2Array, .int8Array, .int8Array, .int8Array, .int8Array,
+                .int8Array,
             ],
             """
             INSERT INTO \(s).notifications (

@@ -74,7 +74,7 @@ final class Batch {
     func settleFailure(lane: Int16, error: PostgresError) throws(PostgresError) -> Bool? {
         do {
             return try settleFailure(lane: lane, error: error, asText: false)
-        } catch where error.isCausedByData {
+        } catch  where error.isCausedByData {
             return try settleFailure(lane: lane, error: error, asText: true)
         }
     }
@@ -350,7 +350,8 @@ final class Batch {
     private func expect(_ holds: Bool, _ statement: Statement, _ got: Int, _ wanted: Int) throws(PostgresError) {
         if holds { return }
         throw PostgresError(
-            kind: .protocolViolation, message: "\(statement.name) changed \(got) rows, not \(wanted)", statement: statement.name)
+            kind: .protocolViolation, message: "\(statement.name) changed \(got) rows, not \(wanted)",
+            statement: statement.name)
     }
 
     private func undoingOnError<Value>(_ body: () throws(PostgresError) -> Value) throws(PostgresError) -> Value {

@@ -82,7 +82,8 @@ struct ClaimSet {
             let policy = rows.label(row, 8, among: Self.policies)
         else {
             throw PostgresError(
-                kind: .protocolViolation, message: "job \(rows.int64(row, 0)) has an action or policy of a newer version")
+                kind: .protocolViolation,
+                message: "job \(rows.int64(row, 0)) has an action or policy of a newer version")
         }
         var job = ClaimedJob(
             id: rows.int64(row, 0), place: rows.place(row, 1), item: items.number(in: rows, row: row, firstColumn: 13),

@@ -48,7 +48,7 @@ struct Maintenance {
                 try addPartitions(connection)
                 if round % Self.roundsBetweenDrops == 0 { try dropExpired(connection) }
                 succeeded()
-            } catch where !error.endsConnection {
+            } catch  where !error.endsConnection {
                 // A lock that was not to be had in time, most likely; the next round tries again.
                 tell(.maintenanceFailed(error))
             }

@@ -10,7 +10,9 @@ public enum WorkEvent: Sendable {
     case jobRefused(worker: String, lane: Int, gaveUp: Bool, error: PostgresError)
     /// The database refused a batch for a reason that is not the jobs'; it is tried again.
     case batchFailed(worker: String, lane: Int, error: PostgresError)
-    case batch(worker: String, lane: Int, claimed: Int, finished: Int, applied: Int, rejected: Int, waiting: Int, left: Int, notifications: Int)
+    case batch(
+        worker: String, lane: Int, claimed: Int, finished: Int, applied: Int, rejected: Int, waiting: Int, left: Int,
+        notifications: Int)
     case promoted(jobs: Int)
     case partitionsAdded(Int)
     case partitionDropped(String)

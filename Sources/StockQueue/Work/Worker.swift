@@ -22,7 +22,8 @@ struct Worker {
                 connection.interruptDescriptor = stop.abortDescriptor
                 tell(.connected(worker: name, server: connection.serverVersion))
                 let batch = Batch(
-                    connection: connection, statements: WorkStatements(schema: schema), settings: settings, workerName: name)
+                    connection: connection, statements: WorkStatements(schema: schema), settings: settings,
+                    workerName: name)
                 try workLanes(batch, connection) { backoff.reset() }
                 return
             } catch {
@@ -81,13 +82,13 @@ struct Worker {
             if report.finished == 0 && report.waiting == 0 { report.mayHaveMore = false }
             if report.claimed > 0 { tellBatch(report, lane) }
             return report
-        } catch where error.isCausedByData {
+        } catch  where error.isCausedByData {
             try halve(lane, batch, connection, &memory, error)
-        } catch where error.sqlState == "55P03" {
+        } catch  where error.sqlState == "55P03" {
             memory.skipsHeld = true
-        } catch where error.isMissingPartition {
+        } catch  where error.isMissingPartition {
             try addPartition(connection)
-        } catch where error.kind == .server && !error.endsConnection {
+        } catch  where error.kind == .server && !error.endsConnection {
             // Neither the jobs nor the connection: a deadlock, a full disk, a missing privilege. Tell, pause, go on.
             tell(.batchFailed(worker: name, lane: Int(lane), error: error))
             _ = stop.wait(milliseconds: Int.random(in: 25...100))
@@ -122,7 +123,9 @@ struct Worker {
     private func tellBatch(_ report: BatchReport, _ lane: Int16) {
         tell(
             .batch(
-                worker: name, lane: Int(lane), claimed: report.claimed, finished: report.finished, applied: report.applied,
-                rejected: report.rejected, waiting: report.waiting, left: report.left, notifications: report.notifications))
+                worker: name, lane: Int(lane), claimed: report.claimed, finished: report.finished,
+                applied: report.applied,
+                rejected: report.rejected, waiting: report.waiting, left: report.left,
+                notifications: report.notifications))
     }
 }

@@ -77,7 +77,8 @@ public struct WorkerSettings: Sendable {
             return "there is no setting \(name); known are \(Self.ranges.map(\.name).joined(separator: ", "))"
         }
         guard let value = Int(text), entry.range.contains(value) else {
-            return "\(name) takes a whole number from \(entry.range.lowerBound) to \(entry.range.upperBound), not \(text)"
+            return
+                "\(name) takes a whole number from \(entry.range.lowerBound) to \(entry.range.upperBound), not \(text)"
         }
         self[keyPath: entry.field] = value
         return nil

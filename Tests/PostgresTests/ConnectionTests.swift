@@ -1,0 +1,227 @@
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+@Suite struct ConnectionTests {
+    private static let typed = Statement(
+        "typed",
+        [
+            .int8, .int2, .int4, .bool, .text, .timestamptz, .int8Array, .int2Array, .int4Array, .boolArray, .textArray,
+            .tidArray,
+        ],
+        """
+        SELECT ($1::int8)::text, ($2::int2)::text, ($3::int4)::text, ($4::bool)::text, $5::text,
+            to_char($6::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
+            ($7::int8[])::text, ($8::int2[])::text, ($9::int4[])::text, ($10::bool[])::text, ($11::text[])::text, ($12::tid[])::text
+        """)
+
+    @Test func valuesOfEveryTypeArrive() async throws {
+        try await withDatabase(migrated: false) { database in
+            let connection = try database.connect()
+            var parameters = Parameters()
+            parameters.add(Int64.min)
+            parameters.add(Int16(-3))
+            parameters.add(Int32(70_000))
+            parameters.add(true)
+            parameters.add("naïve ☃ '\\")
+            parameters.add(Timestamp(microsecondsSince2000: 86_400_000_001))
+            parameters.addArray(of: 3, int64: { [Int64.max, nil, -1][$0] })
+            parameters.addArray(of: 2, int16: { [Int16(5), nil][$0] })
+            parameters.addArray(of: 1, int32: { _ in 9 })
+            parameters.addArray(of: 2, bool: { $0 == 0 })
+            parameters.addArray(["a,b", nil, "", "\"q\""])
+            parameters.addArray(of: 1, place: { _ in RowPlace(block: 70_000, line: 12) })
+            let row = try connection.execute(Self.typed, parameters)
+            let texts = (0..<12).map { row.string(0, $0) }
+            #expect(
+                texts == [
+                    "-9223372036854775808", "-3", "70000", "true", "naïve ☃ '\\", "2000-01-02 00:00:00.000001",
+                    "{9223372036854775807,NULL,-1}", "{5,NULL}", "{9}", "{t,f}", "{\"a,b\",NULL,\"\",\"\\\"q\\\"\"}",
+                    "{\"(70000,12)\"}",
+                ])
+        }
+    }
+
+    @Test func nullsAndEmptyArraysArrive() async throws {
+        try await withDatabase(migrated: false) { database in
+            let connection = try database.connect()
+            var parameters = Parameters()
+            parameters.add(nil as Int64?)
+            parameters.add("")
+            parameters.addArray(of: 0, int64: { _ in 0 })
+            let row = try connection.execute(
+                Statement("nulls", [.int8, .text, .int8Array], "SELECT $1::int8, $2::text, cardinality($3)"), parameters
+            )
+            #expect(row.optionalInt64(0, 0) == nil)
+            #expect(row.string(0, 1) == "")
+            #expect(row.int32(0, 2) == 0)
+        }
+    }
+
+    @Test func anErrorSaysWhatTheServerSaid() async throws {
+        try await withDatabase(migrated: false) { database in
+            let connection = try database.connect()
+            try connection.executeScript(
+                "CREATE TABLE t (id int CONSTRAINT once PRIMARY KEY); INSERT INTO t VALUES (1)")
+            let error = try #require(throws: PostgresError.self) {
+                try connection.execute(Statement("twice", [], "INSERT INTO t VALUES (1)"))
+            }
+            #expect(error.kind == .server)
+            #expect(error.sqlState == "23505")
+            #expect(error.constraint == "once")
+            #expect(error.statement == "twice")
+            #expect(!error.endsConnection)
+            // The row's values are in the detail, which is not logged.
+            #expect(!error.description.contains("(1)"))
+            #expect(try connection.execute(Statement("still", [], "SELECT 1")).int32(0, 0) == 1)
+        }
+    }
+
+    @Test func afterAnErrorTheRestOfThePipelineIsNotRun() async throws {
+        try await withDatabase(migrated: false) { database in
+            let connection = try database.connect()
+            try connection.executeScript("CREATE TABLE t (id int)")
+            let insert = Statement("insert", [.int4], "INSERT INTO t VALUES ($1)")
+            var one = Parameters()
+            one.add(Int32(1))
+            try connection.send(insert, one)
+            try connection.send(Statement("fail", [], "SELECT 1 / 0"))
+            try connection.send(Statement("behind", [], "INSERT INTO t VALUES (2)"))
+            let error = try #require(throws: PostgresError.self) { try connection.receive() }
+            #expect(error.sqlState == "22012")
+            // Without BEGIN the pipeline is one transaction: nothing of it stays. A statement whose preparation was
+            // skipped is prepared the next time.
+            #expect(try database.value("SELECT count(*) FROM t") == "0")
+            try connection.execute(Statement("behind", [], "INSERT INTO t VALUES (2)"))
+            #expect(try database.value("SELECT count(*) FROM t") == "1")
+        }
+    }
+
+    @Test func aFailedTransactionDoesNotPassForCommitted() async throws {
+        try await withDatabase(migrated: false) { database in
+            let connection = try database.connect()
+            try connection.execute(.begin)
+            _ = try? connection.execute(Statement("fail", [], "SELECT 1 / 0"))
+            let error = try #require(throws: PostgresError.self) { try connection.commit() }
+            #expect(error.message.contains("ROLLBACK"))
+        }
+    }
+
+    @Test func aCallHasADeadline() async throws {
+        try await withDatabase(migrated: false) { database in
+            let connection = try database.connect()
+            let deadline = Deadline.after(milliseconds: 5_000)
+            let error = try #require(throws: PostgresError.self) {
+                try connection.execute(Statement("sleep", [], "SELECT pg_sleep(30)"), timeoutMs: 100)
+            }
+            #expect(error.kind == .deadline)
+            #expect(error.endsConnection)
+            #expect(!deadline.hasPassed)
+        }
+    }
+
+    @Test func largeValuesGoBothWaysAtOnce() async throws {
+        try await withDatabase(migrated: false) { database in
+            let connection = try database.connect()
+            let text = String(repeating: "x", count: 3_000_000)
+            let echo = Statement("echo", [.text], "SELECT $1::text")
+            var parameters = Parameters()
+            parameters.add(text)
+            for _ in 0..<4 { try connection.send(echo, parameters) }
+            let results = try connection.receive()
+            #expect(results.map { $0.string(0, 0).utf8.count } == [3_000_000, 3_000_000, 3_000_000, 3_000_000])
+        }
+    }
+
+    @Test func copyTakesRowsAndGivesThemUp() async throws {
+        try await withDatabase(migrated: false) { database in
+            let connection = try database.connect()
+            try connection.executeScript("CREATE TABLE t (id int, name text)")
+            let copy = Statement("copy", [], "COPY t FROM STDIN")
+            try connection.startCopy(copy)
+            try connection.copy(Array("1\tone\n2\t\\N\n".utf8))
+            #expect(try connection.endCopy() == 2)
+            try connection.startCopy(copy)
+            try connection.copy(Array("3\tthree\n".utf8))
+            try connection.failCopy("changed my mind")
+            try connection.startCopy(copy)
+            try connection.copy(Array("four\t4\n".utf8))
+            let error = try #require(throws: PostgresError.self) { _ = try connection.endCopy() }
+            #expect(error.sqlState == "22P02")
+            #expect(try database.value("SELECT count(*) FROM t") == "2")
+            #expect(try connection.execute(Statement("after", [], "SELECT 1")).int32(0, 0) == 1)
+        }
+    }
+
+    @Test func aTerminatedSessionIsLost() async throws {
+        try await withDatabase(migrated: false) { database in
+            let connection = try database.connect()
+            try database.run("SELECT pg_terminate_backend(\(connection.backendProcessID))")
+            let error = try #require(throws: PostgresError.self) {
+                try connection.execute(Statement("after", [], "SELECT pg_sleep(5)"))
+            }
+            #expect(error.endsConnection)
+        }
+    }
+
+    @Test func anUnreachableServerIsSaid() async throws {
+        try await onThread {
+            let error = try #require(throws: PostgresError.self) {
+                _ = try Connection(ConnectionSettings(conninfo: "host=/nowhere dbname=x", applicationName: "tests"))
+            }
+            #expect(error.kind == .cannotConnect)
+            #expect(error.sqlState == nil)
+        }
+    }
+
+    @Test func aWrongPasswordIsSaidAndNotShown() async throws {
+        try await withDatabase(migrated: false) { database in
+            var settings = database.settings
+            settings.conninfo = settings.conninfo.replacingOccurrences(
+                of: "user=stockq", with: "user=\(TestCluster.passwordUser)")
+            settings.password = "wrong-horse"
+            let error = try #require(throws: PostgresError.self) { _ = try Connection(settings) }
+            #expect(error.sqlState == "28P01")
+            #expect(!error.debugDescription.contains("wrong-horse"))
+            settings.password = "right-horse"
+            _ = try Connection(settings)
+        }
+    }
+
+    @Test func anUnreadableURLIsNotQuoted() async throws {
+        try await onThread {
+            let error = try #require(throws: PostgresError.self) {
+                _ = try Connection(
+                    ConnectionSettings(conninfo: "postgresql://me:secret%zz@host/db", applicationName: "tests"))
+            }
+            #expect(!error.debugDescription.contains("secret"))
+        }
+    }
+
+    @Test func aNotificationEndsTheWait() async throws {
+        try await withDatabase(migrated: false) { database in
+            let listener = try database.connect()
+            try listener.listen(channel: "Odd \"name\"")
+            try database.run("NOTIFY \"Odd \"\"name\"\"\"")
+            let channels = try listener.waitForNotification(wakeDescriptor: -1, timeoutMs: 10_000)
+            #expect(channels == ["Odd \"name\""])
+        }
+    }
+
+    @Test func pooledSessionsSetTheirSettingsInEachTransaction() async throws {
+        try await withDatabase(migrated: false) { database in
+            var settings = database.settings
+            settings.pooled = true
+            settings.session = [("lock_timeout", "123ms")]
+            let connection = try Connection(settings)
+            let show = Statement("show", [], "SELECT current_setting('lock_timeout')")
+            #expect(try connection.execute(show).string(0, 0) == "0")
+            let inside = try connection.transaction { () throws(PostgresError) in
+                try connection.execute(show).string(0, 0)
+            }
+            #expect(inside == "123ms")
+            #expect(try connection.execute(show).string(0, 0) == "0")
+        }
+    }
+}

@@ -1,0 +1,237 @@
+/// A plain one-at-a-time model of the queue, written apart from the judgement: texts for keys and codes, 128-bit
+/// numbers, and a copy of everything where the judgement keeps notes.
+public struct Model {
+    public struct Job: Sendable {
+        public var id: Int64
+        public var item: String
+        public var action = "adjust"
+        public var policy = "reject"
+        public var quantity: Int64
+        public var expected: Int64?
+        public var group: String?
+        public var priority = 2
+        public var notify = true
+        public var expired = false
+
+        public init(id: Int64, item: String, quantity: Int64) {
+            self.id = id
+            self.item = item
+            self.quantity = quantity
+        }
+    }
+
+    public struct Item: Sendable, Equatable {
+        public var onHand: Int128
+        public var allocated: Int128
+        public var version = 0
+        public var threshold: Int128?
+        public var tracked = true
+        public var told: String
+        public var lastJob: Int64?
+
+        public init(onHand: Int64, allocated: Int64 = 0, threshold: Int64?, tracked: Bool) {
+            self.onHand = Int128(onHand)
+            self.allocated = Int128(allocated)
+            self.threshold = threshold.map { Int128($0) }
+            self.tracked = tracked
+            told = ""
+            told = level
+        }
+
+        public var available: Int128 { onHand - allocated }
+
+        public var level: String {
+            guard tracked else { return "ok" }
+            guard available > 0 else { return "out" }
+            guard let threshold, available <= threshold else { return "ok" }
+            return "low"
+        }
+    }
+
+    public struct Result: Sendable, Equatable {
+        public var job: Int64
+        public var outcome: String
+        public var code = "-"
+        public var warning = "-"
+        public var applied: Int128 = 0
+        /// on_hand and allocated before and after, then the version; empty where there is no item.
+        public var stock: [Int128] = []
+        public var levels = "-"
+        public var previous: Int64?
+
+        public init(
+            job: Int64, outcome: String, code: String = "-", warning: String = "-", applied: Int128 = 0,
+            stock: [Int128] = [], levels: String = "-", previous: Int64? = nil
+        ) {
+            self.job = job
+            self.outcome = outcome
+            self.code = code
+            self.warning = warning
+            self.applied = applied
+            self.stock = stock
+            self.levels = levels
+            self.previous = previous
+        }
+    }
+
+    public struct Notification: Sendable, Equatable, Comparable {
+        public var item: String
+        public var version: Int
+        public var kind: String
+        public var job: Int64
+        public var before: Int128
+        public var after: Int128
+
+        public init(item: String, version: Int, kind: String, job: Int64, before: Int128, after: Int128) {
+            self.item = item
+            self.version = version
+            self.kind = kind
+            self.job = job
+            self.before = before
+            self.after = after
+        }
+
+        public static func < (left: Notification, right: Notification) -> Bool {
+            (left.item, left.version) < (right.item, right.version)
+        }
+    }
+
+    private static let bound: Int128 = (1 << 53) - 1
+
+    public var items: [String: Item]
+    public private(set) var results: [Int64: Result] = [:]
+    public private(set) var notifications: [Notification] = []
+    /// Jobs that wait for stock.
+    public private(set) var waiting: Set<Int64> = []
+
+    public init(items: [String: Item]) { self.items = items }
+
+    /// Takes jobs in order of work: by priority and id, a group at its best line.
+    public mutating func work(_ jobs: [Job]) {
+        var rest = jobs.sorted { ($0.priority, $0.id) < ($1.priority, $1.id) }
+        while let first = rest.first {
+            guard let group = first.group else {
+                rest.removeFirst()
+                take([first])
+                continue
+            }
+            let lines = rest.filter { $0.group == group }.sorted { $0.id < $1.id }
+            rest.removeAll { $0.group == group }
+            take(lines)
+        }
+    }
+
+    /// Takes one job, or one group.
+    public mutating func take(_ lines: [Job]) {
+        let before = self
+        var outcomes: [String] = []
+        for line in lines { outcomes.append(takeLine(line, groupStart: before)) }
+        let refused = outcomes.contains { $0.hasPrefix("rejected") }
+        let waits = outcomes.contains("waits")
+        guard refused || waits else { return }
+        let notes = zip(lines, outcomes)
+        self = before
+        for (line, outcome) in notes {
+            if !refused {
+                waiting.insert(line.id)
+            } else {
+                let code = outcome.hasPrefix("rejected ") ? String(outcome.dropFirst(9)) : "group_rejected"
+                results[line.id] = Result(job: line.id, outcome: "rejected", code: code, stock: still(line.item))
+            }
+        }
+    }
+
+    private func still(_ item: String) -> [Int128] {
+        guard let state = items[item] else { return [] }
+        return [state.onHand, state.onHand, state.allocated, state.allocated, Int128(state.version)]
+    }
+
+    private mutating func takeLine(_ job: Job, groupStart: Model) -> String {
+        if job.expired { return "rejected expired" }
+        let quantity = Int128(job.quantity)
+        let wrongSign =
+            switch job.action {
+            case "allocate", "deallocate", "ship": quantity <= 0
+            case "set": quantity < 0
+            default: false
+            }
+        if wrongSign || quantity > Self.bound || quantity < -Self.bound { return "rejected invalid_quantity" }
+        guard var state = items[job.item] else { return "rejected unknown_item" }
+        if !state.tracked { return unchanged(job, "untracked") }
+        if let expected = job.expected, Int128(expected) != groupStart.items[job.item]?.available {
+            return "rejected stale"
+        }
+        if job.action == "adjust" && quantity == 0 { return unchanged(job, "no_change") }
+        if job.action == "set" && quantity == state.onHand { return unchanged(job, "no_change") }
+
+        var effect = quantity
+        let need: Int128 =
+            switch job.action {
+            case "adjust": max(0, -quantity)
+            case "allocate": quantity
+            default: 0
+            }
+        if need > 0 && state.available < need {
+            switch job.policy {
+            case "allow": break
+            case "partial" where state.available > 0:
+                effect = job.action == "adjust" ? -state.available : state.available
+            case "wait": return "waits"
+            default: return "rejected insufficient_stock"
+            }
+        }
+        if ["deallocate", "ship"].contains(job.action) && state.allocated < quantity {
+            return "rejected insufficient_allocation"
+        }
+        if job.action == "set" && quantity < state.allocated && job.policy != "allow" {
+            return "rejected insufficient_stock"
+        }
+
+        let old = state
+        switch job.action {
+        case "adjust": state.onHand += effect
+        case "allocate": state.allocated += effect
+        case "deallocate": state.allocated -= effect
+        case "ship":
+            state.allocated -= effect
+            state.onHand -= effect
+        default: state.onHand = effect
+        }
+        for figure in [state.onHand, state.allocated, state.available] where figure > Self.bound || figure < -Self.bound
+        {
+            return "rejected out_of_range"
+        }
+        state.version += 1
+        state.lastJob = job.id
+        let order = ["ok": 0, "low": 1, "out": 2]
+        if job.notify {
+            if state.level != old.told { tell(job, old, state) }
+            state.told = state.level
+        } else if order[state.level, default: 9] < order[old.told, default: 9] {
+            state.told = state.level
+        }
+        items[job.item] = state
+        results[job.id] = Result(
+            job: job.id, outcome: "applied", warning: state.available < 0 ? "negative_stock" : "-", applied: effect,
+            stock: [old.onHand, state.onHand, old.allocated, state.allocated, Int128(state.version)],
+            levels: "\(old.told) \(state.level)", previous: old.lastJob)
+        return "applied"
+    }
+
+    private mutating func unchanged(_ job: Job, _ code: String) -> String {
+        results[job.id] = Result(job: job.id, outcome: "unchanged", code: code, stock: still(job.item))
+        return "unchanged"
+    }
+
+    private mutating func tell(_ job: Job, _ old: Item, _ new: Item) {
+        let kinds = [
+            "ok low": "low_stock", "ok out": "out_of_stock", "low out": "out_of_stock", "out low": "back_in_stock",
+            "out ok": "back_in_stock", "low ok": "restocked",
+        ]
+        notifications.append(
+            Notification(
+                item: job.item, version: new.version, kind: kinds["\(old.told) \(new.level)", default: "?"],
+                job: job.id,
+                before: old.available, after: new.available))
+    }
+}

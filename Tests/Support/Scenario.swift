@@ -1,0 +1,87 @@
+/// A random shop and random jobs: small stocks so that refusals are common, and the quantities at the edges of what
+/// may be. The same for the same seed.
+public struct Scenario {
+    public var random: SeededRandom
+    /// By name; a job may also name an item that is not there.
+    public private(set) var items: [String: Model.Item] = [:]
+    private let itemNames: [String]
+
+    public init(seed: UInt64, items count: Int) {
+        random = SeededRandom(seed: seed)
+        itemNames = (0..<count).map { "item-\($0)" }
+        for name in itemNames.dropLast(count > 3 ? 1 : 0) { items[name] = randomItem() }
+    }
+
+    private static let edges: [Int64] = [
+        0, 1, -1, 9_007_199_254_740_991, -9_007_199_254_740_991, 9_007_199_254_740_992, -9_007_199_254_740_992, .max,
+        .min,
+    ]
+
+    private mutating func randomItem() -> Model.Item {
+        let isEdge = random.chance(1, in: 12)
+        let onHand: Int64 = isEdge ? 9_007_199_254_740_991 - Int64(random.below(5)) : Int64(random.below(40))
+        let allocated = random.chance(1, in: 3) && onHand > 0 ? Int64(random.below(Int(min(onHand, 10)) + 1)) : 0
+        let threshold = random.chance(1, in: 4) ? nil : Int64(random.below(15))
+        return Model.Item(
+            onHand: onHand, allocated: allocated, threshold: threshold, tracked: !random.chance(1, in: 15))
+    }
+
+    /// - Parameters:
+    ///   - waits: jobs may wait for stock.
+    ///   - validOnly: only what the table's constraints let in, which the edges of quantities are.
+    public mutating func jobs(_ count: Int, firstID: Int64 = 1, waits: Bool, groups: Bool) -> [Model.Job] {
+        var jobs: [Model.Job] = []
+        var groupsMade = 0
+        while jobs.count < count {
+            let isGroup = groups && random.chance(1, in: 3)
+            let lines = isGroup ? 1 + random.below(6) : 1
+            groupsMade += 1
+            let priority = random.chance(1, in: 6) ? 1 + random.below(4) : 2
+            for _ in 0..<lines {
+                var job = randomJob(id: firstID + Int64(jobs.count), waits: waits)
+                job.group = isGroup ? "group-\(firstID)-\(groupsMade)" : nil
+                job.priority = isGroup && random.chance(1, in: 10) ? 1 + random.below(4) : priority
+                jobs.append(job)
+            }
+        }
+        return jobs
+    }
+
+    private mutating func randomJob(id: Int64, waits: Bool) -> Model.Job {
+        var job = Model.Job(id: id, item: random.pick(itemNames), quantity: Int64(random.below(12)))
+        job.action = random.pick(["adjust", "adjust", "adjust", "allocate", "allocate", "deallocate", "ship", "set"])
+        if job.action == "adjust" { job.quantity = random.chance(3, in: 4) ? -job.quantity : job.quantity * 2 }
+        if random.chance(1, in: 25) { job.quantity = random.pick(Self.edges) }
+        switch job.action {
+        case "adjust", "allocate":
+            job.policy = random.pick(["reject", "reject", "reject", "allow", "partial", waits ? "wait" : "partial"])
+        case "set": job.policy = random.pick(["reject", "reject", "allow"])
+        default: break
+        }
+        if random.chance(1, in: 12) { job.expected = Int64(random.below(20)) }
+        job.notify = !random.chance(1, in: 8)
+        job.expired = random.chance(1, in: 40)
+        return job
+    }
+}
+
+/// SplitMix64, seeded, so that a failing case can be run again.
+public struct SeededRandom {
+    private var state: UInt64
+
+    public init(seed: UInt64) { state = seed }
+
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    public mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
+
+    public mutating func chance(_ hits: Int, in cases: Int) -> Bool { below(cases) < hits }
+
+    public mutating func pick<Value>(_ values: [Value]) -> Value { values[below(values.count)] }
+}

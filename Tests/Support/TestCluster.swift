@@ -1,0 +1,150 @@
+import Foundation
+import Postgres
+import PrivateCluster
+import StockQueue
+import Synchronization
+
+/// The PostgreSQL server of a test run: started at the first use, gone with the process.
+public enum TestCluster {
+    /// Made once; a failure to start is every test's failure.
+    private static let shared = Result { try start() }
+
+    public static func get() throws -> PrivateCluster { try shared.get() }
+
+    /// The account that must give a password, to test what happens when it is wrong.
+    public static let passwordUser = "locked"
+
+    private static func start() throws -> PrivateCluster {
+        var options = PrivateCluster.Options()
+        options.settings = [
+            // The data is thrown away, so nothing has to survive a power cut.
+            ("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"), ("max_connections", "300"),
+            ("shared_buffers", "256MB"), ("autovacuum_naptime", "5s"),
+        ]
+        options.accessRules = ["local all \(passwordUser) scram-sha-256"]
+        let cluster = try PrivateCluster(name: "stockq-test", options: options)
+        let admin = try Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))
+        try admin.executeScript("CREATE ROLE \(passwordUser) LOGIN PASSWORD 'right-horse'")
+        try admin.executeScript("CREATE DATABASE template_stockq")
+        let template = try Connection(
+            ConnectionSettings(conninfo: cluster.conninfo(database: "template_stockq"), applicationName: "tests"))
+        try Migrator(connection: template, schema: .standard).migrate()
+        return cluster
+    }
+}
+
+/// A database of a test's own.
+public final class TestDatabase: Sendable {
+    public let cluster: PrivateCluster
+    public let name: String
+    public let schema = Schema.standard
+
+    private static let counter = Atomic(0)
+
+    /// - Parameter migrated: cloned from a template that has the schema; else empty.
+    public init(migrated: Bool = true) throws {
+        cluster = try TestCluster.get()
+        let number = Self.counter.add(1, ordering: .relaxed).newValue
+        name = "test_\(number)"
+        let admin = try Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))
+        try Self.cloning.withLock { _ in
+            try admin.executeScript("CREATE DATABASE \(name)" + (migrated ? " TEMPLATE template_stockq" : ""))
+        }
+    }
+
+    /// A template must have no connection while it is cloned, and each cloning is one.
+    private static let cloning = Mutex(())
+
+    public var conninfo: String { cluster.conninfo(database: name) }
+    public var url: String { cluster.url(database: name) }
+    public var settings: ConnectionSettings { ConnectionSettings(conninfo: conninfo, applicationName: "tests") }
+
+    public func connect() throws -> Connection { try Connection(settings) }
+
+    public func drop() {
+        // A test that left a connection open fails by its own assertions, not here.
+        let admin = try? Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))
+        try? admin?.executeScript("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
+    }
+
+    // MARK: shorthand
+
+    public func run(_ sql: String) throws { try connect().executeScript(sql) }
+
+    /// The rows of a query as text; NULL is `∅`.
+    public func rows(_ sql: String) throws -> [String] { try rows(sql, connect()) }
+
+    public func rows(_ sql: String, _ connection: Connection) throws -> [String] {
+        let text = "SELECT replace(rtrim(ltrim(q::text, '('), ')'), '\"', '') FROM (\(sql)) AS q"
+        let result = try connection.execute(Statement("test_\(UInt(bitPattern: sql.hashValue))", [], text))
+        return (0..<result.rowCount).map { result.string($0, 0) }
+    }
+
+    public func value(_ sql: String) throws -> String { try rows(sql).first ?? "" }
+
+    /// Works the queue off.
+    ///
+    /// - Returns: what the pool told.
+    @discardableResult
+    public func drain(_ change: (inout WorkerSettings) -> Void = { _ in }) throws -> [WorkEvent] {
+        var settings = WorkerSettings()
+        change(&settings)
+        let events = Events()
+        WorkerPool(connection: self.settings, schema: schema, settings: settings, drains: true, tell: events.take).run()
+        return events.all
+    }
+}
+
+/// Gathers what a pool tells, and lets a test wait for it.
+public final class Events: Sendable {
+    private let state = Mutex<[WorkEvent]>([])
+    private let came = DispatchSemaphore(value: 0)
+
+    public init() {}
+
+    @Sendable public func take(_ event: WorkEvent) {
+        state.withLock { $0.append(event) }
+        came.signal()
+    }
+
+    public var all: [WorkEvent] { state.withLock { $0 } }
+
+    /// Waits until one of the events so far, or to come, is as wished.
+    public func wait(seconds: Double = 20, until isRight: (WorkEvent) -> Bool) -> Bool {
+        let deadline = DispatchTime.now() + seconds
+        while !all.contains(where: isRight) {
+            if came.wait(timeout: deadline) == .timedOut { return all.contains(where: isRight) }
+        }
+        return true
+    }
+}
+
+/// Runs a blocking test body on a thread of its own, so that it does not hold one of Swift's few.
+public func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+        let thread = Thread { continuation.resume(with: Result { try body() }) }
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
+}
+
+/// Runs a test body with a database of its own.
+public func withDatabase<Value: Sendable>(
+    migrated: Bool = true, _ body: @escaping @Sendable (TestDatabase) throws -> Value
+) async throws -> Value {
+    try await onThread {
+        let database = try TestDatabase(migrated: migrated)
+        defer { database.drop() }
+        return try body(database)
+    }
+}
+
+/// Asks again and again, without a fixed pause that is too short or too long, until it holds or the time is over.
+public func eventually(seconds: Double = 20, _ holds: () throws -> Bool) rethrows -> Bool {
+    let deadline = Deadline.after(milliseconds: Int(seconds * 1_000))
+    while true {
+        if try holds() { return true }
+        if deadline.hasPassed { return false }
+        _ = StopSignal().wait(milliseconds: 5)
+    }
+}
