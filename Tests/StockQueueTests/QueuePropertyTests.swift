@@ -72,7 +72,7 @@ private struct StoreCase {
     /// One transaction, in order; `reference` keeps the model's number of the job.
     var jobsSQL: String {
         let values = jobs.map { job in
-            let expires = job.expired ? "now() - interval '1 hour'" : "NULL"
+            let expires = job.expired ? "'2000-01-01 00:00Z'" : "NULL"
             return "('\(name)', '\(job.item)', \(job.quantity), '\(job.action)', '\(job.policy)', \(job.priority), "
                 + "\(job.expected.map { "\($0)" } ?? "NULL"), \(job.group.map { "'\($0)'" } ?? "NULL"), \(job.notify), "
                 + "\(expires)::timestamptz, \(byItem ? "'\(name)-\(job.item)'" : "NULL"), '\(job.id)')"

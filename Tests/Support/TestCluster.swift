@@ -148,3 +148,26 @@ public func eventually(seconds: Double = 20, _ holds: () throws -> Bool) rethrow
         _ = StopSignal().wait(milliseconds: 5)
     }
 }
+
+/// A blocking piece of a test that runs beside the rest of it.
+public final class Background: Sendable {
+    private let ended = DispatchSemaphore(value: 0)
+    private let failure = Mutex<(any Error)?>(nil)
+
+    public init(_ body: @escaping @Sendable () throws -> Void) {
+        let thread = Thread { [self] in
+            do { try body() } catch { failure.withLock { $0 = error } }
+            ended.signal()
+        }
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
+
+    /// Waits for its end.
+    ///
+    /// - Throws: what it threw.
+    public func wait() throws {
+        ended.wait()
+        if let error = failure.withLock({ $0 }) { throw error }
+    }
+}
