@@ -1,0 +1,296 @@
+import Foundation
+import Postgres
+import StockQueue
+import TestSupport
+import Testing
+
+/// Imports from real files: good lines go in, bad ones come back with their number and the reason.
+@Suite struct ImportTests {
+    struct Done {
+        var progress = ImportProgress()
+        /// `line: reason`.
+        var rejects: [String] = []
+        /// The rejected records as they stood.
+        var rejected = ""
+    }
+
+    private static func importJobs(
+        _ database: TestDatabase, _ text: String, _ change: (inout JobImport.Options) -> Void = { _ in }
+    ) throws -> Done { try importJobs(database, bytes: Array(text.utf8), change) }
+
+    private static func importJobs(
+        _ database: TestDatabase, bytes: [UInt8], _ change: (inout JobImport.Options) -> Void = { _ in }
+    ) throws -> Done {
+        var options = JobImport.Options()
+        change(&options)
+        var done = Done()
+        try withFile(bytes) { descriptor in
+            var importer = try JobImport(
+                connection: database.connect(), schema: .standard,
+                // Small chunks, so that records fall across their borders.
+                source: ByteSource(descriptor: descriptor, chunk: 16), options: options,
+                onReject: { line, raw, reason in
+                    done.rejects.append("\(line): \(reason)")
+                    done.rejected += String(decoding: raw, as: UTF8.self)
+                })
+            done.progress = try importer.run()
+        }
+        return done
+    }
+
+    private static func withFile(_ bytes: [UInt8], _ body: (Int32) throws -> Void) throws {
+        let path = NSTemporaryDirectory() + "stockq-import-\(UUID().uuidString)"
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let handle = try #require(FileHandle(forReadingAtPath: path))
+        try body(handle.fileDescriptor)
+    }
+
+    private static let jobs = """
+        SELECT concat_ws('|', store_id, item_id, location_id, quantity, action, on_insufficient, group_id, priority, notify, reason)
+        FROM stockq.jobs ORDER BY job_id
+        """
+
+    @Test func everyColumnArrives() async throws {
+        try await withDatabase { database in
+            let done = try Self.importJobs(
+                database,
+                """
+                store_id,item_id,location_id,quantity,action,on_insufficient,priority,run_at,expires_at,expected_available,ordering_key,notify,max_attempts,reason,reference
+                s,a,back,-3,allocate,partial,1,2030-01-01T00:00:00Z,2031-01-01 00:00:00+02,5,k,false,7,why,ref
+
+                """.replacingOccurrences(of: "-3", with: "3"))
+            #expect(done.rejects == [])
+            let row = try database.value(
+                """
+                SELECT concat_ws('|', store_id, item_id, location_id, quantity, action, on_insufficient, priority,
+                    run_at AT TIME ZONE 'UTC', expires_at AT TIME ZONE 'UTC', expected_available, ordering_key, notify, max_attempts, reason, reference)
+                FROM stockq.jobs
+                """)
+            #expect(row == "s|a|back|3|allocate|partial|1|2030-01-01 00:00:00|2030-12-31 22:00:00|5|k|f|7|why|ref")
+        }
+    }
+
+    @Test func emptyFieldsHaveTheDefaults() async throws {
+        try await withDatabase { database in
+            _ = try Self.importJobs(
+                database,
+                "store_id,item_id,quantity,location_id,action,on_insufficient,group_id,priority,notify,reason\ns,a,1,,,,,,,\n"
+            )
+            #expect(try database.rows(Self.jobs) == ["s|a|main|1|adjust|reject|3|t"], "imports go behind live orders")
+        }
+    }
+
+    @Test func quotedFieldsHoldCommasQuotesAndLineBreaks() async throws {
+        try await withDatabase { database in
+            let done = try Self.importJobs(
+                database,
+                "store_id,item_id,quantity,reason\r\ns,\"a,b\",1,\"say \"\"hi\"\"\r\nand\tgo\\n\"\r\nt,\"b\",2,\"\"\r\nbad\r\n"
+            )
+            #expect(done.rejects == ["5: 1 fields, the header has 4"])
+            #expect(try database.value("SELECT item_id FROM stockq.jobs WHERE store_id = 's'") == "a,b")
+            #expect(
+                try database.value(
+                    "SELECT reason = E'say \"hi\"\\r\\nand\\tgo\\\\n' FROM stockq.jobs WHERE store_id = 's'") == "t")
+            #expect(try database.value("SELECT reason IS NULL FROM stockq.jobs WHERE store_id = 't'") == "t")
+        }
+    }
+
+    struct BadLine: Sendable, CustomTestStringConvertible {
+        var bytes: [UInt8]
+        var reason: String
+
+        init(_ text: String, _ reason: String) {
+            bytes = Array(text.utf8)
+            self.reason = reason
+        }
+
+        init(bytes: [UInt8], _ reason: String) {
+            self.bytes = bytes
+            self.reason = reason
+        }
+
+        var testDescription: String { reason }
+    }
+
+    static let badLines = [
+        BadLine("s,a,,adjust,reject,", "quantity is empty"),
+        BadLine("s,a,x,adjust,reject,", "quantity must be a whole number, not 'x'"),
+        BadLine("s,a,1.5,adjust,reject,", "quantity must be a whole number, not '1.5'"),
+        BadLine("s,a,1e3,adjust,reject,", "quantity must be a whole number, not '1e3'"),
+        BadLine("s,a,- 1,adjust,reject,", "quantity must be a whole number, not '- 1'"),
+        BadLine(
+            "s,a,9007199254740992,adjust,reject,",
+            "quantity must be from -9007199254740991 to 9007199254740991, not 9007199254740992"),
+        BadLine(
+            "s,a,-9223372036854775808,adjust,reject,",
+            "quantity must be from -9007199254740991 to 9007199254740991, not -9223372036854775808"),
+        BadLine(
+            "s,a,99999999999999999999,adjust,reject,",
+            "quantity must be from -9007199254740991 to 9007199254740991, not 99999999999999999999"),
+        BadLine("s,a,0,allocate,reject,", "quantity must be above 0 for allocate, not 0"),
+        BadLine("s,a,-1,set,reject,", "quantity must not be below 0 for set, not -1"),
+        BadLine("s,a,1,steal,reject,", "action must be one of adjust, allocate, deallocate, ship, set, not 'steal'"),
+        BadLine("s,a,1,adjust,maybe,", "on_insufficient must be one of reject, allow, partial, wait, not 'maybe'"),
+        BadLine("s,a,1,ship,wait,", "on_insufficient wait does not go with action ship"),
+        BadLine(",a,1,adjust,reject,", "store_id is empty"),
+        BadLine("s,,1,adjust,reject,", "item_id is empty"),
+        BadLine(
+            "s,\(String(repeating: "é", count: 100))x,1,adjust,reject,",
+            "item_id has 201 bytes, at most 200 are allowed"),
+        BadLine(
+            "s,a,1,adjust,reject,tomorrow",
+            "run_at must be a time with its zone like 2026-03-01T12:00:00Z, not 'tomorrow'"),
+        BadLine(
+            "s,a,1,adjust,reject,2026-02-30T12:00:00Z",
+            "run_at must be a time with its zone like 2026-03-01T12:00:00Z, not '2026-02-30T12:00:00Z'"),
+        BadLine("s,a,1", "3 fields, the header has 6"),
+        BadLine("s,a,1,adjust,reject,,", "7 fields, the header has 6"),
+        BadLine("s,a\"b,1,adjust,reject,", "a quote is left open"),
+        BadLine("s,a\"b\"c,1,adjust,reject,", "a quote stands inside a field that is not quoted"),
+        BadLine("s,\"a\"b,1,adjust,reject,", "something stands behind a closing quote"),
+        BadLine(bytes: Array("s,a".utf8) + [0] + Array(",1,adjust,reject,".utf8), "item_id holds a NUL byte"),
+        BadLine(
+            bytes: Array("s,a".utf8) + [0xC3, 0x28] + Array(",1,adjust,reject,".utf8), "item_id is not valid UTF-8"),
+    ]
+
+    @Test(arguments: badLines) func aBadLineIsToldAndTheGoodOnesGoIn(_ bad: BadLine) async throws {
+        try await withDatabase { database in
+            let header = "store_id,item_id,quantity,action,on_insufficient,run_at\n"
+            let good = "s,good,1,adjust,reject,\n"
+            let bytes = Array((header + good).utf8) + bad.bytes + Array(("\n" + good).utf8)
+            let done = try Self.importJobs(database, bytes: bytes)
+            #expect(done.rejects == ["3: \(bad.reason)"])
+            #expect(done.progress.enqueued == 2)
+            #expect(done.rejected == String(decoding: bad.bytes, as: UTF8.self) + "\n", "as it stood")
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "2")
+            // With --strict the same file is refused whole.
+            let problem = try #require(throws: Problem.self) {
+                try Self.importJobs(database, bytes: bytes) { $0.isStrict = true }
+            }
+            #expect(problem.description == "line 3: \(bad.reason); nothing was enqueued")
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "2")
+        }
+    }
+
+    @Test func whatTheImportLetsInTheTableTakes() async throws {
+        try await withDatabase { database in
+            let long = String(repeating: "é", count: 100)
+            let done = try Self.importJobs(
+                database,
+                "store_id,item_id,quantity\n\(long),\\N,9007199254740991\ns,\\.,-9007199254740991\ns,+,+5\ns,a,0\n")
+            #expect(done.rejects == [])
+            #expect(try database.rows("SELECT item_id, quantity FROM stockq.jobs ORDER BY job_id").count == 4)
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs WHERE item_id IN (E'\\\\N', E'\\\\.')") == "2")
+        }
+    }
+
+    @Test func aGroupWithABadLineIsLeftOutWhole() async throws {
+        try await withDatabase { database in
+            let done = try Self.importJobs(
+                database, "store_id,item_id,quantity,group_id\ns,a,1,g1\ns,a,x,g1\ns,b,1,g1\ns,c,1,g2\ns,d,1,\n")
+            #expect(
+                done.rejects == [
+                    "2: another line of its group is bad", "3: quantity must be a whole number, not 'x'",
+                    "4: another line of its group is bad",
+                ])
+            #expect(try database.rows("SELECT item_id FROM stockq.jobs ORDER BY job_id") == ["c", "d"])
+        }
+    }
+
+    /// A line that cannot be split may belong to the group on either side of it.
+    @Test func anUnreadableLineSpoilsTheGroupsBesideIt() async throws {
+        try await withDatabase { database in
+            let done = try Self.importJobs(
+                database, "store_id,item_id,quantity,group_id\ns,a,1,g0\ns,a,1,g1\nbroken\ns,b,1,g2\ns,c,1,g3\n")
+            #expect(done.rejects.map { $0.prefix(2) } == ["3:", "4:", "5:"])
+            #expect(try database.rows("SELECT group_id FROM stockq.jobs ORDER BY job_id") == ["g0", "g3"])
+        }
+    }
+
+    @Test func aGroupWhoseRowsAreNotAdjacentIsToldOfItsSecondPart() async throws {
+        try await withDatabase { database in
+            let done = try Self.importJobs(
+                database, "store_id,item_id,quantity,group_id\ns,a,1,g\ns,b,1,h\ns,c,1,g\nt,c,1,g\n")
+            #expect(done.rejects == ["4: its group stood further up already; a group's rows must be adjacent"])
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "3")
+        }
+    }
+
+    @Test func aGroupIsNeverSplitBetweenTransactions() async throws {
+        try await withDatabase { database in
+            let lines = (0..<30).map { "s,a,1,g\($0 / 7)" }.joined(separator: "\n")
+            let done = try Self.importJobs(database, "store_id,item_id,quantity,group_id\n\(lines)\n") {
+                $0.rowsPerCommit = 3
+            }
+            #expect(done.progress.enqueued == 30)
+            #expect(
+                try database.value(
+                    "SELECT count(*), max(times) FROM (SELECT group_id, count(DISTINCT enqueued_at) AS times FROM stockq.jobs GROUP BY 1) g"
+                ) == "5,1")
+        }
+    }
+
+    @Test func ndjsonIsReadLineByLine() async throws {
+        try await withDatabase { database in
+            let done = try Self.importJobs(
+                database,
+                """
+                {"store_id": "s", "item_id": 4711, "quantity": -2, "notify": false}
+                {"store_id": "s", "item_id": "a\\nb", "quantity": 5.0, "reason": null}
+                {"store_id": "s", "item_id": "a", "quantity": 5.5}
+                {"store_id": "s", "item_id": "a", "quantity": [1]}
+                {"store_id": "s", "item_id": "a", "qty": 1}
+                {"store_id": "s", "item_id": "a"}
+                not json
+                [1]
+                """
+            ) { $0.format = .ndjson }
+            #expect(
+                done.rejects == [
+                    "3: quantity must be a whole number, not '5.5'", "4: quantity must not be an object or an array",
+                    "5: unknown key 'qty'; known are \(JobColumn.list)", "6: quantity is empty", "7: not a JSON object",
+                    "8: not a JSON object",
+                ])
+            #expect(
+                try database.rows("SELECT item_id, quantity, notify FROM stockq.jobs ORDER BY job_id") == [
+                    "4711,-2,f", "a\nb,5,t",
+                ])
+            #expect(done.progress.endedInMidLine)
+        }
+    }
+
+    @Test(arguments: [
+        ("", "the file is empty; a CSV begins with a header that names its columns"),
+        ("store_id,item_id\ns,a\n", "the header lacks the column quantity"),
+        (
+            "store_id,item_id,quantity,colour\n",
+            "the header names an unknown column 'colour'; known are \(JobColumn.list)"
+        ),
+        ("store_id,item_id,quantity,item_id\n", "the header names item_id twice"),
+    ]) func aFileThatCannotBeUsedIsRefused(text: String, reason: String) async throws {
+        try await withDatabase { database in
+            let problem = try #require(throws: Problem.self) { try Self.importJobs(database, text) }
+            #expect(problem.description == reason)
+        }
+    }
+
+    @Test func anImportGoesOnBehindALine() async throws {
+        try await withDatabase { database in
+            let text = "store_id,item_id,quantity\ns,a,1\ns,b,1\ns,c,1\n"
+            let done = try Self.importJobs(database, text) { $0.afterLine = 3 }
+            #expect(done.progress.enqueued == 1)
+            #expect(try database.rows("SELECT item_id FROM stockq.jobs") == ["c"])
+        }
+    }
+
+    @Test func aLineThatNeverEndsIsGivenUp() async throws {
+        try await withDatabase { database in
+            let endless = "s,\"" + String(repeating: "x", count: 2_000_000)
+            let done = try Self.importJobs(database, "store_id,item_id,quantity\n\(endless)\ns,good,1\n")
+            #expect(done.rejects.count == 1)
+            #expect(done.rejects.first?.hasPrefix("2: a record of more than 1048576 bytes") == true)
+            #expect(try database.rows("SELECT item_id FROM stockq.jobs") == ["good"])
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import Postgres
+import StockQueue
+import TestSupport
+import Testing
+
+/// Books that were tampered with are found out, each way by the check that is meant for it.
+@Suite struct VerifierTests {
+    struct Tampering: Sendable, CustomTestStringConvertible {
+        var sql: String
+        var check: String
+
+        var testDescription: String { sql }
+    }
+
+    static let tamperings = [
+        Tampering(
+            sql: "UPDATE stockq.items SET on_hand = on_hand + 1 WHERE item_id = 'a'",
+            check: "opening + sum of applied = present, for on_hand and allocated"),
+        Tampering(
+            sql: "UPDATE stockq.items SET allocated = allocated + 1 WHERE item_id = 'b'",
+            check: "opening + sum of applied = present, for on_hand and allocated"),
+        Tampering(
+            sql: "UPDATE stockq.items SET version = version + 1 WHERE item_id = 'a'", check: "versions are gapless"),
+        Tampering(sql: "DELETE FROM stockq.results WHERE job_id = 2", check: "versions are gapless"),
+        Tampering(
+            sql:
+                "UPDATE stockq.results SET on_hand_before = on_hand_before + 1, on_hand_after = on_hand_after + 1 WHERE job_id = 2",
+            check: "each change begins where the one before it ended"),
+        Tampering(
+            sql: "UPDATE stockq.results SET previous_job_id = 99 WHERE job_id = 2",
+            check: "each change begins where the one before it ended"),
+        Tampering(sql: "DELETE FROM stockq.items WHERE item_id = 'b'", check: "every applied job belongs to an item"),
+        Tampering(
+            sql: "UPDATE stockq.results SET outcome = 'rejected' WHERE job_id = 2",
+            check: "applied jobs change stock, all others leave it"),
+        Tampering(
+            sql:
+                "INSERT INTO stockq.jobs (job_id, store_id, item_id, quantity) OVERRIDING SYSTEM VALUE VALUES (2, 's', 'a', 1)",
+            check: "no job is both queued and finished"),
+        Tampering(
+            sql: "UPDATE stockq.results SET on_hand_after = -7, on_insufficient = 'partial' WHERE job_id = 3",
+            check: "no job that may not took available stock below zero"),
+        Tampering(
+            sql: "UPDATE stockq.results SET group_id = 'g' WHERE job_id IN (1, 4)",
+            check: "groups are applied all together or not at all"),
+        Tampering(
+            sql: "DELETE FROM stockq.notifications",
+            check: "notifications are the changes of level that the results tell"),
+        Tampering(
+            sql:
+                "INSERT INTO stockq.notifications (job_id, version, available_before, available_after, kind, store_id, item_id, location_id) VALUES (1, 1, 1, 1, 'restocked', 's', 'a', 'main')",
+            check: "notifications are the changes of level that the results tell"),
+        Tampering(
+            sql: "UPDATE stockq.items SET alert_level = 'ok' WHERE item_id = 'a'",
+            check: "the level last told is the one that the last change left"),
+        Tampering(
+            sql:
+                "INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, enqueued_at) SELECT 's', 'a', 1, 'lines', enqueued_at FROM stockq.results WHERE job_id = 5",
+            check: "no job has vanished from within a group"),
+    ]
+
+    @Test(arguments: tamperings) func isFoundOut(_ tampering: Tampering) async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold) VALUES ('s', 'a', 9, 5), ('s', 'b', 9, NULL);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, action, on_insufficient, group_id) VALUES
+                    ('s', 'a', -1, 'adjust', 'reject', NULL), ('s', 'a', -3, 'adjust', 'reject', NULL),
+                    ('s', 'a', -9, 'adjust', 'allow', NULL), ('s', 'b', -99, 'adjust', 'reject', NULL),
+                    ('s', 'b', 2, 'allocate', 'reject', 'lines');
+                """)
+            try database.drain()
+            try expectSoundBooks(database.connect())
+            try database.run(tampering.sql)
+            var found: [String] = []
+            try Verifier(connection: database.connect(), schema: .standard).runAll {
+                if !$0.violations.isEmpty { found.append($0.check) }
+            }
+            #expect(found.contains(tampering.check))
+        }
+    }
+
+    @Test func aSecondResultOfAJobIsRefusedByTheTable() async throws {
+        try await withDatabase { database in
+            try database.run("INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', 1)")
+            try database.drain()
+            let error = try #require(throws: PostgresError.self) {
+                try database.run("INSERT INTO stockq.results SELECT * FROM stockq.results")
+            }
+            #expect(error.sqlState == "23505")
+        }
+    }
+
+    @Test func notificationsAreFollowedEvenWhenCommittedOutOfOrder() async throws {
+        try await withDatabase { database in
+            let insert =
+                "INSERT INTO stockq.notifications (job_id, version, available_before, available_after, kind, store_id, item_id, location_id) VALUES (1, %, 1, 1, 'restocked', 's', 'a', 'main')"
+            let slow = try database.connect()
+            try slow.executeScript("BEGIN")
+            try slow.executeScript(insert.replacing("%", with: "1"))
+            try database.run(insert.replacing("%", with: "2"))
+            var follower = NotificationFollower(
+                inspector: Inspector(connection: try database.connect(), schema: .standard))
+            #expect(try follower.next(limit: 10).map(\.value.version) == [2])
+            try slow.executeScript("COMMIT")
+            #expect(try follower.next(limit: 10).map(\.value.version) == [1])
+            #expect(try follower.next(limit: 10).isEmpty)
+        }
+    }
+}
