@@ -124,10 +124,20 @@ public final class PrivateCluster: @unchecked Sendable {
         supervisor.standardInput = lifeline
         supervisor.standardOutput = FileHandle.nullDevice
         supervisor.standardError = FileHandle.nullDevice
-        try supervisor.run()
+        try Self.withoutBlockedSignals { try supervisor.run() }
     }
 
-    /// The server writes a status into its lock file when it accepts connections.
+    /// A child inherits the signals that its parent's thread blocks, and Dispatch's threads block nearly all of them. A
+    /// shell that never hears SIGCHLD waits for ever.
+    private static func withoutBlockedSignals<Value>(_ body: () throws -> Value) rethrows -> Value {
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        return try body()
+    }
+
     private func waitUntilReady() throws {
         let deadline = Deadline.after(milliseconds: 30_000)
         while !deadline.hasPassed {

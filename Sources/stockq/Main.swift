@@ -20,6 +20,10 @@ enum Main {
 
     static func main() {
         signal(SIGPIPE, SIG_IGN)
+        // Whoever started this process may have handed down blocked signals; SIGTERM must get through.
+        var none = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, nil)
         let words = Array(CommandLine.arguments.dropFirst())
         Database.hidePasswordInProcessList()
         exit(run(words))

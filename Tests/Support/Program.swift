@@ -1,0 +1,94 @@
+import Foundation
+import Testing
+
+/// The `stockq` binary of this build, run as a user runs it.
+public struct Program: Sendable {
+    public struct Ended: Sendable {
+        public var code: Int32
+        public var out: String
+        public var err: String
+    }
+
+    /// A run that goes on.
+    public final class Running: @unchecked Sendable {
+        // Sendable: the process is not changed once it runs, and signals may be sent from anywhere.
+        private let process: Process
+        private let out: URL
+        private let err: URL
+
+        fileprivate init(_ process: Process, out: URL, err: URL) {
+            self.process = process
+            self.out = out
+            self.err = err
+        }
+
+        public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+        public var processID: Int32 { process.processIdentifier }
+
+        public var errorText: String { (try? String(contentsOf: err, encoding: .utf8)) ?? "" }
+
+        public var outputText: String { (try? String(contentsOf: out, encoding: .utf8)) ?? "" }
+
+        /// Waits for its end. A process that a signal ended has the signal's negative number as its code; one that does
+        /// not end within two minutes is killed.
+        public func wait() throws -> Ended {
+            let hasEnded = DispatchSemaphore(value: 0)
+            let process = self.process
+            let watchdog = Thread {
+                if hasEnded.wait(timeout: .now() + 120) == .timedOut { kill(process.processIdentifier, SIGKILL) }
+            }
+            watchdog.start()
+            process.waitUntilExit()
+            hasEnded.signal()
+            defer {
+                try? FileManager.default.removeItem(at: out)
+                try? FileManager.default.removeItem(at: err)
+            }
+            let code =
+                process.terminationReason == .uncaughtSignal ? -process.terminationStatus : process.terminationStatus
+            return Ended(code: code, out: outputText, err: errorText)
+        }
+    }
+
+    public var environment: [String: String] = [:]
+
+    public init(_ database: TestDatabase? = nil) {
+        if let database { environment["DATABASE_URL"] = database.url }
+    }
+
+    /// Beside the test runner, which the same build made.
+    private static let path: String = {
+        let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+        return folder.appendingPathComponent("stockq").path
+    }()
+
+    public func start(_ arguments: [String], input: [UInt8] = []) throws -> Running {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Self.path)
+        process.arguments = arguments
+        var all = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("PG") && $0.key != "DATABASE_URL" }
+        all.merge(environment) { $1 }
+        process.environment = all
+        let files = try ["in", "out", "err"].map { name in
+            let url = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent(
+                "stockq-\(UUID().uuidString).\(name)")
+            try Data(name == "in" ? input : []).write(to: url)
+            return url
+        }
+        process.standardInput = try FileHandle(forReadingFrom: files[0])
+        process.standardOutput = try FileHandle(forWritingTo: files[1])
+        process.standardError = try FileHandle(forWritingTo: files[2])
+        try process.run()
+        try FileManager.default.removeItem(at: files[0])
+        return Running(process, out: files[1], err: files[2])
+    }
+
+    public func run(_ arguments: [String], input: String = "") throws -> Ended {
+        try run(arguments, input: Array(input.utf8))
+    }
+
+    public func run(_ arguments: [String], input: [UInt8]) throws -> Ended {
+        try start(arguments, input: input).wait()
+    }
+}
