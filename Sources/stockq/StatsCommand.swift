@@ -23,7 +23,7 @@ enum StatsCommand: Command {
         if let age = queue.oldestReadySeconds { oldest = ", the oldest for \(Self.span(age))" }
         var lines = [
             "queue",
-            "  ready      \(grouped(queue.ready))\(queue.ready > 0 ? " in \(queue.lanes) lanes" : "")\(oldest)",
+            "  ready      \(grouped(queue.ready))\(queue.ready > 0 ? " in \(queue.lanes) \(queue.lanes == 1 ? "lane" : "lanes")" : "")\(oldest)",
             "  scheduled  \(grouped(queue.scheduled))",
             "  waiting    \(grouped(queue.waiting)) for stock",
             "  retrying   \(grouped(queue.retrying))",
