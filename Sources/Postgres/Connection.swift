@@ -13,13 +13,13 @@ public final class Connection {
     /// When this descriptor becomes readable, a call that waits gives up with `.interrupted`. -1: none.
     public var interruptDescriptor: Int32 = -1
 
-    private let handle: OpaquePointer
+    let handle: OpaquePointer
     private var preparedNames: Set<String> = []
     /// What has been sent and not been answered.
-    private var inFlight: [Request] = []
-    private var pendingNotifications: [String] = []
+    var inFlight: [Request] = []
+    var pendingNotifications: [String] = []
 
-    private struct Request {
+    struct Request {
         /// Nil for the sync point.
         var statement: String?
         var isPreparation: Bool
@@ -189,100 +189,9 @@ public final class Connection {
         if isInTransaction { try execute(.rollBack) }
     }
 
-    // MARK: COPY
-
-    /// Starts `COPY … FROM STDIN`; follow with `copy`, and `endCopy` or `failCopy`.
-    public func startCopy(_ statement: Statement) throws(PostgresError) {
-        try leavePipeline()
-        try check(PQsendQuery(handle, statement.sql) == 1)
-        try waitForResult(until: .after(milliseconds: settings.callTimeoutMs))
-        guard let answer = PQgetResult(handle) else { throw lost() }
-        defer { PQclear(answer) }
-        if PQresultStatus(answer) != PGRES_COPY_IN {
-            let error = Self.error(of: answer, statement: statement.name, handle: handle)
-            try drainResults(until: .after(milliseconds: settings.callTimeoutMs))
-            throw error
-        }
-    }
-
-    /// Sends data of a running COPY; waits while the server is slower than the caller.
-    public func copy(_ bytes: [UInt8]) throws(PostgresError) {
-        let deadline = Deadline.after(milliseconds: settings.callTimeoutMs)
-        while true {
-            let taken = bytes.withUnsafeBytes { buffer in
-                PQputCopyData(handle, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(buffer.count))
-            }
-            if taken == 1 { break }
-            if taken < 0 { throw lost() }
-            try flush(until: deadline)
-        }
-        try flush(until: deadline)
-    }
-
-    /// Ends a running COPY.
-    ///
-    /// - Returns: the number of rows taken.
-    public func endCopy(timeoutMs: Int? = nil) throws(PostgresError) -> Int {
-        try finishCopy(failure: nil, timeoutMs: timeoutMs)
-    }
-
-    /// Gives a running COPY up; the server then discards its rows.
-    public func failCopy(_ reason: String) throws(PostgresError) {
-        do {
-            _ = try finishCopy(failure: reason, timeoutMs: nil)
-        } catch  where !error.endsConnection {
-            // 57014 "COPY from stdin failed: <reason>" is what was asked for
-        }
-    }
-
-    private func finishCopy(failure: String?, timeoutMs: Int?) throws(PostgresError) -> Int {
-        let deadline = Deadline.after(milliseconds: timeoutMs ?? settings.callTimeoutMs)
-        while true {
-            let taken = PQputCopyEnd(handle, failure)
-            if taken == 1 { break }
-            if taken < 0 { throw lost() }
-            try flush(until: deadline)
-        }
-        return try drainResults(until: deadline)
-    }
-
-    // MARK: LISTEN
-
-    /// Starts to listen on a channel.
-    public func listen(channel: String) throws(PostgresError) {
-        try executeScript("LISTEN \(quoteIdentifier(channel))")
-    }
-
-    /// Waits until a notification comes, the wake descriptor becomes readable, or the time is over.
-    ///
-    /// - Returns: the channels that rang, none when something else ended the wait.
-    public func waitForNotification(wakeDescriptor: Int32, timeoutMs: Int) throws(PostgresError) -> [String] {
-        try takeNotifications()
-        if pendingNotifications.isEmpty {
-            var descriptors = [
-                pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0),
-                pollfd(fd: wakeDescriptor, events: Int16(POLLIN), revents: 0),
-            ]
-            let ready = poll(&descriptors, 2, Int32(clamping: timeoutMs))
-            if ready > 0, descriptors[0].revents != 0 {
-                guard PQconsumeInput(handle) == 1 else { throw lost() }
-                try takeNotifications()
-            }
-        }
-        defer { pendingNotifications.removeAll(keepingCapacity: true) }
-        return pendingNotifications
-    }
-
-    private func takeNotifications() throws(PostgresError) {
-        while let notification = PQnotifies(handle) {
-            pendingNotifications.append(String(cString: notification.pointee.relname))
-            PQfreemem(notification)
-        }
-    }
-
     // MARK: waiting
 
-    private func waitForResult(until deadline: Deadline) throws(PostgresError) {
+    func waitForResult(until deadline: Deadline) throws(PostgresError) {
         try flush(until: deadline)
         while PQisBusy(handle) == 1 {
             try wait(for: Int16(POLLIN), until: deadline)
@@ -291,7 +200,7 @@ public final class Connection {
     }
 
     /// Sends what is buffered. Reads meanwhile, or both sides could fill their buffers and wait for each other.
-    private func flush(until deadline: Deadline) throws(PostgresError) {
+    func flush(until deadline: Deadline) throws(PostgresError) {
         while true {
             let left = PQflush(handle)
             if left == 0 { return }
@@ -324,7 +233,7 @@ public final class Connection {
     }
 
     @discardableResult
-    private func drainResults(until deadline: Deadline) throws(PostgresError) -> Int {
+    func drainResults(until deadline: Deadline) throws(PostgresError) -> Int {
         var rows = 0
         var firstError: PostgresError?
         while true {
@@ -351,7 +260,7 @@ public final class Connection {
     }
 
     /// COPY and multi-statement scripts do not exist in pipeline mode.
-    private func leavePipeline() throws(PostgresError) {
+    func leavePipeline() throws(PostgresError) {
         guard PQpipelineStatus(handle) != PQ_PIPELINE_OFF else { return }
         while let leftover = PQgetResult(handle) { PQclear(leftover) }
         try check(PQexitPipelineMode(handle) == 1)
@@ -377,77 +286,20 @@ public final class Connection {
         try send(.applySettings, parameters)
     }
 
-    // MARK: connecting and errors
-
-    private static func connect(_ settings: ConnectionSettings) -> OpaquePointer? {
-        // `dbname` holding a whole string is expanded; what stands behind it overrides the string.
-        var words: [(String, String)] = [
-            ("dbname", settings.conninfo),
-            ("connect_timeout", String(max(2, (settings.connectTimeoutMs + 999) / 1_000))),
-            ("client_encoding", "UTF8"),
-            ("fallback_application_name", settings.applicationName),
-        ]
-        if let password = settings.password { words.append(("password", password)) }
-        let names = words.map { strdup($0.0) } + [nil]
-        let values = words.map { strdup($0.1) } + [nil]
-        defer { for word in names + values { free(word) } }
-        return PQconnectdbParams(names.map { UnsafePointer($0) }, values.map { UnsafePointer($0) }, 1)
-    }
-
-    /// libpq quotes an unreadable string, password and all, in its message; so the message is our own.
-    private static func checkReadable(_ conninfo: String) throws(PostgresError) {
-        var message: UnsafeMutablePointer<CChar>?
-        if let options = PQconninfoParse(conninfo, &message) {
-            PQconninfoFree(options)
-            return
-        }
-        // A plain word is a database name, which the parser does not take and PQconnectdbParams does.
-        if let message { PQfreemem(message) }
-        if !conninfo.contains("=") && !conninfo.contains("://") { return }
-        throw PostgresError(
-            kind: .cannotConnect,
-            message: "the database URL cannot be read; it looks like postgresql://user:password@host:5432/database"
-        )
-    }
-
-    /// libpq tells the SQLSTATE of a refused connection only in its text, so the known refusals are read from it.
-    private static func sqlState(ofRefusal message: String, passwordMissing: Bool) -> String? {
-        if passwordMissing || message.contains("password authentication failed") { return "28P01" }
-        if message.contains("database") && message.contains("does not exist") { return "3D000" }
-        if message.contains("role") && message.contains("does not exist") { return "28000" }
-        if message.contains("too many clients") || message.contains("remaining connection slots") { return "53300" }
-        if message.contains("the database system is") { return "57P03" }
-        return nil
-    }
-
-    private static func error(of result: OpaquePointer, statement: String?, handle: OpaquePointer) -> PostgresError {
-        func field(_ code: stockq_diag) -> String? {
-            PQresultErrorField(result, Int32(code.rawValue)).map { String(cString: $0) }
-        }
-        guard let sqlState = field(stockq_diag_sqlstate) else {
-            return PostgresError(
-                kind: .connectionLost, message: clean(PQresultErrorMessage(result)), statement: statement)
-        }
-        return PostgresError(
-            kind: .server, sqlState: sqlState, message: field(stockq_diag_message) ?? "unknown error",
-            detail: field(stockq_diag_detail), hint: field(stockq_diag_hint),
-            constraint: field(stockq_diag_constraint), statement: statement)
-    }
-
-    private func lost() -> PostgresError {
+    func lost() -> PostgresError {
         let message = Self.clean(PQerrorMessage(handle))
         return PostgresError(
             kind: .connectionLost, message: message.isEmpty ? "the connection to the server was lost" : message,
             statement: inFlight.first?.statement)
     }
 
-    private func check(_ succeeded: Bool) throws(PostgresError) {
+    func check(_ succeeded: Bool) throws(PostgresError) {
         if succeeded { return }
         if PQstatus(handle) == CONNECTION_BAD { throw lost() }
         throw PostgresError(kind: .protocolViolation, message: Self.clean(PQerrorMessage(handle)))
     }
 
-    private static func clean(_ message: UnsafePointer<CChar>?) -> String {
+    static func clean(_ message: UnsafePointer<CChar>?) -> String {
         guard let message else { return "" }
         return String(cString: message).split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
             .joined(separator: " ")

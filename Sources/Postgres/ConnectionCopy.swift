@@ -1,0 +1,59 @@
+internal import CLibPQ
+
+/// Loading rows with `COPY … FROM STDIN`, which does not exist in pipeline mode.
+extension Connection {
+    /// Starts `COPY … FROM STDIN`; follow with `copy`, and `endCopy` or `failCopy`.
+    public func startCopy(_ statement: Statement) throws(PostgresError) {
+        try leavePipeline()
+        try check(PQsendQuery(handle, statement.sql) == 1)
+        try waitForResult(until: .after(milliseconds: settings.callTimeoutMs))
+        guard let answer = PQgetResult(handle) else { throw lost() }
+        defer { PQclear(answer) }
+        if PQresultStatus(answer) != PGRES_COPY_IN {
+            let error = Self.error(of: answer, statement: statement.name, handle: handle)
+            try drainResults(until: .after(milliseconds: settings.callTimeoutMs))
+            throw error
+        }
+    }
+
+    /// Sends data of a running COPY; waits while the server is slower than the caller.
+    public func copy(_ bytes: [UInt8]) throws(PostgresError) {
+        let deadline = Deadline.after(milliseconds: settings.callTimeoutMs)
+        while true {
+            let taken = bytes.withUnsafeBytes { buffer in
+                PQputCopyData(handle, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(buffer.count))
+            }
+            if taken == 1 { break }
+            if taken < 0 { throw lost() }
+            try flush(until: deadline)
+        }
+        try flush(until: deadline)
+    }
+
+    /// Ends a running COPY.
+    ///
+    /// - Returns: the number of rows taken.
+    public func endCopy(timeoutMs: Int? = nil) throws(PostgresError) -> Int {
+        try finishCopy(failure: nil, timeoutMs: timeoutMs)
+    }
+
+    /// Gives a running COPY up; the server then discards its rows.
+    public func failCopy(_ reason: String) throws(PostgresError) {
+        do {
+            _ = try finishCopy(failure: reason, timeoutMs: nil)
+        } catch  where !error.endsConnection {
+            // 57014 "COPY from stdin failed: <reason>" is what was asked for
+        }
+    }
+
+    private func finishCopy(failure: String?, timeoutMs: Int?) throws(PostgresError) -> Int {
+        let deadline = Deadline.after(milliseconds: timeoutMs ?? settings.callTimeoutMs)
+        while true {
+            let taken = PQputCopyEnd(handle, failure)
+            if taken == 1 { break }
+            if taken < 0 { throw lost() }
+            try flush(until: deadline)
+        }
+        return try drainResults(until: deadline)
+    }
+}

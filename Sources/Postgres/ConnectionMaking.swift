@@ -1,0 +1,60 @@
+internal import CLibPQ
+import Foundation
+
+/// Making the connection, and reading what the server or libpq says of a failure.
+extension Connection {
+    static func connect(_ settings: ConnectionSettings) -> OpaquePointer? {
+        // `dbname` holding a whole string is expanded; what stands behind it overrides the string.
+        var words: [(String, String)] = [
+            ("dbname", settings.conninfo),
+            ("connect_timeout", String(max(2, (settings.connectTimeoutMs + 999) / 1_000))),
+            ("client_encoding", "UTF8"),
+            ("fallback_application_name", settings.applicationName),
+        ]
+        if let password = settings.password { words.append(("password", password)) }
+        let names = words.map { strdup($0.0) } + [nil]
+        let values = words.map { strdup($0.1) } + [nil]
+        defer { for word in names + values { free(word) } }
+        return PQconnectdbParams(names.map { UnsafePointer($0) }, values.map { UnsafePointer($0) }, 1)
+    }
+
+    /// libpq quotes an unreadable string, password and all, in its message; so the message is our own.
+    static func checkReadable(_ conninfo: String) throws(PostgresError) {
+        var message: UnsafeMutablePointer<CChar>?
+        if let options = PQconninfoParse(conninfo, &message) {
+            PQconninfoFree(options)
+            return
+        }
+        // A plain word is a database name, which the parser does not take and PQconnectdbParams does.
+        if let message { PQfreemem(message) }
+        if !conninfo.contains("=") && !conninfo.contains("://") { return }
+        throw PostgresError(
+            kind: .cannotConnect,
+            message: "the database URL cannot be read; it looks like postgresql://user:password@host:5432/database"
+        )
+    }
+
+    /// libpq tells the SQLSTATE of a refused connection only in its text, so the known refusals are read from it.
+    static func sqlState(ofRefusal message: String, passwordMissing: Bool) -> String? {
+        if passwordMissing || message.contains("password authentication failed") { return "28P01" }
+        if message.contains("database") && message.contains("does not exist") { return "3D000" }
+        if message.contains("role") && message.contains("does not exist") { return "28000" }
+        if message.contains("too many clients") || message.contains("remaining connection slots") { return "53300" }
+        if message.contains("the database system is") { return "57P03" }
+        return nil
+    }
+
+    static func error(of result: OpaquePointer, statement: String?, handle: OpaquePointer) -> PostgresError {
+        func field(_ code: stockq_diag) -> String? {
+            PQresultErrorField(result, Int32(code.rawValue)).map { String(cString: $0) }
+        }
+        guard let sqlState = field(stockq_diag_sqlstate) else {
+            return PostgresError(
+                kind: .connectionLost, message: clean(PQresultErrorMessage(result)), statement: statement)
+        }
+        return PostgresError(
+            kind: .server, sqlState: sqlState, message: field(stockq_diag_message) ?? "unknown error",
+            detail: field(stockq_diag_detail), hint: field(stockq_diag_hint),
+            constraint: field(stockq_diag_constraint), statement: statement)
+    }
+}
