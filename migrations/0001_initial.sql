@@ -66,7 +66,7 @@ CREATE TABLE :"schema".jobs (
     -- The available quantity that the producer saw; another one rejects the job as stale.
     expected_available bigint,
     -- Null: ready. A later time, a backoff or waiting for stock sets it; promotion clears it.
-    run_at timestamptz,
+    run_at timestamptz CHECK (isfinite(run_at)),
     -- The time that the producer asked for, kept when the job is promoted.
     scheduled_at timestamptz,
     expires_at timestamptz,
@@ -76,7 +76,7 @@ CREATE TABLE :"schema".jobs (
     -- How much this line waits for; null where it is not this line that lacks stock.
     waiting_quantity bigint,
     priority smallint NOT NULL DEFAULT 2 CHECK (priority BETWEEN 1 AND 4),
-    attempts smallint NOT NULL DEFAULT 0,
+    attempts smallint NOT NULL DEFAULT 0 CHECK (attempts BETWEEN 0 AND 1000),
     max_attempts smallint NOT NULL DEFAULT 10 CHECK (max_attempts BETWEEN 1 AND 1000),
     -- The unit of order and of parallel work.
     lane smallint NOT NULL GENERATED ALWAYS AS ((hashtextextended(coalesce(ordering_key, store_id), 0) & 63)::smallint) STORED,
@@ -258,18 +258,24 @@ BEGIN
 END
 $$;
 
--- Keeps partitions ahead of the ids that producers draw. Returns how many it built.
+-- Keeps a partition for every live job and for the ids that producers draw next. Returns how many it built.
+--
+-- It begins at the oldest live job: an import without a worker may have drawn many partitions' worth of ids.
 CREATE FUNCTION :"schema".add_results_partitions(jobs_per_partition bigint, partitions_ahead integer) RETURNS integer
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
     drawn bigint := (SELECT last_value FROM jobs_job_id_seq);
+    next_id bigint := least(drawn, (SELECT min(jobs.job_id) FROM jobs));
     built integer := 0;
 BEGIN
-    FOR ahead IN 0..partitions_ahead LOOP
-        IF add_results_partition(drawn + ahead * jobs_per_partition, jobs_per_partition) THEN
+    WHILE next_id <= drawn + partitions_ahead * jobs_per_partition LOOP
+        IF add_results_partition(next_id, jobs_per_partition) THEN
             built := built + 1;
         END IF;
+        SELECT p.upper_bound INTO STRICT next_id
+        FROM partition_bounds() AS p
+        WHERE next_id >= p.lower_bound AND next_id < p.upper_bound;
     END LOOP;
     RETURN built;
 END
@@ -286,6 +292,9 @@ DECLARE
     oldest record;
     is_live boolean;
 BEGIN
+    IF NOT pg_try_advisory_xact_lock('results'::regclass::oid::integer, 1) THEN
+        RETURN NULL; -- another process is at it
+    END IF;
     SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
     IF oldest.upper_bound IS NULL OR oldest.upper_bound > (SELECT last_value FROM jobs_job_id_seq) THEN
         RETURN NULL;
@@ -297,7 +306,6 @@ BEGIN
     IF is_live THEN
         RETURN NULL;
     END IF;
-    EXECUTE format('LOCK TABLE results, %I IN ACCESS EXCLUSIVE MODE', oldest.name);
     EXECUTE format($fold$
         WITH dropped AS MATERIALIZED (
             SELECT store_id, item_id, location_id,
@@ -322,6 +330,7 @@ BEGIN
         JOIN dropped USING (store_id, item_id, location_id)
         WHERE (items.store_id, items.item_id, items.location_id) = (held.store_id, held.item_id, held.location_id)
     $fold$, oldest.name);
+    -- Last, as workers do: they hold stock rows when they write results.
     EXECUTE format('DROP TABLE %I', oldest.name);
     RETURN oldest.name;
 END

@@ -81,12 +81,16 @@ CREATE FUNCTION stockq.add_results_partitions(jobs_per_partition bigint, partiti
     AS $$
 DECLARE
     drawn bigint := (SELECT last_value FROM jobs_job_id_seq);
+    next_id bigint := least(drawn, (SELECT min(jobs.job_id) FROM jobs));
     built integer := 0;
 BEGIN
-    FOR ahead IN 0..partitions_ahead LOOP
-        IF add_results_partition(drawn + ahead * jobs_per_partition, jobs_per_partition) THEN
+    WHILE next_id <= drawn + partitions_ahead * jobs_per_partition LOOP
+        IF add_results_partition(next_id, jobs_per_partition) THEN
             built := built + 1;
         END IF;
+        SELECT p.upper_bound INTO STRICT next_id
+        FROM partition_bounds() AS p
+        WHERE next_id >= p.lower_bound AND next_id < p.upper_bound;
     END LOOP;
     RETURN built;
 END
@@ -99,6 +103,9 @@ DECLARE
     oldest record;
     is_live boolean;
 BEGIN
+    IF NOT pg_try_advisory_xact_lock('results'::regclass::oid::integer, 1) THEN
+        RETURN NULL; -- another process is at it
+    END IF;
     SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
     IF oldest.upper_bound IS NULL OR oldest.upper_bound > (SELECT last_value FROM jobs_job_id_seq) THEN
         RETURN NULL;
@@ -110,7 +117,6 @@ BEGIN
     IF is_live THEN
         RETURN NULL;
     END IF;
-    EXECUTE format('LOCK TABLE results, %I IN ACCESS EXCLUSIVE MODE', oldest.name);
     EXECUTE format($fold$
         WITH dropped AS MATERIALIZED (
             SELECT store_id, item_id, location_id,
@@ -135,6 +141,7 @@ BEGIN
         JOIN dropped USING (store_id, item_id, location_id)
         WHERE (items.store_id, items.item_id, items.location_id) = (held.store_id, held.item_id, held.location_id)
     $fold$, oldest.name);
+    -- Last, as workers do: they hold stock rows when they write results.
     EXECUTE format('DROP TABLE %I', oldest.name);
     RETURN oldest.name;
 END
@@ -222,6 +229,7 @@ CREATE TABLE stockq.jobs (
     reference text COLLATE pg_catalog."C",
     last_error text COLLATE pg_catalog."C",
     CONSTRAINT group_in_store_lane CHECK (((group_id IS NULL) OR (ordering_key IS NULL))),
+    CONSTRAINT jobs_attempts_check CHECK (((attempts >= 0) AND (attempts <= 1000))),
     CONSTRAINT jobs_group_id_check CHECK (((octet_length(group_id) >= 1) AND (octet_length(group_id) <= 200))),
     CONSTRAINT jobs_item_id_check CHECK (((octet_length(item_id) >= 1) AND (octet_length(item_id) <= 200))),
     CONSTRAINT jobs_location_id_check CHECK (((octet_length(location_id) >= 1) AND (octet_length(location_id) <= 200))),
@@ -230,6 +238,7 @@ CREATE TABLE stockq.jobs (
     CONSTRAINT jobs_priority_check CHECK (((priority >= 1) AND (priority <= 4))),
     CONSTRAINT jobs_reason_check CHECK ((octet_length(reason) <= 2000)),
     CONSTRAINT jobs_reference_check CHECK ((octet_length(reference) <= 2000)),
+    CONSTRAINT jobs_run_at_check CHECK (isfinite(run_at)),
     CONSTRAINT jobs_store_id_check CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200))),
     CONSTRAINT policy_fits_action CHECK (((on_insufficient = 'reject'::stockq.on_insufficient) OR (action = ANY (ARRAY['adjust'::stockq.action, 'allocate'::stockq.action])) OR ((action = 'set'::stockq.action) AND (on_insufficient = 'allow'::stockq.on_insufficient))))
 )

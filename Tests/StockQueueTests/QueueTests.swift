@@ -228,7 +228,69 @@ import Testing
         }
     }
 
+    @Test func aHeldWaitingJobDoesNotHoldTheRestockUp() async throws {
+        try await withDatabase { database in
+            try Self.addItem(database, "a", 0)
+            try Self.enqueue(
+                database, "item_id, quantity, on_insufficient", "('s', 'a', -1, 'wait'), ('s', 'a', -2, 'wait')")
+            try database.drain()
+            let holder = try database.connect()
+            try holder.executeScript("BEGIN")
+            try holder.executeScript("SELECT FROM stockq.jobs WHERE job_id = 1 FOR UPDATE")
+            try Self.enqueue(database, "item_id, quantity", "('s', 'a', 10)")
+            let events = try database.drain()
+            #expect(try Self.results(database) == ["2 applied -2", "3 applied 10"])
+            #expect(!events.contains { if case .batchFailed = $0 { true } else { false } })
+            try holder.executeScript("COMMIT")
+        }
+    }
+
+    @Test func theProducersTimeIsKept() async throws {
+        try await withDatabase { database in
+            try Self.addItem(database, "a", 0)
+            // A deferred line is taken along, and waits with its group; its time stays the producer's.
+            try Self.enqueue(
+                database, "item_id, quantity, on_insufficient, group_id, run_at",
+                "('s', 'a', -1, 'wait', 'g', NULL), ('s', 'a', -1, 'wait', 'g', '2126-01-01Z')")
+            try database.drain()
+            try Self.enqueue(database, "item_id, quantity", "('s', 'a', 2)")
+            try database.drain()
+            #expect(
+                try database.rows(
+                    "SELECT job_id, outcome, scheduled_at AT TIME ZONE 'UTC' FROM stockq.results ORDER BY 1") == [
+                        "1,applied,", "2,applied,2126-01-01 00:00:00", "3,applied,",
+                    ])
+        }
+    }
+
     // MARK: held stock
+
+    @Test func aGroupWithAHeldLineKeepsItsPlace() async throws {
+        try await withDatabase { database in
+            for item in ["a", "b"] { try Self.addItem(database, item, 10) }
+            try Self.enqueue(
+                database, "item_id, quantity, group_id",
+                "('s', 'a', -1, 'g'), ('s', 'b', -5, NULL), ('s', 'b', -1, 'g')")
+            let holder = try database.connect()
+            try holder.executeScript("BEGIN")
+            try holder.executeScript("SELECT FROM stockq.jobs WHERE job_id = 1 FOR UPDATE")
+            var settings = WorkerSettings()
+            settings.batchJobsMax = 1
+            let events = Events()
+            let pool = WorkerPool(
+                connection: database.settings, schema: .standard, settings: settings, drains: true, tell: events.take)
+            let ended = Background { pool.run() }
+            // Job 2 stands behind the group, which touches its item further on.
+            #expect(events.wait { if case .batch(_, _, _, 0, _, _, _, 3, _) = $0 { true } else { false } })
+            try holder.executeScript("COMMIT")
+            try ended.wait()
+            #expect(
+                try database.rows("SELECT job_id, version FROM stockq.results WHERE item_id = 'b' ORDER BY version")
+                    == [
+                        "3,1", "2,2",
+                    ])
+        }
+    }
 
     @Test func jobsOfAHeldItemAreLeftAndTheOthersGoOn() async throws {
         try await withDatabase { database in
@@ -279,8 +341,32 @@ import Testing
                     "137,23514,poison"
                 ])
             #expect(try database.value("SELECT on_hand FROM stockq.items") == "9501")
-            #expect(events.contains { if case .jobRefused(_, _, true, _) = $0 { true } else { false } })
+            #expect(events.contains { if case .jobRefused(_, _, _, true, _) = $0 { true } else { false } })
             try expectSoundBooks(database.connect())
+        }
+    }
+
+    @Test func aBadJobBehindHeldOnesIsTheOneThatPays() async throws {
+        try await withDatabase { database in
+            for item in ["held", "bad", "good"] { try Self.addItem(database, item, 10) }
+            try database.run(
+                "ALTER TABLE stockq.results ADD CONSTRAINT trap CHECK (reason <> 'poison' OR outcome = 'failed')")
+            let holder = try database.connect()
+            try holder.executeScript("BEGIN")
+            try holder.executeScript("UPDATE stockq.items SET updated_at = now() WHERE item_id = 'held'")
+            try Self.enqueue(
+                database, "item_id, quantity, reason, max_attempts",
+                "('s', 'held', -1, '', 3), ('s', 'held', -1, '', 3), ('s', 'bad', -1, 'poison', 1), ('s', 'good', -1, '', 3)"
+            )
+            let pool = WorkerPool(
+                connection: database.settings, schema: .standard, settings: WorkerSettings(), drains: true)
+            let ended = Background { pool.run() }
+            #expect(try eventually { try database.value("SELECT count(*) FROM stockq.results") == "2" })
+            #expect(try Self.results(database) == ["3 failed 0", "4 applied -1"])
+            #expect(try database.value("SELECT max(attempts) FROM stockq.jobs") == "0")
+            try holder.executeScript("COMMIT")
+            try ended.wait()
+            #expect(try database.value("SELECT max(attempts) FROM stockq.results") == "1")
         }
     }
 
@@ -317,7 +403,48 @@ import Testing
         }
     }
 
+    @Test func columnsThatWouldStopTheQueueAreRefused() async throws {
+        try await withDatabase { database in
+            for (column, value) in [("run_at", "'infinity'"), ("run_at", "'-infinity'"), ("attempts", "32767")] {
+                #expect(throws: PostgresError.self) {
+                    try Self.enqueue(database, "item_id, quantity, \(column)", "('s', 'a', -1, \(value))")
+                }
+            }
+        }
+    }
+
     // MARK: the results' partitions
+
+    @Test func partitionsAreBuiltForAllLiveJobs() async throws {
+        try await withDatabase { database in
+            try Self.addItem(database, "a", 10)
+            for drawn in [1, 12_345_678, 23_456_789, 87_654_321] {
+                try database.run("SELECT setval('stockq.jobs_job_id_seq', \(drawn))")
+                try Self.enqueue(database, "item_id, quantity", "('s', 'a', -1)")
+            }
+            try database.drain { $0.maintenanceEveryMs = 3_600_000 }
+            #expect(
+                try database.rows("SELECT job_id, outcome, attempts FROM stockq.results ORDER BY 1") == [
+                    "2,applied,1", "12345679,applied,1", "23456790,applied,1", "87654322,applied,1",
+                ])
+        }
+    }
+
+    @Test func partitionsOfAnotherSizeLeaveNoGap() async throws {
+        try await withDatabase { database in
+            try database.run("SELECT setval('stockq.jobs_job_id_seq', 31000000)")
+            try database.run(
+                "SELECT stockq.add_results_partitions(3000000, 2); SELECT stockq.add_results_partitions(7000000, 2)")
+            #expect(
+                try database.value(
+                    """
+                    SELECT count(*) FROM stockq.partition_bounds() AS p
+                    WHERE p.upper_bound <= 31000000
+                        AND NOT EXISTS (SELECT FROM stockq.partition_bounds() AS n WHERE n.lower_bound = p.upper_bound)
+                        AND p.upper_bound <> 10000000
+                    """) == "0")
+        }
+    }
 
     @Test func aMissingPartitionIsBuiltAndNotCountedAgainstAJob() async throws {
         try await withDatabase { database in

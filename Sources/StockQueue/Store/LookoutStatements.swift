@@ -10,7 +10,7 @@ struct LookoutStatements: Sendable {
 
     /// Makes due jobs ready, a bounded number at a time.
     ///
-    /// The time that the producer asked for is kept; a backoff, recognised by its attempts, and waiting are not such a time.
+    /// The time that the producer asked for is kept.
     let promoteDue: Statement
 
     /// Tells producers whether they have to ring. Writes nothing where it says so already.
@@ -20,7 +20,6 @@ struct LookoutStatements: Sendable {
     let ring: Statement
 
     let addPartitions: Statement
-    let addPartition: Statement
     let dropExpired: Statement
 
     init(schema: Schema) {
@@ -54,10 +53,7 @@ struct LookoutStatements: Sendable {
             )
             UPDATE \(s).jobs
             SET run_at = NULL,
-                scheduled_at = CASE
-                    WHEN scheduled_at IS NULL AND attempts = 0 AND waiting_since IS NULL THEN run_at
-                    ELSE scheduled_at
-                END
+                scheduled_at = \(Self.producersTime)
             FROM due
             WHERE jobs.ctid = due.place
             """)
@@ -67,10 +63,12 @@ struct LookoutStatements: Sendable {
         ring = Statement("ring", [.text], "SELECT pg_notify($1, '')")
         addPartitions = Statement(
             "add_results_partitions", [.int8, .int4], "SELECT \(s).add_results_partitions($1, $2)")
-        addPartition = Statement(
-            "add_results_partition", [.int8, .int8], "SELECT \(s).add_results_partition($1, $2)")
         dropExpired = Statement(
             "drop_expired_results", [.int8],
             "SELECT \(s).drop_expired_results($1 * interval '1 second')")
     }
+
+    /// The time that the producer asked for, of a row of `jobs`: a `run_at` that neither a backoff nor waiting has set.
+    static let producersTime =
+        "coalesce(scheduled_at, CASE WHEN attempts = 0 AND waiting_since IS NULL THEN run_at END)"
 }

@@ -29,6 +29,9 @@ struct WorkStatements: Sendable {
     /// How many lines each claimed group has. More than were claimed means that the group was cut.
     let countGroups: Statement
 
+    /// Claims certain jobs of the lane: those that the database refused when they stood alone.
+    let claimRefused: Statement
+
     /// All lines of groups, locked where nobody else holds them; deferred ones too.
     let claimGroups: Statement
 
@@ -60,7 +63,8 @@ struct WorkStatements: Sendable {
     let deferWaiting: Statement
 
     /// Wakes the first jobs that wait for an item, in order, while their summed need fits what is available; the
-    /// whole group of each. Not the whole herd: most of it would only go back to waiting.
+    /// whole group of each. Not the whole herd: most of it would only go back to waiting. What somebody else holds is
+    /// passed over: two workers that wake for each other's lanes must not wait for one another.
     let promoteWaiting: Statement
 
     /// Counts an attempt and sets the jobs aside for 2^attempts seconds, at most an hour, with jitter.
@@ -74,6 +78,7 @@ struct WorkStatements: Sendable {
 
     init(schema: Schema) {
         let s = schema.quoted
+        let producersTime = LookoutStatements.producersTime
         let jobColumns = """
             job_id, jobs.ctid, quantity, expected_available, priority, attempts, max_attempts, action, on_insufficient, notify,
                 coalesce(expires_at <= now(), false) AS is_expired, run_at IS NULL AS is_ready,
@@ -95,6 +100,16 @@ struct WorkStatements: Sendable {
             WHERE lane = nullif(current_setting('stockq.lane', true), '')::smallint AND run_at IS NULL
             ORDER BY priority, job_id
             LIMIT $1
+            FOR UPDATE SKIP LOCKED
+            """)
+
+        claimRefused = Statement(
+            "claim_refused", [.int8Array],
+            """
+            SELECT \(jobColumns)
+            FROM \(s).jobs
+            WHERE lane = nullif(current_setting('stockq.lane', true), '')::smallint AND job_id = ANY ($1)
+            ORDER BY job_id
             FOR UPDATE SKIP LOCKED
             """)
 
@@ -178,7 +193,7 @@ struct WorkStatements: Sendable {
             )
             SELECT
                 job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
-                version, previous_job_id, expected_available, now(), enqueued_at, scheduled_at, expires_at,
+                version, previous_job_id, expected_available, now(), enqueued_at, \(producersTime), expires_at,
                 (\(Self.labels(Outcome.self, schema)))[outcome + 1],
                 (\(Self.labels(Code.self, schema)))[code + 1],
                 CASE WHEN warns_negative THEN 'negative_stock'::\(s).warning END,
@@ -212,7 +227,8 @@ struct WorkStatements: Sendable {
             "defer_waiting", [.tidArray, .int8Array, .int8],
             """
             UPDATE \(s).jobs
-            SET waiting_since = coalesce(waiting_since, now()),
+            SET scheduled_at = \(producersTime),
+                waiting_since = coalesce(waiting_since, now()),
                 waiting_quantity = waiting.quantity,
                 expires_at = CASE WHEN waiting.quantity IS NULL THEN expires_at
                     ELSE coalesce(expires_at, coalesce(waiting_since, now()) + $3 * interval '1 second') END,
@@ -247,14 +263,22 @@ struct WorkStatements: Sendable {
                     ) AS first
                 ) AS waiting
                 WHERE waiting.summed_need <= risen.available
-            ), singles AS (
-                UPDATE \(s).jobs SET run_at = NULL
+            ), singles AS MATERIALIZED (
+                SELECT jobs.ctid AS place
                 FROM fitting
-                WHERE jobs.job_id = fitting.job_id AND fitting.group_id IS NULL
-            ), groups AS (
-                UPDATE \(s).jobs SET run_at = NULL
+                JOIN \(s).jobs USING (job_id)
+                WHERE fitting.group_id IS NULL AND run_at IS NOT NULL
+                FOR UPDATE OF jobs SKIP LOCKED
+            ), lines AS MATERIALIZED (
+                SELECT jobs.ctid AS place
                 FROM (SELECT DISTINCT group_id, store_id FROM fitting WHERE group_id IS NOT NULL) AS whole
-                WHERE jobs.group_id = whole.group_id AND jobs.store_id = whole.store_id
+                JOIN \(s).jobs USING (group_id, store_id)
+                WHERE run_at IS NOT NULL
+                FOR UPDATE OF jobs SKIP LOCKED
+            ), woken AS (
+                UPDATE \(s).jobs SET run_at = NULL
+                FROM (SELECT place FROM singles UNION ALL SELECT place FROM lines) AS held
+                WHERE jobs.ctid = held.place
             )
             SELECT (number - 1)::integer, count(*), sum(waiting_quantity)::bigint FROM fitting GROUP BY number
             """)
@@ -263,7 +287,9 @@ struct WorkStatements: Sendable {
             "retry_later", [.tidArray, .text],
             """
             UPDATE \(s).jobs
-            SET attempts = attempts + 1,
+            SET scheduled_at = \(producersTime),
+                waiting_quantity = NULL,
+                attempts = attempts + 1,
                 last_error = $2,
                 run_at = now() + least(power(2, attempts + 1), 3600) * interval '1 second' * (0.75 + 0.5 * random())
             WHERE ctid = ANY ($1)
@@ -275,7 +301,7 @@ struct WorkStatements: Sendable {
             store_id, item_id, location_id, group_id, ordering_key, reason, reference, worker, sqlstate, message
             """
         let failedValues = """
-            job_id, quantity, 0, now(), enqueued_at, scheduled_at, expires_at, expected_available,
+            job_id, quantity, 0, now(), enqueued_at, \(producersTime), expires_at, expected_available,
             'failed'::\(s).outcome, action, on_insufficient, priority, attempts + 1, max_attempts, notify
             """
         writeFailures = Statement(

@@ -37,8 +37,29 @@ final class Batch {
         self.workerName = workerName
     }
 
-    /// Jobs in the last claim, whatever became of it.
-    var lastClaimed: Int { claims.jobs.count }
+    /// How far the last batch got, for finding the guilty job when the database refused it.
+    private(set) var last = Extent()
+
+    struct Extent {
+        /// Jobs in the claim.
+        var claimed = 0
+        /// Jobs that were left for the next round; they stand in front, and have nothing to do with a refusal.
+        var left = 0
+        /// The jobs that were judged, where they were a single job or group; nil where they were more, or none.
+        var onlyUnit: [Int64]?
+
+        init() {}
+
+        init(_ jobs: [ClaimedJob], _ judgement: Judgement) {
+            claimed = jobs.count
+            left = judgement.left
+            let judged = jobs.indices.lazy.filter { judgement.verdicts[$0].fate != .left }
+            guard let first = judged.first.map({ jobs[$0] }) else { return }
+            if judged.allSatisfy({ jobs[$0].id == first.id || jobs[$0].group >= 0 && jobs[$0].group == first.group }) {
+                onlyUnit = judged.map { jobs[$0].id }
+            }
+        }
+    }
 
     /// Works off one batch of a lane.
     ///
@@ -47,7 +68,8 @@ final class Batch {
     ///   - skipsHeld: do not wait for stock rows that somebody else holds.
     /// - Throws: any error of the database; the transaction is rolled back, nothing has happened.
     func run(lane: Int16, limit: Int, skipsHeld: Bool) throws(PostgresError) -> BatchReport {
-        try undoingOnError { () throws(PostgresError) in
+        last = Extent()
+        return try undoingOnError { () throws(PostgresError) in
             guard try claim(lane: lane, limit: limit) else {
                 try connection.rollBack()
                 return BatchReport(laneWasBusy: true)
@@ -57,9 +79,11 @@ final class Batch {
                 return BatchReport()
             }
             let claimedRows = claims.jobs.count
+            last.claimed = claimedRows
             try completeClaim(lane: lane)
             let stock = try lockStock(skipsHeld: skipsHeld)
             let judgement = judge(claims.jobs, stock: stock)
+            last = Extent(claims.jobs, judgement)
             var report = try writeBack(judgement)
             try connection.commit()
             report.mayHaveMore = claimedRows >= limit
@@ -67,28 +91,33 @@ final class Batch {
         }
     }
 
-    /// Settles a job, or a group, that the database refused when it stood alone: counts the attempt and sets it aside,
-    /// or gives it up when its attempts are used.
+    /// Settles a job, or the lines of a group, that the database refused when they stood alone: counts the attempt and
+    /// sets them aside, or gives them up when their attempts are used.
     ///
-    /// - Returns: true when the job was given up. Nil when the lane is busy or the job is gone.
-    func settleFailure(lane: Int16, error: PostgresError) throws(PostgresError) -> Bool? {
+    /// - Returns: true when they were given up. Nil when the lane is busy or one of them is gone or held.
+    func settleFailure(of ids: [Int64], lane: Int16, error: PostgresError) throws(PostgresError) -> Bool? {
         do {
-            return try settleFailure(lane: lane, error: error, asText: false)
-        } catch  where error.isCausedByData {
-            return try settleFailure(lane: lane, error: error, asText: true)
+            return try settleFailure(of: ids, lane: lane, error: error, asText: false)
+        } catch let second where second.isCausedByData {
+            return try settleFailure(of: ids, lane: lane, error: error, asText: true)
         }
     }
 
-    private func settleFailure(lane: Int16, error: PostgresError, asText: Bool) throws(PostgresError) -> Bool? {
+    private func settleFailure(
+        of ids: [Int64], lane: Int16, error: PostgresError, asText: Bool
+    ) throws(PostgresError) -> Bool? {
         try undoingOnError { () throws(PostgresError) in
-            guard try claim(lane: lane, limit: 1), !claims.jobs.isEmpty else {
+            claims.removeAll()
+            try sendHold(lane)
+            try send(statements.claimRefused) { $0.addArray(of: ids.count, int64: { ids[$0] }) }
+            if let rows = try receiveHeld() { try claims.add(rows) }
+            let jobs = claims.jobs
+            guard jobs.count == ids.count else {
                 try connection.rollBack()
                 return nil
             }
-            try completeClaim(lane: lane)
-            let jobs = claims.jobs.filter(\.isLocked)
-            let mostAttempts = jobs.map(\.maxAttempts).min() ?? 1
-            let isOver = (jobs.map(\.attempts).max() ?? 0) + 1 >= mostAttempts
+            let mostAttempts = jobs.map { Int($0.maxAttempts) }.min() ?? 1
+            let isOver = (jobs.map { Int($0.attempts) }.max() ?? 0) + 1 >= mostAttempts
             parameters.removeAll()
             parameters.addArray(of: jobs.count, place: { jobs[$0].place })
             let statement: Statement
@@ -113,14 +142,23 @@ final class Batch {
     /// - Returns: false when somebody else holds the lane.
     private func claim(lane: Int16, limit: Int) throws(PostgresError) -> Bool {
         claims.removeAll()
+        try sendHold(lane)
+        try send(statements.claim) { $0.add(Int32(limit)) }
+        guard let rows = try receiveHeld() else { return false }
+        try claims.add(rows)
+        return true
+    }
+
+    private func sendHold(_ lane: Int16) throws(PostgresError) {
         try connection.send(.begin)
         try connection.sendSessionSettings()
         try send(statements.holdLane) { $0.add(lane) }
-        try send(statements.claim) { $0.add(Int32(limit)) }
+    }
+
+    /// The rows of the claim that was sent behind `sendHold`; nil when somebody else holds the lane.
+    private func receiveHeld() throws(PostgresError) -> ResultSet? {
         let results = try connection.receive()
-        guard results[results.count - 2].rowCount == 1 else { return false }
-        try claims.add(results[results.count - 1])
-        return true
+        return results[results.count - 2].rowCount == 1 ? results[results.count - 1] : nil
     }
 
     /// Brings in what belongs to the claim: the rest of groups that were cut, and jobs that somebody else holds, which
@@ -133,8 +171,8 @@ final class Batch {
             parameters.add(last.priority)
             parameters.add(last.id)
         }
-        let groups = Array(0..<Int32(claims.groups.count))
-        if !groups.isEmpty { try send(statements.countGroups) { self.addGroups(groups, to: &$0) } }
+        let groupCount = claims.groups.count
+        if groupCount > 0 { try sendCountGroups() }
         let counts = try connection.receive()
         if counts[0].int64(0, 0) > Int64(readyHere) {
             try send(statements.readUpTo) { parameters in
@@ -144,8 +182,19 @@ final class Batch {
             }
             try claims.addMissing(try connection.receive()[0], locked: false)
         }
-        if !groups.isEmpty { try completeGroups(counts[1]) }
+        if claims.groups.count > groupCount {
+            // A group of which only held lines stand here has lines further on, which must be left as well.
+            try sendCountGroups()
+            try completeGroups(try connection.receive()[0])
+        } else if groupCount > 0 {
+            try completeGroups(counts[1])
+        }
         claims.arrange()
+    }
+
+    private func sendCountGroups() throws(PostgresError) {
+        let groups = Array(0..<Int32(claims.groups.count))
+        try send(statements.countGroups) { self.addGroups(groups, to: &$0) }
     }
 
     private func completeGroups(_ counts: ResultSet) throws(PostgresError) {

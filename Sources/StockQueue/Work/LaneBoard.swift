@@ -1,4 +1,5 @@
 import Dispatch
+import Postgres
 import Synchronization
 
 /// Which lanes have work, and which worker of this process has which: what the lookout fills and the workers empty.
@@ -15,6 +16,7 @@ final class LaneBoard: Sendable {
 
     private struct State {
         var lanes = [Lane](repeating: .idle, count: LaneBoard.laneCount)
+        var restsUntil = [Deadline?](repeating: nil, count: LaneBoard.laneCount)
         var queue: [Int16] = []
         var working = 0
         var stopped = false
@@ -43,12 +45,17 @@ final class LaneBoard: Sendable {
         }
     }
 
-    /// Queues the lanes in which work was seen.
-    func offer(_ lanes: [Int16]) {
+    /// Queues the lanes in which work was seen, but for those that rest.
+    ///
+    /// - Returns: whether any of them is queued or worked now.
+    @discardableResult
+    func offer(_ lanes: [Int16]) -> Bool {
         state.withLock { state in
             for lane in lanes where !state.stopped {
                 switch state.lanes[Int(lane)] {
                 case .idle:
+                    if state.restsUntil[Int(lane)]?.hasPassed == false { continue }
+                    state.restsUntil[Int(lane)] = nil
                     state.lanes[Int(lane)] = .queued
                     state.queue.append(lane)
                     available.signal()
@@ -56,17 +63,34 @@ final class LaneBoard: Sendable {
                 case .queued, .workingAgain: break
                 }
             }
+            return !state.queue.isEmpty || state.working > 0
         }
     }
 
-    /// Gives a lane back; with more work in it, it queues behind the others.
+    /// What is to become of a lane that a worker gives back.
+    enum Then {
+        /// It has more work: it queues behind the others.
+        case again
+        case idle
+        /// There may be work in it that cannot be done yet: it is not to be offered again before this time is over.
+        case rest(milliseconds: Int)
+    }
+
+    /// Gives a lane back.
     ///
     /// - Returns: true when no lane is left for this worker, so that somebody should look for more.
-    func giveBack(_ lane: Int16, mayHaveMore: Bool) -> Bool {
+    func giveBack(_ lane: Int16, _ then: Then) -> Bool {
         state.withLock { state in
-            let again = mayHaveMore || state.lanes[Int(lane)] == .workingAgain
+            var isQueued = state.lanes[Int(lane)] == .workingAgain
+            switch then {
+            case .again: isQueued = true
+            case .idle: break
+            case .rest(let milliseconds):
+                isQueued = false
+                state.restsUntil[Int(lane)] = .after(milliseconds: milliseconds)
+            }
             state.working -= 1
-            if again && !state.stopped {
+            if isQueued && !state.stopped {
                 state.lanes[Int(lane)] = .queued
                 state.queue.append(lane)
                 available.signal()

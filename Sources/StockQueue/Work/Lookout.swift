@@ -44,6 +44,7 @@ struct Lookout {
     private func lookOut(_ connection: Connection, succeeded: () -> Void) throws(PostgresError) {
         let statements = LookoutStatements(schema: schema)
         var rest = Rest(awakeAfterMs: settings.awakeAfterMs)
+        var rungAt: Deadline?
         while !stop.isFinishing {
             wake.clear()
             var sight = try look(connection, statements)
@@ -52,15 +53,17 @@ struct Lookout {
                 sight = try look(connection, statements)
             }
             succeeded()
+            var canBeWorked = true
             if !sight.lanes.isEmpty {
-                board.offer(sight.lanes)
+                canBeWorked = board.offer(sight.lanes)
                 rest.sawWork()
+                if sight.lanes.count > settings.workers { try ringOthers(connection, statements, &rungAt) }
             } else if board.isIdle {
                 if drains && (sight.nextDueMs ?? 1) > 0 { return }
                 rest.sawNothing()
             }
             if let asleep = rest.newsForProducers() { try setAsleep(asleep, connection, statements) }
-            let pause = rest.isResting ? rest.pauseMs(longest: settings.pollLongestMs) : busyPauseMs
+            let pause = rest.isResting ? rest.pauseMs(longest: settings.pollLongestMs) : busyPauseMs(canBeWorked)
             // What is due and could not be promoted is held by somebody else: come back soon, without spinning on it.
             let untilDue = sight.nextDueMs.map { max($0, Self.heldPauseMs) } ?? Int.max
             _ = try connection.waitForNotification(
@@ -72,9 +75,26 @@ struct Lookout {
 
     /// Workers call when they run out of lanes, so while all are busy there is nothing to look for. While one is idle,
     /// work may come for it at any time, or another process may free a lane.
-    private var busyPauseMs: Int { board.working < settings.workers ? Self.heldPauseMs : settings.pollLongestMs }
+    private func busyPauseMs(_ canBeWorked: Bool) -> Int {
+        if !canBeWorked { return Self.restingLanesPauseMs }
+        return board.working < settings.workers ? Self.heldPauseMs : settings.pollLongestMs
+    }
 
     private static let heldPauseMs = 5
+    /// All lanes with work rest, since somebody else holds them or their items.
+    private static let restingLanesPauseMs = 20
+    private static let ringEveryMs = 1_000
+
+    /// There is more than this process can do at once: workers of others may have fallen asleep over it.
+    private func ringOthers(
+        _ connection: Connection, _ statements: LookoutStatements, _ rungAt: inout Deadline?
+    ) throws(PostgresError) {
+        if rungAt?.hasPassed == false { return }
+        rungAt = .after(milliseconds: Self.ringEveryMs)
+        var parameters = Parameters()
+        parameters.add(schema.name)
+        try connection.execute(statements.ring, parameters)
+    }
 
     private struct Sight {
         var lanes: [Int16] = []
@@ -126,6 +146,7 @@ private struct Rest {
     private var awakeAt: Deadline?
     private var wantsAsleep: Bool?
     private var told: Bool?
+    private var toldAgainAt: Deadline?
 
     init(awakeAfterMs: Int) { self.awakeAfterMs = awakeAfterMs }
 
@@ -149,10 +170,13 @@ private struct Rest {
         idleLooks <= Self.pausesMs.count ? min(Self.pausesMs[idleLooks - 1], longest) : longest
     }
 
-    /// The state of the doorbell, when it is not the one told last.
+    /// The state of the doorbell, when it is not the one told last; "awake" once a second, since another process that
+    /// falls asleep says so for all.
     mutating func newsForProducers() -> Bool? {
-        if wantsAsleep == told { return nil }
+        let isDue = wantsAsleep == false && toldAgainAt?.hasPassed != false
+        if wantsAsleep == told && !isDue { return nil }
         told = wantsAsleep
+        toldAgainAt = .after(milliseconds: 1_000)
         return told
     }
 }

@@ -7,9 +7,9 @@ public enum WorkEvent: Sendable {
     case disconnected(worker: String, error: PostgresError, retryInMs: Int)
     /// A batch that is being halved until the job that the database refuses stands alone.
     case batchRefused(worker: String, lane: Int, jobs: Int, error: PostgresError)
-    case jobRefused(worker: String, lane: Int, gaveUp: Bool, error: PostgresError)
+    case jobRefused(worker: String, lane: Int, job: Int64, gaveUp: Bool, error: PostgresError)
     /// The database refused a batch for a reason that is not the jobs'; it is tried again.
-    case batchFailed(worker: String, lane: Int, error: PostgresError)
+    case batchFailed(worker: String, lane: Int, error: PostgresError, retryInMs: Int)
     case batch(
         worker: String, lane: Int, claimed: Int, finished: Int, applied: Int, rejected: Int, waiting: Int, left: Int,
         notifications: Int)

@@ -40,23 +40,17 @@ struct Worker {
     ) throws(PostgresError) {
         var memories = [LaneMemory](repeating: LaneMemory(limit: settings.batchJobsMax), count: LaneBoard.laneCount)
         while !stop.isFinishing, let lane = board.next() {
-            var mayHaveMore = false
             do throws(PostgresError) {
-                let report = try work(lane, batch, connection, &memories[Int(lane)])
-                mayHaveMore = report.mayHaveMore
+                let visit = try work(lane, batch, connection, &memories[Int(lane)])
                 succeeded()
-                giveBack(lane, mayHaveMore: mayHaveMore, progressed: report.finished > 0 || report.waiting > 0)
+                let isHungry = board.giveBack(lane, visit.then)
+                if isHungry && visit.progressed { lookoutWake.wake() }
             } catch {
                 // Whatever made the batch fail, the lane still has work.
-                giveBack(lane, mayHaveMore: true, progressed: false)
+                _ = board.giveBack(lane, .again)
                 throw error
             }
         }
-    }
-
-    private func giveBack(_ lane: Int16, mayHaveMore: Bool, progressed: Bool) {
-        let isHungry = board.giveBack(lane, mayHaveMore: mayHaveMore)
-        if isHungry && progressed { lookoutWake.wake() }
     }
 
     /// What a worker remembers of a lane between two of its batches. It only saves time; the database has the truth.
@@ -67,57 +61,87 @@ struct Worker {
         var skipsHeld = false
         /// Jobs that were left last time stand in front, so that many more are claimed.
         var left = 0
+        /// How long to leave the lane alone after an error that is nobody's in particular.
+        var afterFailure = Backoff(firstMs: 50, longestMs: 5_000)
+    }
+
+    private struct Visit {
+        var then: LaneBoard.Then
+        /// Something was done, so that other lanes may have work by now.
+        var progressed = false
     }
 
     private func work(
         _ lane: Int16, _ batch: Batch, _ connection: Connection, _ memory: inout LaneMemory
-    ) throws(PostgresError) -> BatchReport {
+    ) throws(PostgresError) -> Visit {
         do {
             let limit = min(memory.limit + memory.left, settings.batchJobsMax + Self.leftJobsMax)
-            var report = try batch.run(lane: lane, limit: limit, skipsHeld: memory.skipsHeld)
-            if report.claimed > 0 { memory.limit = min(settings.batchJobsMax, memory.limit * 2) }
+            let report = try batch.run(lane: lane, limit: limit, skipsHeld: memory.skipsHeld)
+            if report.laneWasBusy { return Visit(then: .rest(milliseconds: Self.busyLaneRestMs)) }
+            if report.claimed == 0 { return Visit(then: .idle) }
+            memory.limit = min(settings.batchJobsMax, memory.limit * 2)
             memory.left = report.left
             memory.skipsHeld = report.left > 0
-            // Nothing but left jobs: the lookout comes back to them, there is no use in claiming them again at once.
-            if report.finished == 0 && report.waiting == 0 { report.mayHaveMore = false }
-            if report.claimed > 0 { tellBatch(report, lane) }
-            return report
+            memory.afterFailure.reset()
+            tellBatch(report, lane)
+            // Nothing but left jobs: there is no use in claiming them again at once.
+            if report.finished == 0 && report.waiting == 0 { return Visit(then: .rest(milliseconds: Self.heldRestMs)) }
+            return Visit(then: report.mayHaveMore ? .again : .idle, progressed: true)
         } catch  where error.isCausedByData {
-            try halve(lane, batch, connection, &memory, error)
+            return Visit(then: try halve(lane, batch, &memory, error))
         } catch  where error.sqlState == "55P03" {
             memory.skipsHeld = true
+            return Visit(then: .again)
         } catch  where error.isMissingPartition {
-            try addPartition(connection)
+            if try addPartitions(connection) > 0 { return Visit(then: .again) }
+            // None to build, and yet one is missing: somebody detached it. Spinning would not bring it back.
+            return Visit(then: rest(after: error, lane, &memory))
         } catch  where error.kind == .server && !error.endsConnection {
-            // Neither the jobs nor the connection: a deadlock, a full disk, a missing privilege. Tell, pause, go on.
-            tell(.batchFailed(worker: name, lane: Int(lane), error: error))
-            _ = stop.wait(milliseconds: Int.random(in: 25...100))
+            // Neither the jobs nor the connection: a deadlock, a full disk, a missing privilege. Tell, rest, go on.
+            return Visit(then: rest(after: error, lane, &memory))
         }
-        return BatchReport(mayHaveMore: true)
     }
 
     /// The most jobs, beyond a batch, that are claimed because those in front of them are left. Bounds the memory.
     private static let leftJobsMax = 50_000
+    /// How long a lane is left alone that another process holds, and one of which all jobs are held by somebody else.
+    private static let busyLaneRestMs = 20
+    private static let heldRestMs = 50
 
     private func halve(
-        _ lane: Int16, _ batch: Batch, _ connection: Connection, _ memory: inout LaneMemory, _ error: PostgresError
-    ) throws(PostgresError) {
-        if memory.limit > 1 {
-            tell(.batchRefused(worker: name, lane: Int(lane), jobs: memory.limit, error: error))
-            memory.limit = max(1, min(memory.limit, batch.lastClaimed) / 2)
-            return
+        _ lane: Int16, _ batch: Batch, _ memory: inout LaneMemory, _ error: PostgresError
+    ) throws(PostgresError) -> LaneBoard.Then {
+        let extent = batch.last
+        memory.left = extent.left
+        if let ids = extent.onlyUnit {
+            if let gaveUp = try batch.settleFailure(of: ids, lane: lane, error: error) {
+                tell(.jobRefused(worker: name, lane: Int(lane), job: ids[0], gaveUp: gaveUp, error: error))
+            }
+            return .again
         }
-        if let gaveUp = try batch.settleFailure(lane: lane, error: error) {
-            tell(.jobRefused(worker: name, lane: Int(lane), gaveUp: gaveUp, error: error))
+        let judged = extent.claimed - extent.left
+        if judged > 1 {
+            tell(.batchRefused(worker: name, lane: Int(lane), jobs: judged, error: error))
+            memory.limit = max(1, min(memory.limit, judged) / 2)
+            return .again
         }
+        // Refused before anything was judged: no job's fault that could be found out.
+        return rest(after: error, lane, &memory)
     }
 
-    private func addPartition(_ connection: Connection) throws(PostgresError) {
+    private func rest(after error: PostgresError, _ lane: Int16, _ memory: inout LaneMemory) -> LaneBoard.Then {
+        let pause = memory.afterFailure.next()
+        tell(.batchFailed(worker: name, lane: Int(lane), error: error, retryInMs: pause))
+        return .rest(milliseconds: pause)
+    }
+
+    private func addPartitions(_ connection: Connection) throws(PostgresError) -> Int {
         var parameters = Parameters()
         parameters.add(Int64(settings.jobsPerPartition))
         parameters.add(Int32(settings.partitionsAhead))
-        let added = try connection.execute(LookoutStatements(schema: schema).addPartitions, parameters)
-        tell(.partitionsAdded(Int(added.int32(0, 0))))
+        let added = Int(try connection.execute(LookoutStatements(schema: schema).addPartitions, parameters).int32(0, 0))
+        if added > 0 { tell(.partitionsAdded(added)) }
+        return added
     }
 
     private func tellBatch(_ report: BatchReport, _ lane: Int16) {
