@@ -27,7 +27,7 @@ extension Connection {
         }
         // A plain word is a database name, which the parser does not take and PQconnectdbParams does.
         if let message { PQfreemem(message) }
-        if !conninfo.contains("=") && !conninfo.contains("://") { return }
+        if !conninfo.contains(where: { "=@:/".contains($0) }) { return }
         throw PostgresError(
             kind: .cannotConnect,
             message: "the database URL cannot be read; it looks like postgresql://user:password@host:5432/database"

@@ -142,10 +142,13 @@ struct Arguments {
         return seconds
     }
 
+    /// 100 years; whoever means "for ever" leaves the option out.
+    private static let longestSpan: Int64 = 3_153_600_000
+
     static func seconds(_ text: String) -> Int64? {
         let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400]
         guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()),
-            (0...1_000_000_000).contains(count)
+            (0...longestSpan / unit).contains(count)
         else { return nil }
         return count * unit
     }

@@ -144,10 +144,12 @@ private struct Demo {
         Terminal.print(
             "Why jobs were rejected\n"
                 + StatsCommand.list(stats.codes, Code.allCases.map(\.rawValue)).joined(separator: "\n"))
-        Terminal.print("\nA few refused orders")
-        for refused in try inspector.refused(limit: 4) { Terminal.print("  " + ResultCommand.sentence(refused.value)) }
-        Terminal.print("\nWhat ran low or out at the end")
-        for told in try inspector.lastNotifications(limit: 6) {
+        let refusals = try inspector.refused(limit: 4)
+        if !refusals.isEmpty { Terminal.print("\nA few refused orders") }
+        for refused in refusals { Terminal.print("  " + ResultCommand.sentence(refused.value)) }
+        let told = try inspector.lastNotifications(limit: 6)
+        if !told.isEmpty { Terminal.print("\nWhat ran low or out at the end") }
+        for told in told {
             Terminal.print(
                 "  \(told.value.kind.padding(toWidth: 13))  \(told.value.itemId) in \(told.value.storeId): "
                     + "\(told.value.availableBefore) → \(told.value.availableAfter) available")

@@ -28,8 +28,8 @@ enum ImportCommand: Command {
         options.rowsPerCommit = try arguments.number("rows-per-commit", in: 1...10_000_000) ?? options.rowsPerCommit
         let input = try Input(arguments)
         options.format = input.format
-        let rejects = try Rejects(arguments)
         let (connection, schema) = try Database.open(arguments)
+        let rejects = try Rejects(arguments, input)
         let start = DispatchTime.now().uptimeNanoseconds
         let last = Last()
         var importer = try JobImport(
@@ -45,13 +45,15 @@ enum ImportCommand: Command {
             progress = try importer.run()
         } catch {
             Terminal.endProgress()
-            if !options.isStrict { Self.tellHowToGoOn(last.progress) }
+            if let doubt = importer.doubt {
+                Self.resolve(doubt, &importer, arguments)
+            } else if !options.isStrict {
+                Self.tellHowToGoOn(last.progress)
+            }
             throw error
         }
         Terminal.endProgress()
-        if progress.endedInMidLine {
-            Terminal.note("the file ends in mid-line: its last line has no line break and was taken as it stood")
-        }
+        if progress.endedInMidLine { Terminal.note(Input.endedInMidLine) }
         tell(progress, since: start, json: arguments.has("json"))
         return progress.rejected == 0 ? 0 : 1
     }
@@ -64,6 +66,25 @@ enum ImportCommand: Command {
         Terminal.note(
             "broken off: \(grouped(progress.enqueued)) jobs are enqueued, everything up to line \(progress.settledLine); "
                 + "go on with --after-line \(progress.settledLine)")
+    }
+
+    /// The answer to a COMMIT was lost: asks the server what became of it, since enqueueing the lines again would double them.
+    private static func resolve(_ doubt: JobImport.Doubt, _ importer: inout JobImport, _ arguments: Arguments) {
+        let deadline = DispatchTime.now().uptimeNanoseconds + 30_000_000_000
+        var pauses = Backoff(firstMs: 50, longestMs: 2_000)
+        let never = StopSignal()
+        while DispatchTime.now().uptimeNanoseconds < deadline {
+            if let (connection, _) = try? Database.open(arguments),  // not back yet: the next try may find it
+                let progress = try? importer.resolveDoubt(over: connection)
+            {
+                return tellHowToGoOn(progress)
+            }
+            _ = never.wait(milliseconds: pauses.next())
+        }
+        Terminal.note(
+            "broken off while committing: the \(grouped(doubt.rows)) jobs up to line \(doubt.line) may or may not be enqueued. "
+                + "Ask the server before going on: SELECT pg_xact_status('\(doubt.transaction)'); "
+                + "if it says committed, go on with --after-line \(doubt.line)")
     }
 
     private static func tell(_ progress: ImportProgress, since start: UInt64, json: Bool) {

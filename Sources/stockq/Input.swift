@@ -5,12 +5,15 @@ import StockQueue
 struct Input {
     let source: ByteSource
     let format: InputFormat
-    private let descriptor: Int32
+    fileprivate let descriptor: Int32
 
     static let options = [
         Option("format", "csv|ndjson", "how the file is written; default: by its name, csv for -"),
         Option("rejects", "FILE", "write the lines that were not taken here, to mend and import again"),
     ]
+
+    static let endedInMidLine =
+        "the file ends in mid-line: its last line has no line break and was taken as it stood"
 
     init(_ arguments: Arguments) throws {
         let name = arguments.positionals[0]
@@ -39,13 +42,27 @@ final class Rejects {
     private static let toldMax = 20
     var header: [UInt8] = []
 
-    init(_ arguments: Arguments) throws {
+    /// Opens the file of rejects; once the database is reached, so that a typing error there does not cost the last one.
+    init(_ arguments: Arguments, _ input: Input) throws {
         guard let path = arguments.text("rejects") else {
             file = nil
             return
         }
-        let descriptor = Foundation.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        let descriptor = Foundation.open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
         if descriptor < 0 { throw Failure("cannot write \(path): \(String(cString: strerror(errno)))") }
+        var read = stat()
+        var written = stat()
+        guard fstat(input.descriptor, &read) == 0, fstat(descriptor, &written) == 0 else {
+            throw Failure("cannot look at \(path): \(String(cString: strerror(errno)))")
+        }
+        if read.st_dev == written.st_dev && read.st_ino == written.st_ino {
+            close(descriptor)
+            throw Failure("--rejects \(path) is the file that is read; name another one")
+        }
+        // A device or a pipe has no length to cut.
+        if written.st_mode & S_IFMT == S_IFREG, ftruncate(descriptor, 0) != 0 {
+            throw Failure("cannot empty \(path): \(String(cString: strerror(errno)))")
+        }
         file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
     }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Postgres
 import StockQueue
 
@@ -6,7 +7,8 @@ enum ItemsImportCommand: Command {
         command: "items import", positionals: "FILE|-", positionalCount: 1...1,
         summary: "Creates items with their opening stock, and changes the attributes of those that exist.",
         options: [
-            Option("set-stock", nil, "for items whose stock differs, enqueue a job that sets it to on_hand")
+            Option("set-stock", nil, "for items whose stock differs, enqueue a job that sets it to on_hand"),
+            Option("json", nil, "print the summary as JSON"),
         ] + Input.options,
         notes: """
             Columns: \(ItemColumn.allCases.map(\.rawValue).joined(separator: ", ")).
@@ -15,8 +17,8 @@ enum ItemsImportCommand: Command {
 
     static func run(_ arguments: Arguments) throws -> Int32 {
         let input = try Input(arguments)
-        let rejects = try Rejects(arguments)
         let (connection, schema) = try Database.open(arguments)
+        let rejects = try Rejects(arguments, input)
         var importer = try ItemImport(
             connection: connection, schema: schema, source: input.source, format: input.format,
             setsStock: arguments.has("set-stock"),
@@ -25,6 +27,14 @@ enum ItemsImportCommand: Command {
         rejects.header = importer.header
         let report = try importer.run()
         Terminal.endProgress()
+        if report.endedInMidLine { Terminal.note(Input.endedInMidLine) }
+        if arguments.has("json") {
+            Terminal.print(
+                "{\"read\":\(report.read),\"created\":\(report.created),\"changed\":\(report.changed),"
+                    + "\"unchanged\":\(report.unchanged),\"rejected\":\(report.rejected),\"set_jobs\":\(report.setJobs)}"
+            )
+            return report.rejected == 0 ? 0 : 1
+        }
         Terminal.print(
             "items: \(grouped(report.created)) created, \(grouped(report.changed)) changed, \(grouped(report.unchanged)) unchanged, "
                 + "\(grouped(report.rejected)) rejected"
@@ -40,7 +50,7 @@ enum ItemsListCommand: Command {
             Option("store", "STORE", "only this store's"),
             Option("level", "low|out", "only items at this alert level or worse"),
             Option("limit", "N", "at most N; default 100"),
-            Option("after", "STORE/ITEM/LOCATION", "begin behind this item"),
+            Option("after", "STORE/ITEM/LOCATION", "begin behind this item; a / in a name is written %2F, a % as %25"),
             Option("json", nil, "one JSON object a line"),
         ])
 
@@ -51,7 +61,8 @@ enum ItemsListCommand: Command {
             if level == nil { throw UsageError("--level must be ok, low or out, not '\(text)'", arguments.usage) }
         }
         var after: ItemKey?
-        if let parts = arguments.text("after")?.split(separator: "/").map(String.init) {
+        if let parts = arguments.text("after")?.split(separator: "/").map({ $0.removingPercentEncoding ?? String($0) })
+        {
             guard parts.count == 3 else { throw UsageError("--after takes STORE/ITEM/LOCATION", arguments.usage) }
             after = ItemKey(parts[0], parts[1], location: parts[2])
         }
@@ -67,8 +78,15 @@ enum ItemsListCommand: Command {
             "store", "item", "location", "on hand", "allocated", "available", "threshold", "level", "version",
         ]
         Terminal.print(table([heading] + items.map { Self.row($0.value) }))
-        if items.count == limit { Terminal.note("only the first \(grouped(limit)); --limit and --after show more") }
+        if items.count == limit, let last = items.last?.value {
+            let place = [last.storeId, last.itemId, last.locationId].map(Self.escaped).joined(separator: "/")
+            Terminal.note("only the first \(grouped(limit)); go on with --after '\(place)'")
+        }
         return 0
+    }
+
+    private static func escaped(_ name: String) -> String {
+        name.addingPercentEncoding(withAllowedCharacters: CharacterSet(charactersIn: "%/'").inverted) ?? name
     }
 
     static func row(_ item: ItemView) -> [String] {

@@ -48,12 +48,13 @@ struct Log: Sendable {
             write(.warn, "disconnected", [("worker", worker), ("error", error), ("retry_in_ms", pause)])
         case .batchRefused(let worker, let lane, let jobs, let error):
             write(.warn, "batch_refused", [("worker", worker), ("lane", lane), ("jobs", jobs), ("error", error)])
-        case .jobRefused(let worker, let lane, let gaveUp, let error):
+        case .jobRefused(let worker, let lane, let job, let gaveUp, let error):
             write(
                 gaveUp ? .error : .warn, gaveUp ? "job_failed" : "job_retried_later",
-                [("worker", worker), ("lane", lane), ("error", error)])
-        case .batchFailed(let worker, let lane, let error):
-            write(.error, "batch_failed", [("worker", worker), ("lane", lane), ("error", error)])
+                [("worker", worker), ("lane", lane), ("job", job), ("error", error)])
+        case .batchFailed(let worker, let lane, let error, let pause):
+            write(
+                .error, "batch_failed", [("worker", worker), ("lane", lane), ("error", error), ("retry_in_ms", pause)])
         case .batch(
             let worker, let lane, let claimed, let finished, let applied, let rejected, let waiting, let left,
             let notifications):

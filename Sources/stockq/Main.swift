@@ -26,7 +26,8 @@ enum Main {
         pthread_sigmask(SIG_SETMASK, &none, nil)
         let words = Array(CommandLine.arguments.dropFirst())
         Database.hidePasswordInProcessList()
-        exit(run(words))
+        let code = run(words)
+        exit(code == 0 && Terminal.outputProblem != nil ? 1 : code)
     }
 
     /// 0: done; 2: wrong usage; 1: anything else.

@@ -1,4 +1,3 @@
-import Dispatch
 import Foundation
 import Postgres
 import StockQueue
@@ -8,30 +7,36 @@ enum NotificationsCommand: Command {
         command: "notifications", summary: "Shows what ran low, ran out, or came back.",
         options: [
             Option("since", "SPAN", "from this long ago on, like 15m or 24h; without it the last --limit"),
-            Option("limit", "N", "at most N; default 100"),
+            Option("limit", "N", "at most N; default 100, with --since all"),
             Option("follow", nil, "go on as they come, until interrupted"),
             Option("json", nil, "one JSON object a line"),
         ])
 
     static func run(_ arguments: Arguments) throws -> Int32 {
         let since = try arguments.seconds("since")
-        let limit = try arguments.number("limit", in: 1...1_000_000) ?? 100
+        let limit = try arguments.number("limit", in: 1...1_000_000)
         let json = arguments.has("json")
         let (connection, schema) = try Database.open(arguments)
         let inspector = Inspector(connection: connection, schema: schema)
         var follower = NotificationFollower(inspector: inspector)
         if let since {
-            let start = try inspector.lastNotification(before: Timestamp(Date().addingTimeInterval(-Double(since))))
-            follower.lastID = start
-            for row in try follower.next(limit: limit) { show(row, json) }
+            follower.lastID = try inspector.lastNotification(secondsAgo: since)
+            var left = limit ?? Int.max
+            while left > 0, Terminal.outputProblem == nil {
+                let rows = try follower.next(limit: min(left, 10_000))
+                if rows.isEmpty { break }
+                for row in rows { show(row, json) }
+                left -= rows.count
+            }
         } else {
-            let rows = try inspector.lastNotifications(limit: limit)
+            let rows = try inspector.lastNotifications(limit: limit ?? 100)
             for row in rows { show(row, json) }
             follower.lastID = rows.last?.value.notificationId ?? 0
         }
         guard arguments.has("follow") else { return 0 }
-        let stop = stopOnInterrupt()
-        while !stop.wait(milliseconds: 250) {
+        let stop = StopSignal()
+        Signals.handle { stop.finish() }
+        while Terminal.outputProblem == nil, !stop.wait(milliseconds: 250) {
             for row in try follower.next(limit: 10_000) { show(row, json) }
         }
         return 0
@@ -47,19 +52,4 @@ enum NotificationsCommand: Command {
                     + "  available \(grouped(told.availableBefore)) → \(grouped(told.availableAfter))"
                     + (told.lowStockThreshold.map { ", threshold \(grouped($0))" } ?? "") + ", job \(told.jobId)")
     }
-
-    private static func stopOnInterrupt() -> StopSignal {
-        let stop = StopSignal()
-        for number in [SIGINT, SIGTERM] {
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { stop.finish() }
-            source.resume()
-            sources.append(source)
-        }
-        return stop
-    }
-
-    /// Kept for as long as the process lives. Only the main thread touches it, before the first wait.
-    nonisolated(unsafe) private static var sources: [any DispatchSourceSignal] = []
 }

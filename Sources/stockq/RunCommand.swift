@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import Postgres
 import StockQueue
+import Synchronization
 
 enum RunCommand: Command {
     static let usage = Usage(
@@ -33,6 +34,7 @@ enum RunCommand: Command {
             }
             log.least = level
         }
+        let signals = StopOnSignals(timeoutMs: settings.stopTimeoutMs)
         let (_, schema) = try Database.open(arguments)
         let meter = RunMeter()
         let pool = WorkerPool(
@@ -42,7 +44,7 @@ enum RunCommand: Command {
                 meter.take(event)
                 log.write(event)
             })
-        let signals = StopOnSignals(pool: pool, timeoutMs: settings.stopTimeoutMs)
+        signals.stop(pool)
         let progress = ProgressLine(meter)
         pool.run()
         progress.end()
@@ -75,49 +77,47 @@ enum RunCommand: Command {
     }
 }
 
-/// The first SIGTERM or SIGINT lets the pool finish, a second one, or too long a wait, breaks it off.
-private final class StopOnSignals {
-    private let sources: [any DispatchSourceSignal]
-    private let state: Count
-
-    private final class Count: Sendable {
-        private let signals = DispatchSemaphore(value: 0)
-        private let aborted = DispatchSemaphore(value: 0)
-
-        func take(_ pool: WorkerPool, timeoutMs: Int) {
-            if signals.wait(timeout: .now()) == .success {
-                abort(pool)
-            } else {
-                pool.finish()
-                DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(timeoutMs * 9 / 10)) {
-                    self.abort(pool)
-                }
-            }
-            signals.signal()
-        }
-
-        private func abort(_ pool: WorkerPool) {
-            aborted.signal()
-            pool.abort()
-        }
-
-        var wasAborted: Bool { aborted.wait(timeout: .now()) == .success }
+/// The first SIGTERM or SIGINT lets the pool finish; a second one, or too long a wait, breaks it off.
+private final class StopOnSignals: Sendable {
+    private struct State {
+        var pool: WorkerPool?
+        var signals = 0
+        var wasAborted = false
     }
 
-    init(pool: WorkerPool, timeoutMs: Int) {
-        let state = Count()
-        self.state = state
-        sources = [SIGTERM, SIGINT].map { number in
-            // Ignored before the source is resumed; afterwards the signal would be lost on Linux.
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { state.take(pool, timeoutMs: timeoutMs) }
-            source.resume()
-            return source
+    private let state = Mutex(State())
+    private let timeoutMs: Int
+
+    init(timeoutMs: Int) {
+        self.timeoutMs = timeoutMs
+        Signals.handle { [self] in take() }
+    }
+
+    var wasAborted: Bool { state.withLock { $0.wasAborted } }
+
+    /// From here on signals stop this pool. Before, nothing is at hand, and they end the process.
+    func stop(_ pool: WorkerPool) { state.withLock { $0.pool = pool } }
+
+    private func take() {
+        let (pool, number) = state.withLock { state in
+            state.signals += 1
+            return (state.pool, state.signals)
+        }
+        guard let pool else { exit(0) }
+        act(on: pool, number)
+    }
+
+    private func act(on pool: WorkerPool, _ number: Int) {
+        if number > 1 { return abort(pool) }
+        pool.finish()
+        DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(timeoutMs * 9 / 10)) { [self] in abort(pool)
         }
     }
 
-    var wasAborted: Bool { state.wasAborted }
+    private func abort(_ pool: WorkerPool) {
+        state.withLock { $0.wasAborted = true }
+        pool.abort()
+    }
 }
 
 /// Shows the meter five times a second where standard error is a terminal.

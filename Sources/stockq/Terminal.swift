@@ -6,7 +6,19 @@ enum Terminal {
     static let errorIsTerminal = isatty(STDERR_FILENO) == 1
 
     /// Writes a line to standard output.
-    static func print(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
+    ///
+    /// When that fails the program goes on, since its work may not be for standard output alone, and ends with exit code 1.
+    static func print(_ line: String) {
+        guard outputProblem == nil, let problem = write(line + "\n", to: STDOUT_FILENO) else { return }
+        outputFailure.withLock { $0 = problem }
+        // Whoever closed the pipe knows.
+        if problem != EPIPE { note("stockq: cannot write to standard output: \(String(cString: strerror(problem)))") }
+    }
+
+    private static let outputFailure = Mutex<Int32?>(nil)
+
+    /// The error number of the first write to standard output that failed.
+    static var outputProblem: Int32? { outputFailure.withLock { $0 } }
 
     /// Writes a line to standard error, above the progress line if there is one.
     static func note(_ line: String) {
@@ -37,15 +49,17 @@ enum Terminal {
         }
     }
 
-    /// Nobody reads any more (EPIPE): there is nobody left to tell either, so the rest is dropped.
-    private static func write(_ text: String, to descriptor: Int32) {
+    /// - Returns: nil, or the error's number.
+    @discardableResult
+    private static func write(_ text: String, to descriptor: Int32) -> Int32? {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0 && errno == EINTR { continue }
-            if count <= 0 { return }
+            if count <= 0 { return count < 0 ? errno : EIO }
             bytes = bytes.dropFirst(count)
         }
+        return nil
     }
 }
 

@@ -52,6 +52,13 @@ import Testing
             words: ["enqueue", "s", String(repeating: "x", count: 201), "1"],
             says: "item_id has 201 bytes, at most 200 are allowed"),
         Wrong(words: ["enqueue", "s", "a", "1", "--run-at", "+x"], says: "--run-at +SPAN takes a span of time"),
+        Wrong(words: ["enqueue", "s", "a", "1", "--run-at", "infinity"], says: "run_at must be a time with its zone"),
+        Wrong(
+            words: ["enqueue", "s", "a", "1", "--run-at", "٢٠٢٦-03-01T12:00:00Z"],
+            says: "run_at must be a time with its zone"),
+        Wrong(
+            words: ["enqueue", "s", "a", "1", "--wait", "--timeout", "999999999d"],
+            says: "--timeout takes a span of time"),
         Wrong(words: ["run", "--workers", "0"], says: "--workers takes a whole number from 1 to 64, not '0'"),
         Wrong(words: ["run", "--set", "speed=9"], says: "there is no setting speed"),
         Wrong(
@@ -94,6 +101,8 @@ import Testing
             let unreadable = try program.run(["stats"])
             #expect(unreadable.err.contains("the database URL cannot be read"))
             #expect(!unreadable.err.contains("hu%sh"))
+            program.environment = ["DATABASE_URL": "me:hush@h/x"]
+            #expect(try !program.run(["stats"]).err.contains("hush"))
         }
     }
 
@@ -124,6 +133,27 @@ import Testing
             let newer = try Program(database).run(["run", "--drain"])
             #expect(newer.code == 1)
             #expect(newer.err.contains("was migrated by a newer stockq (it has 0099_later.sql)"))
+        }
+    }
+
+    @Test func aSignalInTheFirstMomentIsNotLost() async throws {
+        try await withDatabase { database in
+            for _ in 1...8 {
+                let running = try Program(database).start(["run"])
+                #expect(eventually { running.errorText.contains("event=started") })
+                let deadline = Deadline.after(milliseconds: 5_000)
+                running.send(SIGTERM)
+                #expect(try running.wait().code == 0)
+                #expect(!deadline.hasPassed)
+            }
+        }
+    }
+
+    @Test func outputThatCannotBeWrittenIsAFailure() async throws {
+        try await withDatabase { database in
+            let full = try Program(database).start(["stats"], output: "/dev/full").wait()
+            #expect(full.code == 1)
+            #expect(full.err.contains("cannot write to standard output: No space left on device"))
         }
     }
 
@@ -195,6 +225,35 @@ import Testing
             #expect(try database.value("SELECT sum(quantity) FROM stockq.jobs") == "6")
             #expect(try program.run(["import", "/nowhere.csv"]).err.contains("cannot open /nowhere.csv: No such file"))
             #expect(try program.run(["import", "/tmp"]).err.contains("/tmp is a folder"))
+            let same = try program.run(["import", rejects, "--rejects", rejects])
+            #expect(same.code == 1)
+            #expect(same.err.contains("is the file that is read"))
+            #expect(try String(contentsOfFile: rejects, encoding: .utf8) == text)
+        }
+    }
+
+    @Test func anImportWhoseCommitWasNotAnsweredAsksWhatBecameOfIt() async throws {
+        try await withDatabase { database in
+            // The session ends in mid-commit, after the first transaction's rows.
+            try database.run(
+                """
+                CREATE FUNCTION public.hang_up() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    PERFORM pg_terminate_backend(pg_backend_pid());
+                    RETURN NULL;
+                END
+                $$;
+                CREATE CONSTRAINT TRIGGER hang_up AFTER INSERT ON stockq.jobs DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW WHEN (NEW.item_id = 'last') EXECUTE FUNCTION public.hang_up()
+                """)
+            let ended = try Program(database).run(
+                ["import", "-", "--rows-per-commit", "2"],
+                input: "store_id,item_id,quantity\ns,a,1\ns,a,2\ns,a,3\ns,last,4\n")
+            #expect(ended.code == 1)
+            #expect(
+                ended.err.contains(
+                    "broken off: 2 jobs are enqueued, everything up to line 3; go on with --after-line 3"))
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "2")
         }
     }
 
@@ -277,8 +336,10 @@ import Testing
             #expect(
                 try eventually {
                     try database.value(
-                        "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-                    ) == "t"
+                        """
+                        SELECT count(*) > 0 FROM pg_stat_activity
+                        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'WITH gone%'
+                        """) == "t"
                 })
             running.send(SIGTERM)
             #expect(eventually { running.errorText.contains("event=stopping") })

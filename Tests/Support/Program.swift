@@ -63,7 +63,8 @@ public struct Program: Sendable {
         return folder.appendingPathComponent("stockq").path
     }()
 
-    public func start(_ arguments: [String], input: [UInt8] = []) throws -> Running {
+    /// - Parameter output: a file for standard output, instead of one that is read at the end.
+    public func start(_ arguments: [String], input: [UInt8] = [], output: String? = nil) throws -> Running {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: Self.path)
         process.arguments = arguments
@@ -77,7 +78,7 @@ public struct Program: Sendable {
             return url
         }
         process.standardInput = try FileHandle(forReadingFrom: files[0])
-        process.standardOutput = try FileHandle(forWritingTo: files[1])
+        process.standardOutput = try FileHandle(forWritingTo: output.map { URL(fileURLWithPath: $0) } ?? files[1])
         process.standardError = try FileHandle(forWritingTo: files[2])
         try process.run()
         try FileManager.default.removeItem(at: files[0])

@@ -148,14 +148,15 @@ public struct Inspector {
     }
 
     /// The id behind which notifications since a time begin.
-    public func lastNotification(before time: Timestamp) throws(PostgresError) -> Int64 {
+    public func lastNotification(secondsAgo: Int64) throws(PostgresError) -> Int64 {
         var parameters = Parameters()
-        parameters.add(time)
+        parameters.add(secondsAgo)
         return try connection.execute(
             Statement(
-                "notification_before", [.timestamptz],
+                "notification_before", [.int8],
                 "SELECT coalesce(min(notification_id) - 1, (SELECT coalesce(max(notification_id), 0) FROM \(schema.quoted).notifications)) "
-                    + "FROM \(schema.quoted).notifications WHERE created_at >= $1"), parameters
+                    + "FROM \(schema.quoted).notifications WHERE created_at >= now() - $1 * interval '1 second'"),
+            parameters
         ).int64(0, 0)
     }
 
@@ -184,12 +185,16 @@ public struct Inspector {
                     extract(epoch FROM now() - min(enqueued_at) FILTER (WHERE run_at IS NULL))::float8 AS oldest_ready_seconds
                 FROM \(s).jobs
             ), finished AS (
-                SELECT outcome, code, count(*) AS jobs,
-                    count(*) FILTER (WHERE finished_at > now() - interval '1 minute') AS last_minute,
-                    count(*) FILTER (WHERE warning IS NOT NULL) AS warned
-                FROM \(s).results
-                WHERE finished_at > now() - $1 * interval '1 second'
-                GROUP BY outcome, code
+                SELECT outcome, code, jobs, last_minute, warned
+                FROM (
+                    SELECT outcome, code,
+                        count(*) FILTER (WHERE finished_at > now() - $1 * interval '1 second') AS jobs,
+                        count(*) FILTER (WHERE finished_at > now() - interval '1 minute') AS last_minute,
+                        count(*) FILTER (WHERE warning IS NOT NULL AND finished_at > now() - $1 * interval '1 second') AS warned
+                    FROM \(s).results
+                    WHERE finished_at > now() - greatest($1, 60) * interval '1 second'
+                    GROUP BY outcome, code
+                ) AS counted
             ), told AS (
                 SELECT kind, count(*) AS notifications
                 FROM \(s).notifications
@@ -202,11 +207,14 @@ public struct Inspector {
                 'items', (SELECT count(*) FROM \(s).items),
                 'outcomes', coalesce((
                     SELECT json_object_agg(outcome, jobs)
-                    FROM (SELECT outcome, sum(jobs)::bigint AS jobs FROM finished GROUP BY outcome ORDER BY outcome) AS o
+                    FROM (
+                        SELECT outcome, sum(jobs)::bigint AS jobs FROM finished
+                        WHERE jobs > 0 GROUP BY outcome ORDER BY outcome
+                    ) AS o
                 ), '{}'),
                 'codes', coalesce((
                     SELECT json_object_agg(code, jobs)
-                    FROM (SELECT code, jobs FROM finished WHERE code IS NOT NULL ORDER BY code) AS c
+                    FROM (SELECT code, jobs FROM finished WHERE code IS NOT NULL AND jobs > 0 ORDER BY code) AS c
                 ), '{}'),
                 'warnings', (SELECT coalesce(sum(warned), 0)::bigint FROM finished),
                 'notifications', coalesce((SELECT json_object_agg(kind, notifications) FROM told), '{}'),

@@ -23,6 +23,8 @@ public struct ItemImportReport: Sendable {
     public var rejected = 0
     /// `set` jobs enqueued because the stock differed.
     public var setJobs = 0
+    /// The input ended in mid-line; its last record was taken as it stood.
+    public var endedInMidLine = false
 }
 
 /// Creates items with their opening stock, and changes the attributes of those that exist.
@@ -74,6 +76,7 @@ public struct ItemImport {
     public mutating func run() throws -> ItemImportReport {
         while let record = try fields.next() {
             report.read += 1
+            report.endedInMidLine = record.isUnterminated
             let row: Row
             do throws(Problem) {
                 row = try read(record)

@@ -48,6 +48,7 @@ public struct JobImport {
     private var seenGroups = RecentGroups(limit: 100_000)
     private var rowsInTransaction = 0
     private var isCopying = false
+    private var transaction: Int64 = 0
 
     /// Bytes gathered before they are sent.
     private static let sendBytes = 1 << 17
@@ -90,7 +91,9 @@ public struct JobImport {
             try settlePending()
             try endTransaction()
         } catch {
-            if isCopying { try? connection.failCopy("import broken off") }  // the first error is the one to tell
+            // The first error is the one to tell.
+            if isCopying { try? connection.failCopy("import broken off") }
+            if connection.isInTransaction { try? connection.rollBack() }
             throw error
         }
         onProgress(progress)
@@ -197,10 +200,7 @@ public struct JobImport {
             if rowsInTransaction == 0 { progress.settledLine = pending.lastLine }
             return
         }
-        if !isCopying {
-            try connection.startCopy(copy)
-            isCopying = true
-        }
+        if !isCopying { try beginTransaction() }
         out.append(contentsOf: pending.lines)
         rowsInTransaction += pending.rows
         settledWithTransaction = pending.lastLine
@@ -211,6 +211,17 @@ public struct JobImport {
     private var settledWithTransaction = 0
 
     // MARK: COPY
+
+    private mutating func beginTransaction() throws {
+        try connection.send(.begin)
+        try connection.send(Self.transactionID)
+        transaction = try connection.receive()[1].int64(0, 0)
+        try connection.startCopy(copy)
+        isCopying = true
+    }
+
+    private static let transactionID = Statement(
+        "transaction_id", [], "SELECT pg_current_xact_id()::text::bigint")
 
     private mutating func sendOut() throws {
         try connection.copy(out)
@@ -227,10 +238,60 @@ public struct JobImport {
                 kind: .protocolViolation, message: "COPY took \(rows) rows of \(rowsInTransaction)",
                 statement: copy.name)
         }
-        progress.enqueued += rows
-        progress.settledLine = settledWithTransaction
-        rowsInTransaction = 0
+        doubt = Doubt(transaction: transaction, rows: rows, line: settledWithTransaction)
+        try commit()
+        settle(rows: rows, line: settledWithTransaction)
         onProgress(progress)
+    }
+
+    private mutating func commit() throws(PostgresError) {
+        do {
+            try connection.commit()
+        } catch {
+            if !error.endsConnection { doubt = nil }
+            throw error
+        }
+        doubt = nil
+    }
+
+    private mutating func settle(rows: Int, line: Int) {
+        progress.enqueued += rows
+        progress.settledLine = line
+        rowsInTransaction = 0
+    }
+
+    // MARK: a COMMIT without an answer
+
+    /// The last transaction, where the connection broke between the sending of its COMMIT and the answer.
+    public private(set) var doubt: Doubt?
+
+    /// A transaction of which nobody knows yet whether it was committed.
+    public struct Doubt: Sendable {
+        /// Its id, for `pg_xact_status`.
+        public let transaction: Int64
+        public let rows: Int
+        /// The line that is settled if it was committed.
+        public let line: Int
+    }
+
+    /// Finds out over a new connection what became of the transaction in doubt (PostgreSQL manual, 9.27.8
+    /// "Transaction ID and Snapshot Information Functions").
+    ///
+    /// - Returns: how far the import really came. Nil while the transaction is still in progress; ask again then.
+    public mutating func resolveDoubt(over connection: Connection) throws(PostgresError) -> ImportProgress? {
+        guard let doubt else { return progress }
+        var parameters = Parameters()
+        parameters.add(String(doubt.transaction))
+        let status = try connection.execute(
+            Statement("transaction_status", [.text], "SELECT pg_xact_status($1::xid8)"), parameters
+        ).optionalString(0, 0)
+        switch status {
+        case "committed": settle(rows: doubt.rows, line: doubt.line)
+        case "aborted": break
+        default: return nil
+        }
+        self.doubt = nil
+        return progress
     }
 }
 

@@ -225,7 +225,8 @@ struct JobRules {
 func isTimestamp(_ bytes: ArraySlice<UInt8>) -> Bool {
     guard let text = String(validating: bytes, as: UTF8.self),
         let match = text.wholeMatch(
-            of: /(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,6})?)?(?:[Zz]|[+-](\d\d)(?::?(\d\d))?)/)
+            of: /(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,6})?)?(?:[Zz]|[+-](\d\d)(?::?(\d\d))?)/
+                .asciiOnlyDigits())
     else { return false }
     func number(_ part: Substring?) -> Int { part.flatMap { Int($0) } ?? 0 }
     let (year, month, day) = (number(match.1), number(match.2), number(match.3))
