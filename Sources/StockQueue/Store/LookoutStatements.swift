@@ -2,13 +2,20 @@ import Postgres
 
 /// What the lookout and the maintenance of a worker process ask of the database.
 struct LookoutStatements: Sendable {
-    /// The lanes with ready jobs, and behind them, as lane −1, in how many milliseconds the next deferred job is due.
+    /// The lanes and priorities with ready jobs above their marks, and the first of each; behind them, as lane −1, in how
+    /// many milliseconds the next deferred job is due.
     ///
-    /// One probe of the ready index for each of the 64 lanes, so that one statement a second is all that an idle
-    /// process costs. A skip scan over the index would visit fewer, and is not shorter by enough to pay for reading it.
+    /// One probe of the ready index for each, so that one statement a second is all that an idle process costs.
     let look: Statement
 
-    /// Makes due jobs ready, a bounded number at a time.
+    /// The highest job id drawn so far.
+    let lastDrawn: Statement
+
+    /// The transactions that may hold ids drawn and not yet to be seen: whoever inserts into the jobs holds this lock from
+    /// before it draws an id until its transaction ends. Prepared transactions are among them.
+    let writers: Statement
+
+    /// Makes due jobs ready, a bounded number at a time. Returns for each lane and priority how many and the lowest id.
     ///
     /// The time that the producer asked for is kept.
     let promoteDue: Statement
@@ -24,21 +31,46 @@ struct LookoutStatements: Sendable {
 
     init(schema: Schema) {
         let s = schema.quoted
+        // A scalar sub-select is not turned into a join, and the comparison of rows leaves no index but the ready one.
         look = Statement(
-            "look",
-            [],
+            "look", [.int8Array],
             """
-            SELECT lane, NULL::bigint
-            FROM \(s).lanes
-            WHERE EXISTS (SELECT FROM \(s).jobs WHERE jobs.lane = lanes.lane AND run_at IS NULL)
+            SELECT lane, priority, job_id
+            FROM (
+                SELECT lane, priority, (
+                    SELECT job_id
+                    FROM \(s).jobs
+                    WHERE jobs.lane = place.lane AND run_at IS NULL
+                        AND (jobs.priority, job_id) > (place.priority, place.mark) AND jobs.priority <= place.priority
+                    ORDER BY jobs.priority, job_id
+                    LIMIT 1
+                ) AS job_id
+                FROM (
+                    SELECT ((number - 1) / \(LowWaterMarks.priorities))::smallint AS lane,
+                        ((number - 1) % \(LowWaterMarks.priorities) + 1)::smallint AS priority,
+                        mark
+                    FROM unnest($1) WITH ORDINALITY AS marks (mark, number)
+                ) AS place
+            ) AS ready
+            WHERE job_id IS NOT NULL
             UNION ALL
             (
-                SELECT -1::smallint, ceil(extract(epoch FROM run_at - clock_timestamp()) * 1000)::bigint
+                SELECT -1::smallint, 0::smallint, ceil(extract(epoch FROM run_at - clock_timestamp()) * 1000)::bigint
                 FROM \(s).jobs
                 WHERE run_at IS NOT NULL
                 ORDER BY run_at
                 LIMIT 1
             )
+            """)
+        lastDrawn = Statement("last_drawn", [], "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM \(s).jobs_job_id_seq")
+        writers = Statement(
+            "writers", [.text],
+            """
+            SELECT DISTINCT virtualtransaction
+            FROM pg_locks
+            WHERE relation = to_regclass($1)
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND mode = 'RowExclusiveLock'
             """)
         promoteDue = Statement(
             "promote_due", [.int4],
@@ -50,12 +82,15 @@ struct LookoutStatements: Sendable {
                 ORDER BY run_at
                 LIMIT $1
                 FOR UPDATE SKIP LOCKED
+            ), promoted AS (
+                UPDATE \(s).jobs
+                SET run_at = NULL,
+                    scheduled_at = \(Self.producersTime)
+                FROM due
+                WHERE jobs.ctid = due.place
+                RETURNING lane, priority, job_id
             )
-            UPDATE \(s).jobs
-            SET run_at = NULL,
-                scheduled_at = \(Self.producersTime)
-            FROM due
-            WHERE jobs.ctid = due.place
+            SELECT lane, priority, count(*), min(job_id) FROM promoted GROUP BY lane, priority
             """)
         setAsleep = Statement(
             "set_asleep", [.bool],

@@ -13,9 +13,9 @@ struct WorkStatements: Sendable {
     /// computed before FOR UPDATE has dropped the rows that are locked.
     let holdLane: Statement
 
-    /// Claims the lane's first ready jobs in order of work.
+    /// Claims the lane's first ready jobs above the low-water marks, in order of work.
     ///
-    /// At top level: inside `IN (SELECT …)`, FOR UPDATE SKIP LOCKED LIMIT n can claim more than n rows.
+    /// Not inside `IN (SELECT …)`, where FOR UPDATE SKIP LOCKED LIMIT n can claim more than n rows.
     /// Rejected: joining the stock here. In a statement that locks one table and reads another, the other can be stale.
     let claim: Statement
 
@@ -65,6 +65,9 @@ struct WorkStatements: Sendable {
     /// Wakes the first jobs that wait for an item, in order, while their summed need fits what is available; the
     /// whole group of each. Not the whole herd: most of it would only go back to waiting. What somebody else holds is
     /// passed over: two workers that wake for each other's lanes must not wait for one another.
+    ///
+    /// Returns a row for each item with its jobs and their need, and one for each lane and priority with the lowest id
+    /// woken there.
     let promoteWaiting: Statement
 
     /// Counts an attempt and sets the jobs aside for 2^attempts seconds, at most an hour, with jitter.
@@ -92,34 +95,63 @@ struct WorkStatements: Sendable {
             FROM (SELECT lane FROM \(s).lanes WHERE lane = $1 FOR UPDATE SKIP LOCKED) AS held
             """)
 
+        // One branch for each priority, each from its own mark on; an Append runs them one after the other, and the limit
+        // above it stops as soon as it has enough, so nothing is locked that is not returned. The comparison of rows is
+        // what the index on (lane, priority, job_id) can answer and the primary key cannot, whatever the statistics say.
+        let heldLane = "nullif(current_setting('stockq.lane', true), '')::smallint"
         claim = Statement(
-            "claim", [.int4],
-            """
-            SELECT \(jobColumns)
-            FROM \(s).jobs
-            WHERE lane = nullif(current_setting('stockq.lane', true), '')::smallint AND run_at IS NULL
-            ORDER BY priority, job_id
-            LIMIT $1
-            FOR UPDATE SKIP LOCKED
-            """)
+            "claim", [.int4, .int8Array],
+            (1...LowWaterMarks.priorities).map { priority in
+                """
+                SELECT * FROM (
+                    SELECT \(jobColumns)
+                    FROM \(s).jobs
+                    WHERE lane = \(heldLane) AND run_at IS NULL
+                        AND (priority, job_id) > (\(priority)::smallint, ($2)[\(priority)]) AND priority <= \(priority)::smallint
+                    ORDER BY priority, job_id
+                    FOR UPDATE SKIP LOCKED
+                ) AS priority_\(priority)
+                """
+            }.joined(separator: "\nUNION ALL\n") + "\nLIMIT $1")
 
         claimRefused = Statement(
             "claim_refused", [.int8Array],
             """
             SELECT \(jobColumns)
             FROM \(s).jobs
-            WHERE lane = nullif(current_setting('stockq.lane', true), '')::smallint AND job_id = ANY ($1)
+            WHERE lane = \(heldLane) AND job_id = ANY ($1)
             ORDER BY job_id
             FOR UPDATE SKIP LOCKED
             """)
 
-        let upTo = "lane = $1 AND run_at IS NULL AND (priority, job_id) <= ($2, $3)"
+        // The marks come with an upper bound for each priority up to the last claimed one's. LATERAL with an aggregate or an
+        // order in it cannot be turned round: the other way reads the whole lane.
+        let bounds = "unnest($2, $3) WITH ORDINALITY AS bounds (mark, last, number)"
+        let upTo = """
+            lane = $1 AND run_at IS NULL
+                    AND (priority, job_id) > (number::smallint, mark) AND (priority, job_id) <= (number::smallint, last)
+            """
         countUpTo = Statement(
-            "count_up_to", [.int2, .int2, .int8],
-            "SELECT count(*) FROM \(s).jobs WHERE \(upTo)")
+            "count_up_to", [.int2, .int8Array, .int8Array],
+            """
+            SELECT sum(ready.jobs)::bigint
+            FROM \(bounds)
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS jobs FROM \(s).jobs
+                WHERE \(upTo)
+            ) AS ready
+            """)
         readUpTo = Statement(
-            "read_up_to", [.int2, .int2, .int8],
-            "SELECT \(jobColumns) FROM \(s).jobs WHERE \(upTo) ORDER BY priority, job_id")
+            "read_up_to", [.int2, .int8Array, .int8Array],
+            """
+            SELECT ready.*
+            FROM \(bounds)
+            CROSS JOIN LATERAL (
+                SELECT \(jobColumns) FROM \(s).jobs
+                WHERE \(upTo)
+                ORDER BY priority, job_id
+            ) AS ready
+            """)
 
         countGroups = Statement(
             "count_groups", [.textArray, .textArray],
@@ -279,8 +311,15 @@ struct WorkStatements: Sendable {
                 UPDATE \(s).jobs SET run_at = NULL
                 FROM (SELECT place FROM singles UNION ALL SELECT place FROM lines) AS held
                 WHERE jobs.ctid = held.place
+                RETURNING lane, priority, job_id
             )
-            SELECT (number - 1)::integer, count(*), sum(waiting_quantity)::bigint FROM fitting GROUP BY number
+            SELECT (number - 1)::integer, NULL::smallint, NULL::smallint, count(*), sum(waiting_quantity)::bigint
+            FROM fitting
+            GROUP BY number
+            UNION ALL
+            SELECT NULL, lane, priority, count(*), min(job_id)
+            FROM woken
+            GROUP BY lane, priority
             """)
 
         retryLater = Statement(

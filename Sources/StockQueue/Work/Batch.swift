@@ -17,6 +17,10 @@ struct BatchReport: Sendable {
     var rejected = 0
     /// The claim was as large as allowed, so there may be more.
     var mayHaveMore = false
+    /// The last job claimed in order of work.
+    var last: (priority: Int16, id: Int64)?
+    /// The lowest job woken in a lane and priority.
+    var wokenPlaces: [(lane: Int16, priority: Int16, id: Int64)] = []
 }
 
 /// The batch transaction of one worker: claim, lock, judge, write back, commit.
@@ -65,12 +69,13 @@ final class Batch {
     ///
     /// - Parameters:
     ///   - limit: the most jobs to claim; the rest of a group that is cut comes on top.
+    ///   - marks: the low-water marks of the lane's priorities; nothing is claimed at or below them.
     ///   - skipsHeld: do not wait for stock rows that somebody else holds.
     /// - Throws: any error of the database; the transaction is rolled back, nothing has happened.
-    func run(lane: Int16, limit: Int, skipsHeld: Bool) throws(PostgresError) -> BatchReport {
+    func run(lane: Int16, limit: Int, marks: [Int64], skipsHeld: Bool) throws(PostgresError) -> BatchReport {
         last = Extent()
         return try undoingOnError { () throws(PostgresError) in
-            guard try claim(lane: lane, limit: limit) else {
+            guard try claim(lane: lane, limit: limit, marks: marks) else {
                 try connection.rollBack()
                 return BatchReport(laneWasBusy: true)
             }
@@ -80,13 +85,15 @@ final class Batch {
             }
             let claimedRows = claims.jobs.count
             last.claimed = claimedRows
-            try completeClaim(lane: lane)
+            let lastClaimed = claims.jobs.last
+            try completeClaim(lane: lane, marks: marks)
             let stock = try lockStock(skipsHeld: skipsHeld)
             let judgement = judge(claims.jobs, stock: stock)
             last = Extent(claims.jobs, judgement)
             var report = try writeBack(judgement)
             try connection.commit()
             report.mayHaveMore = claimedRows >= limit
+            report.last = lastClaimed.map { ($0.priority, $0.id) }
             return report
         }
     }
@@ -140,10 +147,13 @@ final class Batch {
     // MARK: claim
 
     /// - Returns: false when somebody else holds the lane.
-    private func claim(lane: Int16, limit: Int) throws(PostgresError) -> Bool {
+    private func claim(lane: Int16, limit: Int, marks: [Int64]) throws(PostgresError) -> Bool {
         claims.removeAll()
         try sendHold(lane)
-        try send(statements.claim) { $0.add(Int32(limit)) }
+        try send(statements.claim) { parameters in
+            parameters.add(Int32(limit))
+            parameters.addArray(of: marks.count, int64: { marks[$0] })
+        }
         guard let rows = try receiveHeld() else { return false }
         try claims.add(rows)
         return true
@@ -163,23 +173,21 @@ final class Batch {
 
     /// Brings in what belongs to the claim: the rest of groups that were cut, and jobs that somebody else holds, which
     /// are left and keep what comes after them on their items behind them.
-    private func completeClaim(lane: Int16) throws(PostgresError) {
+    private func completeClaim(lane: Int16, marks: [Int64]) throws(PostgresError) {
         guard let last = claims.jobs.last else { return }
         let readyHere = claims.jobs.count
-        try send(statements.countUpTo) { parameters in
+        let bounded = Int(last.priority)
+        func addBounds(to parameters: inout Parameters) {
             parameters.add(lane)
-            parameters.add(last.priority)
-            parameters.add(last.id)
+            parameters.addArray(of: bounded, int64: { marks[$0] })
+            parameters.addArray(of: bounded, int64: { $0 == bounded - 1 ? last.id : Int64.max })
         }
+        try send(statements.countUpTo) { addBounds(to: &$0) }
         let groupCount = claims.groups.count
         if groupCount > 0 { try sendCountGroups() }
         let counts = try connection.receive()
         if counts[0].int64(0, 0) > Int64(readyHere) {
-            try send(statements.readUpTo) { parameters in
-                parameters.add(lane)
-                parameters.add(last.priority)
-                parameters.add(last.id)
-            }
+            try send(statements.readUpTo) { addBounds(to: &$0) }
             try claims.addMissing(try connection.receive()[0], locked: false)
         }
         if claims.groups.count > groupCount {
@@ -289,7 +297,7 @@ final class Batch {
         for (result, (statement, rows)) in zip(results, expected) {
             try expect(result.affectedRows == rows, statement, result.affectedRows, rows)
         }
-        report.woken = try promoteWaiting(judgement)
+        try promoteWaiting(judgement, &report)
         for index in finished {
             switch judgement.verdicts[index].outcome {
             case .applied: report.applied += 1
@@ -360,10 +368,9 @@ final class Batch {
     }
 
     /// Wakes what waits for the stock that rose, a bounded number of jobs at a time.
-    private func promoteWaiting(_ judgement: Judgement) throws(PostgresError) -> Int {
+    private func promoteWaiting(_ judgement: Judgement, _ report: inout BatchReport) throws(PostgresError) {
         var risen = judgement.risenItems.filter { judgement.stock[Int($0)].available > 0 }
         var left = risen.map { judgement.stock[Int($0)].available }
-        var woken = 0
         while !risen.isEmpty {
             try send(statements.promoteWaiting) { parameters in
                 self.addItems(risen, to: &parameters)
@@ -374,17 +381,20 @@ final class Batch {
             var stillRisen: [Int32] = []
             var stillLeft: [Int64] = []
             for row in 0..<promoted.rowCount {
-                let index = Int(promoted.int32(row, 0))
-                let count = Int(promoted.int64(row, 1))
-                woken += count
+                let count = Int(promoted.int64(row, 3))
+                if promoted.isNull(row, 0) {
+                    report.woken += count
+                    report.wokenPlaces.append((promoted.int16(row, 1), promoted.int16(row, 2), promoted.int64(row, 4)))
+                    continue
+                }
                 guard count == settings.wakeWaitingMax else { continue }
+                let index = Int(promoted.int32(row, 0))
                 stillRisen.append(risen[index])
-                stillLeft.append(left[index] - promoted.int64(row, 2))
+                stillLeft.append(left[index] - promoted.int64(row, 4))
             }
             risen = stillRisen
             left = stillLeft
         }
-        return woken
     }
 
     // MARK: sending

@@ -10,6 +10,7 @@ struct Lookout {
     let schema: Schema
     let settings: WorkerSettings
     let board: LaneBoard
+    let marks: LowWaterMarks
     let wake: WakePipe
     let stop: StopSignal
     let tell: WorkEventSink
@@ -45,21 +46,33 @@ struct Lookout {
         let statements = LookoutStatements(schema: schema)
         var rest = Rest(awakeAfterMs: settings.awakeAfterMs)
         var rungAt: Deadline?
+        var settling = Settling()
+        var whole = WholeLook()
+        var isLast = false
         while !stop.isFinishing {
             wake.clear()
-            var sight = try look(connection, statements)
+            if rest.isFresh { try settling.advance(connection, statements, schema, marks) }
+            let isWhole = isLast || whole.isDue
+            let start = DispatchTime.now().uptimeNanoseconds
+            var sight = try look(connection, statements, isWhole: isWhole)
+            if isWhole { whole.took(milliseconds: Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000)) }
             if let due = sight.nextDueMs, due <= 0 {
                 try promote(connection, statements)
-                sight = try look(connection, statements)
+                sight = try look(connection, statements, isWhole: isWhole)
             }
             succeeded()
             var canBeWorked = true
             if !sight.lanes.isEmpty {
                 canBeWorked = board.offer(sight.lanes)
+                isLast = false
                 rest.sawWork()
                 if sight.lanes.count > settings.workers { try ringOthers(connection, statements, &rungAt) }
             } else if board.isIdle {
-                if drains && (sight.nextDueMs ?? 1) > 0 { return }
+                if drains && (sight.nextDueMs ?? 1) > 0 {
+                    if isWhole { return }
+                    isLast = true
+                    continue
+                }
                 rest.sawNothing()
             }
             if let asleep = rest.newsForProducers() { try setAsleep(asleep, connection, statements) }
@@ -77,8 +90,11 @@ struct Lookout {
     /// work may come for it at any time, or another process may free a lane.
     private func busyPauseMs(_ canBeWorked: Bool) -> Int {
         if !canBeWorked { return Self.restingLanesPauseMs }
-        return board.working < settings.workers ? Self.heldPauseMs : settings.pollLongestMs
+        return board.working < settings.workers ? Self.heldPauseMs : Self.busyPauseMs
     }
+
+    /// While all workers are busy, only the marks want to be raised now and then.
+    private static let busyPauseMs = 250
 
     private static let heldPauseMs = 5
     /// All lanes with work rest, since somebody else holds them or their items.
@@ -101,17 +117,27 @@ struct Lookout {
         var nextDueMs: Int?
     }
 
-    private func look(_ connection: Connection, _ statements: LookoutStatements) throws(PostgresError) -> Sight {
-        let rows = try connection.execute(statements.look)
+    private func look(
+        _ connection: Connection, _ statements: LookoutStatements, isWhole: Bool
+    ) throws(PostgresError) -> Sight {
+        let marked = isWhole ? marks.sight.fromZero : marks.sight
+        var parameters = Parameters()
+        parameters.addArray(of: marked.marks.count, int64: { marked.marks[$0] })
+        let rows = try connection.execute(statements.look, parameters)
         var sight = Sight()
+        var hasReady = [Bool](repeating: false, count: marked.marks.count)
         for row in 0..<rows.rowCount {
             let lane = rows.int16(row, 0)
-            if lane >= 0 {
-                sight.lanes.append(lane)
-            } else {
-                sight.nextDueMs = Int(clamping: rows.int64(row, 1))
+            if lane < 0 {
+                sight.nextDueMs = Int(clamping: rows.int64(row, 2))
+                continue
             }
+            let priority = rows.int16(row, 1)
+            hasReady[LowWaterMarks.place(lane: lane, priority: priority)] = true
+            if isWhole { marks.lower(lane: lane, priority: priority, below: rows.int64(row, 2)) }
+            if sight.lanes.last != lane { sight.lanes.append(lane) }
         }
+        marks.raise(from: marked) { !hasReady[$0] }
         // Not always from lane 0 on, or several processes would ask for the same lane at the same time.
         sight.lanes.shuffle()
         return sight
@@ -120,7 +146,12 @@ struct Lookout {
     private func promote(_ connection: Connection, _ statements: LookoutStatements) throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(Int32(settings.promoteJobsMax))
-        let promoted = try connection.execute(statements.promoteDue, parameters).affectedRows
+        let rows = try connection.execute(statements.promoteDue, parameters)
+        var promoted = 0
+        for row in 0..<rows.rowCount {
+            promoted += Int(rows.int64(row, 2))
+            marks.lower(lane: rows.int16(row, 0), priority: rows.int16(row, 1), below: rows.int64(row, 3))
+        }
         if promoted > 0 { tell(.promoted(jobs: promoted)) }
     }
 
@@ -130,6 +161,55 @@ struct Lookout {
         var parameters = Parameters()
         parameters.add(asleep)
         try connection.execute(statements.setAsleep, parameters)
+    }
+}
+
+/// Finds out up to which id every job that will ever be there can be seen.
+private struct Settling {
+    private static let everyMs = 100
+
+    private var nextAt: Deadline?
+    /// The id to settle next, and the transactions that were writing just after it was drawn and have not ended.
+    private var wanted: Int64 = 0
+    private var writers: Set<String> = []
+
+    mutating func advance(
+        _ connection: Connection, _ statements: LookoutStatements, _ schema: Schema, _ marks: LowWaterMarks
+    ) throws(PostgresError) {
+        if nextAt?.hasPassed == false { return }
+        nextAt = .after(milliseconds: Self.everyMs)
+        // The id first, and the locks in a statement of their own behind it: whoever has drawn an id up to it by then
+        // holds the lock already, or has ended.
+        try connection.send(statements.lastDrawn)
+        var parameters = Parameters()
+        parameters.add("\(schema.quoted).jobs")
+        try connection.send(statements.writers, parameters)
+        let answers = try connection.receive()
+        let now = Set((0..<answers[1].rowCount).map { answers[1].string($0, 0) })
+        writers.formIntersection(now)
+        guard writers.isEmpty else { return }
+        marks.settle(wanted)
+        wanted = answers[0].int64(0, 0)
+        writers = now
+        if now.isEmpty { marks.settle(wanted) }
+    }
+}
+
+/// When to look at everything instead of above the marks: another process, or an operator's hand, may have made a job ready
+/// that stands below them.
+///
+/// Such a look steps over whatever the marks spare the claims, so it takes at most a small share of the time.
+private struct WholeLook {
+    private static let everyMs = 1_000
+    /// At least this many times its own duration passes until the next one.
+    private static let share = 20
+
+    private var nextAt = Deadline.after(milliseconds: WholeLook.everyMs)
+
+    var isDue: Bool { nextAt.hasPassed }
+
+    mutating func took(milliseconds: Int) {
+        nextAt = .after(milliseconds: max(Self.everyMs, milliseconds * Self.share))
     }
 }
 
@@ -151,6 +231,9 @@ private struct Rest {
     init(awakeAfterMs: Int) { self.awakeAfterMs = awakeAfterMs }
 
     var isResting: Bool { idleLooks > 0 }
+
+    /// There is work, or there was a moment ago.
+    var isFresh: Bool { idleLooks <= Self.pausesMs.count }
 
     mutating func sawWork() {
         idleLooks = 0

@@ -9,6 +9,7 @@ struct Worker {
     let schema: Schema
     let settings: WorkerSettings
     let board: LaneBoard
+    let marks: LowWaterMarks
     let lookoutWake: WakePipe
     let stop: StopSignal
     let tell: WorkEventSink
@@ -76,9 +77,12 @@ struct Worker {
     ) throws(PostgresError) -> Visit {
         do {
             let limit = min(memory.limit + memory.left, settings.batchJobsMax + Self.leftJobsMax)
-            let report = try batch.run(lane: lane, limit: limit, skipsHeld: memory.skipsHeld)
+            let view = marks.view(of: lane)
+            let report = try batch.run(lane: lane, limit: limit, marks: view.marks, skipsHeld: memory.skipsHeld)
+            for woken in report.wokenPlaces { marks.lower(lane: woken.lane, priority: woken.priority, below: woken.id) }
             if report.laneWasBusy { return Visit(then: .rest(milliseconds: Self.busyLaneRestMs)) }
             if report.claimed == 0 { return Visit(then: .idle) }
+            if report.left == 0, let last = report.last { marks.raise(lane, from: view, upTo: last) }
             memory.limit = min(settings.batchJobsMax, memory.limit * 2)
             memory.left = report.left
             memory.skipsHeld = report.left > 0

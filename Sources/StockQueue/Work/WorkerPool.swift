@@ -14,6 +14,7 @@ public final class WorkerPool: Sendable {
     private let drains: Bool
     private let tell: WorkEventSink
     private let board = LaneBoard()
+    private let marks = LowWaterMarks()
     private let lookoutWake = WakePipe()
     private let stop = StopSignal()
 
@@ -40,7 +41,7 @@ public final class WorkerPool: Sendable {
             start("worker \(number)") { [self] in
                 Worker(
                     name: "\(host):\(process)/\(number)", base: base, schema: schema, settings: settings, board: board,
-                    lookoutWake: lookoutWake, stop: stop, tell: tell
+                    marks: marks, lookoutWake: lookoutWake, stop: stop, tell: tell
                 ).run()
             }
         }
@@ -48,7 +49,7 @@ public final class WorkerPool: Sendable {
             Maintenance(base: base, schema: schema, settings: settings, stop: stop, tell: tell).run()
         }
         Lookout(
-            base: base, schema: schema, settings: settings, board: board, wake: lookoutWake, stop: stop, tell: tell,
+            base: base, schema: schema, settings: settings, board: board, marks: marks, wake: lookoutWake, stop: stop, tell: tell,
             drains: drains
         ).run()
         for worker in workers { worker.wait() }
