@@ -9,7 +9,7 @@ enum RunCommand: Command {
         command: "run", summary: "Works off the queue until it is stopped.",
         options: [
             Option("workers", "N", "threads, each with a connection; 1 to 64, default 2"),
-            Option("batch-max", "N", "the most jobs claimed at once; 1 to 100000, default 10000"),
+            Option("batch-max", "N", "the most jobs claimed at once; 1 to 100000, default 20000"),
             Option("drain", nil, "stop when nothing is ready or due"),
             Option("set", "NAME=VALUE", "change a setting; --show-settings lists them", repeats: true),
             Option("show-settings", nil, "print the settings and stop"),

@@ -1,3 +1,4 @@
+import Dispatch
 import Postgres
 
 /// One worker: one thread, one connection, one lane at a time.
@@ -56,7 +57,8 @@ struct Worker {
 
     /// What a worker remembers of a lane between two of its batches. It only saves time; the database has the truth.
     struct LaneMemory {
-        /// The most jobs to claim: halved while the database refuses a batch, doubled again when one goes through.
+        /// The most jobs to claim: halved while the database refuses a batch and when one took too long, doubled again when
+        /// one went through quickly.
         var limit: Int
         /// Stock rows of this lane were held by somebody else last time: do not wait for them again.
         var skipsHeld = false
@@ -64,6 +66,18 @@ struct Worker {
         var left = 0
         /// How long to leave the lane alone after an error that is nobody's in particular.
         var afterFailure = Backoff(firstMs: 50, longestMs: 5_000)
+
+        mutating func adapt(to tookMs: Int, claimed: Int, _ settings: WorkerSettings) {
+            if tookMs > settings.batchLongestMs {
+                // Half of what it was, not of what it might have been; a wait for a lock says nothing about a few jobs.
+                limit = max(min(limit, claimed) / 2, min(limit, Self.leastLimit))
+            } else if tookMs * 2 < settings.batchLongestMs {
+                limit = min(settings.batchJobsMax, limit * 2)
+            }
+        }
+
+        /// A slow batch is never made smaller than this.
+        private static let leastLimit = 500
     }
 
     private struct Visit {
@@ -78,12 +92,14 @@ struct Worker {
         do {
             let limit = min(memory.limit + memory.left, settings.batchJobsMax + Self.leftJobsMax)
             let view = marks.view(of: lane)
+            let started = DispatchTime.now().uptimeNanoseconds
             let report = try batch.run(lane: lane, limit: limit, marks: view.marks, skipsHeld: memory.skipsHeld)
             for woken in report.wokenPlaces { marks.lower(lane: woken.lane, priority: woken.priority, below: woken.id) }
             if report.laneWasBusy { return Visit(then: .rest(milliseconds: Self.busyLaneRestMs)) }
             if report.claimed == 0 { return Visit(then: .idle) }
             if report.left == 0, let last = report.last { marks.raise(lane, from: view, upTo: last) }
-            memory.limit = min(settings.batchJobsMax, memory.limit * 2)
+            let tookMs = Int((DispatchTime.now().uptimeNanoseconds - started) / 1_000_000)
+            memory.adapt(to: tookMs, claimed: report.claimed, settings)
             memory.left = report.left
             memory.skipsHeld = report.left > 0
             memory.afterFailure.reset()

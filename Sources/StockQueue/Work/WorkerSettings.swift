@@ -4,8 +4,12 @@ import Postgres
 public struct WorkerSettings: Sendable {
     /// Threads that work batches, each with a connection of its own. 1–64. Default 2.
     public var workers = 2
-    /// The most jobs claimed at once. A group is never cut, so a batch may hold one group more. 1–100,000. Default 10,000.
-    public var batchJobsMax = 10_000
+    /// The most jobs claimed at once. A group is never cut, so a batch may hold one group more. 1–100,000. Default 20,000:
+    /// of a deep backlog a large batch folds many jobs of an item into one new version of its row.
+    public var batchJobsMax = 20_000
+    /// How long a batch should hold its lane and its stock rows at most: a batch that took longer halves the next one of
+    /// its lane. Default 500 ms.
+    public var batchLongestMs = 500
     /// How long a batch waits for a stock row that somebody else holds, before it leaves the row's jobs for the next
     /// round. Default 200 ms.
     public var lockTimeoutMs = 200
@@ -47,6 +51,7 @@ public struct WorkerSettings: Sendable {
         [
             ("workers", \.workers, 1...64),
             ("batchJobsMax", \.batchJobsMax, 1...100_000),
+            ("batchLongestMs", \.batchLongestMs, 1...60_000),
             ("lockTimeoutMs", \.lockTimeoutMs, 1...60_000),
             ("statementTimeoutMs", \.statementTimeoutMs, 100...3_600_000),
             ("idleInTransactionTimeoutMs", \.idleInTransactionTimeoutMs, 100...3_600_000),
@@ -89,6 +94,8 @@ public struct WorkerSettings: Sendable {
         [
             // Compiling a statement costs 300 ms, and the statements of a batch run for milliseconds.
             ("jit", "off"),
+            // A batch's rows pass through the write-back in memory, not through a temporary file.
+            ("work_mem", "64MB"),
             ("lock_timeout", "\(lockTimeoutMs)ms"),
             ("statement_timeout", "\(statementTimeoutMs)ms"),
             ("idle_in_transaction_session_timeout", "\(idleInTransactionTimeoutMs)ms"),
