@@ -17,6 +17,13 @@ public final class PrivateCluster: @unchecked Sendable {
     /// The folder with the data and the socket.
     public let folder: String
     public let port = 5432
+    /// The folder of the server's programs: initdb, postgres, and where it is installed pgbench.
+    public let programFolder: String
+    /// The process that all others of the server are children of; nil when it does not run.
+    public var serverProcessID: Int32? {
+        let lines = try? String(contentsOfFile: folder + "/data/postmaster.pid", encoding: .utf8)
+        return lines?.split(separator: "\n").first.flatMap { Int32($0) }
+    }
     /// The server's log.
     public var logFile: String { folder + "/server.log" }
 
@@ -44,6 +51,7 @@ public final class PrivateCluster: @unchecked Sendable {
     /// - Throws: `ClusterError` when the server's programs are missing or refuse, with the end of their output.
     public init(name: String, options: Options = Options()) throws {
         let programs = try Self.findPrograms()
+        programFolder = programs
         let account = try Account.forServer()
         folder = try Self.makeFolder(named: name, in: options.parentFolder, for: account)
         let data = folder + "/data"

@@ -91,14 +91,19 @@ enum ImportCommand: Command {
         if json {
             Terminal.print(
                 "{\"read\":\(progress.read),\"enqueued\":\(progress.enqueued),\"rejected\":\(progress.rejected),"
-                    + "\"settled_line\":\(progress.settledLine)}")
+                    + "\"settled_line\":\(progress.settledLine),\"seconds\":\(Self.seconds(since: start)),"
+                    + "\"peak_rss_kib\":\(ProcessUsage.peakResidentKiB)}")
         } else {
             Terminal.print(line(progress, since: start))
         }
     }
 
+    private static func seconds(since start: UInt64) -> Double {
+        max(0.001, Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9)
+    }
+
     private static func line(_ progress: ImportProgress, since start: UInt64) -> String {
-        let seconds = max(0.001, Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9)
+        let seconds = seconds(since: start)
         return
             "jobs: \(grouped(progress.read)) read, \(grouped(progress.enqueued)) enqueued, \(grouped(progress.rejected)) rejected, "
             + "\(grouped(Int(Double(progress.read) / seconds))) rows/s"

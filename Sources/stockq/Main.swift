@@ -15,7 +15,7 @@ enum Main {
     static let commands: [any Command.Type] = [
         DemoCommand.self, MigrateCommand.self, ItemsImportCommand.self, ItemsListCommand.self, ItemsShowCommand.self,
         EnqueueCommand.self, ImportCommand.self, RunCommand.self, ResultCommand.self, StatsCommand.self,
-        NotificationsCommand.self, VerifyCommand.self,
+        NotificationsCommand.self, VerifyCommand.self, BenchCommand.self,
     ]
 
     static func main() {

@@ -71,6 +71,8 @@ enum RunCommand: Command {
             ("notifications", totals.notifications), ("batches", totals.batches),
             ("seconds", (totals.seconds * 1_000).rounded() / 1_000),
             ("jobs_per_second", totals.seconds > 0 ? Int(Double(totals.finished) / totals.seconds) : 0),
+            ("cpu_seconds", (ProcessUsage.cpuSeconds * 1_000).rounded() / 1_000),
+            ("peak_rss_kib", ProcessUsage.peakResidentKiB),
         ]
         log.write(.info, "summary", fields)
         if json { Terminal.print("{" + fields.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}") }

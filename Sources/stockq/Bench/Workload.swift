@@ -1,0 +1,76 @@
+/// A catalogue and a queue, as SQL that always makes the same rows.
+struct Workload {
+    /// Part of a database's name.
+    var name: String
+    var statements: [String]
+
+    /// Jobs of one line: half of them on 2% of the items.
+    ///
+    /// - Parameters:
+    ///   - hotShare: the share of jobs that go to a single item.
+    ///   - deferred: jobs due tomorrow that stand beside the ready ones.
+    static func singles(_ jobs: Int, stores: Int = 16, items: Int = 10_000, hotShare: Double = 0, deferred: Int = 0)
+        -> Workload
+    {
+        var statements = [catalogue(stores: stores, items: items)]
+        if deferred > 0 {
+            statements.append(
+                insertSingles(
+                    deferred, stores, items, hotShare: 0, columns: ", run_at", values: ", now() + interval '1 day'"))
+        }
+        if jobs > 0 { statements.append(insertSingles(jobs, stores, items, hotShare: hotShare)) }
+        return Workload(
+            name: "singles_\(jobs)_\(stores)_\(Int(hotShare * 100))_\(deferred)", statements: statements)
+    }
+
+    static func insertSingles(
+        _ jobs: Int, _ stores: Int = 16, _ items: Int = 10_000, hotShare: Double = 0, columns: String = "",
+        values: String = ""
+    ) -> String {
+        """
+        SELECT setseed(0.42);
+        INSERT INTO stockq.jobs (store_id, item_id, quantity, reason, reference\(columns))
+        SELECT 'store-' || item % \(stores), 'item-' || item, -1, 'sale', 'order ' || number\(values)
+        FROM (
+            SELECT number, (
+                CASE
+                    WHEN random() < \(hotShare) THEN 0
+                    WHEN random() < 0.5 THEN floor(random() * \(items) * 0.02)
+                    ELSE floor(random() * \(items))
+                END
+            )::integer AS item
+            FROM generate_series(1, \(jobs)) AS number
+        ) AS sale
+        """
+    }
+
+    /// Orders of 1 to 50 lines, 15 in the mean, all or nothing; every twentieth wants more of its first item than there is.
+    static func orders(lines: Int) -> Workload {
+        Workload(
+            name: "orders_\(lines)",
+            statements: [
+                catalogue(stores: 16, items: 10_000),
+                """
+                SELECT setseed(0.42);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, reference)
+                SELECT 'store-' || number % 16,
+                    'item-' || number % 16 + 16 * floor(random() * 625)::integer,
+                    CASE WHEN number % 20 = 0 AND line = 1 THEN -1000000000 ELSE -1 END,
+                    'order-' || number, 'order ' || number
+                FROM (
+                    SELECT number, 1 + floor(50 * random() ^ 2.5)::integer AS lines
+                    FROM generate_series(1, \(lines / 15)) AS number
+                ) AS "order"
+                CROSS JOIN LATERAL generate_series(1, lines) AS line
+                """,
+            ])
+    }
+
+    private static func catalogue(stores: Int, items: Int) -> String {
+        """
+        INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold)
+        SELECT 'store-' || number % \(stores), 'item-' || number, 100000000, 100
+        FROM generate_series(0, \(items - 1)) AS number
+        """
+    }
+}
