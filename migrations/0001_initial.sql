@@ -191,25 +191,25 @@ CREATE TABLE :"schema".notifications (
 -- commit and divides their throughput by three. A producer that reads "awake" just before the workers fall asleep
 -- does not ring; a worker that falls asleep therefore polls a few more times. The trigger may be left out: polling
 -- alone finds every job within a second.
-CREATE TABLE :"schema".doorbell (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    asleep boolean NOT NULL
-);
-INSERT INTO :"schema".doorbell (asleep) VALUES (true);
+--
+-- The flag is a sequence: not called means asleep. Reading it costs a producer next to nothing and no snapshot (a table
+-- read in the trigger cost 64 producers a tenth of their commits), and a change is seen at once.
+CREATE SEQUENCE :"schema".doorbell;
 
 CREATE FUNCTION :"schema".ring_doorbell() RETURNS trigger
-LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+LANGUAGE plpgsql
 AS $$
 BEGIN
-    IF (SELECT asleep FROM doorbell) THEN
-        PERFORM pg_notify(TG_TABLE_SCHEMA, '');
-    END IF;
+    PERFORM pg_notify(TG_TABLE_SCHEMA, '');
     RETURN NULL;
 END
 $$;
 
-CREATE TRIGGER ring_doorbell AFTER INSERT ON :"schema".jobs
-    FOR EACH STATEMENT EXECUTE FUNCTION :"schema".ring_doorbell();
+-- The sequence's name becomes its oid here; the trigger keeps that.
+SET search_path = :"schema", pg_temp;
+CREATE TRIGGER ring_doorbell AFTER INSERT ON jobs
+    FOR EACH STATEMENT WHEN (pg_sequence_last_value('doorbell'::regclass) IS NULL) EXECUTE FUNCTION ring_doorbell();
+RESET search_path;
 
 -- The partitions of the results with their bounds.
 CREATE FUNCTION :"schema".partition_bounds(OUT name text, OUT lower_bound bigint, OUT upper_bound bigint)

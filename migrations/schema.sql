@@ -161,20 +161,18 @@ CREATE FUNCTION stockq.partition_bounds(OUT name text, OUT lower_bound bigint, O
 $$;
 CREATE FUNCTION stockq.ring_doorbell() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO 'stockq', 'pg_temp'
     AS $$
 BEGIN
-    IF (SELECT asleep FROM doorbell) THEN
-        PERFORM pg_notify(TG_TABLE_SCHEMA, '');
-    END IF;
+    PERFORM pg_notify(TG_TABLE_SCHEMA, '');
     RETURN NULL;
 END
 $$;
-CREATE TABLE stockq.doorbell (
-    only_row boolean DEFAULT true NOT NULL,
-    asleep boolean NOT NULL,
-    CONSTRAINT doorbell_only_row_check CHECK (only_row)
-);
+CREATE SEQUENCE stockq.doorbell
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
 CREATE TABLE stockq.items (
     store_id text NOT NULL COLLATE pg_catalog."C",
     item_id text NOT NULL COLLATE pg_catalog."C",
@@ -398,8 +396,6 @@ CREATE TABLE stockq.results_000000005000000 (
 WITH (autovacuum_vacuum_insert_scale_factor='1', autovacuum_analyze_scale_factor='1');
 ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000000000000 FOR VALUES FROM ('0') TO ('5000000');
 ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000005000000 FOR VALUES FROM ('5000000') TO ('10000000');
-ALTER TABLE ONLY stockq.doorbell
-    ADD CONSTRAINT doorbell_pkey PRIMARY KEY (only_row);
 ALTER TABLE ONLY stockq.items
     ADD CONSTRAINT items_pkey PRIMARY KEY (store_id, item_id, location_id);
 ALTER TABLE ONLY stockq.jobs
@@ -424,4 +420,4 @@ CREATE INDEX jobs_ready ON stockq.jobs USING btree (lane, priority, job_id) WHER
 CREATE INDEX jobs_waiting ON stockq.jobs USING btree (item_id, store_id, location_id, priority, job_id) WHERE ((waiting_quantity IS NOT NULL) AND (run_at IS NOT NULL));
 ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000000000000_pkey;
 ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000005000000_pkey;
-CREATE TRIGGER ring_doorbell AFTER INSERT ON stockq.jobs FOR EACH STATEMENT EXECUTE FUNCTION stockq.ring_doorbell();
+CREATE TRIGGER ring_doorbell AFTER INSERT ON stockq.jobs FOR EACH STATEMENT WHEN ((pg_sequence_last_value('stockq.doorbell'::regclass) IS NULL)) EXECUTE FUNCTION stockq.ring_doorbell();

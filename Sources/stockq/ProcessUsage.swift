@@ -15,6 +15,11 @@ enum ProcessUsage {
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }
 
-    /// The most memory that was resident at any time, in KiB.
-    static var peakResidentKiB: Int { now.ru_maxrss }
+    /// The most memory that was resident at any time, in KiB; 0 where `/proc` does not say.
+    ///
+    /// Not `ru_maxrss`, which begins with what the parent had when it started this process.
+    static var peakResidentKiB: Int {
+        let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+        return status?.firstMatch(of: /VmHWM:\s+(\d+) kB/).flatMap { Int($0.output.1) } ?? 0
+    }
 }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct CommandTests {
     private static let commands = [
         "demo", "migrate", "items import", "items list", "items show", "enqueue", "import", "run", "result", "stats",
-        "notifications", "verify",
+        "notifications", "verify", "bench",
     ]
 
     // MARK: usage
@@ -350,6 +350,35 @@ import Testing
             #expect(ended.code == 1, "it did not end by itself")
             try blocker.executeScript("ROLLBACK")
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "10")
+        }
+    }
+
+    // MARK: the bench
+
+    @Test func theBenchMeasuresWhatItPromises() async throws {
+        try await onThread {
+            let folder = NSTemporaryDirectory() + "stockq-bench-test-\(UUID().uuidString)"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            let ended = try Program().run([
+                "bench", "--quick", "--only", "drains", "--only", "held-back", "--json", folder + "/bench.json",
+                "--svg",
+                folder + "/bench.svg",
+            ])
+            #expect(ended.code == 0, "\(ended.err)")
+            let data = try Data(contentsOf: URL(fileURLWithPath: folder + "/bench.json"))
+            let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let figures = try #require(report["figures"] as? [[String: Any]])
+            let names = figures.compactMap { $0["name"] as? String }
+            for name in ["baseline", "ceiling", "drain", "one_lane", "orders", "drain_wal", "cpu_ratio", "held_back"] {
+                #expect(names.contains(name))
+                #expect(
+                    ended.out.contains(
+                        try #require(figures.first { $0["name"] as? String == name }?["title"] as? String)))
+            }
+            #expect(figures.allSatisfy { ($0["value"] as? Double ?? 0) > 0 }, "every figure was measured")
+            #expect((report["configuration"] as? [String: String])?["fsync"] == "on")
+            #expect(try String(contentsOfFile: folder + "/bench.svg", encoding: .utf8).hasPrefix("<svg "))
         }
     }
 

@@ -238,10 +238,18 @@ import Testing
             try holder.executeScript("BEGIN")
             try holder.executeScript("SELECT FROM stockq.jobs WHERE job_id = 1 FOR UPDATE")
             try Self.enqueue(database, "item_id, quantity", "('s', 'a', 10)")
-            let events = try database.drain()
+            let events = Events()
+            let pool = WorkerPool(
+                connection: database.settings, schema: .standard, settings: WorkerSettings(), drains: true,
+                tell: events.take)
+            let ended = Background { pool.run() }
+            #expect(try eventually { try database.value("SELECT count(*) FROM stockq.results") == "2" })
             #expect(try Self.results(database) == ["2 applied -2", "3 applied 10"])
-            #expect(!events.contains { if case .batchFailed = $0 { true } else { false } })
+            #expect(!events.all.contains { if case .batchFailed = $0 { true } else { false } })
             try holder.executeScript("COMMIT")
+            // The held job comes due by itself, and ends the drain.
+            try ended.wait()
+            #expect(try Self.results(database).first == "1 applied -1")
         }
     }
 
@@ -551,7 +559,7 @@ import Testing
             try listener.listen(channel: "stockq")
             try Self.enqueue(database, "item_id, quantity", "('s', 'a', -1)")
             #expect(try listener.waitForNotification(wakeDescriptor: -1, timeoutMs: 10_000) == ["stockq"])
-            try database.run("UPDATE stockq.doorbell SET asleep = false")
+            try database.run("SELECT setval('stockq.doorbell', 1, true)")
             try Self.enqueue(database, "item_id, quantity", "('s', 'a', -1)")
             // A notification of our own comes behind whatever was rung before it.
             try database.run("LISTEN nothing; SELECT pg_notify('stockq', 'mine')")

@@ -55,6 +55,8 @@ public final class TestDatabase: Sendable {
     /// A template must have no connection while it is cloned, and each cloning is one.
     private static let cloning = Mutex(())
 
+    /// The log of the run's server, of all its databases.
+    public var logFile: String { cluster.logFile }
     public var conninfo: String { cluster.conninfo(database: name) }
     public var url: String { cluster.url(database: name) }
     public var settings: ConnectionSettings { ConnectionSettings(conninfo: conninfo, applicationName: "tests") }

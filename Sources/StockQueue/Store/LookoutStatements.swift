@@ -15,7 +15,10 @@ struct LookoutStatements: Sendable {
     /// before it draws an id until its transaction ends. Prepared transactions are among them.
     let writers: Statement
 
-    /// Makes due jobs ready, a bounded number at a time. Returns for each lane and priority how many and the lowest id.
+    /// Makes due jobs ready, a bounded number at a time. `now()`, since a volatile time cannot bound the scan of the index, and
+    /// every promotion would read all deferred jobs.
+    ///
+    ///  Returns for each lane and priority how many and the lowest id.
     ///
     /// The time that the producer asked for is kept.
     let promoteDue: Statement
@@ -62,7 +65,8 @@ struct LookoutStatements: Sendable {
                 LIMIT 1
             )
             """)
-        lastDrawn = Statement("last_drawn", [], "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM \(s).jobs_job_id_seq")
+        lastDrawn = Statement(
+            "last_drawn", [], "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM \(s).jobs_job_id_seq")
         writers = Statement(
             "writers", [.text],
             """
@@ -78,7 +82,7 @@ struct LookoutStatements: Sendable {
             WITH due AS MATERIALIZED (
                 SELECT ctid AS place
                 FROM \(s).jobs
-                WHERE run_at <= clock_timestamp()
+                WHERE run_at <= now()
                 ORDER BY run_at
                 LIMIT $1
                 FOR UPDATE SKIP LOCKED
@@ -94,7 +98,8 @@ struct LookoutStatements: Sendable {
             """)
         setAsleep = Statement(
             "set_asleep", [.bool],
-            "UPDATE \(s).doorbell SET asleep = $1 WHERE asleep <> $1")
+            "SELECT setval(\(quoteLiteral("\(s).doorbell"))::regclass, 1, NOT $1) FROM \(s).doorbell WHERE is_called = $1"
+        )
         ring = Statement("ring", [.text], "SELECT pg_notify($1, '')")
         addPartitions = Statement(
             "add_results_partitions", [.int8, .int4], "SELECT \(s).add_results_partitions($1, $2)")

@@ -19,14 +19,19 @@ final class LaneBoard: Sendable {
         var restsUntil = [Deadline?](repeating: nil, count: LaneBoard.laneCount)
         var queue: [Int16] = []
         var working = 0
+        /// Workers that stay with a deep lane.
+        var staying = 0
         var stopped = false
     }
 
     static let laneCount = 64
 
+    private let workers: Int
     private let state = Mutex(State())
     /// One count for each queued lane; after `stop`, one for each worker that comes.
     private let available = DispatchSemaphore(value: 0)
+
+    init(workers: Int) { self.workers = workers }
 
     /// Waits for a lane with work.
     ///
@@ -100,6 +105,22 @@ final class LaneBoard: Sendable {
             return state.queue.isEmpty
         }
     }
+
+    /// Whether a worker may stay with a lane that has more work than a batch, instead of queueing it behind the others. All
+    /// but one may: only one at a time can work the deep lane anyway, and begun last it would be worked alone.
+    ///
+    /// - Parameter isStaying: it has stayed already.
+    func mayStay(isStaying: Bool) -> Bool {
+        state.withLock { state in
+            if state.stopped { return false }
+            if isStaying { return true }
+            if state.staying >= workers - 1 { return false }
+            state.staying += 1
+            return true
+        }
+    }
+
+    func endStay() { state.withLock { $0.staying -= 1 } }
 
     var isIdle: Bool { state.withLock { $0.queue.isEmpty && $0.working == 0 } }
 

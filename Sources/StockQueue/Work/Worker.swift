@@ -42,9 +42,15 @@ struct Worker {
     ) throws(PostgresError) {
         var memories = [LaneMemory](repeating: LaneMemory(limit: settings.batchJobsMax), count: LaneBoard.laneCount)
         while !stop.isFinishing, let lane = board.next() {
+            var isStaying = false
+            defer { if isStaying { board.endStay() } }
             do throws(PostgresError) {
-                let visit = try work(lane, batch, connection, &memories[Int(lane)])
-                succeeded()
+                var visit: Visit
+                repeat {
+                    visit = try work(lane, batch, connection, &memories[Int(lane)])
+                    succeeded()
+                    isStaying = visit.isDeep && board.mayStay(isStaying: isStaying) || isStaying
+                } while isStaying && visit.isDeep && !stop.isFinishing
                 let isHungry = board.giveBack(lane, visit.then)
                 if isHungry && visit.progressed { lookoutWake.wake() }
             } catch {
@@ -84,6 +90,8 @@ struct Worker {
         var then: LaneBoard.Then
         /// Something was done, so that other lanes may have work by now.
         var progressed = false
+        /// The batch was as large as allowed, and there is more.
+        var isDeep = false
     }
 
     private func work(
@@ -106,7 +114,8 @@ struct Worker {
             tellBatch(report, lane)
             // Nothing but left jobs: there is no use in claiming them again at once.
             if report.finished == 0 && report.waiting == 0 { return Visit(then: .rest(milliseconds: Self.heldRestMs)) }
-            return Visit(then: report.mayHaveMore ? .again : .idle, progressed: true)
+            return Visit(
+                then: report.mayHaveMore ? .again : .idle, progressed: true, isDeep: report.mayHaveMore)
         } catch  where error.isCausedByData {
             return Visit(then: try halve(lane, batch, &memory, error))
         } catch  where error.sqlState == "55P03" {

@@ -13,7 +13,7 @@ public final class WorkerPool: Sendable {
     private let settings: WorkerSettings
     private let drains: Bool
     private let tell: WorkEventSink
-    private let board = LaneBoard()
+    private let board: LaneBoard
     private let marks = LowWaterMarks()
     private let lookoutWake = WakePipe()
     private let stop = StopSignal()
@@ -28,6 +28,7 @@ public final class WorkerPool: Sendable {
         base = connection
         self.schema = schema
         self.settings = settings
+        board = LaneBoard(workers: settings.workers)
         self.drains = drains
         self.tell = tell
     }
@@ -49,7 +50,8 @@ public final class WorkerPool: Sendable {
             Maintenance(base: base, schema: schema, settings: settings, stop: stop, tell: tell).run()
         }
         Lookout(
-            base: base, schema: schema, settings: settings, board: board, marks: marks, wake: lookoutWake, stop: stop, tell: tell,
+            base: base, schema: schema, settings: settings, board: board, marks: marks, wake: lookoutWake, stop: stop,
+            tell: tell,
             drains: drains
         ).run()
         for worker in workers { worker.wait() }

@@ -1,0 +1,102 @@
+import Foundation
+import Postgres
+import StockQueue
+import TestSupport
+import Testing
+
+/// The plans that the worker's statements really run with, taken from the server's log by auto_explain: none reads a whole
+/// table, and none reads rows only to throw them away, whatever the statistics say.
+@Suite struct PlanTests {
+    enum Statistics: String, CaseIterable, Sendable {
+        /// What a queue's statistics mostly are: taken when it was empty, used when it is full.
+        case ofAnEmptyQueue
+        case ofAFullQueue
+    }
+
+    @Test(arguments: Statistics.allCases) func hotStatementsReadOnlyWhatTheyNeed(_ statistics: Statistics) async throws
+    {
+        try await withDatabase(migrated: false) { database in
+            // The log is shared by all tests of the run; the schema's name tells whose plans they are.
+            let name = "plans_\(statistics.rawValue.lowercased())"
+            let schema = try #require(Schema(name))
+            try Migrator(connection: database.connect(), schema: schema).migrate()
+            if statistics == .ofAnEmptyQueue { try database.run("ANALYZE \(name).jobs, \(name).items") }
+            try Self.fill(database, name)
+            if statistics == .ofAFullQueue { try database.run("ANALYZE \(name).jobs, \(name).items") }
+            try database.run(
+                """
+                ALTER DATABASE \(database.name) SET session_preload_libraries = 'auto_explain';
+                ALTER DATABASE \(database.name) SET auto_explain.log_min_duration = 0;
+                ALTER DATABASE \(database.name) SET auto_explain.log_analyze = on;
+                ALTER DATABASE \(database.name) SET auto_explain.log_timing = off
+                """)
+            var settings = WorkerSettings()
+            settings.batchJobsMax = 300
+            WorkerPool(connection: database.settings, schema: schema, settings: settings, drains: true).run()
+
+            let plans = try Self.plans(of: name, database.logFile)
+            for statement in [
+                "FOR UPDATE SKIP LOCKED", "count(*) AS jobs", "FOR NO KEY UPDATE", "SET on_hand = new.on_hand",
+                "WITH gone", "INSERT INTO \"\(name)\".notifications", "SET scheduled_at", "WITH fitting",
+                "GROUP BY wanted.number", "ceil(extract(epoch",
+            ] {
+                #expect(plans.contains { $0.contains(statement) }, "no plan of the statement with \(statement)")
+            }
+            for plan in plans {
+                let wasted = plan.matches(of: /Rows Removed by (?:Filter|Index Recheck|Join Filter): (\d+)/).compactMap
+                {
+                    Int($0.output.1)
+                }.max()
+                // The look asks for every lane and priority, 256 of them, and keeps those with jobs.
+                let isLook = plan.contains("ceil(extract(epoch")
+                #expect((wasted ?? 0) <= (isLook ? 256 : 64), "rows are read for nothing:\n\(plan)")
+                #expect(plan.firstMatch(of: /Seq Scan on (jobs|items|notifications|results)\b[^_]/) == nil, "\(plan)")
+                #expect(!plan.contains("Bitmap Heap Scan on"), "\(plan)")
+                #expect(plan.firstMatch(of: /(Hash|Merge) Join/) == nil, "\(plan)")
+                // Sorting the claim would mean that it read the lane to its end.
+                if plan.contains("FOR UPDATE SKIP LOCKED") && plan.contains("UNION ALL") {
+                    #expect(!plan.contains("Sort"), "\(plan)")
+                }
+            }
+        }
+    }
+
+    /// Several lanes, a backlog beyond a batch, deferred jobs, groups, and jobs that wait and are woken.
+    private static func fill(_ database: TestDatabase, _ schema: String) throws {
+        try database.run(
+            """
+            INSERT INTO \(schema).items (store_id, item_id, on_hand, low_stock_threshold)
+            SELECT 's' || i % 8, 'i' || i, CASE WHEN i < 8 THEN 0 ELSE 60 END, 50 FROM generate_series(0, 799) AS i;
+            INSERT INTO \(schema).jobs (store_id, item_id, quantity, run_at)
+            SELECT 's' || i % 8, 'i' || i % 800, -1, now() + interval '1 day' FROM generate_series(1, 5000) AS i;
+            INSERT INTO \(schema).jobs (store_id, item_id, quantity, run_at)
+            SELECT 's' || i % 8, 'i' || i % 800, -1, now() - interval '1 s' FROM generate_series(1, 100) AS i;
+            INSERT INTO \(schema).jobs (store_id, item_id, quantity, on_insufficient)
+            SELECT 's' || i % 8, 'i' || i % 8, -1, 'wait' FROM generate_series(1, 400) AS i;
+            INSERT INTO \(schema).jobs (store_id, item_id, quantity, group_id, priority)
+            SELECT 's' || g % 8, 'i' || g % 8 + 8 * (g % 90 + l), -1, 'g' || g, 1 + g % 4
+            FROM generate_series(1, 1000) AS g, generate_series(1, 3) AS l;
+            INSERT INTO \(schema).jobs (store_id, item_id, quantity, priority)
+            SELECT 's' || i % 8, 'i' || i % 8, 10, 4 FROM generate_series(1, 80) AS i
+            """)
+    }
+
+    /// The logged plans that name the schema.
+    private static func plans(of schema: String, _ logFile: String) throws -> [String] {
+        var plans: [String] = []
+        var current: [Substring] = []
+        func end() {
+            let plan = current.joined(separator: "\n")
+            let isOfTheWork =
+                plan.contains("\"\(schema)\".") && !plan.contains("FROM pg_") && !plan.contains("add_results")
+            if plan.contains("plan:") && isOfTheWork { plans.append(plan) }
+            current = []
+        }
+        for line in try String(contentsOfFile: logFile, encoding: .utf8).split(separator: "\n") {
+            if !line.hasPrefix("\t") { end() }
+            current.append(line)
+        }
+        end()
+        return plans
+    }
+}
