@@ -27,6 +27,9 @@ public struct KeyTable {
         for index in slots.indices { slots[index] = 0 }
     }
 
+    /// A hash of the key's bytes, the same in every table; two keys may share one.
+    public func hash(of key: Int32) -> UInt32 { hashes[Int(key)] }
+
     /// The bytes of one column of a key.
     public func bytes(of key: Int, column: Int) -> ArraySlice<UInt8> {
         let place = key * columns + column

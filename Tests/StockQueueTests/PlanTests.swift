@@ -36,7 +36,8 @@ import Testing
 
             let plans = try Self.plans(of: name, database.logFile)
             for statement in [
-                "FOR UPDATE SKIP LOCKED", "count(*) AS jobs", "FOR NO KEY UPDATE", "SET on_hand = new.on_hand",
+                "FOR UPDATE SKIP LOCKED", "count(*) AS jobs", "FOR NO KEY UPDATE",
+                "AND items.store_id IS NOT DISTINCT FROM", "SET on_hand = new.on_hand",
                 "WITH gone", "INSERT INTO \"\(name)\".notifications", "SET scheduled_at", "WITH fitting",
                 "GROUP BY wanted.number", "ceil(extract(epoch",
             ] {

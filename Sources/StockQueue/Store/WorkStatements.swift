@@ -43,13 +43,16 @@ struct WorkStatements: Sendable {
     /// NO KEY UPDATE: the key never changes, and nothing that only refers to the item is held up.
     let lockStock: Statement
 
-    /// The same without waiting: rows that somebody else holds are left out.
+    /// The same for rows whose place is remembered: straight there, and only where the key still fits.
+    let lockRememberedStock: Statement
+
+    /// The same as `lockStock` without waiting: rows that somebody else holds are left out.
     let lockFreeStock: Statement
 
     /// Which of the items exist, to tell those that are held from those that are unknown.
     let readStock: Statement
 
-    /// Writes the new stock, straight to the row versions that were locked.
+    /// Writes the new stock, straight to the row versions that were locked. Returns where the new versions stand.
     let writeStock: Statement
 
     /// Removes the finished jobs and writes their results: what stands in the job's row never travels to the worker.
@@ -170,15 +173,31 @@ struct WorkStatements: Sendable {
             "claim_groups", [.textArray, .textArray], "\(groupLines) FOR UPDATE OF jobs SKIP LOCKED")
         readGroups = Statement("read_groups", [.textArray, .textArray], groupLines)
 
+        let stockColumns = """
+            (wanted.number - 1)::integer, items.ctid, on_hand, allocated, version, low_stock_threshold, last_job_id,
+                alert_level, tracked
+            """
         let stockRows = """
-            SELECT (wanted.number - 1)::integer, items.ctid, on_hand, allocated, version, low_stock_threshold,
-                last_job_id, alert_level, tracked
+            SELECT \(stockColumns)
             FROM unnest($1, $2, $3) WITH ORDINALITY AS wanted (store_id, item_id, location_id, number)
             JOIN \(s).items USING (store_id, item_id, location_id)
             """
         let keys: [TypeOID] = [.textArray, .textArray, .textArray]
         lockStock = Statement(
             "lock_stock", keys, "\(stockRows) ORDER BY wanted.number FOR NO KEY UPDATE OF items")
+        // IS NOT DISTINCT FROM checks the key and gives the planner no index to prefer to the place.
+        lockRememberedStock = Statement(
+            "lock_remembered_stock", keys + [.tidArray],
+            """
+            SELECT \(stockColumns)
+            FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS wanted (store_id, item_id, location_id, place, number)
+            JOIN \(s).items ON items.ctid = wanted.place
+                AND items.store_id IS NOT DISTINCT FROM wanted.store_id
+                AND items.item_id IS NOT DISTINCT FROM wanted.item_id
+                AND items.location_id IS NOT DISTINCT FROM wanted.location_id
+            ORDER BY wanted.number
+            FOR NO KEY UPDATE OF items
+            """)
         lockFreeStock = Statement(
             "lock_free_stock", keys, "\(stockRows) ORDER BY wanted.number FOR NO KEY UPDATE OF items SKIP LOCKED")
         readStock = Statement("read_stock", keys, stockRows)
@@ -195,9 +214,10 @@ struct WorkStatements: Sendable {
                 opening_on_hand = coalesce(items.opening_on_hand, items.on_hand),
                 opening_allocated = coalesce(items.opening_allocated, items.allocated),
                 updated_at = now()
-            FROM unnest($1, $2, $3, $4, $5, $6)
-                AS new (place, on_hand, allocated, version, last_job_id, alert_level)
+            FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY
+                AS new (place, on_hand, allocated, version, last_job_id, alert_level, number)
             WHERE items.ctid = new.place
+            RETURNING (new.number - 1)::integer, items.ctid
             """)
 
         writeResults = Statement(

@@ -70,9 +70,12 @@ final class Batch {
     /// - Parameters:
     ///   - limit: the most jobs to claim; the rest of a group that is cut comes on top.
     ///   - marks: the low-water marks of the lane's priorities; nothing is claimed at or below them.
+    ///   - places: where the lane's stock rows stood last; brought up to date.
     ///   - skipsHeld: do not wait for stock rows that somebody else holds.
     /// - Throws: any error of the database; the transaction is rolled back, nothing has happened.
-    func run(lane: Int16, limit: Int, marks: [Int64], skipsHeld: Bool) throws(PostgresError) -> BatchReport {
+    func run(
+        lane: Int16, limit: Int, marks: [Int64], places: inout ItemPlaces.Lane, skipsHeld: Bool
+    ) throws(PostgresError) -> BatchReport {
         last = Extent()
         return try undoingOnError { () throws(PostgresError) in
             guard try claim(lane: lane, limit: limit, marks: marks) else {
@@ -87,10 +90,10 @@ final class Batch {
             last.claimed = claimedRows
             let lastClaimed = claims.jobs.last
             try completeClaim(lane: lane, marks: marks)
-            let stock = try lockStock(skipsHeld: skipsHeld)
+            let stock = try lockStock(skipsHeld: skipsHeld, &places)
             let judgement = judge(claims.jobs, stock: stock)
             last = Extent(claims.jobs, judgement)
-            var report = try writeBack(judgement)
+            var report = try writeBack(judgement, &places)
             try connection.commit()
             report.mayHaveMore = claimedRows >= limit
             report.last = lastClaimed.map { ($0.priority, $0.id) }
@@ -226,14 +229,31 @@ final class Batch {
 
     // MARK: lock
 
-    private func lockStock(skipsHeld: Bool) throws(PostgresError) -> [StockState] {
-        var stock = [StockState](repeating: StockState(), count: claims.items.count)
-        let keys = claims.items.sortedKeys()
+    private func lockStock(skipsHeld: Bool, _ places: inout ItemPlaces.Lane) throws(PostgresError) -> [StockState] {
+        let items = claims.items
+        var stock = [StockState](repeating: StockState(), count: items.count)
+        func take(_ rows: ResultSet, _ keys: [Int32]) {
+            for row in 0..<rows.rowCount { stock[Int(keys[Int(rows.int32(row, 0))])] = Self.stockState(rows, row) }
+        }
+        var keys = items.sortedKeys()
+        if !skipsHeld {
+            let remembered = keys.filter { places[items.hash(of: $0)] != nil }
+            if !remembered.isEmpty {
+                let there = remembered.map { places[items.hash(of: $0)] ?? RowPlace(block: 0, line: 0) }
+                try send(statements.lockRememberedStock) { parameters in
+                    self.addItems(remembered, to: &parameters)
+                    parameters.addArray(of: there.count, place: { there[$0] })
+                }
+                take(try connection.receive()[0], remembered)
+                keys.removeAll { stock[Int($0)].presence == .known }
+            }
+        }
+        if keys.isEmpty { return stock }
         let lock = skipsHeld ? statements.lockFreeStock : statements.lockStock
         try send(lock) { self.addItems(keys, to: &$0) }
-        let rows = try connection.receive()[0]
-        for row in 0..<rows.rowCount {
-            stock[Int(keys[Int(rows.int32(row, 0))])] = Self.stockState(rows, row)
+        take(try connection.receive()[0], keys)
+        for key in keys where stock[Int(key)].presence == .known {
+            places[items.hash(of: key)] = stock[Int(key)].place
         }
         let missing = keys.filter { stock[Int($0)].presence == .unknown }
         if skipsHeld && !missing.isEmpty {
@@ -267,7 +287,9 @@ final class Batch {
 
     // MARK: write back
 
-    private func writeBack(_ judgement: Judgement) throws(PostgresError) -> BatchReport {
+    private func writeBack(
+        _ judgement: Judgement, _ places: inout ItemPlaces.Lane
+    ) throws(PostgresError) -> BatchReport {
         var report = BatchReport()
         report.claimed = claims.jobs.count
         report.finished = judgement.finished
@@ -296,6 +318,12 @@ final class Batch {
         let results = try connection.receive()
         for (result, (statement, rows)) in zip(results, expected) {
             try expect(result.affectedRows == rows, statement, result.affectedRows, rows)
+        }
+        if !judgement.changedItems.isEmpty {
+            for row in 0..<results[0].rowCount {
+                let item = judgement.changedItems[Int(results[0].int32(row, 0))]
+                places[claims.items.hash(of: item)] = results[0].place(row, 1)
+            }
         }
         try promoteWaiting(judgement, &report)
         for index in finished {

@@ -11,6 +11,7 @@ struct Worker {
     let settings: WorkerSettings
     let board: LaneBoard
     let marks: LowWaterMarks
+    let itemPlaces: ItemPlaces
     let lookoutWake: WakePipe
     let stop: StopSignal
     let tell: WorkEventSink
@@ -101,7 +102,10 @@ struct Worker {
             let limit = min(memory.limit + memory.left, settings.batchJobsMax + Self.leftJobsMax)
             let view = marks.view(of: lane)
             let started = DispatchTime.now().uptimeNanoseconds
-            let report = try batch.run(lane: lane, limit: limit, marks: view.marks, skipsHeld: memory.skipsHeld)
+            var places = itemPlaces.take(lane)
+            let report = try batch.run(
+                lane: lane, limit: limit, marks: view.marks, places: &places, skipsHeld: memory.skipsHeld)
+            itemPlaces.put(places, of: lane)
             for woken in report.wokenPlaces { marks.lower(lane: woken.lane, priority: woken.priority, below: woken.id) }
             if report.laneWasBusy { return Visit(then: .rest(milliseconds: Self.busyLaneRestMs)) }
             if report.claimed == 0 { return Visit(then: .idle) }

@@ -15,6 +15,7 @@ public final class WorkerPool: Sendable {
     private let tell: WorkEventSink
     private let board: LaneBoard
     private let marks = LowWaterMarks()
+    private let itemPlaces = ItemPlaces()
     private let lookoutWake = WakePipe()
     private let stop = StopSignal()
 
@@ -42,7 +43,7 @@ public final class WorkerPool: Sendable {
             start("worker \(number)") { [self] in
                 Worker(
                     name: "\(host):\(process)/\(number)", base: base, schema: schema, settings: settings, board: board,
-                    marks: marks, lookoutWake: lookoutWake, stop: stop, tell: tell
+                    marks: marks, itemPlaces: itemPlaces, lookoutWake: lookoutWake, stop: stop, tell: tell
                 ).run()
             }
         }

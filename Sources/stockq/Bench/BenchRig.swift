@@ -14,8 +14,8 @@ final class BenchRig {
 
     /// Stated in the report; everything else is PostgreSQL's default.
     static let configuration: [(name: String, value: String)] = [
-        ("fsync", "on"), ("synchronous_commit", "on"), ("full_page_writes", "on"), ("shared_buffers", "1GB"),
-        ("max_wal_size", "8GB"), ("checkpoint_timeout", "15min"), ("max_connections", "200"),
+        ("fsync", "on"), ("synchronous_commit", "on"), ("full_page_writes", "on"), ("shared_buffers", "4GB"),
+        ("max_wal_size", "8GB"), ("min_wal_size", "6GB"), ("checkpoint_timeout", "15min"), ("max_connections", "200"),
         ("track_commit_timestamp", "on"),
     ]
 
