@@ -240,7 +240,7 @@ CREATE TABLE stockq.jobs (
     CONSTRAINT jobs_store_id_check CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200))),
     CONSTRAINT policy_fits_action CHECK (((on_insufficient = 'reject'::stockq.on_insufficient) OR (action = ANY (ARRAY['adjust'::stockq.action, 'allocate'::stockq.action])) OR ((action = 'set'::stockq.action) AND (on_insufficient = 'allow'::stockq.on_insufficient))))
 )
-WITH (autovacuum_vacuum_scale_factor='0.0', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='0', vacuum_truncate=off);
+WITH (autovacuum_vacuum_scale_factor='0.2', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='2', autovacuum_vacuum_cost_limit='2000', vacuum_truncate=off);
 ALTER TABLE stockq.jobs ALTER COLUMN job_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME stockq.jobs_job_id_seq
     START WITH 1
