@@ -44,7 +44,7 @@ struct Figure: Codable {
     /// Large numbers whole and grouped, small ones with two digits that matter.
     static func number(_ value: Double) -> String {
         if value.magnitude >= 100 { return grouped(Int(value.rounded())) }
-        return String(format: value.magnitude >= 10 ? "%.1f" : "%.2f", value)
+        return String(format: value.magnitude >= 10 ? "%.1f" : value.magnitude >= 1 ? "%.2f" : "%.3f", value)
     }
 }
 

@@ -106,6 +106,7 @@ struct BenchScenarios {
                     try Self.enqueueTimed(connection, item: number)
                 }
                 try Self.waitUntil("all jobs are done") { meter.totals.finished >= count }
+                try rig.verify(database)
                 return try Self.timedLatencies(connection)
             }
         }
@@ -128,6 +129,7 @@ struct BenchScenarios {
                 try Self.waitUntil("the job is done") {
                     try database.number("SELECT count(*) FROM stockq.results") == 1
                 }
+                try rig.verify(database)
                 return (statements, share, try Self.timedLatencies(connection)[0])
             }
         }
@@ -198,6 +200,7 @@ struct BenchScenarios {
                 guard let match = text.firstMatch(of: /tps = ([0-9.]+)/), let rate = Double(match.output.1) else {
                     throw Failure("pgbench printed no rate: \(text.suffix(500))")
                 }
+                try rig.verify(database)
                 return rate
             }
         }
