@@ -18,8 +18,33 @@ enum ProcessUsage {
     /// The most memory that was resident at any time, in KiB; 0 where `/proc` does not say.
     ///
     /// Not `ru_maxrss`, which begins with what the parent had when it started this process.
-    static var peakResidentKiB: Int {
-        let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-        return status?.firstMatch(of: /VmHWM:\s+(\d+) kB/).flatMap { Int($0.output.1) } ?? 0
+    static var peakResidentKiB: Int { memoryKiB("VmHWM", ofProcess: "self") }
+
+    /// A field of `/proc/PID/status` that counts memory; 0 where there is none.
+    static func memoryKiB(_ field: String, ofProcess process: String) -> Int {
+        let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
+        let line = status?.split(separator: "\n").first { $0.hasPrefix(field + ":") }
+        return line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0
+    }
+
+    /// The processor times of any process in seconds, from `/proc/PID/stat` (proc(5)).
+    struct Times {
+        let parent: Int32
+        let own: Double
+        let endedChildren: Double
+
+        /// Nil when there is no such process.
+        init?(of process: Int32) {
+            guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
+                let behindName = text.lastIndex(of: ")")
+            else { return nil }
+            // Behind the name, which may hold blanks: state, ppid, …; utime is the 12th, and stime, cutime, cstime follow.
+            let fields = text[text.index(after: behindName)...].split(separator: " ")
+            guard fields.count > 14, let parent = Int32(fields[1]) else { return nil }
+            func seconds(_ field: Int) -> Double { (Double(fields[field]) ?? 0) / Double(sysconf(Int32(_SC_CLK_TCK))) }
+            self.parent = parent
+            own = seconds(11) + seconds(12)
+            endedChildren = seconds(13) + seconds(14)
+        }
     }
 }

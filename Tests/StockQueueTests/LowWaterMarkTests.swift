@@ -28,25 +28,14 @@ import Testing
         }
     }
 
-    @Test func aJobMadeReadyByHandBelowTheMarkIsFound() async throws {
+    /// By hand, and by coming due.
+    @Test(arguments: ["NULL", "now()"]) func aJobThatGetsReadyBelowTheMarkIsFound(runAt: String) async throws {
         try await withDatabase { database in
             try database.run(
                 "INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at) VALUES ('s', 'a', -7, now() + interval '1 day')"
             )
             try Self.withWarmPool(database) {
-                try database.run("UPDATE stockq.jobs SET run_at = NULL")
-                #expect(try Self.isDone(database, "1", within: 10))
-            }
-        }
-    }
-
-    @Test func aJobThatComesDueBelowTheMarkIsFoundAtOnce() async throws {
-        try await withDatabase { database in
-            try database.run(
-                "INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at) VALUES ('s', 'a', -7, now() + interval '1 day')"
-            )
-            try Self.withWarmPool(database) {
-                try database.run("UPDATE stockq.jobs SET run_at = now()")
+                try database.run("UPDATE stockq.jobs SET run_at = \(runAt)")
                 #expect(try Self.isDone(database, "1", within: 10))
             }
         }

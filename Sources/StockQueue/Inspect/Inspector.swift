@@ -185,16 +185,13 @@ public struct Inspector {
                     extract(epoch FROM now() - min(enqueued_at) FILTER (WHERE run_at IS NULL))::float8 AS oldest_ready_seconds
                 FROM \(s).jobs
             ), finished AS (
-                SELECT outcome, code, jobs, last_minute, warned
-                FROM (
-                    SELECT outcome, code,
-                        count(*) FILTER (WHERE finished_at > now() - $1 * interval '1 second') AS jobs,
-                        count(*) FILTER (WHERE finished_at > now() - interval '1 minute') AS last_minute,
-                        count(*) FILTER (WHERE warning IS NOT NULL AND finished_at > now() - $1 * interval '1 second') AS warned
-                    FROM \(s).results
-                    WHERE finished_at > now() - greatest($1, 60) * interval '1 second'
-                    GROUP BY outcome, code
-                ) AS counted
+                SELECT outcome, code,
+                    count(*) FILTER (WHERE finished_at > now() - $1 * interval '1 second') AS jobs,
+                    count(*) FILTER (WHERE finished_at > now() - interval '1 minute') AS last_minute,
+                    count(*) FILTER (WHERE warning IS NOT NULL AND finished_at > now() - $1 * interval '1 second') AS warned
+                FROM \(s).results
+                WHERE finished_at > now() - greatest($1, 60) * interval '1 second'
+                GROUP BY outcome, code
             ), told AS (
                 SELECT kind, count(*) AS notifications
                 FROM \(s).notifications

@@ -93,7 +93,7 @@ public struct JobImport {
         } catch {
             // The first error is the one to tell.
             if isCopying { try? connection.failCopy("import broken off") }
-            if connection.isInTransaction { try? connection.rollBack() }
+            try? connection.rollBack()
             throw error
         }
         onProgress(progress)

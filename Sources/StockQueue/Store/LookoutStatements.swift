@@ -18,7 +18,7 @@ struct LookoutStatements: Sendable {
     /// Makes due jobs ready, a bounded number at a time. `now()`, since a volatile time cannot bound the scan of the index, and
     /// every promotion would read all deferred jobs.
     ///
-    ///  Returns for each lane and priority how many and the lowest id.
+    /// Returns for each lane and priority how many and the lowest id.
     ///
     /// The time that the producer asked for is kept.
     let promoteDue: Statement
@@ -68,11 +68,11 @@ struct LookoutStatements: Sendable {
         lastDrawn = Statement(
             "last_drawn", [], "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM \(s).jobs_job_id_seq")
         writers = Statement(
-            "writers", [.text],
+            "writers", [],
             """
             SELECT DISTINCT virtualtransaction
             FROM pg_locks
-            WHERE relation = to_regclass($1)
+            WHERE relation = to_regclass(\(quoteLiteral("\(s).jobs")))
                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                 AND mode = 'RowExclusiveLock'
             """)

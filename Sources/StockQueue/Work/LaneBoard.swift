@@ -107,14 +107,11 @@ final class LaneBoard: Sendable {
     }
 
     /// Whether a worker may stay with a lane that has more work than a batch, instead of queueing it behind the others. All
-    /// but one may: only one at a time can work the deep lane anyway, and begun last it would be worked alone.
-    ///
-    /// - Parameter isStaying: it has stayed already.
-    func mayStay(isStaying: Bool) -> Bool {
+    /// but one may: only one at a time can work the deep lane anyway, and begun last it would be worked alone. Where it may,
+    /// `endStay` follows.
+    func mayStay() -> Bool {
         state.withLock { state in
-            if state.stopped { return false }
-            if isStaying { return true }
-            if state.staying >= workers - 1 { return false }
+            if state.stopped || state.staying >= workers - 1 { return false }
             state.staying += 1
             return true
         }

@@ -51,7 +51,7 @@ struct Lookout {
         var isLast = false
         while !stop.isFinishing {
             wake.clear()
-            if rest.isFresh { try settling.advance(connection, statements, schema, marks) }
+            if rest.isFresh { try settling.advance(connection, statements, marks) }
             let isWhole = isLast || whole.isDue
             let start = DispatchTime.now().uptimeNanoseconds
             var sight = try look(connection, statements, isWhole: isWhole)
@@ -174,16 +174,14 @@ private struct Settling {
     private var writers: Set<String> = []
 
     mutating func advance(
-        _ connection: Connection, _ statements: LookoutStatements, _ schema: Schema, _ marks: LowWaterMarks
+        _ connection: Connection, _ statements: LookoutStatements, _ marks: LowWaterMarks
     ) throws(PostgresError) {
         if nextAt?.hasPassed == false { return }
         nextAt = .after(milliseconds: Self.everyMs)
         // The id first, and the locks in a statement of their own behind it: whoever has drawn an id up to it by then
         // holds the lock already, or has ended.
         try connection.send(statements.lastDrawn)
-        var parameters = Parameters()
-        parameters.add("\(schema.quoted).jobs")
-        try connection.send(statements.writers, parameters)
+        try connection.send(statements.writers)
         let answers = try connection.receive()
         let now = Set((0..<answers[1].rowCount).map { answers[1].string($0, 0) })
         writers.formIntersection(now)

@@ -57,11 +57,20 @@ struct Maintenance {
     }
 
     private func addPartitions(_ connection: Connection) throws(PostgresError) {
+        let added = try Self.addPartitions(connection, schema, settings)
+        if added > 0 { tell(.partitionsAdded(added)) }
+    }
+
+    /// Builds the partitions that live jobs and the ids drawn next need; a worker that meets a missing one does it at once.
+    ///
+    /// - Returns: how many were missing.
+    static func addPartitions(
+        _ connection: Connection, _ schema: Schema, _ settings: WorkerSettings
+    ) throws(PostgresError) -> Int {
         var parameters = Parameters()
         parameters.add(Int64(settings.jobsPerPartition))
         parameters.add(Int32(settings.partitionsAhead))
-        let added = try connection.execute(LookoutStatements(schema: schema).addPartitions, parameters).int32(0, 0)
-        if added > 0 { tell(.partitionsAdded(Int(added))) }
+        return Int(try connection.execute(LookoutStatements(schema: schema).addPartitions, parameters).int32(0, 0))
     }
 
     private func dropExpired(_ connection: Connection) throws(PostgresError) {

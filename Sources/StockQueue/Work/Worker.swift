@@ -50,7 +50,7 @@ struct Worker {
                 repeat {
                     visit = try work(lane, batch, connection, &memories[Int(lane)])
                     succeeded()
-                    isStaying = visit.isDeep && board.mayStay(isStaying: isStaying) || isStaying
+                    if visit.isDeep && !isStaying { isStaying = board.mayStay() }
                 } while isStaying && visit.isDeep && !stop.isFinishing
                 let isHungry = board.giveBack(lane, visit.then)
                 if isHungry && visit.progressed { lookoutWake.wake() }
@@ -91,8 +91,11 @@ struct Worker {
         var then: LaneBoard.Then
         /// Something was done, so that other lanes may have work by now.
         var progressed = false
+
         /// The batch was as large as allowed, and there is more.
-        var isDeep = false
+        var isDeep: Bool {
+            if case .again = then { progressed } else { false }
+        }
     }
 
     private func work(
@@ -118,15 +121,18 @@ struct Worker {
             tellBatch(report, lane)
             // Nothing but left jobs: there is no use in claiming them again at once.
             if report.finished == 0 && report.waiting == 0 { return Visit(then: .rest(milliseconds: Self.heldRestMs)) }
-            return Visit(
-                then: report.mayHaveMore ? .again : .idle, progressed: true, isDeep: report.mayHaveMore)
+            return Visit(then: report.mayHaveMore ? .again : .idle, progressed: true)
         } catch  where error.isCausedByData {
             return Visit(then: try halve(lane, batch, &memory, error))
         } catch  where error.sqlState == "55P03" {
             memory.skipsHeld = true
             return Visit(then: .again)
         } catch  where error.isMissingPartition {
-            if try addPartitions(connection) > 0 { return Visit(then: .again) }
+            let added = try Maintenance.addPartitions(connection, schema, settings)
+            if added > 0 {
+                tell(.partitionsAdded(added))
+                return Visit(then: .again)
+            }
             // None to build, and yet one is missing: somebody detached it. Spinning would not bring it back.
             return Visit(then: rest(after: error, lane, &memory))
         } catch  where error.kind == .server && !error.endsConnection {
@@ -166,15 +172,6 @@ struct Worker {
         let pause = memory.afterFailure.next()
         tell(.batchFailed(worker: name, lane: Int(lane), error: error, retryInMs: pause))
         return .rest(milliseconds: pause)
-    }
-
-    private func addPartitions(_ connection: Connection) throws(PostgresError) -> Int {
-        var parameters = Parameters()
-        parameters.add(Int64(settings.jobsPerPartition))
-        parameters.add(Int32(settings.partitionsAhead))
-        let added = Int(try connection.execute(LookoutStatements(schema: schema).addPartitions, parameters).int32(0, 0))
-        if added > 0 { tell(.partitionsAdded(added)) }
-        return added
     }
 
     private func tellBatch(_ report: BatchReport, _ lane: Int16) {

@@ -155,7 +155,7 @@ private struct Bench {
             Figure("ceiling", "ceiling: one SQL statement", unit: "jobs/s", samples: rates("ceiling")))
         let baselineRate = Figure.median(rates(baseline))
         let ceilingRate = Figure.median(rates("ceiling"))
-        func add(_ name: String, _ title: String, _ target: Figure.Target) {
+        func add(_ name: String, _ title: String, _ target: Figure.Target? = nil) {
             var figure = Figure(name, title, unit: "jobs/s", samples: rates(name), target: target)
             figure.timesBaseline = figure.value / baselineRate
             figure.timesCeiling = figure.value / ceilingRate
@@ -168,11 +168,8 @@ private struct Bench {
         drainRate = drain
         figures.append(ratio("drain_baseline", "drain: times baseline", drain / baselineRate, .atLeast(25)))
         figures.append(ratio("drain_ceiling", "drain: times ceiling", drain / ceilingRate, .atLeast(0.5)))
-        add("deferred", "beside 1,000,000 deferred jobs", .atLeast(0))
-        add("hot_item", "one item in half of all jobs", .atLeast(0))
-        for name in ["deferred", "hot_item"] {
-            if let index = figures.firstIndex(where: { $0.name == name }) { figures[index].target = nil }
-        }
+        add("deferred", "beside 1,000,000 deferred jobs")
+        add("hot_item", "one item in half of all jobs")
         figures.append(
             ratio(
                 "deferred_ratio", "deferred: times drain", Figure.median(rates("deferred")) / drain, .atLeast(0.95)))
@@ -264,7 +261,7 @@ private struct Bench {
                 target: .atMost(10)))
         figures.append(
             Figure(
-                "idle_statements", "idle: transactions a second", unit: "1/s", samples: [rest.statementsPerSecond],
+                "idle_statements", "idle: transactions a second", unit: "1/s", samples: [rest.transactionsPerSecond],
                 target: .atMost(2)))
         figures.append(
             Figure(
@@ -287,17 +284,15 @@ private struct Bench {
     private mutating func backlog() throws {
         tell("a backlog of 5,000,000")
         let jobs = scenarios.scaled(5_000_000)
-        let (small, large) = try (
-            rig.withCopy(of: .singles(scenarios.scaled(300_000))) { try rig.drain($0).rate },
-            rig.withCopy(of: .singles(jobs)) { database in
-                let rate = try rig.drain(database).rate
-                try rig.verify(database)
-                return rate
-            }
-        )
-        figures.append(Figure("backlog", "a backlog of 5,000,000 jobs", unit: "jobs/s", samples: [large]))
         // The drains' median where there is one: a single drain is two seconds, and this machine may be noisy.
-        let reference = drainRate ?? small
+        let reference =
+            try drainRate ?? rig.withCopy(of: .singles(scenarios.scaled(300_000))) { try rig.drain($0).rate }
+        let large = try rig.withCopy(of: .singles(jobs)) { database in
+            let rate = try rig.drain(database).rate
+            try rig.verify(database)
+            return rate
+        }
+        figures.append(Figure("backlog", "a backlog of 5,000,000 jobs", unit: "jobs/s", samples: [large]))
         figures.append(
             ratio("backlog_ratio", "backlog: times the drain of 300,000", large / reference, .atLeast(0.9)))
     }

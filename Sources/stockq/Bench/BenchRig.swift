@@ -42,10 +42,6 @@ final class BenchRig {
         func connect() throws -> Connection { try Connection(settings) }
 
         func run(_ sql: String) throws { try connect().executeScript(sql, timeoutMs: 600_000) }
-
-        func number(_ sql: String) throws -> Int64 {
-            try connect().execute(Statement("number", [], "SELECT (\(sql))::bigint")).int64(0, 0)
-        }
     }
 
     private func database(_ name: String) -> Database {
@@ -99,27 +95,19 @@ final class BenchRig {
     }
 
     /// Works the queue off with a pool in this process.
-    func drain(
-        _ database: Database, workers: Int = 2, _ change: (inout WorkerSettings) -> Void = { _ in }
-    ) throws -> Cost {
+    func drain(_ database: Database) throws -> Cost {
         try measure {
             let meter = RunMeter()
-            try pool(database, workers: workers, drains: true, meter, change).run()
+            pool(database, drains: true, meter).run()
             let totals = meter.totals
             return (totals.finished, totals.seconds)
         }
     }
 
-    func pool(
-        _ database: Database, workers: Int = 2, drains: Bool, _ meter: RunMeter,
-        _ change: (inout WorkerSettings) -> Void = { _ in }
-    ) throws -> WorkerPool {
-        var settings = WorkerSettings()
-        settings.workers = workers
-        change(&settings)
+    private func pool(_ database: Database, drains: Bool, _ meter: RunMeter) -> WorkerPool {
         let log = Log(least: .warn)
         return WorkerPool(
-            connection: database.settings, schema: schema, settings: settings, drains: drains,
+            connection: database.settings, schema: schema, settings: WorkerSettings(), drains: drains,
             tell: { event in
                 meter.take(event)
                 log.write(event)
@@ -127,11 +115,9 @@ final class BenchRig {
     }
 
     /// Runs `body` beside a pool that works until `body` ends.
-    func withPool<Value>(
-        _ database: Database, workers: Int = 2, _ body: (RunMeter) throws -> Value
-    ) throws -> Value {
+    func withPool<Value>(_ database: Database, _ body: (RunMeter) throws -> Value) throws -> Value {
         let meter = RunMeter()
-        let pool = try pool(database, workers: workers, drains: false, meter)
+        let pool = pool(database, drains: false, meter)
         let ended = DispatchSemaphore(value: 0)
         Thread {
             pool.run()
@@ -174,21 +160,11 @@ struct ServerCPU {
 
     /// The postmaster's own time, that of its children that ended, and that of those that live.
     private static func total(_ postmaster: Int32) -> Double {
-        let tick = Double(sysconf(Int32(_SC_CLK_TCK)))
-        var ticks = 0
         let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        for process in processes {
-            guard let id = Int32(process),
-                let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),  // it may have ended
-                let behindName = text.lastIndex(of: ")")
-            else { continue }
-            let fields = text[text.index(after: behindName)...].split(separator: " ")
-            // Behind the name: state, ppid, …; utime is the 12th, and stime, cutime and cstime follow.
-            guard fields.count > 14, id == postmaster || Int32(fields[1]) == postmaster else { continue }
-            let own = (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0)
-            let ended = id == postmaster ? (Int(fields[13]) ?? 0) + (Int(fields[14]) ?? 0) : 0
-            ticks += own + ended
+        return processes.reduce(0) { sum, name in
+            guard let id = Int32(name), let times = ProcessUsage.Times(of: id) else { return sum }  // it may have ended
+            if id == postmaster { return sum + times.own + times.endedChildren }
+            return times.parent == postmaster ? sum + times.own : sum
         }
-        return Double(ticks) / tick
     }
 }

@@ -53,12 +53,11 @@ struct BenchScenarios {
                 ended.wait()
                 let seconds = Double(DispatchTime.now().uptimeNanoseconds - start.uptimeNanoseconds) / 1e9
                 let finished = meter.totals.finished
-                let atEnd = enqueued.withLock { $0 } - finished
                 if let failure = failure.withLock({ $0 }) { throw Failure("a producer failed: \(failure)") }
                 let total = enqueued.withLock { $0 }
                 try Self.waitUntil("the queue is worked off") { meter.totals.finished >= total }
                 try rig.verify(database)
-                return (Double(finished) / seconds, Int64(atEnd - halfway))
+                return (Double(finished) / seconds, Int64(total - finished - halfway))
             }
         }
     }
@@ -112,31 +111,31 @@ struct BenchScenarios {
         }
     }
 
-    /// A minute of rest: statements a second and share of a core of `stockq run`, then the first job's latency in ms.
-    func rest(seconds: Double) throws -> (statementsPerSecond: Double, coreShare: Double, firstJobMs: Double) {
+    /// A minute of rest: transactions a second and share of a core of `stockq run`, then the first job's latency in ms.
+    func rest(seconds: Double) throws -> (transactionsPerSecond: Double, coreShare: Double, firstJobMs: Double) {
         try rig.withCopy(of: .singles(0)) { database in
             try Self.withStockq(["run", "--database-url", database.url]) { process in
                 let connection = try database.connect()
-                let settled = Deadline.after(milliseconds: 3_000)
-                Self.rest(milliseconds: settled.remainingMs)
+                Self.rest(milliseconds: 3_000)  // until it has started and fallen asleep
                 let before = try Self.transactions(connection)
                 let cpuBefore = Self.cpuSeconds(of: process)
                 let server = ServerCPU(rig.cluster)
                 Self.rest(milliseconds: Int(seconds * 1_000))
-                let statements = Double(try Self.transactions(connection) - before) / seconds
+                let transactions = Double(try Self.transactions(connection) - before) / seconds
                 let share = (Self.cpuSeconds(of: process) - cpuBefore + server.since()) / seconds
                 try Self.enqueueTimed(connection, item: 1)
                 try Self.waitUntil("the job is done") {
-                    try database.number("SELECT count(*) FROM stockq.results") == 1
+                    try connection.execute(Self.countResults).int64(0, 0) == 1
                 }
                 try rig.verify(database)
-                return (statements, share, try Self.timedLatencies(connection)[0])
+                return (transactions, share, try Self.timedLatencies(connection)[0])
             }
         }
     }
 
-    /// Transactions of the workers' sessions since the server was started; what this session itself does is not counted,
-    /// and neither is what the server does by itself.
+    private static let countResults = Statement("count_results", [], "SELECT count(*) FROM stockq.results")
+
+    /// Transactions of all sessions of the database, one of them the asking itself.
     private static func transactions(_ connection: Connection) throws -> Int64 {
         // Sessions report their counts when they have been idle for a moment, at the latest with the next statement.
         try connection.execute(
@@ -210,7 +209,7 @@ struct BenchScenarios {
 
     /// Rounds of jobs that come and go while a transaction with a snapshot and an id stays open.
     ///
-    /// - Returns: the rate of each round, and that of the next one after the transaction has ended and a vacuum.
+    /// - Returns: the rate of each round.
     func heldBack(rounds: Int) throws -> [Double] {
         try rig.withCopy(of: .singles(0)) { database in
             let holder = try database.connect()
@@ -238,24 +237,25 @@ struct BenchScenarios {
     /// Resident KiB of `stockq run` with four workers at batch 10,000: after a fifth of the jobs, and at most.
     func memory(jobs: Int) throws -> (early: Double, peak: Double) {
         try rig.withCopy(of: .singles(jobs)) { database in
-            let early = Mutex(0.0)
+            var early = 0
+            let connection = try database.connect()
+            let deleted = Statement(
+                "deleted", [], "SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'jobs'")
             let report = try Self.runStockq(
                 ["run", "--drain", "--json", "--workers", "4", "--batch-max", "10000", "--database-url", database.url],
                 beside: { process in
                     // Counting results would cost what is measured; the statistics are near enough.
                     while process.isRunning {
                         Self.rest(milliseconds: 50)
-                        let done = try database.number(
-                            "SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'jobs'")
-                        if done > Int64(jobs / 5) {
-                            early.withLock { $0 = Self.residentKiB(of: process) }
+                        if try connection.execute(deleted).int64(0, 0) > Int64(jobs / 5) {
+                            early = ProcessUsage.memoryKiB("VmRSS", ofProcess: String(process.processIdentifier))
                             return
                         }
                     }
                 })
             guard let peak = report["peak_rss_kib"] else { throw Failure("stockq run printed no figures") }
             try rig.verify(database)
-            return (early.withLock { $0 }, peak)
+            return (Double(early), peak)
         }
     }
 
@@ -306,17 +306,8 @@ struct BenchScenarios {
         return try body(process)
     }
 
-    private static func residentKiB(of process: Process) -> Double {
-        let status = try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
-        return status?.firstMatch(of: /VmRSS:\s+(\d+) kB/).flatMap { Double($0.output.1) } ?? 0
-    }
-
     private static func cpuSeconds(of process: Process) -> Double {
-        guard let text = try? String(contentsOfFile: "/proc/\(process.processIdentifier)/stat", encoding: .utf8),
-            let behindName = text.lastIndex(of: ")")
-        else { return 0 }
-        let fields = text[text.index(after: behindName)...].split(separator: " ")
-        return Double((Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0)) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        ProcessUsage.Times(of: process.processIdentifier)?.own ?? 0
     }
 
     // MARK: time
