@@ -113,6 +113,7 @@ enum Main {
         case (.cannotConnect, "28P01"?):
             "the server refused the password: \(error.message)\nSet PGPASSWORD or PGPASSFILE, or put the password into DATABASE_URL."
         case (.cannotConnect, "3D000"?): "\(error.message)\nCreate it with: createdb NAME"
+        case (.cannotConnect, "08001"?): error.message
         case (.cannotConnect, nil):
             "cannot reach the database: \(error.message)\nIs it running, and are --database-url, DATABASE_URL or PGHOST and PGPORT right?"
         case (.server, "42501"?): "\(error.message): this user lacks a privilege (SQLSTATE 42501)"

@@ -31,14 +31,19 @@ final class Batch {
     private let statements: WorkStatements
     private let settings: WorkerSettings
     private let workerName: String
+    private let sample: ChangedItems
     private var claims = ClaimSet()
     private var parameters = Parameters()
 
-    init(connection: Connection, statements: WorkStatements, settings: WorkerSettings, workerName: String) {
+    init(
+        connection: Connection, statements: WorkStatements, settings: WorkerSettings, workerName: String,
+        sample: ChangedItems
+    ) {
         self.connection = connection
         self.statements = statements
         self.settings = settings
         self.workerName = workerName
+        self.sample = sample
     }
 
     /// How far the last batch got, for finding the guilty job when the database refused it.
@@ -95,10 +100,20 @@ final class Batch {
             last = Extent(claims.jobs, judgement)
             var report = try writeBack(judgement, &places)
             try connection.commit()
+            offerSample(judgement)
             report.mayHaveMore = claimedRows >= limit
             report.last = lastClaimed.map { ($0.priority, $0.id) }
             return report
         }
+    }
+
+    /// One item of each batch may be looked at by the online checker.
+    private func offerSample(_ judgement: Judgement) {
+        guard let item = judgement.changedItems.randomElement().map(Int.init) else { return }
+        sample.offer(
+            ChangedItems.Item(
+                store: claims.items.string(of: item, column: 0), item: claims.items.string(of: item, column: 1),
+                location: claims.items.string(of: item, column: 2)))
     }
 
     /// Settles a job, or the lines of a group, that the database refused when they stood alone: counts the attempt and
