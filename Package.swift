@@ -42,6 +42,11 @@ let package = Package(
         .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "StockQueueTests", dependencies: ["StockQueue", "TestSupport"], swiftSettings: strict),
         .testTarget(
+            name: "FaultTests",
+            dependencies: ["stockq", "StockQueue", "Postgres", "PrivateCluster", "TestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "CommandTests",
             dependencies: ["stockq", "StockQueue", "Postgres", "TestSupport"],
             swiftSettings: strict
