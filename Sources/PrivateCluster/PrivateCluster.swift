@@ -27,6 +27,9 @@ public final class PrivateCluster: @unchecked Sendable {
     /// The server's log.
     public var logFile: String { folder + "/server.log" }
 
+    /// The server tells nobody that it is ready, or gone; asking is the way.
+    private static let askEveryMs = 10
+
     private let supervisor: Process
     private let lifeline: Pipe
     private let lock = NSLock()
@@ -126,7 +129,7 @@ public final class PrivateCluster: @unchecked Sendable {
         guard let process = serverProcessID else { return }
         try order(how.rawValue)
         // Gone once the supervisor has waited for it.
-        while Foundation.kill(process, 0) == 0 { Self.pause() }
+        while Foundation.kill(process, 0) == 0 { pause(milliseconds: Self.askEveryMs) }
     }
 
     /// Starts the server after `shutDown`, and waits until it accepts connections.
@@ -136,7 +139,7 @@ public final class PrivateCluster: @unchecked Sendable {
         while !deadline.hasPassed {
             try order("start")
             repeat {
-                Self.pause()
+                pause(milliseconds: Self.askEveryMs)
                 if isAccepting { return }
             } while serverProcessID.map({ Foundation.kill($0, 0) == 0 }) == true && !deadline.hasPassed
         }
@@ -154,12 +157,6 @@ public final class PrivateCluster: @unchecked Sendable {
 
     private func order(_ word: String) throws {
         try lifeline.fileHandleForWriting.write(contentsOf: Data((word + "\n").utf8))
-    }
-
-    /// The server tells nobody that it is ready, or gone; asking is the way.
-    private static func pause() {
-        var nothing: [pollfd] = []
-        _ = poll(&nothing, 0, 10)
     }
 
     // MARK: starting
@@ -215,7 +212,7 @@ public final class PrivateCluster: @unchecked Sendable {
                 if log.contains("FATAL") && !log.contains("the database system is starting up") {
                     throw ClusterError(description: "the private PostgreSQL did not start:\n\(log.suffix(2_000))")
                 }
-                Self.pause()
+                pause(milliseconds: Self.askEveryMs)
             }
         }
         throw ClusterError(description: "the private PostgreSQL did not accept connections within 30 s; see \(logFile)")

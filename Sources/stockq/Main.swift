@@ -20,6 +20,7 @@ enum Main {
 
     static func main() {
         signal(SIGPIPE, SIG_IGN)
+        openStandardStreams()
         // Whoever started this process may have handed down blocked signals; SIGTERM must get through.
         var none = sigset_t()
         sigemptyset(&none)
@@ -28,6 +29,15 @@ enum Main {
         Database.hidePasswordInProcessList()
         let code = run(words)
         exit(code == 0 && Terminal.outputProblem != nil ? 1 : code)
+    }
+
+    /// A process started with a standard stream closed would give its number to the next file it opens, a connection to the
+    /// database for instance, and write its log lines there.
+    private static func openStandardStreams() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            // The lowest free number is this one.
+            _ = open("/dev/null", descriptor == STDIN_FILENO ? O_RDONLY : O_WRONLY)
+        }
     }
 
     /// 0: done; 2: wrong usage; 1: anything else.

@@ -34,6 +34,7 @@ enum RunCommand: Command {
             }
             log.least = level
         }
+        try checkOpenFiles(settings)
         let signals = StopOnSignals(timeoutMs: settings.stopTimeoutMs)
         let schema = try openWhenThere(arguments, settings, log)
         let meter = RunMeter()
@@ -50,6 +51,18 @@ enum RunCommand: Command {
         progress.end()
         summarise(meter, log, json: arguments.has("json"))
         return signals.wasAborted || meter.totals.violations > 0 && settings.stopOnViolation != 0 ? 1 : 0
+    }
+
+    /// Connections, pipes and the standard streams; a process that cannot have them would fail somewhere in the middle.
+    private static func checkOpenFiles(_ settings: WorkerSettings) throws {
+        let needed = settings.workers + 24
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
+            return
+        }
+        throw Failure(
+            "this process may have \(limit.rlim_cur) files open, and \(settings.workers) workers need \(needed); raise it with ulimit -n"
+        )
     }
 
     /// Waits for a database that is not there yet, and checks what would make a worker silently wrong.
@@ -69,7 +82,7 @@ enum RunCommand: Command {
                     log.write(.warn, "waiting_for_database", [("error", error)])
                     told = .after(milliseconds: 5_000)
                 }
-                _ = StopSignal().wait(milliseconds: min(backoff.next(), deadline.remainingMs))
+                pause(milliseconds: min(backoff.next(), deadline.remainingMs))
             }
         }
     }

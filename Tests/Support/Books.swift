@@ -143,7 +143,9 @@ public struct Books {
                 model.take(unit.sorted { $0.job.id < $1.job.id }.map(\.job))
                 for (job, told) in unit {
                     let expected = model.results[job.id].map(Self.text) ?? "nothing, it waits"
-                    if told != expected { found.append("job \(job.id) of \(store): \(told), the model says \(expected)") }
+                    if told != expected {
+                        found.append("job \(job.id) of \(store): \(told), the model says \(expected)")
+                    }
                 }
                 model.forgetResults()
                 unit = []

@@ -1,4 +1,5 @@
 import Foundation
+import Postgres
 import Synchronization
 
 /// A man in the middle between a worker and its server, who understands the protocol's messages (PostgreSQL manual, 55.7
@@ -256,11 +257,11 @@ private struct Pump {
             link.facts.withLock { $0.isSilent = true }
             return true
         case .delay(let milliseconds):
-            pause(milliseconds)
+            pause(milliseconds: milliseconds)
             return write(bytes)
         case .drip:
             for byte in bytes {
-                pause(1)
+                pause(milliseconds: 1)
                 if !write([byte]) { return false }
             }
             return true
@@ -328,10 +329,5 @@ private struct Pump {
             rest = rest.dropFirst(count)
         }
         return true
-    }
-
-    private func pause(_ milliseconds: Int) {
-        var nothing: [pollfd] = []
-        _ = poll(&nothing, 0, Int32(milliseconds))
     }
 }

@@ -158,7 +158,7 @@ public func eventually(seconds: Double = 20, _ holds: () throws -> Bool) rethrow
     while true {
         if try holds() { return true }
         if deadline.hasPassed { return false }
-        _ = StopSignal().wait(milliseconds: 5)
+        pause(milliseconds: 5)
     }
 }
 

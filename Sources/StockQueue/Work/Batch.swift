@@ -116,20 +116,35 @@ final class Batch {
                 location: claims.items.string(of: item, column: 2)))
     }
 
+    /// How a refused job is settled; each way is tried where the database refuses the one before it.
+    private enum Settlement: CaseIterable {
+        /// A failed result, or a later attempt where some are left.
+        case asItIs
+        /// A failed result with the job as text inside its message.
+        case asText
+        /// Set aside although its attempts are used: nothing may stay in front of a lane that can never be finished.
+        case asideWhateverItsAttempts
+    }
+
     /// Settles a job, or the lines of a group, that the database refused when they stood alone: counts the attempt and
     /// sets them aside, or gives them up when their attempts are used.
     ///
     /// - Returns: true when they were given up. Nil when the lane is busy or one of them is gone or held.
     func settleFailure(of ids: [Int64], lane: Int16, error: PostgresError) throws(PostgresError) -> Bool? {
-        do {
-            return try settleFailure(of: ids, lane: lane, error: error, asText: false)
-        } catch let second where second.isCausedByData {
-            return try settleFailure(of: ids, lane: lane, error: error, asText: true)
+        var last = error
+        for settlement in Settlement.allCases {
+            do throws(PostgresError) {
+                return try settleFailure(of: ids, lane: lane, error: error, settlement)
+            } catch {
+                guard error.isCausedByData else { throw error }
+                last = error
+            }
         }
+        throw last
     }
 
     private func settleFailure(
-        of ids: [Int64], lane: Int16, error: PostgresError, asText: Bool
+        of ids: [Int64], lane: Int16, error: PostgresError, _ settlement: Settlement
     ) throws(PostgresError) -> Bool? {
         try undoingOnError { () throws(PostgresError) in
             claims.removeAll()
@@ -142,7 +157,9 @@ final class Batch {
                 return nil
             }
             let mostAttempts = jobs.map { Int($0.maxAttempts) }.min() ?? 1
-            let isOver = (jobs.map { Int($0.attempts) }.max() ?? 0) + 1 >= mostAttempts
+            let isOver =
+                settlement != .asideWhateverItsAttempts
+                && (jobs.map { Int($0.attempts) }.max() ?? 0) + 1 >= mostAttempts
             parameters.removeAll()
             parameters.addArray(of: jobs.count, place: { jobs[$0].place })
             let statement: Statement
@@ -150,7 +167,7 @@ final class Batch {
                 parameters.add(workerName)
                 parameters.add(error.sqlState)
                 parameters.add(error.debugDescription)
-                statement = asText ? statements.writeFailuresAsText : statements.writeFailures
+                statement = settlement == .asText ? statements.writeFailuresAsText : statements.writeFailures
             } else {
                 parameters.add(error.debugDescription)
                 statement = statements.retryLater
