@@ -43,7 +43,7 @@ let package = Package(
         .testTarget(name: "StockQueueTests", dependencies: ["StockQueue", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "FaultTests",
-            dependencies: ["stockq", "StockQueue", "Postgres", "PrivateCluster", "TestSupport"],
+            dependencies: ["stockq", "StockQueue", "Postgres", "Migrations", "PrivateCluster", "TestSupport"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -4,6 +4,8 @@ import Postgres
 /// Why a private cluster could not be started.
 public struct ClusterError: Error, CustomStringConvertible {
     public let description: String
+
+    public init(description: String) { self.description = description }
 }
 
 /// A PostgreSQL server of one's own: in a folder of its own, on a unix socket, gone when its owner is.
@@ -52,19 +54,42 @@ public final class PrivateCluster: @unchecked Sendable {
     /// Makes a cluster and starts it.
     ///
     /// - Throws: `ClusterError` when the server's programs are missing or refuse, with the end of their output.
-    public init(name: String, options: Options = Options()) throws {
-        let programs = try Self.findPrograms()
-        programFolder = programs
-        let account = try Account.forServer()
-        folder = try Self.makeFolder(named: name, in: options.parentFolder, for: account)
-        let data = folder + "/data"
-        do {
+    public convenience init(name: String, options: Options = Options()) throws {
+        try self.init(name: name, options: options) { programs, account, data in
             try Self.run(
                 account.command([
                     programs + "/initdb", "--pgdata", data, "--username", "stockq", "--auth", "trust", "--encoding",
                     "UTF8",
                     "--locale", "C.UTF-8", "--no-instructions", "--no-sync",
                 ]))
+        }
+    }
+
+    /// Makes a copy of a running cluster that follows it, and starts it (PostgreSQL manual, 27.2 "Log-Shipping Standby Servers").
+    ///
+    /// - Throws: `ClusterError`, as above.
+    public convenience init(standbyOf primary: PrivateCluster, name: String, options: Options = Options()) throws {
+        try self.init(name: name, options: options) { programs, account, data in
+            try Self.run(
+                account.command([
+                    programs + "/pg_basebackup", "--pgdata", data, "--host", primary.folder, "--port",
+                    String(primary.port), "--username", "stockq", "--write-recovery-conf", "--checkpoint", "fast",
+                    "--no-sync",
+                ]))
+        }
+    }
+
+    private init(
+        name: String, options: Options,
+        makeData: (_ programs: String, _ account: Account, _ data: String) throws -> Void
+    ) throws {
+        let programs = try Self.findPrograms()
+        programFolder = programs
+        let account = try Account.forServer()
+        folder = try Self.makeFolder(named: name, in: options.parentFolder, for: account)
+        let data = folder + "/data"
+        do {
+            try makeData(programs, account, data)
             let conf = options.settings.map { "\($0.name) = '\($0.value)'\n" }.joined()
             try Self.append(
                 "listen_addresses = ''\nunix_socket_directories = '\(folder)'\nport = \(port)\n" + conf,
@@ -134,17 +159,20 @@ public final class PrivateCluster: @unchecked Sendable {
 
     /// Starts the server after `shutDown`, and waits until it accepts connections.
     public func startAgain() throws {
-        // A killed postmaster leaves children that hold the shared memory for a moment; then the start is refused.
         let deadline = Deadline.after(milliseconds: 30_000)
         while !deadline.hasPassed {
             try order("start")
+            // A killed postmaster leaves children that hold the shared memory for a moment; a start is refused meanwhile.
+            let attempt = Deadline.after(milliseconds: 2_000)
             repeat {
                 pause(milliseconds: Self.askEveryMs)
                 if isAccepting { return }
-            } while serverProcessID.map({ Foundation.kill($0, 0) == 0 }) == true && !deadline.hasPassed
+            } while !attempt.hasPassed || isRunning && !deadline.hasPassed
         }
         throw ClusterError(description: "the private PostgreSQL did not start again within 30 s; see \(logFile)")
     }
+
+    private var isRunning: Bool { serverProcessID.map { Foundation.kill($0, 0) == 0 } ?? false }
 
     private var isAccepting: Bool {
         do {

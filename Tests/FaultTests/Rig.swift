@@ -57,6 +57,11 @@ final class Rig: Sendable {
         RunningPool(self.settings, database.schema, settings)
     }
 
+    /// The same past the proxy.
+    func startDirect(_ settings: WorkerSettings = Rig.quick()) -> RunningPool {
+        RunningPool(database.settings, database.schema, settings)
+    }
+
     /// Enqueues a round of jobs in every shop.
     func enqueueRound(_ count: Int = 8) throws {
         let connection = try database.connect()
@@ -92,6 +97,11 @@ final class RunningPool: Sendable {
         let pool = WorkerPool(connection: connection, schema: schema, settings: settings, tell: events.take)
         self.pool = pool
         ended = Background { pool.run() }
+    }
+
+    /// How many batches finished jobs.
+    var batches: Int {
+        events.all.count { if case .batch(_, _, _, let finished, _, _, _, _, _) = $0 { finished > 0 } else { false } }
     }
 
     /// Stops it, and checks that it told of no violation.

@@ -61,6 +61,12 @@ public final class TestDatabase: Sendable {
         try Migrator(connection: connect(), schema: schema).migrate()
     }
 
+    /// A database that is there already.
+    public init(existing name: String, on cluster: PrivateCluster) {
+        self.cluster = cluster
+        self.name = name
+    }
+
     /// A template must have no connection while it is cloned, and each cloning is one.
     private static let cloning = Mutex(())
 

@@ -1,0 +1,445 @@
+import Foundation
+import Migrations
+import Postgres
+import PrivateCluster
+import StockQueue
+import Synchronization
+import TestSupport
+import Testing
+
+extension Faults {
+    /// What can happen to the server: sessions ended, stopped, killed, restarted, full, without its standby, replaced by it.
+    @Suite(.serialized) struct Server {
+        /// A server of the test's own, on which commits are as durable as on a real one, but for the power cut.
+        static func cluster(_ settings: [(name: String, value: String)] = [], folder: String = "/tmp") throws
+            -> PrivateCluster
+        {
+            var options = PrivateCluster.Options()
+            options.settings = [("fsync", "off"), ("max_connections", "60"), ("shared_buffers", "32MB")] + settings
+            options.parentFolder = folder
+            return try PrivateCluster(name: "stockq-fault", options: options)
+        }
+
+        // MARK: sessions
+
+        /// Ends one session of the pool, or all of them, again and again under load.
+        @Test(arguments: [false, true]) func terminatedSessions(all: Bool) async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 41, stores: 4)
+                let pool = rig.start()
+                for _ in 0..<(Faults.isFull ? 100 : 15) {
+                    try rig.enqueueRound()
+                    try database.run(
+                        """
+                        SELECT pg_terminate_backend(pid) FROM (
+                            SELECT pid FROM pg_stat_activity
+                            WHERE datname = current_database() AND application_name LIKE 'tests %'
+                            ORDER BY random() LIMIT \(all ? 100 : 1)
+                        ) AS session
+                        """)
+                }
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                try rig.expectSound()
+            }
+        }
+
+        /// The server's process of the worker stops answering at each message of a batch, COMMIT included: the client's
+        /// deadline fires, and when the process goes on, nothing is done twice.
+        @Test func frozenBackend() async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 43, stores: 1)
+                var number = 0
+                var misses = 0
+                var deadlines = 0
+                while misses < 3 {
+                    var settings = Rig.quick()
+                    settings.callTimeoutMs = 100
+                    let pool = rig.start(settings)
+                    try rig.enqueueRound(3)
+                    #expect(try rig.isWorkedOff())
+                    let frozen = Mutex<(left: Int, backend: Int32)>((number, 0))
+                    rig.proxy.setRule { message in
+                        guard message.isOfWorker, message.direction == .toServer else { return .pass }
+                        frozen.withLock { state in
+                            state.left -= 1
+                            if state.left == -1 {
+                                state.backend = message.backend
+                                kill(message.backend, SIGSTOP)
+                            }
+                        }
+                        return .pass
+                    }
+                    try rig.enqueueRound(3)
+                    let hasFired = try eventually(seconds: 3) {
+                        try pool.events.all.contains {
+                            if case .disconnected(_, let error, _) = $0 { error.kind == .deadline } else { false }
+                        } || database.value("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL") == "0"
+                    }
+                    #expect(hasFired)
+                    let backend = frozen.withLock { $0.backend }
+                    if backend != 0 {
+                        deadlines += 1
+                        kill(backend, SIGCONT)
+                    }
+                    misses = backend != 0 ? 0 : misses + 1
+                    #expect(try rig.isWorkedOff(), "frozen at message \(number)")
+                    rig.proxy.passAll()
+                    try pool.stop()
+                    number += Faults.isFull ? 1 : 9
+                }
+                Faults.report("the server's process stopped at \(deadlines) messages")
+                #expect(deadlines > (Faults.isFull ? 30 : 3))
+                try rig.expectSound()
+            }
+        }
+
+        // MARK: restarts
+
+        /// Takes the server down in every way, again and again under load; once it accepts connections, the next result is
+        /// there within a second.
+        @Test func restarts() async throws {
+            try await onThread {
+                let cluster = try Self.cluster()
+                let database = try TestDatabase(on: cluster)
+                let rig = try Rig(database, seed: 47, stores: 4)
+                let pool = rig.startDirect()
+                let producer = Producer(rig)
+                var times: [Int] = []
+                for round in 0..<(Faults.isFull ? 30 : 3) {
+                    let results = try database.value("SELECT count(*) FROM stockq.results")
+                    #expect(
+                        try eventually { try database.value("SELECT count(*) FROM stockq.results") != results },
+                        "work goes on")
+                    try cluster.shutDown(PrivateCluster.Shutdown.allCases[round % 3])
+                    // Long enough that the pauses between two tries have grown to their longest.
+                    pause(milliseconds: 1_500)
+                    let batches = pool.batches
+                    try cluster.startAgain()
+                    let start = DispatchTime.now().uptimeNanoseconds
+                    #expect(eventually { pool.batches > batches })
+                    times.append(Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000))
+                }
+                producer.stop()
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                times.sort()
+                Faults.report(
+                    "first result after \(times.count) restarts: median \(times[times.count / 2]) ms, longest \(times.last ?? 0) ms"
+                )
+                #expect((times.last ?? 0) <= 1_000)
+                try rig.expectSound(inOrder: false)
+            }
+        }
+
+        /// One process of the server dies, and with it, for a moment, all sessions.
+        @Test func crashedBackend() async throws {
+            try await onThread {
+                let cluster = try Self.cluster()
+                let database = try TestDatabase(on: cluster)
+                let rig = try Rig(database, seed: 53, stores: 4)
+                let pool = rig.startDirect()
+                let producer = Producer(rig)
+                for _ in 0..<(Faults.isFull ? 20 : 2) {
+                    let batches = pool.batches
+                    #expect(eventually { pool.batches > batches + 3 })
+                    let victim = try database.value(
+                        "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'tests worker%' LIMIT 1")
+                    if let process = Int32(victim) { kill(process, SIGKILL) }
+                    #expect(eventually { (try? database.value("SELECT 1")) == "1" })
+                }
+                producer.stop()
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                try rig.expectSound(inOrder: false)
+            }
+        }
+
+        /// No connection is to be had (53300) after the pool has lost its own.
+        @Test func noConnectionsLeft() async throws {
+            try await onThread {
+                let cluster = try Self.cluster([("max_connections", "12"), ("superuser_reserved_connections", "0")])
+                let database = try TestDatabase(on: cluster)
+                let rig = try Rig(database, seed: 59)
+                let pool = rig.startDirect()
+                try rig.enqueueRound()
+                #expect(try rig.isWorkedOff())
+                let killer = try database.connect()
+                var taken: [Connection] = []
+                let isRefused = try eventually {
+                    do {
+                        taken.append(try database.connect())
+                    } catch let error as PostgresError where error.sqlState == "53300" {
+                        // Each slot that the pool gets back is taken from it again.
+                        try killer.executeScript(
+                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'tests %'"
+                        )
+                    }
+                    return pool.events.all.contains {
+                        if case .disconnected(_, let error, _) = $0 { error.sqlState == "53300" } else { false }
+                    }
+                }
+                #expect(isRefused)
+                for sql in rig.books.next(8) { try killer.executeScript(sql) }
+                taken = []
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                try rig.expectSound()
+            }
+        }
+
+        // MARK: no room
+
+        /// The disk is full: batches fail and are told of, and once there is room again all goes on.
+        @Test(.enabled(if: geteuid() == 0, "a file system of a known size has to be mounted"))
+        func fullDisk() async throws {
+            try await onThread {
+                let folder = try SmallFileSystem(megabytes: 140)
+                let cluster = try Self.cluster(
+                    [("max_wal_size", "64MB"), ("min_wal_size", "32MB"), ("wal_recycle", "off")], folder: folder.path)
+                let database = try TestDatabase(on: cluster)
+                let rig = try Rig(database, seed: 61)
+                let pool = rig.startDirect()
+                try rig.enqueueRound()
+                #expect(try rig.isWorkedOff())
+                let ballast = try folder.fill()
+                var wasTold = false
+                // Producers are refused too, or the server goes down for want of room for its log.
+                for _ in 0..<200 where !wasTold {
+                    try? rig.enqueueRound(50)
+                    wasTold = pool.events.all.contains {
+                        switch $0 {
+                        case .batchFailed(_, _, let error, _): error.sqlState == "53100"
+                        case .disconnected: true
+                        default: false
+                        }
+                    }
+                }
+                #expect(wasTold)
+                try FileManager.default.removeItem(atPath: ballast)
+                if cluster.serverProcessID.map({ kill($0, 0) == 0 }) != true { try cluster.startAgain() }
+                #expect(eventually { (try? database.value("SELECT 1")) == "1" })
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                try rig.expectSound(inOrder: false)
+                cluster.stop()
+            }
+        }
+
+        // MARK: replication
+
+        /// COMMIT waits for a standby that is not there: the client's deadline fires, and once the standby is given up nothing
+        /// has been counted twice.
+        @Test func missingSynchronousStandby() async throws {
+            try await onThread {
+                let cluster = try Self.cluster()
+                let database = try TestDatabase(on: cluster)
+                let rig = try Rig(database, seed: 67, stores: 4)
+                try rig.enqueueRound(40)
+                try database.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+                try database.run("SELECT pg_reload_conf()")
+                var settings = Rig.quick()
+                settings.callTimeoutMs = 300
+                let pool = rig.startDirect(settings)
+                let hangs = eventually {
+                    pool.events.all.contains {
+                        if case .disconnected(_, let error, _) = $0 {
+                            error.kind == .deadline && error.statement == "commit"
+                        } else {
+                            false
+                        }
+                    }
+                }
+                #expect(hangs)
+                // Not by `run`, whose own COMMIT would wait.
+                let operator_ = try database.connect()
+                try operator_.executeScript("SET synchronous_commit = off")
+                try operator_.executeScript("ALTER SYSTEM RESET synchronous_standby_names")
+                try operator_.executeScript("SELECT pg_reload_conf()")
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                try rig.expectSound()
+            }
+        }
+
+        /// The primary dies and its standby takes over: workers that name both hosts go on with the one that takes writes.
+        @Test func promotedStandby() async throws {
+            try await onThread {
+                let primary = try Self.cluster([("wal_level", "replica"), ("hot_standby", "on")])
+                let database = try TestDatabase(on: primary)
+                let rig = try Rig(database, seed: 71, stores: 4)
+                let standby = try PrivateCluster(standbyOf: primary, name: "stockq-fault")
+                let both = ConnectionSettings(
+                    conninfo:
+                        "host=\(standby.folder),\(primary.folder) port=\(standby.port),\(primary.port) user=stockq dbname=\(database.name) target_session_attrs=read-write",
+                    applicationName: "tests")
+                let pool = RunningPool(both, database.schema, Rig.quick())
+                try rig.enqueueRound(40)
+                #expect(try rig.isWorkedOff())
+                try primary.shutDown(.immediate)
+                let promoted = TestDatabase(existing: database.name, on: standby)
+                #expect(try promoted.value("SELECT pg_promote()") == "t")
+                let batches = pool.batches
+                let start = DispatchTime.now().uptimeNanoseconds
+                let connection = try promoted.connect()
+                for sql in rig.books.next(8) { try connection.executeScript(sql) }
+                #expect(eventually { pool.batches > batches })
+                let took = Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000)
+                Faults.report("first result \(took) ms after the promotion of the standby")
+                #expect(took <= 1_000)
+                #expect(
+                    try eventually {
+                        try promoted.value("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL") == "0"
+                    })
+                try pool.stop()
+                let violations = try Books(promoted).violations()
+                #expect(violations == [], "\(violations.joined(separator: "\n"))")
+            }
+        }
+
+        // MARK: between worker and server
+
+        /// Through PgBouncer in transaction mode, which is restarted now and then.
+        @Test(.enabled(if: PgBouncer.isInstalled, "needs pgbouncer"))
+        func restartedPgBouncer() async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 73, stores: 4)
+                var bouncer = try PgBouncer(database.cluster)
+                var settings = ConnectionSettings(
+                    conninfo: bouncer.conninfo(database: database.name), applicationName: "tests")
+                settings.pooled = true
+                let pool = RunningPool(settings, database.schema, Rig.quick())
+                for _ in 0..<(Faults.isFull ? 20 : 3) {
+                    try rig.enqueueRound(40)
+                    let batches = pool.batches
+                    #expect(eventually { pool.batches > batches })
+                    bouncer.kill()
+                    bouncer = try PgBouncer(database.cluster, port: bouncer.port)
+                }
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                bouncer.kill()
+                try rig.expectSound(inOrder: false)
+            }
+        }
+
+        // MARK: migrations
+
+        /// A newer version migrates the schema while this one works: new columns, an index, a table of its own.
+        @Test func migrationUnderLoad() async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 79, stores: 4)
+                let pool = rig.startDirect()
+                let producer = Producer(rig)
+                let newer = Migration(
+                    number: Migration.all.count + 1, name: "9999_newer.sql",
+                    sql: """
+                        ALTER TABLE :"schema".jobs ADD COLUMN newer text;
+                        ALTER TABLE :"schema".items ADD COLUMN newer text DEFAULT 'x';
+                        ALTER TABLE :"schema".results ADD COLUMN newer text;
+                        ALTER TABLE audit.jobs ADD COLUMN newer text;
+                        ALTER TABLE audit.items ADD COLUMN newer text;
+                        CREATE INDEX newer ON :"schema".items (newer);
+                        """)
+                let before = pool.batches
+                #expect(eventually { pool.batches > before + 5 })
+                let migrators = (0..<2).map { _ in
+                    Background {
+                        try Migrator(
+                            connection: database.connect(), schema: database.schema, migrations: Migration.all + [newer]
+                        ).migrate()
+                    }
+                }
+                for migrator in migrators { try migrator.wait() }
+                let after = pool.batches
+                #expect(eventually { pool.batches > after + 5 }, "the older version goes on")
+                producer.stop()
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                // A worker of the older version does not start any more, and says why.
+                let refused = try rig.program.run(["run", "--drain"])
+                #expect(refused.code == 1 && refused.err.contains("newer stockq"), "\(refused.err)")
+                let violations = try Books(database).violations(inOrder: false)
+                #expect(violations == [], "\(violations.joined(separator: "\n"))")
+            }
+        }
+
+        /// Two versions of the program work one queue: this one, and one whose statements are not prepared and whose batches
+        /// and timeouts are others.
+        @Test func twoKindsOfWorkers() async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 83, stores: 6)
+                var pooled = database.settings
+                pooled.pooled = true
+                var small = Rig.quick()
+                small.batchJobsMax = 3
+                let pools = [
+                    rig.startDirect(WorkerSettings()), RunningPool(pooled, database.schema, small), rig.start(),
+                ]
+                for _ in 0..<20 { try rig.enqueueRound(20) }
+                #expect(try rig.isWorkedOff())
+                for pool in pools { try pool.stop() }
+                try rig.expectSound()
+            }
+        }
+    }
+}
+
+/// Enqueues rounds until it is stopped, and begins anew when its connection is lost. Whether a lost COMMIT was done, the books
+/// know: they are kept in the same transaction.
+final class Producer: Sendable {
+    private let stopped = StopSignal()
+    private let ended: Background
+
+    init(_ rig: Rig, everyMs: Int = 5) {
+        let stopped = stopped
+        ended = Background {
+            var connection: Connection?
+            while !stopped.wait(milliseconds: everyMs) {
+                do {
+                    let usable = try connection ?? rig.database.connect()
+                    connection = usable
+                    for sql in rig.books.next(6) { try usable.executeScript(sql) }
+                } catch is PostgresError {
+                    connection = nil
+                }
+            }
+        }
+    }
+
+    func stop() {
+        stopped.finish()
+        // It throws nothing but errors of the database, and takes those itself.
+        try? ended.wait()
+    }
+}
+
+/// A file system in memory that can be filled.
+private final class SmallFileSystem {
+    let path: String
+
+    init(megabytes: Int) throws {
+        path = "/tmp/stockq-small-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        guard mount("none", path, "tmpfs", 0, "size=\(megabytes)m,mode=1777") == 0 else {
+            throw POSIXError(.init(rawValue: errno) ?? .EPERM)
+        }
+    }
+
+    deinit {
+        umount2(path, Int32(MNT_DETACH))
+        rmdir(path)
+    }
+
+    /// Takes all the room there is.
+    ///
+    /// - Returns: the file that took it.
+    func fill() throws -> String {
+        let file = path + "/ballast"
+        let descriptor = open(file, O_CREAT | O_WRONLY, 0o600)
+        let block = [UInt8](repeating: 0, count: 1 << 16)
+        while write(descriptor, block, block.count) > 0 {}
+        close(descriptor)
+        return file
+    }
+}
