@@ -3,11 +3,16 @@ import StockQueue
 
 /// Compares the fields of an NDJSON line with what Foundation reads in it.
 enum ObjectCheck {
+    private static let blanks = Set(" \t\r\n".utf8)
+
     static func problem<Column: RawRepresentable & Hashable>(
         with record: InputRecord, _ columns: [Column]
     ) -> String? where Column.RawValue == String {
         // Foundation looks for UTF-16 and byte order marks, which have no place here.
         if record.raw.contains(0) || record.raw.contains(where: { $0 >= 0xEF }) { return nil }
+        // It also takes a comma behind the last member, which JSON does not have.
+        let tail = record.raw.reversed().filter { !blanks.contains($0) }.prefix(2)
+        if tail.elementsEqual("},".utf8) { return nil }
         let object = try? JSONDecoder().decode([String: Value].self, from: Data(record.raw))
         guard record.problem == nil else {
             guard let object, !object.isEmpty else { return nil }
