@@ -25,10 +25,15 @@ enum Main {
         var none = sigset_t()
         sigemptyset(&none)
         pthread_sigmask(SIG_SETMASK, &none, nil)
+        exit(code())
+    }
+
+    /// The exit code of what was asked for. Nothing is held any more when the process exits.
+    private static func code() -> Int32 {
         let words = Array(CommandLine.arguments.dropFirst())
         Database.hidePasswordInProcessList()
         let code = run(words)
-        exit(code == 0 && Terminal.outputProblem != nil ? 1 : code)
+        return code == 0 && Terminal.outputProblem != nil ? 1 : code
     }
 
     /// 0: done; 2: wrong usage; 1: anything else.
