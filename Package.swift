@@ -71,6 +71,11 @@ let package = Package(
         .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"], swiftSettings: flags),
         .testTarget(name: "StockQueueTests", dependencies: ["StockQueue", "TestSupport"], swiftSettings: flags),
         .testTarget(
+            name: "FaultTests",
+            dependencies: ["stockq", "StockQueue", "Postgres", "PrivateCluster", "TestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "CommandTests",
             dependencies: ["stockq", "StockQueue", "Postgres", "TestSupport"],
             swiftSettings: flags

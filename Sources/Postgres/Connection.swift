@@ -307,7 +307,8 @@ public final class Connection {
 }
 
 extension Statement {
-    public static let begin = Statement("begin", "BEGIN")
+    /// READ COMMITTED whatever the database's default is: each statement must see what the lock before it waited for.
+    public static let begin = Statement("begin", "BEGIN ISOLATION LEVEL READ COMMITTED")
     public static let commit = Statement("commit", "COMMIT")
     public static let rollBack = Statement("roll_back", "ROLLBACK")
 

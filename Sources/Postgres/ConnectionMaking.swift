@@ -4,10 +4,16 @@ import Foundation
 /// Making the connection, and reading what the server or libpq says of a failure.
 extension Connection {
     static func connect(_ settings: ConnectionSettings) -> OpaquePointer? {
-        // `dbname` holding a whole string is expanded; what stands behind it overrides the string.
+        // `dbname` holding a whole string is expanded: the string overrides what stands before it, and what stands behind it
+        // overrides the string.
         var words: [(String, String)] = [
-            ("dbname", settings.conninfo),
             ("connect_timeout", String(max(2, (settings.connectTimeoutMs + 999) / 1_000))),
+            ("keepalives", "1"),
+            ("keepalives_idle", String(settings.keepalive.idleSeconds)),
+            ("keepalives_interval", String(settings.keepalive.intervalSeconds)),
+            ("keepalives_count", String(settings.keepalive.probes)),
+            ("tcp_user_timeout", String(settings.keepalive.unacknowledgedMs)),
+            ("dbname", settings.conninfo),
             ("client_encoding", "UTF8"),
             ("fallback_application_name", settings.applicationName),
         ]
@@ -17,6 +23,9 @@ extension Connection {
         defer { for word in names + values { free(word) } }
         return PQconnectdbParams(names.map { UnsafePointer($0) }, values.map { UnsafePointer($0) }, 1)
     }
+
+    /// "SQL client unable to establish SQL connection": nothing was tried.
+    private static let unreadable = "08001"
 
     /// libpq quotes an unreadable string, password and all, in its message; so the message is our own.
     static func checkReadable(_ conninfo: String) throws(PostgresError) {
@@ -29,7 +38,7 @@ extension Connection {
         if let message { PQfreemem(message) }
         if !conninfo.contains(where: { "=@:/".contains($0) }) { return }
         throw PostgresError(
-            kind: .cannotConnect,
+            kind: .cannotConnect, sqlState: unreadable,
             message: "the database URL cannot be read; it looks like postgresql://user:password@host:5432/database"
         )
     }
@@ -39,6 +48,7 @@ extension Connection {
         if passwordMissing || message.contains("password authentication failed") { return "28P01" }
         if message.contains("database") && message.contains("does not exist") { return "3D000" }
         if message.contains("role") && message.contains("does not exist") { return "28000" }
+        if message.contains("no pg_hba.conf entry") { return "28000" }
         if message.contains("too many clients") || message.contains("remaining connection slots") { return "53300" }
         if message.contains("the database system is") { return "57P03" }
         return nil

@@ -23,3 +23,9 @@ public struct Deadline: Sendable, Hashable, Comparable {
 
     private static var now: UInt64 { DispatchTime.now().uptimeNanoseconds }
 }
+
+/// Waits between two questions where nobody tells when to ask again. Not for synchronisation.
+public func pause(milliseconds: Int) {
+    var nothing: [pollfd] = []
+    _ = poll(&nothing, 0, Int32(clamping: milliseconds))
+}

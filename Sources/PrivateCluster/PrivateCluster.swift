@@ -27,6 +27,9 @@ public final class PrivateCluster: @unchecked Sendable {
     /// The server's log.
     public var logFile: String { folder + "/server.log" }
 
+    /// The server tells nobody that it is ready, or gone; asking is the way.
+    private static let askEveryMs = 10
+
     private let supervisor: Process
     private let lifeline: Pipe
     private let lock = NSLock()
@@ -109,6 +112,53 @@ public final class PrivateCluster: @unchecked Sendable {
         supervisor.waitUntilExit()
     }
 
+    // MARK: stopping and starting again, to see what its clients make of it
+
+    /// How a server goes down (PostgreSQL manual, 19.5 "Shutting Down the Server").
+    public enum Shutdown: String, Sendable, CaseIterable {
+        /// Sessions are ended, transactions rolled back.
+        case fast = "INT"
+        /// As in a crash: the next start recovers from the log.
+        case immediate = "QUIT"
+        /// The postmaster alone; the other processes end when they notice.
+        case kill = "KILL"
+    }
+
+    /// Takes the server down; it stays down until `startAgain`.
+    public func shutDown(_ how: Shutdown) throws {
+        guard let process = serverProcessID else { return }
+        try order(how.rawValue)
+        // Gone once the supervisor has waited for it.
+        while Foundation.kill(process, 0) == 0 { pause(milliseconds: Self.askEveryMs) }
+    }
+
+    /// Starts the server after `shutDown`, and waits until it accepts connections.
+    public func startAgain() throws {
+        // A killed postmaster leaves children that hold the shared memory for a moment; then the start is refused.
+        let deadline = Deadline.after(milliseconds: 30_000)
+        while !deadline.hasPassed {
+            try order("start")
+            repeat {
+                pause(milliseconds: Self.askEveryMs)
+                if isAccepting { return }
+            } while serverProcessID.map({ Foundation.kill($0, 0) == 0 }) == true && !deadline.hasPassed
+        }
+        throw ClusterError(description: "the private PostgreSQL did not start again within 30 s; see \(logFile)")
+    }
+
+    private var isAccepting: Bool {
+        do {
+            _ = try Connection(ConnectionSettings(conninfo: conninfo(), applicationName: "stockq"))
+            return true
+        } catch {
+            return error.sqlState == "53300"
+        }
+    }
+
+    private func order(_ word: String) throws {
+        try lifeline.fileHandleForWriting.write(contentsOf: Data((word + "\n").utf8))
+    }
+
     // MARK: starting
 
     private func startServer(_ programs: String, _ account: Account, _ data: String, isKept: Bool) throws {
@@ -117,10 +167,15 @@ public final class PrivateCluster: @unchecked Sendable {
             isKept
             ? "setsid \"$@\" >\"$LOG\" 2>&1 </dev/null & "
             : """
-            "$@" >"$LOG" 2>&1 </dev/null &
-            server=$!
+            start() { "$@" >>"$LOG" 2>&1 </dev/null & server=$!; }
+            start "$@"
             trap '' INT TERM HUP
-            while read -r line; do :; done
+            while read -r line; do
+                case "$line" in
+                    start) start "$@" ;;
+                    *) kill -"$line" "$server" 2>/dev/null; wait "$server" ;;
+                esac
+            done
             kill -INT "$server" 2>/dev/null
             wait "$server"
             rm -rf "$FOLDER"
@@ -157,8 +212,7 @@ public final class PrivateCluster: @unchecked Sendable {
                 if log.contains("FATAL") && !log.contains("the database system is starting up") {
                     throw ClusterError(description: "the private PostgreSQL did not start:\n\(log.suffix(2_000))")
                 }
-                var nothing: [pollfd] = []
-                _ = poll(&nothing, 0, 20)  // the server tells nobody that it is ready; asking is the way
+                pause(milliseconds: Self.askEveryMs)
             }
         }
         throw ClusterError(description: "the private PostgreSQL did not accept connections within 30 s; see \(logFile)")

@@ -69,6 +69,8 @@ struct Log: Sendable {
         case .partitionsAdded(let count): write(.info, "partitions_added", [("count", count)])
         case .partitionDropped(let name): write(.info, "partition_dropped", [("name", name)])
         case .maintenanceFailed(let error): write(.warn, "maintenance_failed", [("error", error)])
+        case .frozenSessionsEnded(let count): write(.warn, "frozen_sessions_ended", [("count", count)])
+        case .violation(let text): write(.error, "books_violated", [("violation", text)])
         case .stopping: write(.info, "stopping")
         case .stopped: write(.info, "stopped")
         }

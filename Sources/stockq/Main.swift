@@ -21,6 +21,7 @@ enum Main {
 
     static func main() {
         signal(SIGPIPE, SIG_IGN)
+        openStandardStreams()
         // Whoever started this process may have handed down blocked signals; SIGTERM must get through.
         var none = sigset_t()
         sigemptyset(&none)
@@ -34,6 +35,15 @@ enum Main {
         Database.hidePasswordInProcessList()
         let code = run(words)
         return code == 0 && Terminal.outputProblem != nil ? 1 : code
+    }
+
+    /// A process started with a standard stream closed would give its number to the next file it opens, a connection to the
+    /// database for instance, and write its log lines there.
+    private static func openStandardStreams() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            // The lowest free number is this one.
+            _ = open("/dev/null", descriptor == STDIN_FILENO ? O_RDONLY : O_WRONLY)
+        }
     }
 
     /// 0: done; 2: wrong usage; 1: anything else.
@@ -119,6 +129,7 @@ enum Main {
         case (.cannotConnect, "28P01"?):
             "the server refused the password: \(error.message)\nSet PGPASSWORD or PGPASSFILE, or put the password into DATABASE_URL."
         case (.cannotConnect, "3D000"?): "\(error.message)\nCreate it with: createdb NAME"
+        case (.cannotConnect, "08001"?): error.message
         case (.cannotConnect, nil):
             "cannot reach the database: \(error.message)\nIs it running, and are --database-url, DATABASE_URL or PGHOST and PGPORT right?"
         case (.server, "42501"?): "\(error.message): this user lacks a privilege (SQLSTATE 42501)"

@@ -35,8 +35,9 @@ enum RunCommand: Command {
             }
             log.least = level
         }
+        try checkOpenFiles(settings)
         let signals = StopOnSignals(timeoutMs: settings.stopTimeoutMs)
-        let (_, schema) = try Database.open(arguments)
+        let schema = try openWhenThere(arguments, settings, log)
         let meter = RunMeter()
         let pool = WorkerPool(
             connection: try Database.settings(arguments), schema: schema, settings: settings,
@@ -50,7 +51,52 @@ enum RunCommand: Command {
         pool.run()
         progress.end()
         summarise(meter, log, json: arguments.has("json"))
-        return signals.wasAborted ? 1 : 0
+        return signals.wasAborted || meter.totals.violations > 0 && settings.stopOnViolation != 0 ? 1 : 0
+    }
+
+    /// Connections, pipes and the standard streams; a process that cannot have them would fail somewhere in the middle.
+    private static func checkOpenFiles(_ settings: WorkerSettings) throws {
+        let needed = settings.workers + 24
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
+            return
+        }
+        throw Failure(
+            "this process may have \(limit.rlim_cur) files open, and \(settings.workers) workers need \(needed); raise it with ulimit -n"
+        )
+    }
+
+    /// Waits for a database that is not there yet, and checks what would make a worker silently wrong.
+    private static func openWhenThere(
+        _ arguments: Arguments, _ settings: WorkerSettings, _ log: Log
+    ) throws -> Schema {
+        let deadline = Deadline.after(milliseconds: settings.startTimeoutMs)
+        var backoff = Backoff(firstMs: settings.reconnectFirstMs, longestMs: settings.reconnectLongestMs)
+        var told: Deadline?
+        while true {
+            do {
+                return try open(arguments, settings, log)
+            } catch let error as PostgresError
+                where error.kind == .cannotConnect && error.mayPass && !deadline.hasPassed
+            {
+                if told?.hasPassed != false {
+                    log.write(.warn, "waiting_for_database", [("error", error)])
+                    told = .after(milliseconds: 5_000)
+                }
+                pause(milliseconds: min(backoff.next(), deadline.remainingMs))
+            }
+        }
+    }
+
+    private static func open(_ arguments: Arguments, _ settings: WorkerSettings, _ log: Log) throws -> Schema {
+        let (connection, schema) = try Database.open(arguments, timeoutMs: settings.callTimeoutMs)
+        let readiness = try Readiness(
+            connection: connection, schema: schema, requiresDurability: settings.requireDurability != 0)
+        for warning in readiness.warnings { log.write(.warn, "not_durable", [("warning", warning)]) }
+        if !readiness.refusals.isEmpty {
+            throw Failure("cannot run here: " + readiness.refusals.joined(separator: "\n  and: "))
+        }
+        return schema
     }
 
     private static func settings(_ arguments: Arguments) throws -> WorkerSettings {
@@ -69,7 +115,8 @@ enum RunCommand: Command {
         let totals = meter.totals
         let fields: [(String, any CustomStringConvertible)] = [
             ("jobs", totals.finished), ("applied", totals.applied), ("rejected", totals.rejected),
-            ("notifications", totals.notifications), ("batches", totals.batches),
+            ("notifications", totals.notifications), ("violations", totals.violations),
+            ("batches", totals.batches),
             ("seconds", (totals.seconds * 1_000).rounded() / 1_000),
             ("jobs_per_second", totals.seconds > 0 ? Int(Double(totals.finished) / totals.seconds) : 0),
             ("cpu_seconds", (ProcessUsage.cpuSeconds * 1_000).rounded() / 1_000),

@@ -9,6 +9,8 @@ final class RunMeter: Sendable {
         var applied = 0
         var rejected = 0
         var notifications = 0
+        /// What the online checker found.
+        var violations = 0
         var batches = 0
         /// When the first and the last batch ended, in nanoseconds of uptime.
         var firstAt: UInt64 = 0
@@ -26,6 +28,7 @@ final class RunMeter: Sendable {
     var elapsed: Double { Double(DispatchTime.now().uptimeNanoseconds - startedAt) / 1e9 }
 
     func take(_ event: WorkEvent) {
+        if case .violation = event { state.withLock { $0.violations += 1 } }
         guard case .batch(_, _, _, let finished, let applied, let rejected, _, _, let notifications) = event else {
             return
         }

@@ -141,6 +141,13 @@ public struct Model {
         }
     }
 
+    /// Keeps the stock and forgets what became of the jobs so far.
+    public mutating func forgetResults() {
+        results = [:]
+        notifications = []
+        waiting = []
+    }
+
     private func still(_ item: String) -> [Int128] {
         guard let state = items[item] else { return [] }
         return [state.onHand, state.onHand, state.allocated, state.allocated, Int128(state.version)]

@@ -57,15 +57,19 @@ public struct Program: Sendable {
     }
 
     /// Beside the test runner, which the same build made.
-    private static let path: String = {
+    public static let path: String = {
         let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         return folder.appendingPathComponent("stockq").path
     }()
 
-    /// - Parameter output: a file for standard output, instead of one that is read at the end.
-    public func start(_ arguments: [String], input: [UInt8] = [], output: String? = nil) throws -> Running {
+    /// - Parameters:
+    ///   - output: a file for standard output, instead of one that is read at the end.
+    ///   - executable: another program than ours.
+    public func start(
+        _ arguments: [String], input: [UInt8] = [], output: String? = nil, executable: String = Self.path
+    ) throws -> Running {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: Self.path)
+        process.executableURL = URL(fileURLWithPath: executable)
         process.arguments = arguments
         var all = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("PG") && $0.key != "DATABASE_URL" }
         all.merge(environment) { $1 }
@@ -82,6 +86,16 @@ public struct Program: Sendable {
         try process.run()
         try FileManager.default.removeItem(at: files[0])
         return Running(process, out: files[1], err: files[2])
+    }
+
+    /// Runs it by a shell.
+    ///
+    /// - Parameters:
+    ///   - arguments: the words behind the program's name.
+    ///   - redirection: what stands behind them.
+    ///   - before: commands of the shell before it.
+    public func runInShell(_ arguments: String, _ redirection: String, before: String = "") throws -> Ended {
+        try start(["-c", "\(before)\(Self.path) \(arguments) \(redirection)"], executable: "/bin/sh").wait()
     }
 
     public func run(_ arguments: [String], input: String = "") throws -> Ended {

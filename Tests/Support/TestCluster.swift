@@ -54,6 +54,15 @@ public final class TestDatabase: Sendable {
         }
     }
 
+    /// A migrated database on a server of a test's own, which the test may take down.
+    public init(on cluster: PrivateCluster) throws {
+        self.cluster = cluster
+        name = "queue"
+        let admin = try Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))
+        try admin.executeScript("CREATE DATABASE queue")
+        try Migrator(connection: connect(), schema: schema).migrate()
+    }
+
     /// A template must have no connection while it is cloned, and each cloning is one.
     private static let cloning = Mutex(())
 
@@ -63,7 +72,9 @@ public final class TestDatabase: Sendable {
     public var url: String { cluster.url(database: name) }
     public var settings: ConnectionSettings { ConnectionSettings(conninfo: conninfo, applicationName: "tests") }
 
-    public func connect() throws -> Connection { try Connection(settings) }
+    public func connect() throws -> Connection {
+        try Connection(ConnectionSettings(conninfo: conninfo, applicationName: "test"))
+    }
 
     public func drop() {
         // A test that left a connection open fails by its own assertions, not here.
@@ -151,7 +162,7 @@ public func eventually(seconds: Double = 20, _ holds: () throws -> Bool) rethrow
     while true {
         if try holds() { return true }
         if deadline.hasPassed { return false }
-        _ = StopSignal().wait(milliseconds: 5)
+        pause(milliseconds: 5)
     }
 }
 

@@ -29,6 +29,9 @@ struct LookoutStatements: Sendable {
     /// Wakes the workers of other processes when this one sees more than it can do at once.
     let ring: Statement
 
+    /// Ends the sessions that hold a lane and have waited for their client for so many milliseconds, as far as this role may.
+    let endFrozenHolders: Statement
+
     let addPartitions: Statement
     let dropExpired: Statement
 
@@ -101,6 +104,21 @@ struct LookoutStatements: Sendable {
             "SELECT setval(\(quoteLiteral("\(s).doorbell"))::regclass, 1, NOT $1) FROM \(s).doorbell WHERE is_called = $1"
         )
         ring = Statement("ring", [.text], "SELECT pg_notify($1, '')")
+        // Whoever holds a lane's row holds RowShareLock on the table.
+        endFrozenHolders = Statement(
+            "end_frozen_holders", [.int8],
+            """
+            SELECT pg_terminate_backend(pid)
+            FROM pg_locks
+            JOIN pg_stat_activity USING (pid)
+            WHERE relation = to_regclass(\(quoteLiteral("\(s).lanes")))
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND mode = 'RowShareLock'
+                AND wait_event = 'ClientRead'
+                AND state_change < clock_timestamp() - $1 * interval '1 millisecond'
+                AND pid <> pg_backend_pid()
+                AND pg_has_role(usesysid, 'USAGE')
+            """)
         addPartitions = Statement(
             "add_results_partitions", [.int8, .int4], "SELECT \(s).add_results_partitions($1, $2)")
         dropExpired = Statement(

@@ -348,7 +348,7 @@ struct WorkStatements: Sendable {
             UPDATE \(s).jobs
             SET scheduled_at = \(producersTime),
                 waiting_quantity = NULL,
-                attempts = attempts + 1,
+                attempts = least(attempts + 1, 1000),
                 last_error = $2,
                 run_at = now() + least(power(2, attempts + 1), 3600) * interval '1 second' * (0.75 + 0.5 * random())
             WHERE ctid = ANY ($1)

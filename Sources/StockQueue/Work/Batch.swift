@@ -31,14 +31,19 @@ final class Batch {
     private let statements: WorkStatements
     private let settings: WorkerSettings
     private let workerName: String
+    private let sample: ChangedItems
     private var claims = ClaimSet()
     private var parameters = Parameters()
 
-    init(connection: Connection, statements: WorkStatements, settings: WorkerSettings, workerName: String) {
+    init(
+        connection: Connection, statements: WorkStatements, settings: WorkerSettings, workerName: String,
+        sample: ChangedItems
+    ) {
         self.connection = connection
         self.statements = statements
         self.settings = settings
         self.workerName = workerName
+        self.sample = sample
     }
 
     /// How far the last batch got, for finding the guilty job when the database refused it.
@@ -95,10 +100,30 @@ final class Batch {
             last = Extent(claims.jobs, judgement)
             var report = try writeBack(judgement, &places)
             try connection.commit()
+            offerSample(judgement)
             report.mayHaveMore = claimedRows >= limit
             report.last = lastClaimed.map { ($0.priority, $0.id) }
             return report
         }
+    }
+
+    /// One item of each batch may be looked at by the online checker.
+    private func offerSample(_ judgement: Judgement) {
+        guard let item = judgement.changedItems.randomElement().map(Int.init) else { return }
+        sample.offer(
+            ChangedItems.Item(
+                store: claims.items.string(of: item, column: 0), item: claims.items.string(of: item, column: 1),
+                location: claims.items.string(of: item, column: 2)))
+    }
+
+    /// How a refused job is settled; each way is tried where the database refuses the one before it.
+    private enum Settlement: CaseIterable {
+        /// A failed result, or a later attempt where some are left.
+        case asItIs
+        /// A failed result with the job as text inside its message.
+        case asText
+        /// Set aside although its attempts are used: nothing may stay in front of a lane that can never be finished.
+        case asideWhateverItsAttempts
     }
 
     /// Settles a job, or the lines of a group, that the database refused when they stood alone: counts the attempt and
@@ -106,15 +131,20 @@ final class Batch {
     ///
     /// - Returns: true when they were given up. Nil when the lane is busy or one of them is gone or held.
     func settleFailure(of ids: [Int64], lane: Int16, error: PostgresError) throws(PostgresError) -> Bool? {
-        do {
-            return try settleFailure(of: ids, lane: lane, error: error, asText: false)
-        } catch let second where second.isCausedByData {
-            return try settleFailure(of: ids, lane: lane, error: error, asText: true)
+        var last = error
+        for settlement in Settlement.allCases {
+            do throws(PostgresError) {
+                return try settleFailure(of: ids, lane: lane, error: error, settlement)
+            } catch {
+                guard error.isCausedByData else { throw error }
+                last = error
+            }
         }
+        throw last
     }
 
     private func settleFailure(
-        of ids: [Int64], lane: Int16, error: PostgresError, asText: Bool
+        of ids: [Int64], lane: Int16, error: PostgresError, _ settlement: Settlement
     ) throws(PostgresError) -> Bool? {
         try undoingOnError { () throws(PostgresError) in
             claims.removeAll()
@@ -127,7 +157,9 @@ final class Batch {
                 return nil
             }
             let mostAttempts = jobs.map { Int($0.maxAttempts) }.min() ?? 1
-            let isOver = (jobs.map { Int($0.attempts) }.max() ?? 0) + 1 >= mostAttempts
+            let isOver =
+                settlement != .asideWhateverItsAttempts
+                && (jobs.map { Int($0.attempts) }.max() ?? 0) + 1 >= mostAttempts
             parameters.removeAll()
             parameters.addArray(of: jobs.count, place: { jobs[$0].place })
             let statement: Statement
@@ -135,7 +167,7 @@ final class Batch {
                 parameters.add(workerName)
                 parameters.add(error.sqlState)
                 parameters.add(error.debugDescription)
-                statement = asText ? statements.writeFailuresAsText : statements.writeFailures
+                statement = settlement == .asText ? statements.writeFailuresAsText : statements.writeFailures
             } else {
                 parameters.add(error.debugDescription)
                 statement = statements.retryLater

@@ -6,7 +6,7 @@ import Postgres
 /// One thread, one connection: idle workers ask the database nothing. The connection is direct, because a pooler in
 /// transaction mode does not carry LISTEN; without it, polling alone finds every job.
 struct Lookout {
-    let base: ConnectionSettings
+    let connection: Connection
     let schema: Schema
     let settings: WorkerSettings
     let board: LaneBoard
@@ -17,32 +17,11 @@ struct Lookout {
     /// Stop when nothing is ready or due.
     let drains: Bool
 
-    /// Looks out until the queue is drained or the stop signal ends it; then stops the board.
-    func run() {
-        defer { board.stop() }
-        var backoff = Backoff(firstMs: settings.reconnectFirstMs, longestMs: settings.reconnectLongestMs)
-        while !stop.isFinishing {
-            do throws(PostgresError) {
-                let connection = try connect()
-                try lookOut(connection) { backoff.reset() }
-                return
-            } catch {
-                if error.kind == .interrupted { return }
-                let pause = backoff.next()
-                tell(.disconnected(worker: "lookout", error: error, retryInMs: pause))
-                if stop.wait(milliseconds: pause) { return }
-            }
-        }
-    }
-
-    private func connect() throws(PostgresError) -> Connection {
-        let connection = try Connection(settings.connection(from: base))
-        connection.interruptDescriptor = stop.abortDescriptor
-        if !base.pooled { try connection.listen(channel: schema.name) }
-        return connection
-    }
-
-    private func lookOut(_ connection: Connection, succeeded: () -> Void) throws(PostgresError) {
+    /// Looks out until the queue is drained or the stop signal ends it.
+    func lookOut(_ succeeded: () -> Void) throws(PostgresError) {
+        if !connection.settings.pooled { try connection.listen(channel: schema.name) }
+        // Another server may stand behind a new connection, and one that was a standby may have drawn fewer ids.
+        marks.forget()
         let statements = LookoutStatements(schema: schema)
         var rest = Rest(awakeAfterMs: settings.awakeAfterMs)
         var rungAt: Deadline?
@@ -54,11 +33,11 @@ struct Lookout {
             if rest.isFresh { try settling.advance(connection, statements, marks) }
             let isWhole = isLast || whole.isDue
             let start = DispatchTime.now().uptimeNanoseconds
-            var sight = try look(connection, statements, isWhole: isWhole)
+            var sight = try look(statements, isWhole: isWhole)
             if isWhole { whole.took(milliseconds: Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000)) }
             if let due = sight.nextDueMs, due <= 0 {
-                try promote(connection, statements)
-                sight = try look(connection, statements, isWhole: isWhole)
+                try promote(statements)
+                sight = try look(statements, isWhole: isWhole)
             }
             succeeded()
             var canBeWorked = true
@@ -66,7 +45,7 @@ struct Lookout {
                 canBeWorked = board.offer(sight.lanes)
                 isLast = false
                 rest.sawWork()
-                if sight.lanes.count > settings.workers { try ringOthers(connection, statements, &rungAt) }
+                if sight.lanes.count > settings.workers { try ringOthers(statements, &rungAt) }
             } else if board.isIdle {
                 if drains && (sight.nextDueMs ?? 1) > 0 {
                     if isWhole { return }
@@ -75,7 +54,7 @@ struct Lookout {
                 }
                 rest.sawNothing()
             }
-            if let asleep = rest.newsForProducers() { try setAsleep(asleep, connection, statements) }
+            if let asleep = rest.newsForProducers() { try setAsleep(asleep, statements) }
             let pause = rest.isResting ? rest.pauseMs(longest: settings.pollLongestMs) : busyPauseMs(canBeWorked)
             // What is due and could not be promoted is held by somebody else: come back soon, without spinning on it.
             let untilDue = sight.nextDueMs.map { max($0, Self.heldPauseMs) } ?? Int.max
@@ -83,7 +62,7 @@ struct Lookout {
                 wakeDescriptor: wake.descriptor, timeoutMs: min(pause, untilDue, settings.pollLongestMs))
         }
         // Nobody of this process listens any more.
-        try setAsleep(true, connection, statements)
+        try setAsleep(true, statements)
     }
 
     /// Workers call when they run out of lanes, so while all are busy there is nothing to look for. While one is idle,
@@ -103,7 +82,7 @@ struct Lookout {
 
     /// There is more than this process can do at once: workers of others may have fallen asleep over it.
     private func ringOthers(
-        _ connection: Connection, _ statements: LookoutStatements, _ rungAt: inout Deadline?
+        _ statements: LookoutStatements, _ rungAt: inout Deadline?
     ) throws(PostgresError) {
         if rungAt?.hasPassed == false { return }
         rungAt = .after(milliseconds: Self.ringEveryMs)
@@ -118,7 +97,7 @@ struct Lookout {
     }
 
     private func look(
-        _ connection: Connection, _ statements: LookoutStatements, isWhole: Bool
+        _ statements: LookoutStatements, isWhole: Bool
     ) throws(PostgresError) -> Sight {
         let marked = isWhole ? marks.sight.fromZero : marks.sight
         var parameters = Parameters()
@@ -143,7 +122,7 @@ struct Lookout {
         return sight
     }
 
-    private func promote(_ connection: Connection, _ statements: LookoutStatements) throws(PostgresError) {
+    private func promote(_ statements: LookoutStatements) throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(Int32(settings.promoteJobsMax))
         let rows = try connection.execute(statements.promoteDue, parameters)
@@ -156,7 +135,7 @@ struct Lookout {
     }
 
     private func setAsleep(
-        _ asleep: Bool, _ connection: Connection, _ statements: LookoutStatements
+        _ asleep: Bool, _ statements: LookoutStatements
     ) throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(asleep)

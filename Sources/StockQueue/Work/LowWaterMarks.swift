@@ -59,6 +59,15 @@ final class LowWaterMarks: Sendable {
     /// Every transaction that could have drawn an id up to this one has ended.
     func settle(_ id: Int64) { state.withLock { $0.settled = max($0.settled, id) } }
 
+    /// Starts from nothing: what was seen on another server says nothing of this one.
+    func forget() {
+        state.withLock { state in
+            let generations = state.generations.map { $0 + 1 }
+            state = State()
+            state.generations = generations
+        }
+    }
+
     /// After a batch that left nothing behind: all ready jobs up to the last one claimed are gone.
     func raise(_ lane: Int16, from view: View, upTo last: (priority: Int16, id: Int64)) {
         state.withLock { state in

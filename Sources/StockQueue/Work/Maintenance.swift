@@ -2,7 +2,7 @@ import Postgres
 
 /// Keeps partitions of the results ahead of the ids drawn, and drops those whose results have all expired.
 struct Maintenance {
-    let base: ConnectionSettings
+    let connection: Connection
     let schema: Schema
     let settings: WorkerSettings
     let stop: StopSignal
@@ -13,40 +13,17 @@ struct Maintenance {
     /// Dropping locks the parent, and nobody writes results while it waits for that; so it does not wait long.
     private static let dropLockTimeoutMs = 100
 
-    func run() {
-        var backoff = Backoff(firstMs: settings.reconnectFirstMs, longestMs: settings.reconnectLongestMs)
-        var pause = 0
-        while !stop.wait(milliseconds: pause) {
-            do throws(PostgresError) {
-                let connection = try connect()
-                try look(connection) { backoff.reset() }
-                return
-            } catch {
-                if error.kind == .interrupted { return }
-                pause = backoff.next()
-                tell(.disconnected(worker: "maintenance", error: error, retryInMs: pause))
-            }
-        }
+    /// Bounds of partitions come from the catalogue by whatever plan is best; only waiting is bounded.
+    static func session(_ settings: WorkerSettings) -> [(name: String, value: String)] {
+        [("jit", "off")] + settings.limits(lockTimeoutMs: dropLockTimeoutMs)
     }
 
-    private func connect() throws(PostgresError) -> Connection {
-        var connectionSettings = settings.connection(from: base)
-        // Bounds of partitions come from the catalogue by whatever plan is best; only waiting is bounded.
-        connectionSettings.session = [
-            ("lock_timeout", "\(Self.dropLockTimeoutMs)ms"), ("statement_timeout", "\(settings.statementTimeoutMs)ms"),
-            ("jit", "off"),
-        ]
-        let connection = try Connection(connectionSettings)
-        connection.interruptDescriptor = stop.abortDescriptor
-        return connection
-    }
-
-    private func look(_ connection: Connection, succeeded: () -> Void) throws(PostgresError) {
+    func look(_ succeeded: () -> Void) throws(PostgresError) {
         var round = 0
         repeat {
             do throws(PostgresError) {
-                try addPartitions(connection)
-                if round % Self.roundsBetweenDrops == 0 { try dropExpired(connection) }
+                try addPartitions()
+                if round % Self.roundsBetweenDrops == 0 { try dropExpired() }
                 succeeded()
             } catch  where !error.endsConnection {
                 // A lock that was not to be had in time, most likely; the next round tries again.
@@ -56,7 +33,7 @@ struct Maintenance {
         } while !stop.wait(milliseconds: settings.maintenanceEveryMs)
     }
 
-    private func addPartitions(_ connection: Connection) throws(PostgresError) {
+    private func addPartitions() throws(PostgresError) {
         let added = try Self.addPartitions(connection, schema, settings)
         if added > 0 { tell(.partitionsAdded(added)) }
     }
@@ -73,7 +50,7 @@ struct Maintenance {
         return Int(try connection.execute(LookoutStatements(schema: schema).addPartitions, parameters).int32(0, 0))
     }
 
-    private func dropExpired(_ connection: Connection) throws(PostgresError) {
+    private func dropExpired() throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(Int64(settings.keepResultsSeconds))
         let dropped = try connection.execute(LookoutStatements(schema: schema).dropExpired, parameters)

@@ -17,6 +17,10 @@ public enum WorkEvent: Sendable {
     case partitionsAdded(Int)
     case partitionDropped(String)
     case maintenanceFailed(PostgresError)
+    /// Sessions that held a lane for a client that had fallen silent were ended.
+    case frozenSessionsEnded(Int)
+    /// The online checker found the books wrong.
+    case violation(String)
     case stopping
     case stopped
 }

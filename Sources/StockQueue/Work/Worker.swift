@@ -6,41 +6,22 @@ import Postgres
 /// Everything here is made in the thread and stays in it; only the board, the stop signal and the event sink are shared.
 struct Worker {
     let name: String
-    let base: ConnectionSettings
+    let connection: Connection
     let schema: Schema
     let settings: WorkerSettings
     let board: LaneBoard
     let marks: LowWaterMarks
     let itemPlaces: ItemPlaces
+    let sample: ChangedItems
     let lookoutWake: WakePipe
     let stop: StopSignal
     let tell: WorkEventSink
 
     /// Works lanes until the board or the stop signal ends it.
-    func run() {
-        var backoff = Backoff(firstMs: settings.reconnectFirstMs, longestMs: settings.reconnectLongestMs)
-        while !stop.isFinishing {
-            do throws(PostgresError) {
-                let connection = try Connection(settings.connection(from: base))
-                connection.interruptDescriptor = stop.abortDescriptor
-                tell(.connected(worker: name, server: connection.serverVersion))
-                let batch = Batch(
-                    connection: connection, statements: WorkStatements(schema: schema), settings: settings,
-                    workerName: name)
-                try workLanes(batch, connection) { backoff.reset() }
-                return
-            } catch {
-                if error.kind == .interrupted { return }
-                let pause = backoff.next()
-                tell(.disconnected(worker: name, error: error, retryInMs: pause))
-                if stop.wait(milliseconds: pause) { return }
-            }
-        }
-    }
-
-    private func workLanes(
-        _ batch: Batch, _ connection: Connection, succeeded: () -> Void
-    ) throws(PostgresError) {
+    func workLanes(_ succeeded: () -> Void) throws(PostgresError) {
+        let batch = Batch(
+            connection: connection, statements: WorkStatements(schema: schema), settings: settings, workerName: name,
+            sample: sample)
         var memories = [LaneMemory](repeating: LaneMemory(limit: settings.batchJobsMax), count: LaneBoard.laneCount)
         while !stop.isFinishing, let lane = board.next() {
             var isStaying = false
@@ -48,7 +29,7 @@ struct Worker {
             do throws(PostgresError) {
                 var visit: Visit
                 repeat {
-                    visit = try work(lane, batch, connection, &memories[Int(lane)])
+                    visit = try work(lane, batch, &memories[Int(lane)])
                     succeeded()
                     if visit.isDeep && !isStaying { isStaying = board.mayStay() }
                 } while isStaying && visit.isDeep && !stop.isFinishing
@@ -71,6 +52,8 @@ struct Worker {
         var skipsHeld = false
         /// Jobs that were left last time stand in front, so that many more are claimed.
         var left = 0
+        /// The lane was busy at every visit; when it still is by this time, whoever has it may be frozen.
+        var holdersMayBeFrozenAt: Deadline?
         /// How long to leave the lane alone after an error that is nobody's in particular.
         var afterFailure = Backoff(firstMs: 50, longestMs: 5_000)
 
@@ -99,7 +82,7 @@ struct Worker {
     }
 
     private func work(
-        _ lane: Int16, _ batch: Batch, _ connection: Connection, _ memory: inout LaneMemory
+        _ lane: Int16, _ batch: Batch, _ memory: inout LaneMemory
     ) throws(PostgresError) -> Visit {
         do {
             let limit = min(memory.limit + memory.left, settings.batchJobsMax + Self.leftJobsMax)
@@ -110,7 +93,11 @@ struct Worker {
                 lane: lane, limit: limit, marks: view.marks, places: &places, skipsHeld: memory.skipsHeld)
             itemPlaces.put(places, of: lane)
             for woken in report.wokenPlaces { marks.lower(lane: woken.lane, priority: woken.priority, below: woken.id) }
-            if report.laneWasBusy { return Visit(then: .rest(milliseconds: Self.busyLaneRestMs)) }
+            if report.laneWasBusy {
+                try watchBusyLane(&memory)
+                return Visit(then: .rest(milliseconds: Self.busyLaneRestMs))
+            }
+            memory.holdersMayBeFrozenAt = nil
             if report.claimed == 0 { return Visit(then: .idle) }
             if report.left == 0, let last = report.last { marks.raise(lane, from: view, upTo: last) }
             let tookMs = Int((DispatchTime.now().uptimeNanoseconds - started) / 1_000_000)
@@ -135,7 +122,7 @@ struct Worker {
             }
             // None to build, and yet one is missing: somebody detached it. Spinning would not bring it back.
             return Visit(then: rest(after: error, lane, &memory))
-        } catch  where error.kind == .server && !error.endsConnection {
+        } catch  where error.kind == .server && !error.endsConnection && !error.isReadOnlyServer {
             // Neither the jobs nor the connection: a deadlock, a full disk, a missing privilege. Tell, rest, go on.
             return Visit(then: rest(after: error, lane, &memory))
         }
@@ -146,6 +133,25 @@ struct Worker {
     /// How long a lane is left alone that another process holds, and one of which all jobs are held by somebody else.
     private static let busyLaneRestMs = 20
     private static let heldRestMs = 50
+
+    /// Ends the sessions that hold a lane and wait for a client that says nothing.
+    ///
+    /// The server does so itself after `idle_in_transaction_session_timeout`, but not where the client fell silent in the
+    /// middle of a pipeline: no timeout of the server runs between two messages then (`PostgresMain` starts them only behind
+    /// a ReadyForQuery), and a frozen worker would keep its lane for ever.
+    private func watchBusyLane(_ memory: inout LaneMemory) throws(PostgresError) {
+        let limitMs = settings.idleInTransactionTimeoutMs
+        guard let due = memory.holdersMayBeFrozenAt else {
+            memory.holdersMayBeFrozenAt = .after(milliseconds: limitMs)
+            return
+        }
+        guard due.hasPassed else { return }
+        memory.holdersMayBeFrozenAt = .after(milliseconds: limitMs)
+        var parameters = Parameters()
+        parameters.add(Int64(limitMs))
+        let ended = try connection.execute(LookoutStatements(schema: schema).endFrozenHolders, parameters).rowCount
+        if ended > 0 { tell(.frozenSessionsEnded(ended)) }
+    }
 
     private func halve(
         _ lane: Int16, _ batch: Batch, _ memory: inout LaneMemory, _ error: PostgresError

@@ -18,6 +18,8 @@ public final class WorkerPool: Sendable {
     private let itemPlaces = ItemPlaces()
     private let lookoutWake = WakePipe()
     private let stop = StopSignal()
+    private let sample = ChangedItems()
+    private let changed = DispatchSemaphore(value: 0)
 
     /// - Parameters:
     ///   - drains: stop by itself when nothing is ready or due.
@@ -40,24 +42,50 @@ public final class WorkerPool: Sendable {
         let host = ProcessInfo.processInfo.hostName
         let process = ProcessInfo.processInfo.processIdentifier
         let workers = (1...settings.workers).map { number in
-            start("worker \(number)") { [self] in
-                Worker(
-                    name: "\(host):\(process)/\(number)", base: base, schema: schema, settings: settings, board: board,
-                    marks: marks, itemPlaces: itemPlaces, lookoutWake: lookoutWake, stop: stop, tell: tell
-                ).run()
+            let name = "\(host):\(process)/\(number)"
+            let thread = thread(name, role: "worker \(number)")
+            thread.start { [self] connection, succeeded throws(PostgresError) in
+                let worker = Worker(
+                    name: name, connection: connection, schema: schema, settings: settings, board: board,
+                    marks: marks, itemPlaces: itemPlaces, sample: sample, lookoutWake: lookoutWake, stop: stop,
+                    tell: tell)
+                try worker.workLanes(succeeded)
             }
+            return thread
         }
-        let maintenance = start("maintenance") { [self] in
-            Maintenance(base: base, schema: schema, settings: settings, stop: stop, tell: tell).run()
+        let lookout = thread("lookout", role: "lookout")
+        lookout.start { [self] connection, succeeded throws(PostgresError) in
+            let lookout = Lookout(
+                connection: connection, schema: schema, settings: settings, board: board, marks: marks,
+                wake: lookoutWake, stop: stop, tell: tell, drains: drains)
+            try lookout.lookOut(succeeded)
         }
-        Lookout(
-            base: base, schema: schema, settings: settings, board: board, marks: marks, wake: lookoutWake, stop: stop,
-            tell: tell,
-            drains: drains
-        ).run()
-        for worker in workers { worker.wait() }
+        let maintenance = thread("maintenance", role: "maintenance")
+        maintenance.start { [self] connection, succeeded throws(PostgresError) in
+            let maintenance = Maintenance(
+                connection: connection, schema: schema, settings: settings, stop: stop, tell: tell)
+            try maintenance.look(succeeded)
+        }
+        var others = [maintenance]
+        if settings.checkEveryMs > 0 {
+            let checker = thread("checker", role: "checker")
+            checker.start { [self] connection, succeeded throws(PostgresError) in
+                let checker = OnlineChecker(
+                    connection: connection, schema: schema, settings: settings, sample: sample, stop: stop
+                ) { [self] violation in
+                    tell(.violation(violation))
+                    if settings.stopOnViolation != 0 { finish() }
+                }
+                try checker.check(succeeded)
+            }
+            others.append(checker)
+        }
+        // Whatever ended the lookout, nobody finds work for the workers any more.
+        wait(for: [lookout])
+        board.stop()
+        wait(for: workers)
         stop.finish()
-        maintenance.wait()
+        wait(for: others)
         tell(.stopped)
     }
 
@@ -65,24 +93,29 @@ public final class WorkerPool: Sendable {
     public func finish() {
         tell(.stopping)
         stop.finish()
-        lookoutWake.wake()
+        wakeAll()
     }
 
     /// Breaks the batches at hand off; the server rolls them back.
     public func abort() {
         stop.abort()
-        lookoutWake.wake()
+        wakeAll()
     }
 
-    /// A thread that can be waited for.
-    private func start(_ name: String, _ body: @escaping @Sendable () -> Void) -> DispatchSemaphore {
-        let ended = DispatchSemaphore(value: 0)
-        let thread = Thread {
-            body()
-            ended.signal()
-        }
-        thread.name = name
-        thread.start()
-        return ended
+    private func wakeAll() {
+        board.stop()
+        lookoutWake.wake()
+        changed.signal()
+    }
+
+    private func thread(_ name: String, role: String) -> PoolThread {
+        var connection = settings.connection(from: base, role: role)
+        if role == "maintenance" { connection.session = Maintenance.session(settings) }
+        return PoolThread(name, connection, settings, stop: stop, tell: tell, changed: changed)
+    }
+
+    /// Waits until all have ended, or, when the pool is to stop, hold nothing.
+    private func wait(for threads: [PoolThread]) {
+        while !threads.allSatisfy({ $0.hasEnded || stop.isFinishing && $0.isConnecting }) { changed.wait() }
     }
 }

@@ -20,9 +20,23 @@ public struct WorkerSettings: Sendable {
     public var idleInTransactionTimeoutMs = 5_000
     /// The client gives a call up after this, COMMIT included. Default 30,000 ms.
     public var callTimeoutMs = 30_000
-    /// The first and the longest pause before connecting anew; doubled at each try, with jitter. Defaults 50 and 5,000 ms.
+    /// How long one host may take to accept a connection, in steps of whole seconds from 2 s on. Default 4,000 ms: within
+    /// `stopTimeoutMs`.
+    public var connectTimeoutMs = 4_000
+    /// How soon a side of a TCP connection notices that the other side's machine is gone: silence of 5 s is followed by up to
+    /// 3 questions, a second apart, and what was sent may stay unacknowledged for 8,000 ms. They are set for both sides.
+    public var keepaliveIdleSeconds = 5
+    public var keepaliveIntervalSeconds = 1
+    public var keepaliveProbes = 3
+    public var unacknowledgedMs = 8_000
+    /// The first and the longest pause before connecting anew; doubled at each try, with jitter. Defaults 50 and 500 ms: after
+    /// an outage of any length work goes on within a second, and a process with 2 workers asks 8 times a second meanwhile.
     public var reconnectFirstMs = 50
-    public var reconnectLongestMs = 5_000
+    public var reconnectLongestMs = 500
+    /// How long a process that starts before its database waits for it. Default 300,000 ms.
+    public var startTimeoutMs = 300_000
+    /// 1: refuse to start on a server that may lose commits in a power cut (`fsync` or `full_page_writes` off). Default 0: warn.
+    public var requireDurability = 0
     /// The longest time between two looks at the queue, and so the longest that a missed doorbell can delay a job.
     /// Default 1,000 ms.
     public var pollLongestMs = 1_000
@@ -38,6 +52,14 @@ public struct WorkerSettings: Sendable {
     public var jobsPerPartition = 5_000_000
     /// Partitions kept ready ahead of the ids drawn. Default 2.
     public var partitionsAhead = 2
+    /// How often the online checker looks at items that were just changed; 0 turns it off. Default 1,000 ms.
+    public var checkEveryMs = 1_000
+    /// The most items that one look of the online checker takes in. Default 20.
+    public var checkItemsMax = 20
+    /// How many changes of an item the online checker walks back. Default 10.
+    public var checkChangesMax = 10
+    /// 1: stop when the online checker finds the books wrong. Default 0: log, count, and go on.
+    public var stopOnViolation = 0
     /// How often partitions are looked after. Default 10,000 ms.
     public var maintenanceEveryMs = 10_000
     /// How long results are kept. Default 34,560,000 s (400 days).
@@ -56,8 +78,15 @@ public struct WorkerSettings: Sendable {
             ("statementTimeoutMs", \.statementTimeoutMs, 100...3_600_000),
             ("idleInTransactionTimeoutMs", \.idleInTransactionTimeoutMs, 100...3_600_000),
             ("callTimeoutMs", \.callTimeoutMs, 100...3_600_000),
+            ("connectTimeoutMs", \.connectTimeoutMs, 2_000...600_000),
+            ("keepaliveIdleSeconds", \.keepaliveIdleSeconds, 1...3_600),
+            ("keepaliveIntervalSeconds", \.keepaliveIntervalSeconds, 1...3_600),
+            ("keepaliveProbes", \.keepaliveProbes, 1...100),
+            ("unacknowledgedMs", \.unacknowledgedMs, 100...3_600_000),
             ("reconnectFirstMs", \.reconnectFirstMs, 1...60_000),
             ("reconnectLongestMs", \.reconnectLongestMs, 1...600_000),
+            ("startTimeoutMs", \.startTimeoutMs, 0...86_400_000),
+            ("requireDurability", \.requireDurability, 0...1),
             ("pollLongestMs", \.pollLongestMs, 1...60_000),
             ("awakeAfterMs", \.awakeAfterMs, 0...60_000),
             ("promoteJobsMax", \.promoteJobsMax, 1...1_000_000),
@@ -65,6 +94,10 @@ public struct WorkerSettings: Sendable {
             ("wakeWaitingMax", \.wakeWaitingMax, 1...100_000),
             ("jobsPerPartition", \.jobsPerPartition, 1_000...1_000_000_000),
             ("partitionsAhead", \.partitionsAhead, 1...100),
+            ("checkEveryMs", \.checkEveryMs, 0...3_600_000),
+            ("checkItemsMax", \.checkItemsMax, 1...10_000),
+            ("checkChangesMax", \.checkChangesMax, 1...1_000),
+            ("stopOnViolation", \.stopOnViolation, 0...1),
             ("maintenanceEveryMs", \.maintenanceEveryMs, 100...3_600_000),
             ("keepResultsSeconds", \.keepResultsSeconds, 1...3_153_600_000),
             ("stopTimeoutMs", \.stopTimeoutMs, 100...600_000),
@@ -96,9 +129,6 @@ public struct WorkerSettings: Sendable {
             ("jit", "off"),
             // A batch's rows pass through the write-back in memory, not through a temporary file.
             ("work_mem", "64MB"),
-            ("lock_timeout", "\(lockTimeoutMs)ms"),
-            ("statement_timeout", "\(statementTimeoutMs)ms"),
-            ("idle_in_transaction_session_timeout", "\(idleInTransactionTimeoutMs)ms"),
             // A queue's table is empty at one moment and holds millions of rows at the next, so statistics are always
             // wrong; the plans that are right at every size are pinned by leaving nothing else to choose.
             ("enable_seqscan", "off"),
@@ -108,13 +138,36 @@ public struct WorkerSettings: Sendable {
             ("enable_material", "off"),
             ("enable_memoize", "off"),
             ("max_parallel_workers_per_gather", "0"),
-        ]
+        ] + limits(lockTimeoutMs: lockTimeoutMs)
     }
 
-    /// The connection of a worker thread.
-    func connection(from base: ConnectionSettings) -> ConnectionSettings {
+    /// What bounds every wait of a session on the server's side.
+    func limits(lockTimeoutMs: Int) -> [(name: String, value: String)] {
+        [
+            ("lock_timeout", "\(lockTimeoutMs)ms"),
+            ("statement_timeout", "\(statementTimeoutMs)ms"),
+            ("idle_in_transaction_session_timeout", "\(idleInTransactionTimeoutMs)ms"),
+        ] + keepalive.ofServer
+    }
+
+    private var keepalive: ConnectionSettings.Keepalive {
+        var keepalive = ConnectionSettings.Keepalive()
+        keepalive.idleSeconds = keepaliveIdleSeconds
+        keepalive.intervalSeconds = keepaliveIntervalSeconds
+        keepalive.probes = keepaliveProbes
+        keepalive.unacknowledgedMs = unacknowledgedMs
+        return keepalive
+    }
+
+    /// The connection of one thread of a worker process.
+    ///
+    /// - Parameter role: what the thread does; stands behind the program's name in `pg_stat_activity`.
+    func connection(from base: ConnectionSettings, role: String) -> ConnectionSettings {
         var settings = base
+        settings.applicationName = "\(base.applicationName) \(role)"
+        settings.connectTimeoutMs = connectTimeoutMs
         settings.callTimeoutMs = callTimeoutMs
+        settings.keepalive = keepalive
         settings.session = session
         return settings
     }

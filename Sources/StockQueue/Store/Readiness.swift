@@ -1,0 +1,105 @@
+import Postgres
+
+/// What a worker looks at before it starts: whatever would make it wrong without an error, or fail at every batch.
+public struct Readiness: Sendable {
+    /// Why a worker must not run here, as sentences that say what to do.
+    public private(set) var refusals: [String] = []
+    /// What it may run with, and somebody should know.
+    public private(set) var warnings: [String] = []
+
+    /// PostgreSQL 15 is the oldest that this program is tested with.
+    private static let leastServer = 150_000
+
+    /// Asks the server. The schema must be migrated (`Migrator.check`).
+    ///
+    /// - Parameter requiresDurability: a server that may lose commits in a power cut is refused instead of warned of.
+    public init(connection: Connection, schema: Schema, requiresDurability: Bool) throws(PostgresError) {
+        if connection.serverVersion < Self.leastServer {
+            refusals.append(
+                "the server is PostgreSQL \(connection.serverVersion / 10_000); 15 or later is needed")
+            return
+        }
+        let rows = try connection.execute(
+            Statement(
+                "server_state", [],
+                """
+                SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_setting('fsync') = 'on',
+                    current_setting('full_page_writes') = 'on'
+                """))
+        if rows.bool(0, 0) {
+            refusals.append(
+                "the server is a standby and takes no writes; name the primary, or all hosts with target_session_attrs=read-write"
+            )
+        } else if rows.bool(0, 1) {
+            refusals.append(
+                "this session takes no writes: default_transaction_read_only is on, by ALTER ROLE, ALTER DATABASE or postgresql.conf"
+            )
+        }
+        for (column, name) in [(2, "fsync"), (3, "full_page_writes")] where !rows.bool(0, column) {
+            let text = "\(name) is off: a power cut may lose or damage what was committed"
+            if requiresDurability { refusals.append(text) } else { warnings.append(text) }
+        }
+        try checkPrivileges(connection, schema)
+        try checkRowSecurity(connection, schema)
+    }
+
+    /// What the statements of a worker do with each table and sequence.
+    private static let needs: [(object: String, privileges: [String])] = [
+        ("jobs", ["SELECT", "UPDATE", "DELETE"]), ("items", ["SELECT", "UPDATE"]), ("lanes", ["SELECT", "UPDATE"]),
+        ("results", ["SELECT", "INSERT"]), ("notifications", ["INSERT"]), ("doorbell", ["SELECT", "UPDATE"]),
+        ("jobs_job_id_seq", ["SELECT"]),
+    ]
+
+    private mutating func checkPrivileges(_ connection: Connection, _ schema: Schema) throws(PostgresError) {
+        let pairs = Self.needs.flatMap { need in need.privileges.map { (need.object, $0) } }
+        var parameters = Parameters()
+        parameters.addArray(pairs.map { "\(schema.quoted).\($0.0)" })
+        parameters.addArray(pairs.map(\.1))
+        let missing = try connection.execute(
+            Statement(
+                "missing_privileges", [.textArray, .textArray],
+                """
+                SELECT format('%s on %s', privilege, object)
+                FROM unnest($1, $2) AS need (object, privilege)
+                WHERE NOT CASE WHEN (SELECT relkind FROM pg_class WHERE oid = object::regclass) = 'S'
+                    THEN has_sequence_privilege(object, privilege)
+                    ELSE has_table_privilege(object, privilege)
+                END
+                """), parameters)
+        if missing.rowCount == 0 { return }
+        let list = (0..<missing.rowCount).map { missing.string($0, 0) }.joined(separator: ", ")
+        refusals.append("this role lacks \(list)")
+    }
+
+    /// Rows that row security hides are jobs never worked and items that look unknown, without any error.
+    private mutating func checkRowSecurity(_ connection: Connection, _ schema: Schema) throws(PostgresError) {
+        var parameters = Parameters()
+        parameters.addArray(["jobs", "items", "lanes", "results", "notifications"].map { "\(schema.quoted).\($0)" })
+        let hidden = try connection.execute(
+            Statement(
+                "hidden_rows", [.textArray],
+                """
+                SELECT object
+                FROM unnest($1) AS object
+                WHERE row_security_active(object)
+                    AND (
+                        NOT EXISTS (
+                            SELECT FROM pg_policy
+                            WHERE polrelid = object::regclass AND polpermissive AND polcmd = '*'
+                                AND pg_get_expr(polqual, polrelid) = 'true'
+                                AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS role WHERE pg_has_role(role, 'USAGE')))
+                        )
+                        OR EXISTS (
+                            SELECT FROM pg_policy
+                            WHERE polrelid = object::regclass AND NOT polpermissive
+                                AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS role WHERE pg_has_role(role, 'USAGE')))
+                        )
+                    )
+                """), parameters)
+        for row in 0..<hidden.rowCount {
+            refusals.append(
+                "row security may hide rows of \(hidden.string(row, 0)) from this role, and jobs would be passed over in silence; "
+                    + "give the worker's role a policy FOR ALL USING (true), or BYPASSRLS")
+        }
+    }
+}

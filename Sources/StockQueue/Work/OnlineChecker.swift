@@ -1,0 +1,31 @@
+import Postgres
+
+/// Looks, while the workers work, whether the books of items that were just changed are right.
+///
+/// `Verifier` proves all the books and reads all of them; this reads the last few changes of a few items a second, so it
+/// can always run. It shares no code with the judgement: what it asks is one statement, on one snapshot.
+struct OnlineChecker {
+    let connection: Connection
+    let schema: Schema
+    let settings: WorkerSettings
+    let sample: ChangedItems
+    let stop: StopSignal
+    /// Takes each violation as a sentence.
+    let found: (String) -> Void
+
+    func check(_ succeeded: () -> Void) throws(PostgresError) {
+        let statement = CheckStatement.recentChanges(schema)
+        while !stop.wait(milliseconds: settings.checkEveryMs) {
+            let items = sample.take(settings.checkItemsMax)
+            if items.isEmpty { continue }
+            var parameters = Parameters()
+            parameters.addArray(items.map(\.store))
+            parameters.addArray(items.map(\.item))
+            parameters.addArray(items.map(\.location))
+            parameters.add(Int32(settings.checkChangesMax))
+            let rows = try connection.execute(statement, parameters)
+            succeeded()
+            for row in 0..<rows.rowCount { found(rows.string(row, 0)) }
+        }
+    }
+}

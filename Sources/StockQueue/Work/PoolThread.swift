@@ -1,0 +1,82 @@
+import Dispatch
+import Foundation
+import Postgres
+import Synchronization
+
+/// A thread of a worker process with a connection of its own, which it makes anew whenever it is lost.
+///
+/// The connection is made in the thread and never leaves it.
+final class PoolThread: Sendable {
+    private enum State {
+        case connecting, working, ended
+    }
+
+    /// What runs in the thread once it is connected. It calls its second argument whenever the database did what it was
+    /// asked to, and returns when there is nothing more to do.
+    typealias Body = @Sendable (Connection, () -> Void) throws(PostgresError) -> Void
+
+    private let name: String
+    private let connection: ConnectionSettings
+    private let settings: WorkerSettings
+    private let stop: StopSignal
+    private let tell: WorkEventSink
+    /// Signalled when a thread ends or begins to connect.
+    private let changed: DispatchSemaphore
+    private let state = Mutex(State.working)
+
+    init(
+        _ name: String, _ connection: ConnectionSettings, _ settings: WorkerSettings, stop: StopSignal,
+        tell: @escaping WorkEventSink, changed: DispatchSemaphore
+    ) {
+        self.name = name
+        self.connection = connection
+        self.settings = settings
+        self.stop = stop
+        self.tell = tell
+        self.changed = changed
+    }
+
+    func start(_ body: @escaping Body) {
+        let thread = Thread { [self] in
+            live(body)
+            enter(.ended)
+        }
+        thread.name = name
+        thread.start()
+    }
+
+    var hasEnded: Bool { state.withLock { $0 == .ended } }
+
+    /// Trying to connect: it holds nothing, so a stop need not wait for it. libpq cannot be interrupted in this.
+    var isConnecting: Bool { state.withLock { $0 == .connecting } }
+
+    private func live(_ body: Body) {
+        var backoff = Backoff(firstMs: settings.reconnectFirstMs, longestMs: settings.reconnectLongestMs)
+        while !stop.isFinishing {
+            do throws(PostgresError) {
+                let connection = try connect()
+                tell(.connected(worker: name, server: connection.serverVersion))
+                try body(connection) { backoff.reset() }
+                return
+            } catch {
+                if error.kind == .interrupted { return }
+                let pause = backoff.next()
+                tell(.disconnected(worker: name, error: error, retryInMs: pause))
+                if stop.wait(milliseconds: pause) { return }
+            }
+        }
+    }
+
+    private func connect() throws(PostgresError) -> Connection {
+        enter(.connecting)
+        defer { enter(.working) }
+        let connection = try Connection(connection)
+        connection.interruptDescriptor = stop.abortDescriptor
+        return connection
+    }
+
+    private func enter(_ new: State) {
+        state.withLock { $0 = new }
+        changed.signal()
+    }
+}

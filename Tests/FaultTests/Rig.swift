@@ -1,0 +1,139 @@
+import Foundation
+import Postgres
+import PrivateCluster
+import StockQueue
+import Synchronization
+import TestSupport
+import Testing
+
+/// All fault tests, one after the other: each wants the machine's time for itself.
+@Suite(.serialized) enum Faults {
+    /// Every point of every sweep, instead of a selection: `STOCKQ_FAULTS=all`, which `make soak` sets.
+    static let isFull = ProcessInfo.processInfo.environment["STOCKQ_FAULTS"] == "all"
+
+    /// What a test did, for the reader of a run and for docs/reliability.md.
+    static func report(_ line: String) { FileHandle.standardError.write(Data("faults: \(line)\n".utf8)) }
+}
+
+/// A queue, a proxy between its workers and the server, and shops that make jobs.
+final class Rig: Sendable {
+    let database: TestDatabase
+    let proxy: Proxy
+    let books: Shops
+
+    /// - Parameter seed: of the jobs.
+    init(_ database: TestDatabase, seed: UInt64 = 1, stores: Int = 2) throws {
+        self.database = database
+        proxy = try Proxy(upstream: database.cluster.folder + "/.s.PGSQL.\(database.cluster.port)")
+        try Books.open(in: database)
+        books = Shops(seed: seed, stores: stores)
+        try database.run(books.itemsSQL)
+    }
+
+    /// How a worker reaches the server: through the proxy.
+    var settings: ConnectionSettings {
+        ConnectionSettings(conninfo: proxy.conninfo(database: database.name), applicationName: "tests")
+    }
+
+    /// The program, reaching the server through the proxy.
+    var program: Program {
+        var program = Program()
+        program.environment["DATABASE_URL"] = proxy.conninfo(database: database.name)
+        return program
+    }
+
+    /// Settings that make a test quick: it need not be gentle to anybody.
+    static func quick() -> WorkerSettings {
+        var settings = WorkerSettings()
+        settings.workers = 1
+        settings.reconnectFirstMs = 1
+        settings.reconnectLongestMs = 20
+        settings.checkEveryMs = 20
+        return settings
+    }
+
+    /// A pool in the background.
+    func start(_ settings: WorkerSettings = Rig.quick()) -> RunningPool {
+        RunningPool(self.settings, database.schema, settings)
+    }
+
+    /// Enqueues a round of jobs in every shop.
+    func enqueueRound(_ count: Int = 8) throws {
+        let connection = try database.connect()
+        for sql in books.next(count) { try connection.executeScript(sql) }
+    }
+
+    /// Waits until nothing but what waits for stock is queued.
+    func isWorkedOff(seconds: Double = 30) throws -> Bool {
+        let connection = try database.connect()
+        return try eventually(seconds: seconds) {
+            try database.rows("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL", connection) == ["0"]
+        }
+    }
+
+    /// Works off what is left past the proxy, and checks all invariants.
+    func expectSound(inOrder: Bool = true) throws {
+        // A way that fell silent keeps its session until the network tells; the proxy is that network.
+        proxy.passAll()
+        proxy.cutAll()
+        try database.drain()
+        let violations = try Books(database).violations(inOrder: inOrder)
+        #expect(violations == [], "\(violations.joined(separator: "\n"))")
+    }
+}
+
+/// A pool that works on a thread of its own.
+final class RunningPool: Sendable {
+    let events = Events()
+    private let pool: WorkerPool
+    private let ended: Background
+
+    init(_ connection: ConnectionSettings, _ schema: Schema, _ settings: WorkerSettings) {
+        let pool = WorkerPool(connection: connection, schema: schema, settings: settings, tell: events.take)
+        self.pool = pool
+        ended = Background { pool.run() }
+    }
+
+    /// Stops it, and checks that it told of no violation.
+    func stop() throws {
+        pool.finish()
+        try ended.wait()
+        for event in events.all {
+            if case .violation(let text) = event { Issue.record("the online checker found: \(text)") }
+        }
+    }
+}
+
+/// Random jobs of several stores, round by round; the same for the same seed.
+final class Shops: Sendable {
+    private struct Shop {
+        let name: String
+        var scenario: Scenario
+        var enqueued: Int64 = 0
+    }
+
+    private let shops: Mutex<[Shop]>
+    let itemsSQL: String
+
+    init(seed: UInt64, stores: Int, items: Int = 8) {
+        let all = (0..<stores).map { number in
+            Shop(name: "store-\(number)", scenario: Scenario(seed: seed &* 1_000 &+ UInt64(number), items: items))
+        }
+        itemsSQL = all.map { StoreCase(name: $0.name, items: $0.scenario.items).itemsSQL }.joined()
+        shops = Mutex(all)
+    }
+
+    /// The next jobs: a transaction for each store.
+    func next(_ count: Int) -> [String] {
+        shops.withLock { shops in shops.indices.map { Self.next(count, &shops[$0]) } }
+    }
+
+    /// The next jobs of one store.
+    func next(_ count: Int, store: Int) -> String { shops.withLock { Self.next(count, &$0[store]) } }
+
+    private static func next(_ count: Int, _ shop: inout Shop) -> String {
+        let jobs = shop.scenario.jobs(count, firstID: shop.enqueued + 1, waits: true, groups: true)
+        shop.enqueued += Int64(jobs.count)
+        return StoreCase(name: shop.name, items: [:], jobs: jobs).jobsSQL
+    }
+}

@@ -1,0 +1,195 @@
+import Foundation
+import Postgres
+import StockQueue
+import Synchronization
+import TestSupport
+import Testing
+
+extension Faults {
+    /// What the way between worker and server can do: cut at any byte, be slow, be silent, refuse.
+    @Suite(.serialized) struct Wire {
+        /// Cuts the worker's connection behind every byte of a batch, in both directions.
+        ///
+        /// The connection has worked a batch before, so its statements are prepared, and the bytes are those of a batch alone.
+        @Test(arguments: [Proxy.Direction.toServer, .toClient])
+        func everyByteOfABatch(direction: Proxy.Direction) async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 3, stores: 1)
+                let pool = rig.start()
+                try rig.enqueueRound()
+                #expect(try rig.isWorkedOff())
+                var place = 0
+                var hits = 0
+                var misses = 0
+                while misses < 3 {
+                    let cut = ByteCut(direction, behind: place)
+                    rig.proxy.setRule(cut.rule)
+                    try rig.enqueueRound(3)
+                    #expect(try rig.isWorkedOff(), "cut behind byte \(place)")
+                    rig.proxy.passAll()
+                    hits += cut.hasCut ? 1 : 0
+                    // Rounds differ in length; beyond the longest there is nothing more to cut.
+                    misses = cut.hasCut ? 0 : misses + 1
+                    place += Faults.isFull ? 1 : 97
+                    // A round past the fault, so that the next connection has prepared what it needs.
+                    if cut.hasCut {
+                        try rig.enqueueRound(3)
+                        #expect(try rig.isWorkedOff())
+                    }
+                    if hits % 200 == 199 { #expect(try Books(database).violationsNow() == []) }
+                }
+                try pool.stop()
+                Faults.report("cut behind \(hits) bytes of a batch, \(direction), the last \(place)")
+                #expect(hits > (Faults.isFull ? 1_000 : 10))
+                try rig.expectSound()
+            }
+        }
+
+        /// A worker's connection falls silent at each message of a batch: neither side is told, and nothing arrives any more. The
+        /// server frees the lane within its timeouts, in the middle of a pipeline too, and another worker goes on.
+        @Test func silenceAtEveryMessage() async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 23, stores: 1)
+                var longest = 0
+                var places: Set<String> = []
+                var number = 0
+                var misses = 0
+                while misses < 3 {
+                    var settings = Rig.quick()
+                    settings.idleInTransactionTimeoutMs = 100
+                    settings.callTimeoutMs = 100
+                    let silenced = Mutex<(left: Int, hit: Proxy.Message?)>((number, nil))
+                    let pool = rig.start(settings)
+                    try rig.enqueueRound(3)
+                    #expect(try rig.isWorkedOff())
+                    rig.proxy.setRule { message in
+                        guard message.isOfWorker, message.direction == .toServer else { return .pass }
+                        return silenced.withLock { state in
+                            if state.hit != nil { return .pass }
+                            state.left -= 1
+                            if state.left >= 0 { return .pass }
+                            state.hit = message
+                            return .silence
+                        }
+                    }
+                    try rig.enqueueRound(3)
+                    let deadline = DispatchTime.now().uptimeNanoseconds
+                    #expect(try rig.isWorkedOff(), "silent at message \(number)")
+                    longest = max(longest, Int((DispatchTime.now().uptimeNanoseconds - deadline) / 1_000_000))
+                    rig.proxy.passAll()
+                    try pool.stop()
+                    if let hit = silenced.withLock({ $0.hit }) { places.insert("\(hit.type) \(hit.statement)") }
+                    // Rounds differ in length; beyond the longest there is nothing more to silence.
+                    misses = silenced.withLock { $0.hit != nil } ? 0 : misses + 1
+                    number += Faults.isFull ? 1 : 5
+                }
+                Faults.report("silent at \(number) messages, \(places.count) of them different, longest \(longest) ms")
+                #expect(places.count > (Faults.isFull ? 30 : 5))
+                try rig.expectSound()
+            }
+        }
+
+        /// The same with the settings that users have, between two statements of one pipeline, where no timeout of the server
+        /// runs.
+        @Test func silenceInMidPipelineIsNoticedWithinTenSeconds() async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 29, stores: 1)
+                let isSilent = Mutex(false)
+                rig.proxy.setRule { message in
+                    // The statement before it has been executed, and its own Bind never comes.
+                    guard message.isOfWorker, message.isOf("B"), message.statement == "write_results" else {
+                        return .pass
+                    }
+                    isSilent.withLock { $0 = true }
+                    return .silence
+                }
+                let silent = rig.start(WorkerSettings())
+                while !isSilent.withLock({ $0 }) { try rig.enqueueRound(3) }
+                let start = DispatchTime.now().uptimeNanoseconds
+                let other = RunningPool(database.settings, database.schema, WorkerSettings())
+                #expect(try rig.isWorkedOff(seconds: 20))
+                let took = Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000)
+                Faults.report(
+                    "silent in mid-pipeline with the default settings: the lane was worked off after \(took) ms")
+                #expect(took < 10_000)
+                rig.proxy.passAll()
+                rig.proxy.close()
+                try silent.stop()
+                try other.stop()
+                try rig.expectSound()
+            }
+        }
+
+        /// A slow way, byte by byte or with delays, is slow and nothing else.
+        @Test func slowWays() async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 31, stores: 1)
+                let pool = rig.start()
+                try rig.enqueueRound()
+                #expect(try rig.isWorkedOff())
+                for action in [Proxy.Action.delay(milliseconds: 5), .drip] {
+                    rig.proxy.setRule { $0.isOfWorker ? action : .pass }
+                    try rig.enqueueRound(4)
+                    #expect(try rig.isWorkedOff(seconds: 60))
+                }
+                rig.proxy.passAll()
+                try pool.stop()
+                #expect(!pool.events.all.contains { if case .disconnected = $0 { true } else { false } })
+                try rig.expectSound()
+            }
+        }
+
+        /// A server that is not there is asked again and again with pauses; once it is, work goes on within a second.
+        @Test func refusedConnections() async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 37)
+                let pool = rig.start(WorkerSettings())
+                try rig.enqueueRound()
+                #expect(try rig.isWorkedOff())
+                rig.proxy.refuse(true)
+                rig.proxy.cutAll()
+                try rig.enqueueRound()
+                func refusals() -> Int {
+                    pool.events.all.count {
+                        if case .disconnected(_, let error, _) = $0 { error.kind == .cannotConnect } else { false }
+                    }
+                }
+                #expect(eventually { refusals() > 20 })
+                rig.proxy.refuse(false)
+                let start = DispatchTime.now().uptimeNanoseconds
+                #expect(try rig.isWorkedOff())
+                let took = Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000)
+                Faults.report("refused for a while: worked off \(took) ms after the server was there")
+                #expect(took < 1_000)
+                try pool.stop()
+                try rig.expectSound()
+            }
+        }
+
+        /// Ends a worker's connection behind a number of bytes in one direction, once.
+        private final class ByteCut: Sendable {
+            private let direction: Proxy.Direction
+            private let left: Mutex<(bytes: Int, hasCut: Bool)>
+
+            init(_ direction: Proxy.Direction, behind bytes: Int) {
+                self.direction = direction
+                left = Mutex((bytes, false))
+            }
+
+            var hasCut: Bool { left.withLock { $0.hasCut } }
+
+            @Sendable func rule(_ message: Proxy.Message) -> Proxy.Action {
+                guard message.isOfWorker, message.direction == direction else { return .pass }
+                return left.withLock { left in
+                    if left.hasCut { return .pass }
+                    if left.bytes < message.size {
+                        left.hasCut = true
+                        return .cutAfter(left.bytes)
+                    }
+                    left.bytes -= message.size
+                    return .pass
+                }
+            }
+        }
+    }
+}

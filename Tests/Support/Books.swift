@@ -1,0 +1,215 @@
+import Postgres
+import StockQueue
+
+/// The oracle of the fault tests: what must hold whatever happened, asked of the database in SQL and of the one-at-a-time
+/// model. It shares no code with the worker.
+///
+/// It keeps a copy of every job and every item as they came in, by triggers of its own, so that it knows what should be there.
+public struct Books {
+    private let database: TestDatabase
+    private let connection: Connection
+
+    public init(_ database: TestDatabase) throws {
+        self.database = database
+        connection = try database.connect()
+    }
+
+    /// Puts the copies, their triggers, and the statement that fails on demand into a database.
+    public static func open(in database: TestDatabase) throws {
+        try database.run(
+            """
+            CREATE SCHEMA audit;
+            CREATE TABLE audit.jobs (LIKE stockq.jobs, PRIMARY KEY (job_id));
+            CREATE TABLE audit.items (LIKE stockq.items, PRIMARY KEY (store_id, item_id, location_id));
+            -- What an operator took out of the queue.
+            CREATE TABLE audit.cancelled (job_id bigint PRIMARY KEY);
+            CREATE FUNCTION audit.keep() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                EXECUTE format('INSERT INTO audit.%I SELECT * FROM added', TG_TABLE_NAME);
+                RETURN NULL;
+            END
+            $$;
+            CREATE TRIGGER keep AFTER INSERT ON stockq.jobs REFERENCING NEW TABLE AS added
+                FOR EACH STATEMENT EXECUTE FUNCTION audit.keep();
+            CREATE TRIGGER keep AFTER INSERT ON stockq.items REFERENCING NEW TABLE AS added
+                FOR EACH STATEMENT EXECUTE FUNCTION audit.keep();
+            CREATE FUNCTION audit.fail(code text) RETURNS void LANGUAGE plpgsql AS $$
+            BEGIN
+                RAISE EXCEPTION 'injected' USING ERRCODE = code;
+            END
+            $$;
+            """)
+    }
+
+    /// I1–I7: what holds on any snapshot, while work goes on.
+    public func violationsNow() throws -> [String] {
+        var violations: [String] = []
+        try Verifier(connection: connection, schema: database.schema).runAll { violations += $0.violations }
+        return try violations
+            + database.rows(
+                """
+                SELECT 'job ' || job_id || ' is neither queued nor finished' FROM audit.jobs
+                WHERE NOT EXISTS (SELECT FROM stockq.jobs WHERE jobs.job_id = audit.jobs.job_id)
+                    AND NOT EXISTS (SELECT FROM stockq.results WHERE results.job_id = audit.jobs.job_id)
+                    AND NOT EXISTS (SELECT FROM audit.cancelled WHERE cancelled.job_id = audit.jobs.job_id)
+                UNION ALL
+                SELECT 'job ' || job_id || ' was never enqueued' FROM (
+                    SELECT job_id FROM stockq.jobs UNION ALL SELECT job_id FROM stockq.results
+                ) AS known
+                WHERE NOT EXISTS (SELECT FROM audit.jobs WHERE jobs.job_id = known.job_id)
+                UNION ALL
+                SELECT 'job ' || results.job_id || ' was not finished as it was enqueued' FROM stockq.results
+                JOIN audit.jobs USING (job_id)
+                WHERE (results.store_id, results.item_id, results.location_id, results.quantity, results.action,
+                        results.on_insufficient, results.priority)
+                    IS DISTINCT FROM (jobs.store_id, jobs.item_id, jobs.location_id, jobs.quantity, jobs.action,
+                        jobs.on_insufficient, jobs.priority)
+                """, connection)
+    }
+
+    /// All invariants, once the queue is worked off and no worker runs.
+    ///
+    /// - Parameters:
+    ///   - left: jobs that may still be queued: those that wait for stock.
+    ///   - inOrder: nothing was left, deferred or retried, so that the lane's jobs must stand in order (I8).
+    public func violations(waiting left: Int? = nil, inOrder: Bool = true) throws -> [String] {
+        try violationsNow() + pending(left) + (inOrder ? outOfOrder() : []) + replay() + leftOver()
+    }
+
+    private func pending(_ left: Int?) throws -> [String] {
+        let jobs = try database.rows(
+            "SELECT job_id || ' ' || coalesce(last_error, 'no error') FROM stockq.jobs WHERE waiting_since IS NULL LIMIT 10",
+            connection)
+        let waiting = try database.value("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NOT NULL")
+        return jobs.map { "job \($0) is still queued" }
+            + (left.map { "\($0)" != waiting } == true ? ["\(waiting) jobs wait, not \(left ?? 0)"] : [])
+    }
+
+    /// I8. Jobs of a store come from one producer at a time, so that job order is the order in which they were there.
+    private func outOfOrder() throws -> [String] {
+        try database.rows(
+            """
+            SELECT format('job %s (lane of %s, priority %s) was finished after job %s', before, key, priority, job_id) FROM (
+                SELECT job_id, priority, coalesce(ordering_key, store_id) AS key, results.xmin::text::bigint AS transaction,
+                    lag(results.xmin::text::bigint) OVER lane AS transaction_before, lag(job_id) OVER lane AS before
+                FROM stockq.results
+                WHERE attempts = 1 AND on_insufficient <> 'wait' AND scheduled_at IS NULL AND group_id IS NULL
+                WINDOW lane AS (PARTITION BY coalesce(ordering_key, store_id), priority ORDER BY job_id)
+            ) AS finished
+            WHERE transaction_before > transaction
+            LIMIT 20
+            """, connection)
+    }
+
+    /// I10.
+    private func leftOver() throws -> [String] {
+        var found: [String] = []
+        _ = try eventually(seconds: 10) {
+            found = try database.rows(
+                """
+                SELECT format('session %s (%s) is left over: %s', pid, application_name, state) FROM pg_stat_activity
+                WHERE datname = current_database() AND (application_name LIKE 'tests %' OR application_name LIKE 'stockq run%')
+                UNION ALL
+                SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = current_database()
+                """, connection)
+            return found.isEmpty
+        }
+        return found
+    }
+
+    // MARK: I9: one at a time
+
+    /// Replays the results one at a time, in the order in which their transactions held the lane, and compares.
+    ///
+    /// A transaction that has a lane draws its number (xmin) when it locks the lane's row, so numbers stand in the order of the
+    /// lane.
+    private func replay() throws -> [String] {
+        var found: [String] = []
+        var items: [String: [String: Model.Item]] = [:]
+        for row in try fields(
+            """
+            SELECT store_id, item_id, on_hand::text, allocated::text, low_stock_threshold::text, tracked::text
+            FROM audit.items WHERE location_id = 'main'
+            """)
+        {
+            items[row[0], default: [:]][row[1]] = Model.Item(
+                onHand: Int64(row[2])!, allocated: Int64(row[3])!, threshold: Int64(row[4]), tracked: row[5] == "true")
+        }
+        for store in items.keys.sorted() {
+            var model = Model(items: items[store]!)
+            var unit: [(job: Model.Job, told: String)] = []
+            func take() {
+                if unit.isEmpty { return }
+                model.take(unit.sorted { $0.job.id < $1.job.id }.map(\.job))
+                for (job, told) in unit {
+                    let expected = model.results[job.id].map(Self.text) ?? "nothing, it waits"
+                    if told != expected {
+                        found.append("job \(job.id) of \(store): \(told), the model says \(expected)")
+                    }
+                }
+                model.forgetResults()
+                unit = []
+            }
+            var unitName = ""
+            for row in try fields(Self.replaySQL(store)) {
+                if row[0] != unitName { take() }
+                unitName = row[0]
+                unit.append((Self.job(row), row[11]))
+            }
+            take()
+            let stock = try database.rows(
+                "SELECT concat_ws(' ', item_id, on_hand, allocated, version) FROM stockq.items WHERE store_id = '\(store)' ORDER BY item_id",
+                connection)
+            let should = model.items.sorted { $0.key < $1.key }.map {
+                "\($0) \($1.onHand) \($1.allocated) \($1.version)"
+            }
+            if stock != should { found.append("store \(store) has \(stock), the model has \(should)") }
+        }
+        return Array(found.prefix(20))
+    }
+
+    private static func replaySQL(_ store: String) -> String {
+        """
+        SELECT CASE WHEN group_id IS NULL THEN 'job ' || job_id ELSE 'group ' || group_id || ' ' || transaction END,
+            job_id::text, item_id, action::text, on_insufficient::text, quantity::text, expected_available::text, group_id,
+            priority::text, notify::text, (code = 'expired')::text,
+            concat_ws(' ', outcome, coalesce(code::text, '-'), coalesce(warning::text, '-'), applied_quantity,
+                '[' || concat_ws(', ', on_hand_before, on_hand_after, allocated_before, allocated_after, version) || ']',
+                coalesce(alert_before || ' ' || alert_after, '-'), coalesce(previous_job_id, 0))
+        FROM (
+            SELECT *, xmin::text::bigint AS transaction,
+                CASE WHEN group_id IS NULL THEN priority ELSE min(priority) OVER line END AS unit_priority,
+                CASE WHEN group_id IS NULL THEN job_id ELSE min(job_id) OVER line END AS unit_id
+            FROM stockq.results
+            WHERE store_id = \(quoteLiteral(store)) AND outcome IN ('applied', 'unchanged', 'rejected')
+            WINDOW line AS (PARTITION BY group_id, xmin::text)
+        ) AS finished
+        ORDER BY transaction, unit_priority, unit_id, job_id
+        """
+    }
+
+    private static func job(_ row: [String]) -> Model.Job {
+        var job = Model.Job(id: Int64(row[1])!, item: row[2], quantity: Int64(row[5])!)
+        job.action = row[3]
+        job.policy = row[4]
+        job.expected = Int64(row[6])
+        job.group = row[7] == "∅" ? nil : row[7]
+        job.priority = Int(row[8])!
+        job.notify = row[9] == "true"
+        job.expired = row[10] == "true"
+        return job
+    }
+
+    private static func text(_ result: Model.Result) -> String {
+        "\(result.outcome) \(result.code) \(result.warning) \(result.applied) \(result.stock) \(result.levels) "
+            + "\(result.previous ?? 0)"
+    }
+
+    /// Rows of text columns; NULL is `∅`.
+    private func fields(_ sql: String) throws -> [[String]] {
+        let rows = try connection.execute(Statement("books_\(UInt(bitPattern: sql.hashValue))", [], sql))
+        return (0..<rows.rowCount).map { row in
+            (0..<rows.columnCount).map { rows.optionalString(row, $0) ?? "∅" }
+        }
+    }
+}
