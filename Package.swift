@@ -72,8 +72,8 @@ let package = Package(
         .testTarget(name: "StockQueueTests", dependencies: ["StockQueue", "TestSupport"], swiftSettings: flags),
         .testTarget(
             name: "FaultTests",
-            dependencies: ["stockq", "StockQueue", "Postgres", "PrivateCluster", "TestSupport"],
-            swiftSettings: strict
+            dependencies: ["stockq", "Locking", "StockQueue", "Postgres", "PrivateCluster", "TestSupport"],
+            swiftSettings: flags
         ),
         .testTarget(
             name: "CommandTests",

@@ -1,8 +1,8 @@
 import Foundation
+import Locking
 import Postgres
 import PrivateCluster
 import StockQueue
-import Synchronization
 import TestSupport
 import Testing
 
