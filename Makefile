@@ -11,7 +11,8 @@ test: setup ## the whole suite, against private PostgreSQL clusters
 # Under a sanitizer all is slower: fewer jobs for the property test that has one thread, more time where a time is promised.
 sanitized = STOCKQ_JUDGED_JOBS=5000 STOCKQ_SECONDS_LATE=10
 tsan: setup ## the whole suite under ThreadSanitizer
-	$(sanitized) swift test -c release --sanitize=thread --scratch-path .build/tsan -Xswiftc -DTHREAD_SANITIZER
+	$(sanitized) TSAN_OPTIONS=atexit_sleep_ms=0 \
+		swift test -c release --sanitize=thread --scratch-path .build/tsan -Xswiftc -DTHREAD_SANITIZER
 
 asan: setup ## the whole suite under AddressSanitizer, which also looks for leaks
 	$(sanitized) LSAN_OPTIONS=suppressions=$(CURDIR)/.ci/leaks.supp:print_suppressions=0 \
