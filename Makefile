@@ -1,5 +1,5 @@
 # Everything a newcomer needs: `make run` shows what it does, `make test` proves it.
-.PHONY: run test bench lint format setup
+.PHONY: run test tsan asan fuzz bench lint format setup
 
 run: setup ## build, and work off a busy day on a private PostgreSQL
 	swift build -c release --product stockq
@@ -7,6 +7,20 @@ run: setup ## build, and work off a busy day on a private PostgreSQL
 
 test: setup ## the whole suite, against private PostgreSQL clusters
 	swift test -c release
+
+# Under a sanitizer all is slower: fewer jobs for the property test that has one thread, more time where a time is promised.
+sanitized = STOCKQ_JUDGED_JOBS=5000 STOCKQ_SECONDS_LATE=10
+tsan: setup ## the whole suite under ThreadSanitizer
+	$(sanitized) TSAN_OPTIONS=atexit_sleep_ms=0 \
+		swift test -c release --sanitize=thread --scratch-path .build/tsan -Xswiftc -DTHREAD_SANITIZER
+
+asan: setup ## the whole suite under AddressSanitizer, which also looks for leaks
+	$(sanitized) LSAN_OPTIONS=suppressions=$(CURDIR)/.ci/leaks.supp:print_suppressions=0 \
+		swift test -c release --sanitize=address --scratch-path .build/asan
+
+SECONDS ?= 60
+fuzz: setup ## each fuzz target for SECONDS
+	.ci/fuzz $(SECONDS)
 
 bench: setup ## measure, side by side with a baseline and a ceiling; about a quarter of an hour
 	swift build -c release --product stockq

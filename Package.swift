@@ -9,6 +9,22 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+/// Set for `make fuzz` alone: libFuzzer's counters go into every target, and its driver into `stockq-fuzz`.
+let isFuzzing = Context.environment["STOCKQ_FUZZ"] != nil
+let flags = strict + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : [])
+
+let fuzzer: [Target] =
+    isFuzzing
+    ? [
+        .executableTarget(
+            name: "stockq-fuzz",
+            dependencies: ["FuzzTargets"],
+            path: "Tests/Fuzz",
+            exclude: ["corpus"],
+            swiftSettings: strict
+        )
+    ] : []
+
 let package = Package(
     name: "stockq",
     products: [
@@ -17,39 +33,54 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
-        .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: strict),
+        .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: flags),
         // The SQL files are compiled into the binary, so that an installed stockq carries its migrations.
         .target(
             name: "Migrations",
             path: "migrations",
             exclude: ["schema.sql"],
             resources: [.embedInCode("0001_initial.sql")],
-            swiftSettings: strict
+            swiftSettings: flags
         ),
-        .target(name: "StockQueue", dependencies: ["Postgres", "Migrations"], swiftSettings: strict),
-        .target(name: "PrivateCluster", dependencies: ["Postgres"], swiftSettings: strict),
+        // The one lock, which a build for ThreadSanitizer replaces.
+        .target(name: "Locking", swiftSettings: flags),
+        .target(name: "StockQueue", dependencies: ["Locking", "Postgres", "Migrations"], swiftSettings: flags),
+        .target(name: "PrivateCluster", dependencies: ["Postgres"], swiftSettings: flags),
+        // Apart from the program, so that a test reaches it.
+        .target(name: "CommandArguments", swiftSettings: flags),
         .executableTarget(
             name: "stockq",
-            dependencies: ["StockQueue", "Postgres", "PrivateCluster"],
-            swiftSettings: strict
+            dependencies: ["CommandArguments", "Locking", "StockQueue", "Postgres", "PrivateCluster"],
+            swiftSettings: flags
         ),
         .target(
             name: "TestSupport",
-            dependencies: ["StockQueue", "Postgres", "PrivateCluster"],
+            dependencies: ["Locking", "StockQueue", "Postgres", "PrivateCluster"],
             path: "Tests/Support",
-            swiftSettings: strict
+            swiftSettings: flags
         ),
-        .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"], swiftSettings: strict),
-        .testTarget(name: "StockQueueTests", dependencies: ["StockQueue", "TestSupport"], swiftSettings: strict),
+        .target(
+            name: "FuzzTargets",
+            dependencies: ["CLibPQ", "CommandArguments", "Postgres", "StockQueue", "TestSupport"],
+            path: "Tests/FuzzTargets",
+            swiftSettings: flags
+        ),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets", "Postgres", "StockQueue", "TestSupport"],
+            swiftSettings: flags),
+        .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"], swiftSettings: flags),
+        .testTarget(name: "StockQueueTests", dependencies: ["StockQueue", "TestSupport"], swiftSettings: flags),
         .testTarget(
             name: "FaultTests",
-            dependencies: ["stockq", "StockQueue", "Postgres", "Migrations", "PrivateCluster", "TestSupport"],
-            swiftSettings: strict
+            dependencies: [
+                "stockq", "Locking", "StockQueue", "Postgres", "Migrations", "PrivateCluster", "TestSupport",
+            ],
+            swiftSettings: flags
         ),
         .testTarget(
             name: "CommandTests",
             dependencies: ["stockq", "StockQueue", "Postgres", "TestSupport"],
-            swiftSettings: strict
+            swiftSettings: flags
         ),
-    ]
+    ] + fuzzer
 )

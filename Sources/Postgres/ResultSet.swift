@@ -4,7 +4,8 @@ internal import CLibPQ
 public final class ResultSet {
     private let handle: OpaquePointer
 
-    init(owning handle: OpaquePointer) { self.handle = handle }
+    /// Takes over a `PGresult`.
+    package init(owning handle: OpaquePointer) { self.handle = handle }
 
     deinit { PQclear(handle) }
 
@@ -28,16 +29,30 @@ public final class ResultSet {
     func withBytes<Value>(_ row: Int, _ column: Int, _ body: (UnsafeRawBufferPointer) -> Value) -> Value {
         let start = PQgetvalue(handle, Int32(row), Int32(column))
         let length = Int(PQgetlength(handle, Int32(row), Int32(column)))
+        // Also what there is no row or column for counts as NULL to libpq.
+        precondition(
+            length > 0 || PQgetisnull(handle, Int32(row), Int32(column)) == 0,
+            "row \(row), column \(column) is NULL or not there"
+        )
         return body(UnsafeRawBufferPointer(start: start, count: length))
     }
 
-    // MARK: values; NULL is a programming error in the plain forms
+    // MARK: values
+    //
+    // NULL in the plain forms, and a value of another length than its type's, end the process: the statements name their
+    // types, so a server that answers otherwise, or something between it and this program, cannot be trusted with stock.
+    // The transaction at hand goes with the connection, and nothing of it stays.
 
     public func int64(_ row: Int, _ column: Int) -> Int64 { integer(row, column) }
     public func int32(_ row: Int, _ column: Int) -> Int32 { integer(row, column) }
     public func int16(_ row: Int, _ column: Int) -> Int16 { integer(row, column) }
 
-    public func bool(_ row: Int, _ column: Int) -> Bool { withBytes(row, column) { $0.count == 1 && $0[0] != 0 } }
+    public func bool(_ row: Int, _ column: Int) -> Bool {
+        withBytes(row, column) { bytes in
+            precondition(bytes.count == 1, "column \(column) has \(bytes.count) bytes, a bool has 1")
+            return bytes[0] != 0
+        }
+    }
 
     public func string(_ row: Int, _ column: Int) -> String {
         withBytes(row, column) { String(decoding: $0, as: UTF8.self) }

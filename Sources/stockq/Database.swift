@@ -1,3 +1,4 @@
+import CommandArguments
 import Foundation
 import Postgres
 import StockQueue
@@ -67,6 +68,18 @@ enum Database {
             return match.output.1.startIndex..<match.output.1.endIndex
         }
         return nil
+    }
+}
+
+extension Usage {
+    /// - Parameter usesDatabase: takes the options that name the database.
+    init(
+        command: String, positionals: String = "", positionalCount: ClosedRange<Int> = 0...0, summary: String,
+        options: [Option] = [], usesDatabase: Bool = true, notes: String = ""
+    ) {
+        self.init(
+            command: command, positionals: positionals, positionalCount: positionalCount, summary: summary,
+            optionsWithoutHelp: options + (usesDatabase ? Database.options : []), notes: notes)
     }
 }
 

@@ -1,3 +1,4 @@
+import CommandArguments
 import Foundation
 import Postgres
 import StockQueue
@@ -25,10 +26,15 @@ enum Main {
         var none = sigset_t()
         sigemptyset(&none)
         pthread_sigmask(SIG_SETMASK, &none, nil)
+        exit(code())
+    }
+
+    /// The exit code of what was asked for. Nothing is held any more when the process exits.
+    private static func code() -> Int32 {
         let words = Array(CommandLine.arguments.dropFirst())
         Database.hidePasswordInProcessList()
         let code = run(words)
-        exit(code == 0 && Terminal.outputProblem != nil ? 1 : code)
+        return code == 0 && Terminal.outputProblem != nil ? 1 : code
     }
 
     /// A process started with a standard stream closed would give its number to the next file it opens, a connection to the

@@ -1,8 +1,9 @@
+import CommandArguments
 import Dispatch
 import Foundation
+import Locking
 import Postgres
 import StockQueue
-import Synchronization
 
 enum RunCommand: Command {
     static let usage = Usage(

@@ -1,5 +1,5 @@
 import Foundation
-import Synchronization
+import Locking
 
 /// Standard output and standard error.
 enum Terminal {

@@ -1,3 +1,4 @@
+import CommandArguments
 import StockQueue
 
 enum VerifyCommand: Command {

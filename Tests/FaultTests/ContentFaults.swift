@@ -1,7 +1,7 @@
 import Foundation
+import Locking
 import Postgres
 import StockQueue
-import Synchronization
 import TestSupport
 import Testing
 
@@ -36,11 +36,12 @@ extension Faults {
                 try pool.stop()
                 let reached = Set(injected.map { $0.split(separator: " ")[0] })
                 Faults.report(
-                    "\(injected.count) errors injected at \(reached.count) statements: \(reached.sorted().joined(separator: ", "))")
+                    "\(injected.count) errors injected at \(reached.count) statements: \(reached.sorted().joined(separator: ", "))"
+                )
                 #expect(reached.count == Self.statements.count)
                 // No job paid for an error that was not its own, and each injected error struck once.
                 #expect(try database.value("SELECT count(*) FROM stockq.results WHERE outcome = 'failed'") == "0")
-                try rig.expectSound(inOrder: false)
+                try rig.expectSound(order: .ofItems)
             }
         }
 
@@ -65,12 +66,15 @@ extension Faults {
             case "lock_free_stock", "read_stock", "read_up_to":
                 try other.executeScript(
                     statement == "read_up_to"
-                        ? "BEGIN; SELECT FROM stockq.jobs WHERE false" : "BEGIN; SELECT FROM stockq.items WHERE item_id = 'item-1' FOR UPDATE")
+                        ? "BEGIN; SELECT FROM stockq.jobs WHERE false"
+                        : "BEGIN; SELECT FROM stockq.items WHERE item_id = 'item-1' FOR UPDATE")
                 try rig.enqueueRound(6)
-                try rig.database.run("INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('store-0', 'item-1', 1)")
+                try rig.database.run(
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('store-0', 'item-1', 1)")
                 if statement == "read_up_to" {
                     // Somebody holds a job in front of others.
-                    try other.executeScript("SELECT FROM stockq.jobs WHERE run_at IS NULL ORDER BY job_id LIMIT 1 FOR UPDATE SKIP LOCKED")
+                    try other.executeScript(
+                        "SELECT FROM stockq.jobs WHERE run_at IS NULL ORDER BY job_id LIMIT 1 FOR UPDATE SKIP LOCKED")
                     try rig.enqueueRound(6)
                 }
                 // Longer than a batch waits, then free again.
@@ -111,11 +115,13 @@ extension Faults {
                 for round in 0..<(Faults.isFull ? 200 : 30) {
                     try rig.enqueueRound(20)
                     try hand.executeScript(
-                        "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('store-0', 'passing-\(round)', 5)")
+                        "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('store-0', 'passing-\(round)', 5)"
+                    )
                     do {
                         try hand.executeScript("BEGIN")
                         for item in ["item-6", "item-4", "item-2", "item-0"] {
-                            try hand.executeScript("UPDATE stockq.items SET parent_id = 'p\(round)' WHERE item_id = '\(item)'")
+                            try hand.executeScript(
+                                "UPDATE stockq.items SET parent_id = 'p\(round)' WHERE item_id = '\(item)'")
                         }
                         try hand.executeScript("DELETE FROM stockq.items WHERE item_id = 'passing-\(round)'")
                         try hand.executeScript("COMMIT")
@@ -138,7 +144,7 @@ extension Faults {
                 Faults.report("an operator's deadlocks with workers: \(deadlocks)")
                 // Deleted items are in the copy and not in the books; they had no jobs.
                 try database.run("DELETE FROM audit.items WHERE item_id LIKE 'passing-%'")
-                try rig.expectSound(inOrder: false)
+                try rig.expectSound(order: .ofItems)
             }
         }
 
@@ -158,13 +164,14 @@ extension Faults {
                         """)
                     #expect(
                         try eventually(seconds: 5) {
-                            try database.value("SELECT count(*) FROM stockq.results WHERE reference = 'round \(round)'") == "90"
+                            try database.value("SELECT count(*) FROM stockq.results WHERE reference = 'round \(round)'")
+                                == "90"
                         })
                 }
                 try hand.executeScript("ROLLBACK")
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
-                try rig.expectSound(inOrder: false)
+                try rig.expectSound(order: .ofItems)
             }
         }
 
@@ -185,19 +192,23 @@ extension Faults {
                 let start = DispatchTime.now().uptimeNanoseconds
                 let pool = rig.startDirect()
                 #expect(
-                    try eventually { try database.value("SELECT count(*) FROM stockq.results WHERE reference = 'good'") == "499" })
+                    try eventually {
+                        try database.value("SELECT count(*) FROM stockq.results WHERE reference = 'good'") == "499"
+                    })
                 let took = Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000)
                 Faults.report("499 jobs beside a bad one took \(took) ms")
                 #expect(took < 1_000)
                 // Its failure cannot be written as it is either, so the job is kept as text.
                 #expect(
                     try eventually {
-                        try database.value("SELECT count(*) FROM stockq.results WHERE outcome = 'failed' AND message LIKE '%bad%'") == "1"
+                        try database.value(
+                            "SELECT count(*) FROM stockq.results WHERE outcome = 'failed' AND message LIKE '%bad%'")
+                            == "1"
                     })
                 try pool.stop()
                 #expect(try database.value("SELECT attempts FROM stockq.results WHERE outcome = 'failed'") == "2")
                 try database.run("UPDATE audit.jobs SET reference = NULL WHERE reference = 'bad'")
-                try rig.expectSound(inOrder: false)
+                try rig.expectSound(order: .none)
             }
         }
 
@@ -213,16 +224,21 @@ extension Faults {
                     """)
                 let pool = rig.startDirect()
                 #expect(try eventually { try database.value("SELECT count(*) FROM stockq.results") == "1" })
-                #expect(try eventually { try database.value("SELECT attempts, last_error IS NOT NULL FROM stockq.jobs") == "1,t" })
+                #expect(
+                    try eventually {
+                        try database.value("SELECT attempts, last_error IS NOT NULL FROM stockq.jobs") == "1,t"
+                    })
                 try rig.enqueueRound(20)
                 #expect(
                     try eventually {
                         try database.value("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL") == "1"
                     })
-                try database.run("ALTER TABLE stockq.results DROP CONSTRAINT no_bad; UPDATE stockq.jobs SET run_at = NULL WHERE item_id = 'bad'")
+                try database.run(
+                    "ALTER TABLE stockq.results DROP CONSTRAINT no_bad; UPDATE stockq.jobs SET run_at = NULL WHERE item_id = 'bad'"
+                )
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
-                try rig.expectSound(inOrder: false)
+                try rig.expectSound(order: .none)
             }
         }
 
@@ -241,7 +257,7 @@ extension Faults {
                 program.environment["FAKETIME"] = clock
                 program.environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
                 program.environment["TZ"] = "Europe/Berlin"
-                let running = try program.start(["run"])
+                let running = try program.start(["-c", "exec \(Program.path) run"], executable: "/bin/sh")
                 try rig.enqueueRound(30)
                 try database.run(
                     """
@@ -250,18 +266,26 @@ extension Faults {
                         ('store-0', 'item-1', 1, now() + interval '12 hours', NULL, 'tomorrow'),
                         ('store-0', 'item-1', 1, NULL, now() + interval '12 hours', 'now')
                     """)
-                #expect(try eventually { try database.value("SELECT count(*) FROM stockq.results WHERE reference = 'soon'") == "1" })
+                #expect(
+                    try eventually {
+                        try database.value("SELECT count(*) FROM stockq.results WHERE reference = 'soon'") == "1"
+                    })
                 #expect(
                     try database.value(
                         "SELECT max(finished_at - scheduled_at) BETWEEN '0' AND interval '1.5 seconds' FROM stockq.results WHERE reference = 'soon'"
                     ) == "t")
-                #expect(try eventually { try database.value("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL") == "1" })
+                #expect(
+                    try eventually {
+                        try database.value("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL") == "1"
+                    })
                 running.send(SIGTERM)
-                #expect(try running.wait().code == 0)
-                #expect(try database.value("SELECT reference FROM stockq.jobs WHERE waiting_since IS NULL") == "tomorrow")
+                let ended = try running.wait()
+                #expect(ended.code == 0, "\(ended.err)")
+                #expect(
+                    try database.value("SELECT reference FROM stockq.jobs WHERE waiting_since IS NULL") == "tomorrow")
                 #expect(try database.value("SELECT outcome FROM stockq.results WHERE reference = 'now'") != "")
                 try database.run("UPDATE stockq.jobs SET run_at = NULL WHERE reference = 'tomorrow'")
-                try rig.expectSound(inOrder: false)
+                try rig.expectSound(order: .none)
             }
         }
     }

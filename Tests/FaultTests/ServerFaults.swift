@@ -1,9 +1,9 @@
 import Foundation
+import Locking
 import Migrations
 import Postgres
 import PrivateCluster
 import StockQueue
-import Synchronization
 import TestSupport
 import Testing
 
@@ -128,7 +128,7 @@ extension Faults {
                     "first result after \(times.count) restarts: median \(times[times.count / 2]) ms, longest \(times.last ?? 0) ms"
                 )
                 #expect((times.last ?? 0) <= 1_000)
-                try rig.expectSound(inOrder: false)
+                try rig.expectSound(order: .none)
             }
         }
 
@@ -151,7 +151,7 @@ extension Faults {
                 producer.stop()
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
-                try rig.expectSound(inOrder: false)
+                try rig.expectSound(order: .none)
             }
         }
 
@@ -221,7 +221,7 @@ extension Faults {
                 #expect(eventually { (try? database.value("SELECT 1")) == "1" })
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
-                try rig.expectSound(inOrder: false)
+                try rig.expectSound(order: .none)
                 cluster.stop()
             }
         }
@@ -319,7 +319,7 @@ extension Faults {
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
                 bouncer.kill()
-                try rig.expectSound(inOrder: false)
+                try rig.expectSound(order: .none)
             }
         }
 
@@ -359,7 +359,7 @@ extension Faults {
                 // A worker of the older version does not start any more, and says why.
                 let refused = try rig.program.run(["run", "--drain"])
                 #expect(refused.code == 1 && refused.err.contains("newer stockq"), "\(refused.err)")
-                let violations = try Books(database).violations(inOrder: false)
+                let violations = try Books(database).violations(order: .none)
                 #expect(violations == [], "\(violations.joined(separator: "\n"))")
             }
         }

@@ -1,7 +1,7 @@
 import Foundation
+import Locking
 import Postgres
 import StockQueue
-import Synchronization
 import TestSupport
 import Testing
 

@@ -242,6 +242,8 @@ import Testing
                 {"store_id": "s", "item_id": "a", "quantity": [1]}
                 {"store_id": "s", "item_id": "a", "qty": 1}
                 {"store_id": "s", "item_id": "a"}
+                {"store_id": "s", "item_id": "a", "quantity": 1, "quantity": -5}
+                {"store_id": "s", "item_id": "a", "quantity": 4503599627370497.5}
                 not json
                 [1]
                 """
@@ -249,14 +251,43 @@ import Testing
             #expect(
                 done.rejects == [
                     "3: quantity must be a whole number, not '5.5'", "4: quantity must not be an object or an array",
-                    "5: unknown key 'qty'; known are \(JobColumn.list)", "6: quantity is empty", "7: not a JSON object",
-                    "8: not a JSON object",
+                    "5: unknown key 'qty'; known are \(JobColumn.list)", "6: quantity is empty",
+                    "7: quantity stands twice in the object",
+                    "8: quantity must be a whole number, not '4503599627370497.5'", "9: not a JSON object",
+                    "10: not a JSON object",
                 ])
             #expect(
                 try database.rows("SELECT item_id, quantity, notify FROM stockq.jobs ORDER BY job_id") == [
                     "4711,-2,f", "a\nb,5,t",
                 ])
             #expect(done.progress.endedInMidLine)
+        }
+    }
+
+    /// JSON's numbers have as many digits as one likes.
+    @Test func numbersInNDJSONKeepTheirDigits() async throws {
+        try await withDatabase { database in
+            let done = try Self.importJobs(
+                database,
+                """
+                {"store_id": "s", "item_id": 12345678901234567890, "quantity": 1.5e1}
+                {"store_id": 4711.0, "item_id": 1.10, "quantity": 9007199254740991}
+
+                """
+            ) { $0.format = .ndjson }
+            #expect(done.rejects == [])
+            #expect(
+                try database.rows("SELECT store_id, item_id, quantity FROM stockq.jobs ORDER BY job_id") == [
+                    "s,12345678901234567890,15", "4711,1.10,9007199254740991",
+                ])
+        }
+    }
+
+    @Test(arguments: ["\u{FEFF}store_id,item_id,quantity\n", "\u{FEFF}\"store_id\",\"item_id\",\"quantity\"\n"])
+    func aByteOrderMarkIsPassedOver(header: String) async throws {
+        try await withDatabase { database in
+            let done = try Self.importJobs(database, header + "s,a,1\n")
+            #expect(done.progress.enqueued == 1)
         }
     }
 
@@ -281,6 +312,22 @@ import Testing
             let done = try Self.importJobs(database, text) { $0.afterLine = 3 }
             #expect(done.progress.enqueued == 1)
             #expect(try database.rows("SELECT item_id FROM stockq.jobs") == ["c"])
+        }
+    }
+
+    /// However large the pieces are in which it is read: it must not depend on where they end.
+    @Test func aLineThatIsTooLongIsGivenUpThoughItEnds() async throws {
+        try await withDatabase { database in
+            let long = "s," + String(repeating: "x", count: 1_048_575)
+            var rejects: [String] = []
+            try Self.withFile(Array("store_id,item_id,quantity\n\(long)\ns,good,1\n".utf8)) { descriptor in
+                var importer = try JobImport(
+                    connection: database.connect(), schema: .standard, source: ByteSource(descriptor: descriptor),
+                    options: JobImport.Options(), onReject: { rejects.append("\($0): \($2)") })
+                let progress = try importer.run()
+                #expect(progress.enqueued == 1)
+            }
+            #expect(rejects == ["2: a record of more than 1048576 bytes; is a quote left open?"])
         }
     }
 

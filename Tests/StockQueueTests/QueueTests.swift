@@ -135,11 +135,15 @@ import Testing
             try ended.wait()
             #expect(finished)
             let row = try database.value(
-                "SELECT finished_at >= scheduled_at AND finished_at < scheduled_at + interval '1 second' FROM stockq.results"
+                "SELECT finished_at >= scheduled_at AND finished_at < scheduled_at + \(Self.secondsLateMax) * interval '1 second' FROM stockq.results"
             )
-            #expect(row == "t", "not before its time, at most 1 s late")
+            #expect(row == "t", "not before its time, at most \(Self.secondsLateMax) s late")
         }
     }
+
+    /// One second is promised; a sanitizer, which makes everything slower, asks for more with `STOCKQ_SECONDS_LATE=…`.
+    private static let secondsLateMax =
+        ProcessInfo.processInfo.environment["STOCKQ_SECONDS_LATE"].flatMap { Int($0) } ?? 1
 
     @Test func aWaitingJobIsWokenByRisingStockInOrder() async throws {
         try await withDatabase { database in
@@ -389,8 +393,10 @@ import Testing
             try database.drain()
             #expect(
                 try database.rows(
-                    "SELECT job_id, attempts, run_at > now(), last_error LIKE '%23514%' FROM stockq.jobs ORDER BY 1")
-                    == ["1,1,t,t", "2,1,t,t"], "a group is set aside whole")
+                    """
+                    SELECT job_id, attempts, run_at > enqueued_at + interval '1.4 seconds', last_error LIKE '%23514%'
+                    FROM stockq.jobs ORDER BY 1
+                    """) == ["1,1,t,t", "2,1,t,t"], "a group is set aside whole")
             try database.run("ALTER TABLE stockq.results DROP CONSTRAINT trap; UPDATE stockq.jobs SET run_at = now()")
             try database.drain()
             #expect(

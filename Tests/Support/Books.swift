@@ -67,34 +67,49 @@ public struct Books {
                 """, connection)
     }
 
-    /// All invariants, once the queue is worked off and no worker runs.
-    ///
-    /// - Parameters:
-    ///   - left: jobs that may still be queued: those that wait for stock.
-    ///   - inOrder: nothing was left, deferred or retried, so that the lane's jobs must stand in order (I8).
-    public func violations(waiting left: Int? = nil, inOrder: Bool = true) throws -> [String] {
-        try violationsNow() + pending(left) + (inOrder ? outOfOrder() : []) + replay() + leftOver()
+    /// How far the order of jobs is promised (I8).
+    public enum Order: Sendable {
+        /// All jobs of a lane, where nothing was left, deferred or retried.
+        case ofLanes
+        /// The jobs of an item, where some were left because somebody held their item.
+        case ofItems
+        /// None, where jobs became visible in another order than their ids', or were retried.
+        case none
     }
 
-    private func pending(_ left: Int?) throws -> [String] {
-        let jobs = try database.rows(
-            "SELECT job_id || ' ' || coalesce(last_error, 'no error') FROM stockq.jobs WHERE waiting_since IS NULL LIMIT 10",
-            connection)
-        let waiting = try database.value("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NOT NULL")
-        return jobs.map { "job \($0) is still queued" }
-            + (left.map { "\($0)" != waiting } == true ? ["\(waiting) jobs wait, not \(left ?? 0)"] : [])
+    /// All invariants, once the queue is worked off but for what waits for stock, and no worker runs.
+    public func violations(order: Order = .ofLanes) throws -> [String] {
+        try violationsNow() + pending() + (order == .none ? [] : outOfOrder(order)) + replay() + leftOver()
+    }
+
+    private func pending() throws -> [String] {
+        try database.rows(
+            """
+            SELECT format('job %s is still queued: %s', job_id, coalesce(last_error, 'no error')) FROM stockq.jobs
+            WHERE waiting_since IS NULL
+            LIMIT 10
+            """, connection)
     }
 
     /// I8. Jobs of a store come from one producer at a time, so that job order is the order in which they were there.
-    private func outOfOrder() throws -> [String] {
+    ///
+    /// A job that waited is promoted at any time, and then keeps later jobs of its item behind it while others go on; so in a
+    /// store with waiting jobs the order is that of each item.
+    private func outOfOrder(_ order: Order) throws -> [String] {
         try database.rows(
             """
             SELECT format('job %s (lane of %s, priority %s) was finished after job %s', before, key, priority, job_id) FROM (
                 SELECT job_id, priority, coalesce(ordering_key, store_id) AS key, results.xmin::text::bigint AS transaction,
-                    lag(results.xmin::text::bigint) OVER lane AS transaction_before, lag(job_id) OVER lane AS before
+                    lag(results.xmin::text::bigint) OVER line AS transaction_before, lag(job_id) OVER line AS before
                 FROM stockq.results
                 WHERE attempts = 1 AND on_insufficient <> 'wait' AND scheduled_at IS NULL AND group_id IS NULL
-                WINDOW lane AS (PARTITION BY coalesce(ordering_key, store_id), priority ORDER BY job_id)
+                WINDOW line AS (
+                    PARTITION BY coalesce(ordering_key, store_id), priority,
+                        CASE WHEN \(order == .ofItems) OR EXISTS (
+                            SELECT FROM audit.jobs WHERE jobs.store_id = results.store_id AND on_insufficient = 'wait'
+                        ) THEN item_id END
+                    ORDER BY job_id
+                )
             ) AS finished
             WHERE transaction_before > transaction
             LIMIT 20

@@ -1,5 +1,4 @@
 import Foundation
-import Testing
 
 /// The `stockq` binary of this build, run as a user runs it.
 public struct Program: Sendable {

@@ -1,6 +1,6 @@
 import Foundation
+import Locking
 import Postgres
-import Synchronization
 
 /// A man in the middle between a worker and its server, who understands the protocol's messages (PostgreSQL manual, 55.7
 /// "Message Formats") and does to them what a test says.

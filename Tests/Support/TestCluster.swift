@@ -1,8 +1,10 @@
 import Foundation
+import Locking
 import Postgres
 import PrivateCluster
 import StockQueue
-import Synchronization
+
+import struct Synchronization.Atomic  // and not its Mutex, which Locking stands for
 
 /// The PostgreSQL server of a test run: started at the first use, gone with the process.
 public enum TestCluster {
@@ -126,7 +128,9 @@ public final class Events: Sendable {
         came.signal()
     }
 
-    public var all: [WorkEvent] { state.withLock { $0 } }
+    /// What was told so far: a copy of its own, since ThreadSanitizer does not see that the last reader's release of
+    /// shared storage comes before the writer's next change of it.
+    public var all: [WorkEvent] { state.withLock { events in events.map { $0 } } }
 
     /// Waits until one of the events so far, or to come, is as wished.
     public func wait(seconds: Double = 20, until isRight: (WorkEvent) -> Bool) -> Bool {

@@ -18,11 +18,11 @@ public enum InputFormat: String, Sendable, CaseIterable {
 }
 
 /// Reads the records of an input as fields by column, whatever their format.
-struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> where Column.RawValue == String {
+package struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> where Column.RawValue == String {
     /// The columns that the input gives: of a CSV the header's, of NDJSON all that may stand in an object.
-    let columns: [Column]
+    package let columns: [Column]
     /// The header line with its break, for the file of rejects; empty for NDJSON.
-    let header: [UInt8]
+    package let header: [UInt8]
 
     private var reader: RecordReader
     private let format: InputFormat
@@ -30,9 +30,11 @@ struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> where Col
     /// Reads the header of a CSV.
     ///
     /// - Throws: a problem with the input as a whole: empty, or a header with unknown, missing or repeated columns.
-    init(_ source: ByteSource, format: InputFormat, required: [Column]) throws(Problem) {
+    package init(
+        _ source: ByteSource, format: InputFormat, required: [Column], recordBytesMax: Int = 1 << 20
+    ) throws(Problem) {
         self.format = format
-        reader = RecordReader(source: source, isCSV: format == .csv)
+        reader = RecordReader(source: source, isCSV: format == .csv, recordBytesMax: recordBytesMax)
         guard format == .csv else {
             columns = Array(Column.allCases)
             header = []
@@ -47,7 +49,7 @@ struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> where Col
     }
 
     /// The next record; nil at the end. Its fields are in the order of `columns`.
-    mutating func next() throws(Problem) -> InputRecord? {
+    package mutating func next() throws(Problem) -> InputRecord? {
         guard var record = try reader.next() else { return nil }
         if record.problem != nil { return record }
         switch format {
@@ -67,9 +69,8 @@ struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> where Col
 
     private static func columns(ofHeader record: InputRecord, required: [Column]) throws(Problem) -> [Column] {
         var columns: [Column] = []
-        for (position, field) in record.fields.enumerated() {
-            var name = String(decoding: field, as: UTF8.self).trimmingCharacters(in: .whitespaces)
-            if position == 0 && name.hasPrefix("\u{FEFF}") { name.removeFirst() }  // a byte order mark
+        for field in record.fields {
+            let name = String(decoding: field, as: UTF8.self).trimmingCharacters(in: .whitespaces)
             guard let column = Column(rawValue: name) else {
                 let known = Column.allCases.map(\.rawValue).joined(separator: ", ")
                 throw Problem("the header names an unknown column '\(JobRules.shown(field))'; known are \(known)")
@@ -83,53 +84,24 @@ struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> where Col
         return columns
     }
 
-    private static func fields(ofObject line: ArraySlice<UInt8>, _ columns: [Column]) throws(Problem) -> [ArraySlice<
-        UInt8
-    >] {
-        let object: [String: JSONValue]
-        do {
-            object = try JSONDecoder().decode([String: JSONValue].self, from: Data(line))
-        } catch {
-            throw Problem("not a JSON object")
-        }
-        for key in object.keys where Column(rawValue: key) == nil {
-            let known = columns.map(\.rawValue).joined(separator: ", ")
-            throw Problem("unknown key '\(JobRules.shown(ArraySlice(key.utf8)))'; known are \(known)")
-        }
-        var fields: [ArraySlice<UInt8>] = []
-        for column in columns {
-            switch object[column.rawValue] {
-            case nil, .null: fields.append([])
-            case .text(let text): fields.append(ArraySlice(text.utf8))
-            case .structure: throw Problem("\(column.rawValue) must not be an object or an array")
+    private static func fields(
+        ofObject line: ArraySlice<UInt8>, _ columns: [Column]
+    ) throws(Problem) -> [ArraySlice<UInt8>] {
+        var fields = [ArraySlice<UInt8>](repeating: [], count: columns.count)
+        var isGiven = [Bool](repeating: false, count: columns.count)
+        try JSONObject.read(line) { key, value throws(Problem) in
+            guard let column = columns.firstIndex(where: { $0.rawValue.utf8.elementsEqual(key) }) else {
+                let known = columns.map(\.rawValue).joined(separator: ", ")
+                throw Problem("unknown key '\(JobRules.shown(key[...]))'; known are \(known)")
+            }
+            if isGiven[column] { throw Problem("\(columns[column].rawValue) stands twice in the object") }
+            isGiven[column] = true
+            switch value {
+            case .null: break
+            case .text(let text): fields[column] = text[...]
+            case .structure: throw Problem("\(columns[column].rawValue) must not be an object or an array")
             }
         }
         return fields
-    }
-}
-
-/// A JSON value as the text that a CSV would hold.
-private enum JSONValue: Decodable {
-    case null
-    case text(String)
-    case structure
-
-    init(from decoder: any Decoder) throws {
-        let value = try decoder.singleValueContainer()
-        if value.decodeNil() {
-            self = .null
-        } else if let text = try? value.decode(String.self) {
-            self = .text(text)
-        } else if let number = try? value.decode(Int64.self) {
-            self = .text(String(number))
-        } else if let flag = try? value.decode(Bool.self) {
-            self = .text(flag ? "true" : "false")
-        } else if let number = try? value.decode(Double.self) {
-            // JSON has one type of number, so 5.0 is 5; 5.5 stays what it is and is refused where it must be whole.
-            let isWhole = number == number.rounded() && abs(number) <= Double(Quantity.max)
-            self = .text(isWhole ? String(Int64(number)) : String(number))
-        } else {
-            self = .structure
-        }
     }
 }

@@ -10,7 +10,7 @@ public enum ItemColumn: String, CaseIterable, Sendable {
     case tracked
     case lowStockThreshold = "low_stock_threshold"
 
-    static let required: [ItemColumn] = [.storeID, .itemID, .onHand]
+    package static let required: [ItemColumn] = [.storeID, .itemID, .onHand]
 }
 
 /// What an items import did.
@@ -36,20 +36,12 @@ public struct ItemImport {
     private let onReject: (_ line: Int, _ raw: ArraySlice<UInt8>, _ reason: String) throws -> Void
     private let onProgress: (ItemImportReport) -> Void
     private var fields: FieldReader<ItemColumn>
-    private let position: [ItemColumn: Int]
+    private let rules: ItemRules
     private let upsert: Statement
     private let enqueueSets: Statement
-    private var rows: [Row] = []
+    private var rows: [ItemRow] = []
     private var keys: Set<[String]> = []
     private var report = ItemImportReport()
-
-    private struct Row {
-        var key: [String]
-        var onHand: Int64
-        var parent: String?
-        var tracked: Bool
-        var threshold: Int64?
-    }
 
     /// Rows a transaction.
     private static let rowsPerCommit = 5_000
@@ -64,7 +56,7 @@ public struct ItemImport {
         self.onReject = onReject
         self.onProgress = onProgress
         fields = try FieldReader(source, format: format, required: ItemColumn.required)
-        position = Dictionary(uniqueKeysWithValues: fields.columns.enumerated().map { ($0.element, $0.offset) })
+        rules = ItemRules(columns: fields.columns)
         upsert = Self.upsert(schema)
         enqueueSets = Self.enqueueSets(schema)
     }
@@ -77,9 +69,9 @@ public struct ItemImport {
         while let record = try fields.next() {
             report.read += 1
             report.endedInMidLine = record.isUnterminated
-            let row: Row
+            let row: ItemRow
             do throws(Problem) {
-                row = try read(record)
+                row = try rules.row(of: record)
             } catch {
                 report.rejected += 1
                 try onReject(record.line, record.raw, error.description)
@@ -93,30 +85,6 @@ public struct ItemImport {
         }
         try commitRows()
         return report
-    }
-
-    private func read(_ record: InputRecord) throws(Problem) -> Row {
-        if let problem = record.problem { throw problem }
-        func given(_ column: ItemColumn) -> ArraySlice<UInt8>? {
-            position[column].map { record.fields[$0] }.flatMap { $0.isEmpty ? nil : $0 }
-        }
-        func identifier(_ column: ItemColumn) throws(Problem) -> String? {
-            guard let bytes = given(column) else { return nil }
-            try JobRules.checkText(bytes, named: column.rawValue, longest: 200)
-            return String(decoding: bytes, as: UTF8.self)
-        }
-        func number(_ column: ItemColumn, _ range: ClosedRange<Int64>) throws(Problem) -> Int64? {
-            guard let bytes = given(column) else { return nil }
-            return try JobRules.wholeNumber(bytes, named: column.rawValue, range)
-        }
-        guard let store = try identifier(.storeID) else { throw Problem("store_id is empty") }
-        guard let item = try identifier(.itemID) else { throw Problem("item_id is empty") }
-        guard let onHand = try number(.onHand, -Quantity.max...Quantity.max) else { throw Problem("on_hand is empty") }
-        let location = try identifier(.locationID) ?? "main"
-        let tracked = try given(.tracked).map { bytes throws(Problem) in try JobRules.flag(bytes, named: "tracked") }
-        return Row(
-            key: [store, item, location], onHand: onHand, parent: try identifier(.parentID), tracked: tracked ?? true,
-            threshold: try number(.lowStockThreshold, 0...Quantity.max))
     }
 
     private mutating func commitRows() throws(PostgresError) {
@@ -147,7 +115,7 @@ public struct ItemImport {
         upsert.addArray(rows.map(\.parent))
         upsert.addArray(of: rows.count, bool: { rows[$0].tracked })
         upsert.addArray(of: rows.count, int64: { rows[$0].threshold })
-        for column in [ItemColumn.parentID, .tracked, .lowStockThreshold] { upsert.add(position[column] != nil) }
+        for column in [ItemColumn.parentID, .tracked, .lowStockThreshold] { upsert.add(rules.gives(column)) }
         return (upsert, keys)
     }
 

@@ -9,9 +9,9 @@ public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
 
 /// The rules that one job must keep before it may enter the queue: those of the table's constraints, checked here so
 /// that a producer learns the line and the reason, and one bad line does not stop the good ones.
-struct JobRules {
+package struct JobRules {
     /// The columns that are given, in their order.
-    let columns: [JobColumn]
+    package let columns: [JobColumn]
 
     let storeColumn: Int?
     let groupColumn: Int?
@@ -19,7 +19,7 @@ struct JobRules {
     /// The priority of a job for which nothing is said, as it stands in a line.
     private let standardPriority: String
 
-    init(columns: [JobColumn], standardPriority: Int = 2) {
+    package init(columns: [JobColumn], standardPriority: Int = 2) {
         self.columns = columns
         self.standardPriority = String(standardPriority)
         storeColumn = columns.firstIndex(of: .storeID)
@@ -31,14 +31,14 @@ struct JobRules {
     private let appendsPriority: Bool
 
     /// The table's columns in the order in which `encode` writes them.
-    var copyColumns: [String] {
+    package var copyColumns: [String] {
         columns.map(\.rawValue) + (appendsPriority ? [JobColumn.priority.rawValue] : [])
     }
 
     /// Checks a job and writes it as a line of COPY's text format (PostgreSQL manual, COPY, "Text Format").
     ///
     /// - Parameter field: the bytes of a column by its position; nil or empty for one that is not given.
-    func encode(_ field: (Int) -> ArraySlice<UInt8>?, into line: inout [UInt8]) throws(Problem) {
+    package func encode(_ field: (Int) -> ArraySlice<UInt8>?, into line: inout [UInt8]) throws(Problem) {
         var action = Action.adjust
         var policy = OnInsufficient.reject
         var quantity: Int64 = 0

@@ -30,44 +30,47 @@ public struct ByteSource {
 }
 
 /// One record of an input: where it began, its bytes as they stood there, and its fields.
-struct InputRecord {
+package struct InputRecord {
     /// The number of the record's first line, from 1.
-    var line = 0
+    package var line = 0
     /// The record's bytes with its line break, for the file of rejects.
-    var raw: ArraySlice<UInt8> = []
-    var fields: [ArraySlice<UInt8>] = []
+    package var raw: ArraySlice<UInt8> = []
+    package var fields: [ArraySlice<UInt8>] = []
     /// Set when the record could not be read.
-    var problem: Problem?
+    package var problem: Problem?
     /// The input ended without a line break behind this record.
-    var isUnterminated = false
+    package var isUnterminated = false
 }
 
 /// Splits an input into lines or CSV records (RFC 4180: quoted fields may hold commas, quotes and line breaks).
-struct RecordReader {
-    /// A record longer than this is not read. Default 1 MiB.
-    static let recordBytesMax = 1 << 20
-
+package struct RecordReader {
     private let source: ByteSource
     private let isCSV: Bool
+    private let recordBytesMax: Int
     private var buffer: [UInt8] = []
     private var start = 0
     private var line = 1
     private var isAtEnd = false
 
-    init(source: ByteSource, isCSV: Bool) {
+    /// - Parameter recordBytesMax: a record longer than this, without its line break, is not read. Default 1 MiB.
+    package init(source: ByteSource, isCSV: Bool, recordBytesMax: Int = 1 << 20) {
         self.source = source
         self.isCSV = isCSV
+        self.recordBytesMax = recordBytesMax
     }
 
     /// The next record that is not blank; nil at the end.
-    mutating func next() throws(Problem) -> InputRecord? {
+    package mutating func next() throws(Problem) -> InputRecord? {
         while true {
             guard let end = try endOfRecord() else { return nil }
             var record = InputRecord(line: line, raw: buffer[start..<end.next])
             record.isUnterminated = end.isUnterminated
             record.problem = end.problem
             line += end.lines
-            let content = start..<end.content
+            var content = start..<end.content
+            if record.line == 1 && buffer[content].starts(with: Self.byteOrderMark) {
+                content = (start + Self.byteOrderMark.count)..<end.content
+            }
             start = end.next
             if content.isEmpty && record.problem == nil { continue }
             if record.problem == nil {
@@ -76,6 +79,9 @@ struct RecordReader {
             return record
         }
     }
+
+    /// What some programs put in front of UTF-8.
+    private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     private struct End {
         /// Behind the record's last byte, without the line break.
@@ -109,10 +115,11 @@ struct RecordReader {
                     position += 1
                 }
             }
-            if let found { return end(at: found, lines: lines) }
-            if position - start > Self.recordBytesMax {
-                return try broken("a record of more than \(Self.recordBytesMax) bytes; is a quote left open?")
+            // Whatever the pieces are in which the input comes.
+            if position - start > recordBytesMax {
+                return try broken("a record of more than \(recordBytesMax) bytes; is a quote left open?")
             }
+            if let found { return end(at: found, lines: lines) }
             if isAtEnd { return try endOfInput(position, isQuoted) }
             if start > 0 {
                 buffer.removeSubrange(0..<start)

@@ -1,4 +1,4 @@
-import Synchronization
+import Locking
 
 /// A sample of the items that batches changed lately, for the online checker: bounded, and as likely to hold the one as the
 /// other.

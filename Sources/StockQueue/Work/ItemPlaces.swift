@@ -1,5 +1,5 @@
+import Locking
 import Postgres
-import Synchronization
 
 /// Where the stock rows of a lane's last batches stand, by a hash of their keys.
 ///

@@ -1,6 +1,6 @@
 import Dispatch
+import Locking
 import Postgres
-import Synchronization
 
 /// Which lanes have work, and which worker of this process has which: what the lookout fills and the workers empty.
 ///

@@ -1,4 +1,4 @@
-import Synchronization
+import Locking
 
 /// Below which job ids a lane has nothing ready: so that a claim does not step over the index entries of jobs that are
 /// gone, which stay for as long as any transaction of the server holds vacuum back.

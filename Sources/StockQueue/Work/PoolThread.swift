@@ -1,7 +1,7 @@
 import Dispatch
 import Foundation
+import Locking
 import Postgres
-import Synchronization
 
 /// A thread of a worker process with a connection of its own, which it makes anew whenever it is lost.
 ///

@@ -1,5 +1,5 @@
 import Foundation
-import Synchronization
+import Locking
 
 /// Tells the threads of a pool to stop, in two steps: `finish` lets the batch at hand end, `abort` breaks it off.
 ///

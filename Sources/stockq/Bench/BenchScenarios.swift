@@ -1,8 +1,8 @@
 import Foundation
+import Locking
 import Postgres
 import PrivateCluster
 import StockQueue
-import Synchronization
 
 /// The scenarios beyond the drains: what comes in while work goes on, how soon a job is done, what rest costs.
 struct BenchScenarios {

@@ -1,6 +1,6 @@
 import Foundation
+import Locking
 import Postgres
-import Synchronization
 
 /// What stockq is measured against, on the same tables.
 enum Reference {

@@ -1,13 +1,13 @@
 /// An option of a command: `--name VALUE`, or a flag where there is no placeholder.
-struct Option {
-    var name: String
+package struct Option: Sendable {
+    package let name: String
     /// Nil: a flag.
-    var placeholder: String?
-    var help: String
+    package let placeholder: String?
+    package let help: String
     /// May be given several times.
-    var repeats = false
+    package let repeats: Bool
 
-    init(_ name: String, _ placeholder: String? = nil, _ help: String, repeats: Bool = false) {
+    package init(_ name: String, _ placeholder: String? = nil, _ help: String, repeats: Bool = false) {
         self.name = name
         self.placeholder = placeholder
         self.help = help
@@ -16,23 +16,30 @@ struct Option {
 }
 
 /// What a command takes, for parsing and for its help.
-struct Usage {
-    var command: String
+package struct Usage: Sendable {
+    package let command: String
     /// As they stand in the synopsis, for instance `STORE ITEM QUANTITY`.
-    var positionals = ""
+    package let positionals: String
     /// How many there must be.
-    var positionalCount: ClosedRange<Int> = 0...0
-    var summary: String
-    var options: [Option] = []
-    /// Takes the options that name the database.
-    var usesDatabase = true
-    var notes = ""
+    package let positionalCount: ClosedRange<Int>
+    package let summary: String
+    /// `--help` among them.
+    package let allOptions: [Option]
+    package let notes: String
 
-    var allOptions: [Option] {
-        options + (usesDatabase ? Database.options : []) + [Option("help", nil, "show this help")]
+    package init(
+        command: String, positionals: String, positionalCount: ClosedRange<Int>, summary: String,
+        optionsWithoutHelp: [Option], notes: String
+    ) {
+        self.command = command
+        self.positionals = positionals
+        self.positionalCount = positionalCount
+        self.summary = summary
+        allOptions = optionsWithoutHelp + [Option("help", nil, "show this help")]
+        self.notes = notes
     }
 
-    var helpText: String {
+    package var helpText: String {
         let labels = allOptions.map { "--\($0.name)" + ($0.placeholder.map { " \($0)" } ?? "") }
         let width = min(30, labels.map(\.count).max() ?? 0)
         let lines = zip(labels, allOptions).map { label, option in
@@ -48,33 +55,33 @@ struct Usage {
 }
 
 extension String {
-    func padding(toWidth width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+    package func padding(toWidth width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 }
 
 /// Wrong usage: the message goes to stderr with a hint at `--help`, and the exit code is 2.
-struct UsageError: Error {
-    var message: String
-    var command: String
+package struct UsageError: Error {
+    package let message: String
+    package let command: String
 
-    init(_ message: String, _ usage: Usage) {
+    package init(_ message: String, _ usage: Usage) {
         self.message = message
         command = usage.command
     }
 }
 
 /// The arguments of a command, checked against its usage.
-struct Arguments {
-    let usage: Usage
-    private(set) var positionals: [String] = []
+package struct Arguments {
+    package let usage: Usage
+    package private(set) var positionals: [String] = []
     private var values: [String: [String]] = [:]
-    private(set) var asksForHelp = false
+    package private(set) var asksForHelp = false
 
-    init(_ words: [String], _ usage: Usage) throws {
+    package init(_ words: [String], _ usage: Usage) throws {
         self.usage = usage
         var rest = words[...]
         var optionsEnded = false
         while let word = rest.popFirst() {
-            if optionsEnded || word == "-" || !word.hasPrefix("--") && word != "-h" {
+            if optionsEnded || !word.utf8.starts(with: "--".utf8) && word != "-h" {
                 positionals.append(word)
             } else if word == "--" {
                 optionsEnded = true
@@ -94,8 +101,11 @@ struct Arguments {
     }
 
     private mutating func takeOption(_ word: String, _ rest: inout ArraySlice<String>) throws {
-        let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        let name = String(parts[0])
+        // By bytes: a value may begin with a combining mark, and "=" with one is another Character.
+        let parts = word.utf8.dropFirst(2).split(
+            separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false
+        ).map { String(Substring($0)) }
+        let name = parts[0]
         guard let option = usage.allOptions.first(where: { $0.name == name }) else {
             throw UsageError("unknown option --\(name)", usage)
         }
@@ -104,7 +114,7 @@ struct Arguments {
             if parts.count > 1 { throw UsageError("--\(name) takes no value", usage) }
             value = ""
         } else if parts.count > 1 {
-            value = String(parts[1])
+            value = parts[1]
         } else if let next = rest.popFirst() {
             value = next
         } else {
@@ -114,18 +124,18 @@ struct Arguments {
         values[name, default: []].append(value)
     }
 
-    func has(_ name: String) -> Bool { values[name] != nil }
+    package func has(_ name: String) -> Bool { values[name] != nil }
 
-    func text(_ name: String) -> String? { values[name]?.last }
+    package func text(_ name: String) -> String? { values[name]?.last }
 
-    func texts(_ name: String) -> [String] { values[name] ?? [] }
+    package func texts(_ name: String) -> [String] { values[name] ?? [] }
 
-    func number(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
+    package func number(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
         guard let text = text(name) else { return nil }
         return try number(text, named: "--\(name)", in: range)
     }
 
-    func number(_ text: String, named name: String, in range: ClosedRange<Int>) throws -> Int {
+    package func number(_ text: String, named name: String, in range: ClosedRange<Int>) throws -> Int {
         guard let value = Int(text), range.contains(value) else {
             throw UsageError(
                 "\(name) takes a whole number from \(range.lowerBound) to \(range.upperBound), not '\(text)'", usage)
@@ -134,7 +144,7 @@ struct Arguments {
     }
 
     /// A span of time such as `90s`, `15m`, `24h` or `7d`, in seconds.
-    func seconds(_ name: String) throws -> Int64? {
+    package func seconds(_ name: String) throws -> Int64? {
         guard let text = text(name) else { return nil }
         guard let seconds = Arguments.seconds(text) else {
             throw UsageError("--\(name) takes a span of time like 90s, 15m, 24h or 7d, not '\(text)'", usage)
@@ -145,7 +155,7 @@ struct Arguments {
     /// 100 years; whoever means "for ever" leaves the option out.
     private static let longestSpan: Int64 = 3_153_600_000
 
-    static func seconds(_ text: String) -> Int64? {
+    package static func seconds(_ text: String) -> Int64? {
         let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400]
         guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()),
             (0...longestSpan / unit).contains(count)

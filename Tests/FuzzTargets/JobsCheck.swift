@@ -1,0 +1,120 @@
+import StockQueue
+
+/// From the bytes of a jobs file to lines for COPY, or a told problem.
+enum JobsCheck {
+    static func problem(with bytes: [UInt8], _ format: InputFormat) -> String? {
+        let required = JobColumn.allCases.filter(\.isRequired)
+        let input = InputCheck<JobColumn>(bytes, format, required: required)
+        if let problem = input.problem { return problem }
+        let rules = JobRules(columns: input.columns, standardPriority: 3)
+        for record in input.records {
+            if format == .ndjson, let problem = ObjectCheck.problem(with: record, input.columns) { return problem }
+            if record.problem != nil { continue }
+            let fields = Dictionary(uniqueKeysWithValues: zip(input.columns, record.fields.map { Array($0) }))
+            if let problem = problem(with: fields, record, rules) { return problem }
+        }
+        return nil
+    }
+
+    private static func problem(
+        with fields: [JobColumn: [UInt8]], _ record: InputRecord, _ rules: JobRules
+    ) -> String? {
+        var line: [UInt8] = []
+        do throws(Problem) {
+            try rules.encode({ record.fields[$0] }, into: &line)
+        } catch {
+            return isValid(fields) ? "\(fields) is refused: \(error)" : nil
+        }
+        if !isValid(fields) { return "\(fields) is let in" }
+        let written = copyFields(line)
+        let names = rules.copyColumns
+        guard let written, written.count == names.count else { return "\(line) is no line of COPY for \(names)" }
+        for (name, value) in zip(names, written) {
+            guard let column = JobColumn(rawValue: name) else { return "\(name) is no column" }
+            let given = fields[column] ?? []
+            if !isSame(column, given, value) { return "\(name) \(given) is written as \(value ?? [])" }
+        }
+        return nil
+    }
+
+    // MARK: what may be let in
+
+    private static func isValid(_ fields: [JobColumn: [UInt8]]) -> Bool {
+        func text(_ column: JobColumn, or standard: String = "") -> String {
+            let bytes = fields[column] ?? []
+            return bytes.isEmpty ? standard : String(decoding: bytes, as: UTF8.self)
+        }
+        func isEmpty(_ column: JobColumn) -> Bool { fields[column]?.isEmpty != false }
+        if [.storeID, .itemID, .quantity].contains(where: isEmpty) { return false }
+        for (column, bytes) in fields where !bytes.isEmpty {
+            if !isValid(column, bytes) { return false }
+        }
+        let quantity = PlainRules.number(fields[.quantity] ?? []) ?? .max
+        let action = text(.action, or: "adjust")
+        let policies = [
+            "adjust": ["reject", "allow", "partial", "wait"], "allocate": ["reject", "allow", "partial", "wait"],
+            "set": ["reject", "allow"], "ship": ["reject"], "deallocate": ["reject"],
+        ]
+        guard policies[action]?.contains(text(.onInsufficient, or: "reject")) == true else { return false }
+        if ["allocate", "deallocate", "ship"].contains(action) && quantity <= 0 { return false }
+        if action == "set" && quantity < 0 { return false }
+        return isEmpty(.groupID) || isEmpty(.orderingKey)
+    }
+
+    private static func isValid(_ column: JobColumn, _ bytes: [UInt8]) -> Bool {
+        func isNumber(_ range: ClosedRange<Int128>) -> Bool { PlainRules.number(bytes).map(range.contains) == true }
+        switch column {
+        case .storeID, .itemID, .locationID, .groupID, .orderingKey:
+            return PlainRules.isText(bytes, longest: 200)
+        case .reason, .reference: return PlainRules.isText(bytes, longest: 2_000)
+        case .quantity, .expectedAvailable: return isNumber(-PlainRules.most...PlainRules.most)
+        case .priority: return isNumber(1...4)
+        case .maxAttempts: return isNumber(1...1_000)
+        case .notify: return PlainRules.flag(bytes) != nil
+        case .runAt, .expiresAt: return PlainRules.isTimestamp(bytes)
+        // Compared by their bytes, as the database does.
+        case .action: return ["adjust", "allocate", "deallocate", "ship", "set"].contains { Array($0.utf8) == bytes }
+        case .onInsufficient: return ["reject", "allow", "partial", "wait"].contains { Array($0.utf8) == bytes }
+        }
+    }
+
+    private static func isSame(_ column: JobColumn, _ given: [UInt8], _ written: [UInt8]?) -> Bool {
+        guard given.isEmpty else {
+            if column == .notify { return PlainRules.flag(given) == written.flatMap(PlainRules.flag) }
+            return written == given
+        }
+        let standard: [JobColumn: String] = [
+            .locationID: "main", .action: "adjust", .onInsufficient: "reject", .priority: "3", .notify: "true",
+            .maxAttempts: "10",
+        ]
+        return written == standard[column].map { Array($0.utf8) }
+    }
+
+    // MARK: COPY
+
+    /// The fields of one line in COPY's text format, nil for NULL (PostgreSQL manual, COPY, "Text Format").
+    private static func copyFields(_ line: [UInt8]) -> [[UInt8]?]? {
+        guard line.last == UInt8(ascii: "\n") else { return nil }
+        var fields: [[UInt8]?] = []
+        for part in line.dropLast().split(separator: UInt8(ascii: "\t"), omittingEmptySubsequences: false) {
+            if part.elementsEqual("\\N".utf8) {
+                fields.append(nil)
+                continue
+            }
+            var rest = part
+            var field: [UInt8] = []
+            while let byte = rest.popFirst() {
+                switch byte {
+                case UInt8(ascii: "\n"), UInt8(ascii: "\r"): return nil
+                case UInt8(ascii: "\\"):
+                    let letters: [UInt8: UInt8] = [0x74: 0x09, 0x6E: 0x0A, 0x72: 0x0D, 0x5C: 0x5C]
+                    guard let letter = rest.popFirst(), let plain = letters[letter] else { return nil }
+                    field.append(plain)
+                default: field.append(byte)
+                }
+            }
+            fields.append(field)
+        }
+        return fields
+    }
+}

@@ -1,0 +1,140 @@
+import StockQueue
+
+/// The judgement's side: stock by item number, carried from batch to batch.
+public struct JudgedShop {
+    private var names: [String]
+    private var stock: [StockState]
+
+    public init(_ items: [String: Model.Item]) {
+        names = items.keys.sorted()
+        stock = names.map { name in
+            let item = items[name]!
+            return StockState(
+                onHand: Int64(item.onHand), allocated: Int64(item.allocated),
+                threshold: item.threshold.map { Int64($0) },
+                tracked: item.tracked)
+        }
+    }
+
+    /// Judges the jobs as one batch and compares it with the model, which has worked them off already.
+    ///
+    /// - Parameters:
+    ///   - unlocked: jobs that somebody else holds.
+    ///   - held: items that somebody else holds.
+    ///   - left: the jobs that must be left for the next round, which the model has not seen.
+    /// - Returns: the first difference.
+    public mutating func work(
+        _ jobs: [Model.Job], _ model: Model, newNotifications: [Model.Notification], unlocked: Set<Int64> = [],
+        held: Set<String> = [], left: Set<Int64> = []
+    ) -> String? {
+        let claimed = claim(jobs, unlocked)
+        let before = stock
+        var locked = stock
+        for (number, name) in names.enumerated() where held.contains(name) { locked[number].presence = .held }
+        let judgement = judge(claimed, stock: locked)
+        stock = judgement.stock
+        for number in stock.indices { stock[number].presence = before[number].presence }
+        return verdictProblem(claimed, judgement, model, left) ?? stockProblem(model, before, judgement)
+            ?? tellingProblem(claimed, judgement, newNotifications)
+    }
+
+    private func verdictProblem(
+        _ claimed: [ClaimedJob], _ judgement: Judgement, _ model: Model, _ left: Set<Int64>
+    ) -> String? {
+        let (finished, waiting) = (judgement.finished, judgement.waiting)
+        if judgement.verdicts.count != claimed.count { return "\(judgement.verdicts.count) verdicts" }
+        if judgement.left != left.count { return "\(judgement.left) jobs are left, not \(left.count)" }
+        if finished + waiting + left.count != claimed.count { return "\(finished) are finished and \(waiting) wait" }
+        for (job, verdict) in zip(claimed, judgement.verdicts) {
+            let mine = describe(job, verdict)
+            let theirs =
+                if left.contains(job.id) { "left" } else if model.waiting.contains(job.id) { "waits" } else {
+                    model.results[job.id].map(describe) ?? "nothing"
+                }
+            if mine != theirs { return "job \(job): \(mine), the model says \(theirs)" }
+        }
+        return nil
+    }
+
+    private func stockProblem(_ model: Model, _ before: [StockState], _ judgement: Judgement) -> String? {
+        for (name, state) in zip(names, stock) {
+            guard let item = model.items[name] else { continue }
+            let mine =
+                "\(state.onHand) \(state.allocated) \(state.version) \(state.toldLevel ?? state.level) \(state.lastJobID ?? 0)"
+            let theirs = "\(item.onHand) \(item.allocated) \(item.version) \(item.told) \(item.lastJob ?? 0)"
+            if mine != theirs { return "item \(name): \(mine), the model says \(theirs)" }
+        }
+        let changed = stock.indices.filter { stock[$0].version != before[$0].version }.map { Int32($0) }
+        return judgement.changedItems == changed ? nil : "\(judgement.changedItems) are to be written, not \(changed)"
+    }
+
+    private func tellingProblem(
+        _ claimed: [ClaimedJob], _ judgement: Judgement, _ newNotifications: [Model.Notification]
+    ) -> String? {
+        let told = judgement.levelChanges.map { change in
+            Model.Notification(
+                item: names[Int(change.item)], version: Int(change.version), kind: change.kind.rawValue,
+                job: claimed[Int(change.job)].id, before: Int128(change.availableBefore),
+                after: Int128(change.availableAfter))
+        }
+        return told.sorted() == newNotifications.sorted() ? nil : "told \(told), the model tells \(newNotifications)"
+    }
+
+    /// In order of work, as a claim arranges them.
+    private mutating func claim(_ jobs: [Model.Job], _ unlocked: Set<Int64>) -> [ClaimedJob] {
+        var best: [String: (Int, Int64)] = [:]
+        for job in jobs {
+            guard let group = job.group else { continue }
+            if let known = best[group], known < (job.priority, job.id) { continue }
+            best[group] = (job.priority, job.id)
+        }
+        let ordered = jobs.sorted { left, right in
+            let a = left.group.flatMap { best[$0] } ?? (left.priority, left.id)
+            let b = right.group.flatMap { best[$0] } ?? (right.priority, right.id)
+            return a != b ? a < b : left.id < right.id
+        }
+        var groups: [String: Int32] = [:]
+        return ordered.map { job in
+            var claimed = ClaimedJob(
+                id: job.id, item: number(of: job.item), action: Action(rawValue: job.action)!,
+                onInsufficient: OnInsufficient(rawValue: job.policy)!, quantity: job.quantity)
+            claimed.expectedAvailable = job.expected
+            claimed.notify = job.notify
+            claimed.isExpired = job.expired
+            claimed.isLocked = !unlocked.contains(job.id)
+            if let group = job.group {
+                let number = groups[group] ?? Int32(groups.count)
+                groups[group] = number
+                claimed.group = number
+            }
+            return claimed
+        }
+    }
+
+    private mutating func number(of item: String) -> Int32 {
+        if let known = names.firstIndex(of: item) { return Int32(known) }
+        names.append(item)
+        stock.append(StockState())
+        return Int32(names.count - 1)
+    }
+
+    private func describe(_ job: ClaimedJob, _ verdict: Verdict) -> String {
+        if verdict.fate == .waits { return "waits" }
+        if verdict.fate == .left { return "left" }
+        let result = Model.Result(
+            job: job.id, outcome: verdict.outcome.rawValue, code: verdict.code?.rawValue ?? "-",
+            warning: verdict.warnsNegative ? "negative_stock" : "-", applied: Int128(verdict.appliedQuantity),
+            stock: verdict.hasStock
+                ? [
+                    verdict.onHandBefore, verdict.onHandAfter, verdict.allocatedBefore, verdict.allocatedAfter,
+                    verdict.version,
+                ]
+                .map { Int128($0) } : [],
+            levels: verdict.levelBefore.map { "\($0) \(verdict.levelAfter!)" } ?? "-", previous: verdict.previousJobID)
+        return describe(result)
+    }
+
+    private func describe(_ result: Model.Result) -> String {
+        "\(result.outcome) \(result.code) \(result.warning) \(result.applied) \(result.stock) \(result.levels) \(result.previous ?? 0)"
+    }
+}
