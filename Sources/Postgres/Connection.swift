@@ -151,6 +151,16 @@ public final class Connection {
         return result
     }
 
+    /// Runs one statement as a transaction of its own, with the session's settings in pooled mode too: the statements of a
+    /// pipeline up to its sync point form one transaction (PostgreSQL manual, 34.5.1.1 "Issuing Queries").
+    @discardableResult
+    public func executeAlone(
+        _ statement: Statement, _ parameters: Parameters = Parameters()
+    ) throws(PostgresError) -> ResultSet {
+        try sendSessionSettings()
+        return try execute(statement, parameters)
+    }
+
     /// Runs the statements of a script, which may be several, as one transaction unless it says otherwise.
     public func executeScript(_ sql: String, timeoutMs: Int? = nil) throws(PostgresError) {
         try leavePipeline()

@@ -220,7 +220,7 @@ public final class PrivateCluster: @unchecked Sendable {
 
     /// A child inherits the signals that its parent's thread blocks, and Dispatch's threads block nearly all of them. A
     /// shell that never hears SIGCHLD waits for ever.
-    private static func withoutBlockedSignals<Value>(_ body: () throws -> Value) rethrows -> Value {
+    public static func withoutBlockedSignals<Value>(_ body: () throws -> Value) rethrows -> Value {
         var none = sigset_t()
         var before = sigset_t()
         sigemptyset(&none)

@@ -257,6 +257,7 @@ extension Faults {
                 program.environment["FAKETIME"] = clock
                 program.environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
                 program.environment["TZ"] = "Europe/Berlin"
+                // By a shell: the library loses the arguments of a process that is started with it at once.
                 let running = try program.start(["-c", "exec \(Program.path) run"], executable: "/bin/sh")
                 try rig.enqueueRound(30)
                 try database.run(

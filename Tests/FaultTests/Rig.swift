@@ -24,7 +24,7 @@ final class Rig: Sendable {
     /// - Parameter seed: of the jobs.
     init(_ database: TestDatabase, seed: UInt64 = 1, stores: Int = 2) throws {
         self.database = database
-        proxy = try Proxy(upstream: database.cluster.folder + "/.s.PGSQL.\(database.cluster.port)")
+        proxy = try Proxy(to: database)
         try Books.open(in: database)
         books = Shops(seed: seed, stores: stores)
         try database.run(books.itemsSQL)
@@ -103,6 +103,9 @@ final class RunningPool: Sendable {
     var batches: Int {
         events.all.count { if case .batch(_, _, _, let finished, _, _, _, _, _) = $0 { finished > 0 } else { false } }
     }
+
+    /// How many connections were lost, or could not be made.
+    var losses: Int { events.all.count { if case .disconnected = $0 { true } else { false } } }
 
     /// Stops it, and checks that it told of no violation.
     func stop() throws {

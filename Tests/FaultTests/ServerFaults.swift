@@ -145,7 +145,9 @@ extension Faults {
                     #expect(eventually { pool.batches > batches + 3 })
                     let victim = try database.value(
                         "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'tests worker%' LIMIT 1")
-                    if let process = Int32(victim) { kill(process, SIGKILL) }
+                    let losses = pool.losses
+                    kill(try #require(Int32(victim)), SIGKILL)
+                    #expect(eventually { pool.losses > losses })
                     #expect(eventually { (try? database.value("SELECT 1")) == "1" })
                 }
                 producer.stop()
@@ -252,10 +254,10 @@ extension Faults {
                 }
                 #expect(hangs)
                 // Not by `run`, whose own COMMIT would wait.
-                let operator_ = try database.connect()
-                try operator_.executeScript("SET synchronous_commit = off")
-                try operator_.executeScript("ALTER SYSTEM RESET synchronous_standby_names")
-                try operator_.executeScript("SELECT pg_reload_conf()")
+                let hand = try database.connect()
+                try hand.executeScript("SET synchronous_commit = off")
+                try hand.executeScript("ALTER SYSTEM RESET synchronous_standby_names")
+                try hand.executeScript("SELECT pg_reload_conf()")
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
                 try rig.expectSound()

@@ -13,11 +13,12 @@ import Testing
         case ofAFullQueue
     }
 
-    @Test(arguments: Statistics.allCases) func hotStatementsReadOnlyWhatTheyNeed(_ statistics: Statistics) async throws
-    {
+    /// Directly, and as through a pooler, where each transaction has to make its settings itself.
+    @Test(arguments: Statistics.allCases, [false, true])
+    func hotStatementsReadOnlyWhatTheyNeed(_ statistics: Statistics, pooled: Bool) async throws {
         try await withDatabase(migrated: false) { database in
             // The log is shared by all tests of the run; the schema's name tells whose plans they are.
-            let name = "plans_\(statistics.rawValue.lowercased())"
+            let name = "plans_\(statistics.rawValue.lowercased())\(pooled ? "_pooled" : "")"
             let schema = try #require(Schema(name))
             try Migrator(connection: database.connect(), schema: schema).migrate()
             if statistics == .ofAnEmptyQueue { try database.run("ANALYZE \(name).jobs, \(name).items") }
@@ -32,7 +33,9 @@ import Testing
                 """)
             var settings = WorkerSettings()
             settings.batchJobsMax = 300
-            WorkerPool(connection: database.settings, schema: schema, settings: settings, drains: true).run()
+            var connection = database.settings
+            connection.pooled = connection.pooled || pooled
+            WorkerPool(connection: connection, schema: schema, settings: settings, drains: true).run()
 
             let plans = try Self.plans(of: name, database.logFile)
             for statement in [

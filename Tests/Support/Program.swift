@@ -23,6 +23,8 @@ public struct Program: Sendable {
 
         public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
+        public var hasEnded: Bool { !process.isRunning }
+
         public var processID: Int32 { process.processIdentifier }
 
         public var errorText: String { (try? String(contentsOf: err, encoding: .utf8)) ?? "" }

@@ -1,6 +1,7 @@
 import Foundation
 import Locking
 import Postgres
+import PrivateCluster
 
 /// A man in the middle between a worker and its server, who understands the protocol's messages (PostgreSQL manual, 55.7
 /// "Message Formats") and does to them what a test says.
@@ -19,6 +20,8 @@ public final class Proxy: Sendable {
         public let type: UInt8
         /// The prepared statement that the message is about, where it is about one.
         public let statement: String
+        /// What the server says that it has done, of a CommandComplete; for instance `COMMIT`.
+        public let tag: String
         /// Its length on the wire.
         public let size: Int
         /// The server's process, once it has told.
@@ -59,6 +62,11 @@ public final class Proxy: Sendable {
     private let listener: Int32
     private let upstream: String
     private let state = Mutex(State())
+
+    /// In front of a database's server.
+    public convenience init(to database: TestDatabase) throws {
+        try self.init(upstream: database.cluster.folder + "/.s.PGSQL.\(database.cluster.port)")
+    }
 
     /// - Parameter upstream: the path of the server's socket.
     public init(upstream: String) throws {
@@ -275,6 +283,7 @@ private struct Pump {
         let type = isStartup ? Proxy.startup : bytes[0]
         return link.facts.withLock { facts in
             var statement = ""
+            var tag = ""
             switch (direction, type) {
             case (.toServer, Proxy.startup):
                 let words = bytes[8...].split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
@@ -287,13 +296,14 @@ private struct Pump {
                 statement = text(at: 5 + text(at: 5).utf8.count + 1)
                 facts.bound = statement
             case (.toServer, UInt8(ascii: "E")): statement = facts.bound
+            case (.toClient, UInt8(ascii: "C")): tag = text(at: 5)
             case (.toClient, UInt8(ascii: "K")):
                 facts.backend = Int32(bytes[5..<9].reduce(0) { $0 << 8 | Int($1) })
             default: break
             }
             return Proxy.Message(
                 connection: number, application: facts.application, direction: direction, type: type,
-                statement: statement, size: bytes.count, backend: facts.backend)
+                statement: statement, tag: tag, size: bytes.count, backend: facts.backend)
         }
     }
 

@@ -13,6 +13,16 @@ public enum TestCluster {
 
     public static func get() throws -> PrivateCluster { try shared.get() }
 
+    /// Between the pools of the tests and the server, where `STOCKQ_POOLED` asks for it.
+    static let bouncer: PgBouncer? = {
+        guard ProcessInfo.processInfo.environment["STOCKQ_POOLED"] == "1" else { return nil }
+        do {
+            return try PgBouncer(get())
+        } catch {
+            fatalError("STOCKQ_POOLED=1: \(error)")  // going on without it would prove nothing
+        }
+    }()
+
     /// The account that must give a password, to test what happens when it is wrong.
     public static let passwordUser = "locked"
 
@@ -76,7 +86,15 @@ public final class TestDatabase: Sendable {
     public var logFile: String { cluster.logFile }
     public var conninfo: String { cluster.conninfo(database: name) }
     public var url: String { cluster.url(database: name) }
-    public var settings: ConnectionSettings { ConnectionSettings(conninfo: conninfo, applicationName: "tests") }
+    /// How the pools of a test reach the database: directly, or with `STOCKQ_POOLED=1` through PgBouncer.
+    public var settings: ConnectionSettings {
+        guard let bouncer = TestCluster.bouncer, cluster.folder == (try? TestCluster.get())?.folder else {
+            return ConnectionSettings(conninfo: conninfo, applicationName: "tests")
+        }
+        var settings = ConnectionSettings(conninfo: bouncer.conninfo(database: name), applicationName: "tests")
+        settings.pooled = true
+        return settings
+    }
 
     public func connect() throws -> Connection {
         try Connection(ConnectionSettings(conninfo: conninfo, applicationName: "test"))

@@ -88,7 +88,7 @@ struct Lookout {
         rungAt = .after(milliseconds: Self.ringEveryMs)
         var parameters = Parameters()
         parameters.add(schema.name)
-        try connection.execute(statements.ring, parameters)
+        try connection.executeAlone(statements.ring, parameters)
     }
 
     private struct Sight {
@@ -102,7 +102,7 @@ struct Lookout {
         let marked = isWhole ? marks.sight.fromZero : marks.sight
         var parameters = Parameters()
         parameters.addArray(of: marked.marks.count, int64: { marked.marks[$0] })
-        let rows = try connection.execute(statements.look, parameters)
+        let rows = try connection.executeAlone(statements.look, parameters)
         var sight = Sight()
         var hasReady = [Bool](repeating: false, count: marked.marks.count)
         for row in 0..<rows.rowCount {
@@ -125,7 +125,7 @@ struct Lookout {
     private func promote(_ statements: LookoutStatements) throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(Int32(settings.promoteJobsMax))
-        let rows = try connection.execute(statements.promoteDue, parameters)
+        let rows = try connection.executeAlone(statements.promoteDue, parameters)
         var promoted = 0
         for row in 0..<rows.rowCount {
             promoted += Int(rows.int64(row, 2))
@@ -139,7 +139,7 @@ struct Lookout {
     ) throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(asleep)
-        try connection.execute(statements.setAsleep, parameters)
+        try connection.executeAlone(statements.setAsleep, parameters)
     }
 }
 
@@ -159,14 +159,17 @@ private struct Settling {
         nextAt = .after(milliseconds: Self.everyMs)
         // The id first, and the locks in a statement of their own behind it: whoever has drawn an id up to it by then
         // holds the lock already, or has ended.
+        try connection.sendSessionSettings()
         try connection.send(statements.lastDrawn)
         try connection.send(statements.writers)
         let answers = try connection.receive()
-        let now = Set((0..<answers[1].rowCount).map { answers[1].string($0, 0) })
+        let drawn = answers[answers.count - 2].int64(0, 0)
+        let holders = answers[answers.count - 1]
+        let now = Set((0..<holders.rowCount).map { holders.string($0, 0) })
         writers.formIntersection(now)
         guard writers.isEmpty else { return }
         marks.settle(wanted)
-        wanted = answers[0].int64(0, 0)
+        wanted = drawn
         writers = now
         if now.isEmpty { marks.settle(wanted) }
     }

@@ -47,13 +47,13 @@ struct Maintenance {
         var parameters = Parameters()
         parameters.add(Int64(settings.jobsPerPartition))
         parameters.add(Int32(settings.partitionsAhead))
-        return Int(try connection.execute(LookoutStatements(schema: schema).addPartitions, parameters).int32(0, 0))
+        return Int(try connection.executeAlone(LookoutStatements(schema: schema).addPartitions, parameters).int32(0, 0))
     }
 
     private func dropExpired() throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(Int64(settings.keepResultsSeconds))
-        let dropped = try connection.execute(LookoutStatements(schema: schema).dropExpired, parameters)
+        let dropped = try connection.executeAlone(LookoutStatements(schema: schema).dropExpired, parameters)
         if let name = dropped.optionalString(0, 0) { tell(.partitionDropped(name)) }
     }
 }

@@ -23,7 +23,7 @@ struct OnlineChecker {
             parameters.addArray(items.map(\.item))
             parameters.addArray(items.map(\.location))
             parameters.add(Int32(settings.checkChangesMax))
-            let rows = try connection.execute(statement, parameters)
+            let rows = try connection.executeAlone(statement, parameters)
             succeeded()
             for row in 0..<rows.rowCount { found(rows.string(row, 0)) }
         }

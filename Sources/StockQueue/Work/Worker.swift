@@ -149,7 +149,7 @@ struct Worker {
         memory.holdersMayBeFrozenAt = .after(milliseconds: limitMs)
         var parameters = Parameters()
         parameters.add(Int64(limitMs))
-        let ended = try connection.execute(LookoutStatements(schema: schema).endFrozenHolders, parameters).rowCount
+        let ended = try connection.executeAlone(LookoutStatements(schema: schema).endFrozenHolders, parameters).rowCount
         if ended > 0 { tell(.frozenSessionsEnded(ended)) }
     }
 

@@ -1,0 +1,151 @@
+import Foundation
+import Postgres
+import StockQueue
+import TestSupport
+import Testing
+
+/// What `stockq run` looks at before it starts, and what it goes on looking at.
+@Suite struct StartTests {
+    // MARK: a database that is not there yet
+
+    @Test func aWorkerWaitsForItsDatabase() async throws {
+        try await withDatabase { database in
+            let proxy = try Proxy(to: database)
+            proxy.refuse(true)
+            var program = Program()
+            program.environment["DATABASE_URL"] = proxy.conninfo(database: database.name)
+            let running = try program.start(["run"])
+            #expect(eventually { running.errorText.contains("event=waiting_for_database") })
+            proxy.refuse(false)
+            #expect(eventually { running.errorText.contains("event=started") })
+            running.send(SIGTERM)
+            #expect(try running.wait().code == 0)
+            proxy.refuse(true)
+            let gaveUp = try program.run(["run", "--set", "startTimeoutMs=200"])
+            #expect(gaveUp.code == 1)
+            #expect(gaveUp.err.contains("cannot reach the database"))
+        }
+    }
+
+    // MARK: a database that would make it silently wrong
+
+    struct Unfit: Sendable, CustomTestStringConvertible {
+        var sql: String
+        var says: String
+        var arguments: [String] = []
+        var testDescription: String { says }
+    }
+
+    static let unfit = [
+        Unfit(
+            sql: "ALTER ROLE ROLE SET default_transaction_read_only = on", says: "default_transaction_read_only is on"),
+        Unfit(sql: "REVOKE UPDATE ON stockq.items FROM ROLE", says: "this role lacks UPDATE on \"stockq\".items"),
+        Unfit(sql: "REVOKE UPDATE ON stockq.doorbell FROM ROLE", says: "this role lacks UPDATE on \"stockq\".doorbell"),
+        Unfit(
+            sql: "ALTER TABLE stockq.jobs ENABLE ROW LEVEL SECURITY",
+            says: "row security may hide rows of \"stockq\".jobs"),
+        Unfit(
+            sql: """
+                ALTER TABLE stockq.jobs ENABLE ROW LEVEL SECURITY;
+                CREATE POLICY mine ON stockq.jobs TO ROLE USING (store_id = 'mine')
+                """, says: "row security may hide rows of \"stockq\".jobs"),
+        Unfit(sql: "", says: "fsync is off", arguments: ["--set", "requireDurability=1"]),
+    ]
+
+    @Test(arguments: unfit) func isRefused(_ unfit: Unfit) async throws {
+        try await withDatabase { database in
+            let program = try Self.programOfRole(database)
+            try database.run(
+                unfit.sql.replacingOccurrences(of: "ROLE SET", with: "\(Self.role(database)) SET")
+                    .replacingOccurrences(of: "FROM ROLE", with: "FROM \(Self.role(database))")
+                    .replacingOccurrences(of: "TO ROLE", with: "TO \(Self.role(database))"))
+            let ended = try program.run(["run", "--drain"] + unfit.arguments)
+            #expect(ended.code == 1)
+            #expect(ended.err.contains("cannot run here: ") && ended.err.contains(unfit.says), "\(ended.err)")
+            try Self.dropRole(database)
+        }
+    }
+
+    @Test func aFitRoleIsTakenAndWarned() async throws {
+        try await withDatabase { database in
+            let program = try Self.programOfRole(database)
+            try database.run(
+                "ALTER TABLE stockq.jobs ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON stockq.jobs TO \(Self.role(database)) USING (true)"
+            )
+            let ended = try program.run(["run", "--drain"])
+            #expect(ended.code == 0, "\(ended.err)")
+            #expect(ended.err.contains("fsync is off: a power cut may lose"))
+            try Self.dropRole(database)
+        }
+    }
+
+    private static func role(_ database: TestDatabase) -> String { "worker_of_\(database.name)" }
+
+    /// A role that may do what a worker does, and no more.
+    private static func programOfRole(_ database: TestDatabase) throws -> Program {
+        let name = role(database)
+        try database.run(
+            """
+            CREATE ROLE \(name) LOGIN;
+            GRANT USAGE ON SCHEMA stockq TO \(name);
+            GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA stockq TO \(name);
+            GRANT SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA stockq TO \(name)
+            """)
+        var program = Program()
+        program.environment["DATABASE_URL"] = database.url.replacingOccurrences(of: "stockq@", with: "\(name)@")
+        return program
+    }
+
+    private static func dropRole(_ database: TestDatabase) throws {
+        try database.run("DROP OWNED BY \(role(database)); DROP ROLE \(role(database))")
+    }
+
+    // MARK: the online checker
+
+    static let tamperings = [
+        "UPDATE stockq.items SET on_hand = on_hand + 1",
+        "UPDATE stockq.items SET version = version + 1",
+        "UPDATE stockq.results SET on_hand_after = on_hand_after - 1, on_hand_before = on_hand_before - 1 WHERE version = 2",
+        "UPDATE stockq.results SET outcome = 'unchanged' WHERE version = 3",
+        "UPDATE stockq.results SET item_id = 'b' WHERE version = 2",
+        "INSERT INTO stockq.jobs (job_id, store_id, item_id, quantity, run_at) OVERRIDING SYSTEM VALUE SELECT job_id, 's', 'a', 1, now() + interval '1 day' FROM stockq.results WHERE version = 3",
+    ]
+
+    /// Wrong books of an item that is being worked are told while workers run, and stop them where that is wished.
+    @Test(arguments: tamperings, [false, true]) func wrongBooksAreTold(_ tampering: String, stops: Bool) async throws {
+        try await withDatabase { database in
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 100)")
+            let job = "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -1)"
+            for _ in 1...3 {
+                try database.run(job)
+                try database.drain()
+            }
+            try database.run(tampering)
+            let running = try Program(database).start(
+                ["run", "--json", "--set", "checkEveryMs=10", "--set", "stopOnViolation=\(stops ? 1 : 0)"])
+            try database.run(job)
+            #expect(eventually { running.errorText.contains("event=books_violated") })
+            if !stops { running.send(SIGTERM) }
+            let ended = try running.wait()
+            #expect(ended.code == (stops ? 1 : 0))
+            #expect(ended.out.firstMatch(of: /"violations":[1-9]/) != nil)
+        }
+    }
+
+    @Test func soundBooksAreNotToldOf() async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand) SELECT 's' || i % 3, 'a' || i, 5 FROM generate_series(1, 9) AS i;
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, on_insufficient)
+                SELECT 's' || i % 3, 'a' || 1 + i % 9, 1 - i % 3, CASE WHEN i % 5 = 0 THEN 'allow' ELSE 'reject' END::stockq.on_insufficient
+                FROM generate_series(1, 5000) AS i
+                """)
+            let events = try database.drain {
+                $0.checkEveryMs = 1
+                $0.batchJobsMax = 20
+            }
+            #expect(!events.contains { if case .violation = $0 { true } else { false } })
+        }
+    }
+}
