@@ -151,14 +151,13 @@ public final class Connection {
         return result
     }
 
-    /// Runs one statement as a transaction of its own, with the session's settings in pooled mode too: the statements of a
-    /// pipeline up to its sync point form one transaction (PostgreSQL manual, 34.5.1.1 "Issuing Queries").
+    /// Runs one statement as a transaction of its own, with the session's settings in pooled mode too.
     @discardableResult
     public func executeAlone(
         _ statement: Statement, _ parameters: Parameters = Parameters()
     ) throws(PostgresError) -> ResultSet {
-        try sendSessionSettings()
-        return try execute(statement, parameters)
+        if !settings.pooled { return try execute(statement, parameters) }
+        return try transaction { () throws(PostgresError) in try execute(statement, parameters) }
     }
 
     /// Runs the statements of a script, which may be several, as one transaction unless it says otherwise.

@@ -45,9 +45,16 @@ public struct PostgresError: Error, Sendable, Hashable {
     /// The server takes no writes: it is a standby, or has become one. Another host of the connection string may be the primary.
     public var isReadOnlyServer: Bool { kind == .server && sqlState == "25006" }
 
-    /// A connection that was refused for a reason that passes by itself: nobody there yet, a server that starts up or stops
-    /// (57P03), no slot free (53300). A wrong password or an unknown database does not.
-    public var mayPass: Bool { sqlState == nil || sqlState == "57P03" || sqlState == "53300" }
+    /// The server is not to be had for a reason that passes by itself: nobody there yet, a connection lost, a server that
+    /// starts up or stops (57P0x), no slot free (53300). A wrong password or an unknown database does not.
+    public var mayPass: Bool {
+        switch kind {
+        case .cannotConnect: sqlState.map { $0.hasPrefix("57P") || $0 == "53300" } ?? true
+        case .connectionLost, .deadline: true
+        case .server: endsConnection
+        case .interrupted, .protocolViolation: false
+        }
+    }
 
     /// The connection cannot be used any more and has to be made anew.
     public var endsConnection: Bool {

@@ -70,6 +70,7 @@ struct Log: Sendable {
         case .partitionDropped(let name): write(.info, "partition_dropped", [("name", name)])
         case .maintenanceFailed(let error): write(.warn, "maintenance_failed", [("error", error)])
         case .frozenSessionsEnded(let count): write(.warn, "frozen_sessions_ended", [("count", count)])
+        case .checkFailed(let error): write(.warn, "check_failed", [("error", error)])
         case .violation(let text): write(.error, "books_violated", [("violation", text)])
         case .stopping: write(.info, "stopping")
         case .stopped: write(.info, "stopped")

@@ -76,9 +76,7 @@ enum RunCommand: Command {
         while true {
             do {
                 return try open(arguments, settings, log)
-            } catch let error as PostgresError
-                where error.kind == .cannotConnect && error.mayPass && !deadline.hasPassed
-            {
+            } catch let error as PostgresError where error.mayPass && !deadline.hasPassed {
                 if told?.hasPassed != false {
                     log.write(.warn, "waiting_for_database", [("error", error)])
                     told = .after(milliseconds: 5_000)
@@ -89,14 +87,24 @@ enum RunCommand: Command {
     }
 
     private static func open(_ arguments: Arguments, _ settings: WorkerSettings, _ log: Log) throws -> Schema {
-        let (connection, schema) = try Database.open(arguments, timeoutMs: settings.callTimeoutMs)
+        let (connection, schema) = try openMigrated(arguments, settings)
         let readiness = try Readiness(
             connection: connection, schema: schema, requiresDurability: settings.requireDurability != 0)
-        for warning in readiness.warnings { log.write(.warn, "not_durable", [("warning", warning)]) }
+        for warning in readiness.warnings { log.write(.warn, "warning", [("text", warning)]) }
         if !readiness.refusals.isEmpty {
             throw Failure("cannot run here: " + readiness.refusals.joined(separator: "\n  and: "))
         }
         return schema
+    }
+
+    private static func openMigrated(
+        _ arguments: Arguments, _ settings: WorkerSettings
+    ) throws -> (Connection, Schema) {
+        do {
+            return try Database.open(arguments, timeoutMs: settings.callTimeoutMs)
+        } catch SchemaError.database(let error) {
+            throw error
+        }
     }
 
     private static func settings(_ arguments: Arguments) throws -> WorkerSettings {

@@ -148,6 +148,63 @@ extension Faults {
             }
         }
 
+        /// What is decided about a row that somebody else is changing is decided when he is done, refusals too.
+        @Test func decisionsWaitForWhoeverHoldsTheRow() async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 99, stores: 1)
+                try database.run(
+                    "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('store-0', 'counted', 1)")
+                let hand = try database.connect()
+                try hand.executeScript("BEGIN; UPDATE stockq.items SET on_hand = 100 WHERE item_id = 'counted'")
+                try database.run(
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('store-0', 'counted', -20)")
+                let pool = rig.startDirect()
+                #expect(
+                    pool.events.wait {
+                        if case .batch(_, _, _, let finished, _, _, _, let left, _) = $0 {
+                            finished + left > 0
+                        } else {
+                            false
+                        }
+                    })
+                try hand.executeScript("COMMIT")
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                #expect(try database.value("SELECT outcome, on_hand_before FROM stockq.results") == "applied,100")
+                try database.run("UPDATE audit.items SET on_hand = 100 WHERE item_id = 'counted'")
+                try rig.expectSound(order: .ofItems)
+            }
+        }
+
+        /// A statement takes longer than it may until its batch is small enough: the next batches are smaller, also after the
+        /// client gave the connection up.
+        @Test(arguments: [false, true]) func batchesThatTakeTooLongGetSmaller(byClient: Bool) async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 98, stores: 1)
+                // A result takes 5 ms, so that 400 do not fit into the time there is.
+                try database.run(
+                    """
+                    CREATE FUNCTION audit.slow() RETURNS trigger LANGUAGE plpgsql AS $$
+                    BEGIN
+                        PERFORM pg_sleep(0.005);
+                        RETURN NEW;
+                    END
+                    $$;
+                    CREATE TRIGGER slow BEFORE INSERT ON stockq.results FOR EACH ROW EXECUTE FUNCTION audit.slow();
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity)
+                    SELECT 'store-0', 'item-' || n % 5, 1 FROM generate_series(1, 400) AS n
+                    """)
+                var settings = Rig.quick()
+                if byClient { settings.callTimeoutMs = 800 } else { settings.statementTimeoutMs = 800 }
+                let pool = rig.startDirect(settings)
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                #expect(try database.value("SELECT count(DISTINCT finished_at) > 1 FROM stockq.results") == "t")
+                try database.run("DROP TRIGGER slow ON stockq.results")
+                try rig.expectSound()
+            }
+        }
+
         /// One item is held for long: the others of its lane flow on meanwhile.
         @Test func aLongHold() async throws {
             try await withDatabase { database in

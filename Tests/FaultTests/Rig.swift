@@ -154,3 +154,34 @@ final class Shops: Sendable {
         return StoreCase(name: shop.name, items: [:], jobs: jobs).jobsSQL
     }
 }
+
+/// Enqueues until it is stopped, and begins anew when its connection is lost. Whether a lost COMMIT was done, the books know: they
+/// are kept in the same transaction.
+final class Producer: Sendable {
+    private let stopped = StopSignal()
+    private let ended: Background
+
+    /// - Parameter next: the statements of a round, counted from 1; each is a transaction.
+    init(_ database: TestDatabase, everyMs: Int = 5, next: @escaping @Sendable (_ round: Int) -> [String]) {
+        let stopped = stopped
+        ended = Background {
+            var connection: Connection?
+            var round = 0
+            while !stopped.wait(milliseconds: everyMs) {
+                round += 1
+                do {
+                    let usable = try connection ?? database.connect()
+                    connection = usable
+                    for sql in next(round) { try usable.executeScript(sql) }
+                } catch is PostgresError {
+                    connection = nil
+                }
+            }
+        }
+    }
+
+    func stop() throws {
+        stopped.finish()
+        try ended.wait()
+    }
+}

@@ -104,7 +104,7 @@ extension Faults {
                 let database = try TestDatabase(on: cluster)
                 let rig = try Rig(database, seed: 47, stores: 4)
                 let pool = rig.startDirect()
-                let producer = Producer(rig)
+                let producer = Producer(rig.database) { _ in rig.books.next(6) }
                 var times: [Int] = []
                 for round in 0..<(Faults.isFull ? 30 : 3) {
                     let results = try database.value("SELECT count(*) FROM stockq.results")
@@ -120,7 +120,7 @@ extension Faults {
                     #expect(eventually { pool.batches > batches })
                     times.append(Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000))
                 }
-                producer.stop()
+                try producer.stop()
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
                 times.sort()
@@ -139,7 +139,7 @@ extension Faults {
                 let database = try TestDatabase(on: cluster)
                 let rig = try Rig(database, seed: 53, stores: 4)
                 let pool = rig.startDirect()
-                let producer = Producer(rig)
+                let producer = Producer(rig.database) { _ in rig.books.next(6) }
                 for _ in 0..<(Faults.isFull ? 20 : 2) {
                     let batches = pool.batches
                     #expect(eventually { pool.batches > batches + 3 })
@@ -150,7 +150,7 @@ extension Faults {
                     #expect(eventually { pool.losses > losses })
                     #expect(eventually { (try? database.value("SELECT 1")) == "1" })
                 }
-                producer.stop()
+                try producer.stop()
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
                 try rig.expectSound(order: .none)
@@ -332,7 +332,7 @@ extension Faults {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 79, stores: 4)
                 let pool = rig.startDirect()
-                let producer = Producer(rig)
+                let producer = Producer(rig.database) { _ in rig.books.next(6) }
                 let newer = Migration(
                     number: Migration.all.count + 1, name: "9999_newer.sql",
                     sql: """
@@ -355,7 +355,7 @@ extension Faults {
                 for migrator in migrators { try migrator.wait() }
                 let after = pool.batches
                 #expect(eventually { pool.batches > after + 5 }, "the older version goes on")
-                producer.stop()
+                try producer.stop()
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
                 // A worker of the older version does not start any more, and says why.
@@ -384,35 +384,6 @@ extension Faults {
                 try rig.expectSound()
             }
         }
-    }
-}
-
-/// Enqueues rounds until it is stopped, and begins anew when its connection is lost. Whether a lost COMMIT was done, the books
-/// know: they are kept in the same transaction.
-final class Producer: Sendable {
-    private let stopped = StopSignal()
-    private let ended: Background
-
-    init(_ rig: Rig, everyMs: Int = 5) {
-        let stopped = stopped
-        ended = Background {
-            var connection: Connection?
-            while !stopped.wait(milliseconds: everyMs) {
-                do {
-                    let usable = try connection ?? rig.database.connect()
-                    connection = usable
-                    for sql in rig.books.next(6) { try usable.executeScript(sql) }
-                } catch is PostgresError {
-                    connection = nil
-                }
-            }
-        }
-    }
-
-    func stop() {
-        stopped.finish()
-        // It throws nothing but errors of the database, and takes those itself.
-        try? ended.wait()
     }
 }
 

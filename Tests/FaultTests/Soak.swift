@@ -44,6 +44,21 @@ private final class Storm {
     private var checks = 0
     private let startedAt = DispatchTime.now().uptimeNanoseconds
 
+    /// An operator who changes attributes in the opposite order of the workers' locks, and cancels jobs. Deadlocks are his.
+    private static let operatorsHand = """
+        BEGIN;
+        UPDATE stockq.items SET parent_id = 'p' WHERE item_id = 'item-4' AND store_id = 'store-1';
+        UPDATE stockq.items SET parent_id = 'p' WHERE item_id = 'item-2' AND store_id = 'store-1';
+        UPDATE stockq.items SET parent_id = 'p' WHERE item_id = 'item-0' AND store_id = 'store-1';
+        WITH gone AS (
+            DELETE FROM stockq.jobs WHERE job_id IN (
+                SELECT job_id FROM stockq.jobs WHERE group_id IS NULL ORDER BY random() LIMIT 1 FOR UPDATE SKIP LOCKED
+            ) RETURNING job_id
+        )
+        INSERT INTO audit.cancelled SELECT job_id FROM gone;
+        COMMIT
+        """
+
     private static let processes = 3
     private static let stores = 6
 
@@ -61,15 +76,20 @@ private final class Storm {
         try keepWorkers()
         while !end.hasPassed {
             let calm = Deadline.after(milliseconds: min(60_000, end.remainingMs))
-            let producers = (0..<Self.stores).map { StoreProducer(rig, store: $0) }
-            let hand = OperatorsHand(rig.database)
+            let producers = (0..<Self.stores).map { store in
+                // A few jobs ten times a second, now and then many at once.
+                Producer(rig.database, everyMs: 100) { [rig] round in
+                    [rig.books.next(round % 50 == 0 ? 600 : 6, store: store)]
+                }
+            }
+            let hand = Producer(rig.database, everyMs: 300) { _ in [Self.operatorsHand] }
             while !calm.hasPassed {
                 pause(milliseconds: 200 + random.below(1_300))
                 try strike(random.pick(Kind.allCases))
                 try keepWorkers()
             }
-            for producer in producers { producer.stop() }
-            hand.stop()
+            for producer in producers { try producer.stop() }
+            try hand.stop()
             try checkAtRest()
         }
         for worker in workers {
@@ -267,70 +287,5 @@ private final class Observer: Sendable {
             return
                 "median \(sorted[sorted.count / 2]) ms, p99 \(sorted[sorted.count * 99 / 100]) ms, longest \(last) ms (\(kinds))"
         }
-    }
-}
-
-/// One store's producer: a few jobs ten times a second, now and then many at once.
-private final class StoreProducer {
-    private let stopped = StopSignal()
-    private let ended: Background
-
-    init(_ rig: Rig, store: Int) {
-        let stopped = stopped
-        ended = Background {
-            var connection: Connection?
-            var round = 0
-            while !stopped.wait(milliseconds: 100) {
-                round += 1
-                do {
-                    let usable = try connection ?? rig.database.connect()
-                    connection = usable
-                    try usable.executeScript(rig.books.next(round % 50 == 0 ? 600 : 6, store: store))
-                } catch is PostgresError {
-                    connection = nil
-                }
-            }
-        }
-    }
-
-    func stop() {
-        stopped.finish()
-        // It takes the errors of the database itself, and throws no others.
-        try? ended.wait()
-    }
-}
-
-/// An operator who changes attributes in the opposite order of the workers' locks, and cancels jobs.
-private final class OperatorsHand {
-    private let stopped = StopSignal()
-    private let ended: Background
-
-    init(_ database: TestDatabase) {
-        let stopped = stopped
-        ended = Background {
-            while !stopped.wait(milliseconds: 300) {
-                // Whatever fails here is rolled back, and the operator tries something else.
-                guard let hand = try? database.connect() else { continue }
-                try? hand.executeScript(
-                    """
-                    BEGIN;
-                    UPDATE stockq.items SET parent_id = 'p' WHERE item_id = 'item-4' AND store_id = 'store-1';
-                    UPDATE stockq.items SET parent_id = 'p' WHERE item_id = 'item-2' AND store_id = 'store-1';
-                    UPDATE stockq.items SET parent_id = 'p' WHERE item_id = 'item-0' AND store_id = 'store-1';
-                    WITH gone AS (
-                        DELETE FROM stockq.jobs WHERE job_id IN (
-                            SELECT job_id FROM stockq.jobs WHERE group_id IS NULL ORDER BY random() LIMIT 1 FOR UPDATE SKIP LOCKED
-                        ) RETURNING job_id
-                    )
-                    INSERT INTO audit.cancelled SELECT job_id FROM gone;
-                    COMMIT
-                    """)
-            }
-        }
-    }
-
-    func stop() {
-        stopped.finish()
-        try? ended.wait()  // it throws nothing
     }
 }

@@ -29,7 +29,8 @@ struct LookoutStatements: Sendable {
     /// Wakes the workers of other processes when this one sees more than it can do at once.
     let ring: Statement
 
-    /// Ends the sessions that hold a lane and have waited for their client for so many milliseconds, as far as this role may.
+    /// Ends the sessions of this role that hold a lane and have waited for their client for so many milliseconds; returns how
+    /// many.
     let endFrozenHolders: Statement
 
     let addPartitions: Statement
@@ -108,7 +109,7 @@ struct LookoutStatements: Sendable {
         endFrozenHolders = Statement(
             "end_frozen_holders", [.int8],
             """
-            SELECT pg_terminate_backend(pid)
+            SELECT count(*) FILTER (WHERE pg_terminate_backend(pid))
             FROM pg_locks
             JOIN pg_stat_activity USING (pid)
             WHERE relation = to_regclass(\(quoteLiteral("\(s).lanes")))
@@ -117,7 +118,8 @@ struct LookoutStatements: Sendable {
                 AND wait_event = 'ClientRead'
                 AND state_change < clock_timestamp() - $1 * interval '1 millisecond'
                 AND pid <> pg_backend_pid()
-                AND pg_has_role(usesysid, 'USAGE')
+                AND usename = current_user
+                AND backend_type = 'client backend'
             """)
         addPartitions = Statement(
             "add_results_partitions", [.int8, .int4], "SELECT \(s).add_results_partitions($1, $2)")

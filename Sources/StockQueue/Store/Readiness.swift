@@ -19,13 +19,18 @@ public struct Readiness: Sendable {
                 "the server is PostgreSQL \(connection.serverVersion / 10_000); 15 or later is needed")
             return
         }
+        var names = Parameters()
+        names.add(schema.name)
+        names.add("\(schema.quoted).results")
         let rows = try connection.execute(
             Statement(
-                "server_state", [],
+                "server_state", [.text, .text],
                 """
                 SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_setting('fsync') = 'on',
-                    current_setting('full_page_writes') = 'on'
-                """))
+                    current_setting('full_page_writes') = 'on', current_setting('synchronous_commit') <> 'off',
+                    has_schema_privilege($1, 'CREATE')
+                        AND (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass($2))
+                """), names)
         if rows.bool(0, 0) {
             refusals.append(
                 "the server is a standby and takes no writes; name the primary, or all hosts with target_session_attrs=read-write"
@@ -35,9 +40,15 @@ public struct Readiness: Sendable {
                 "this session takes no writes: default_transaction_read_only is on, by ALTER ROLE, ALTER DATABASE or postgresql.conf"
             )
         }
-        for (column, name) in [(2, "fsync"), (3, "full_page_writes")] where !rows.bool(0, column) {
-            let text = "\(name) is off: a power cut may lose or damage what was committed"
+        for (column, name) in [(2, "fsync"), (3, "full_page_writes"), (4, "synchronous_commit")]
+        where !rows.bool(0, column) {
+            let text = "\(name) is off: a crash or a power cut may lose what was committed"
             if requiresDurability { refusals.append(text) } else { warnings.append(text) }
+        }
+        if !rows.bool(0, 5) {
+            warnings.append(
+                "this role cannot build partitions of the results (it lacks CREATE on the schema, or does not own results); "
+                    + "when those there are full, work stops: run one worker as the owner")
         }
         try checkPrivileges(connection, schema)
         try checkRowSecurity(connection, schema)
@@ -72,29 +83,35 @@ public struct Readiness: Sendable {
     }
 
     /// Rows that row security hides are jobs never worked and items that look unknown, without any error.
+    ///
+    /// Each command that a worker uses needs a permissive policy that lets everything through, and no restrictive one that does
+    /// not (PostgreSQL manual, "CREATE POLICY").
     private mutating func checkRowSecurity(_ connection: Connection, _ schema: Schema) throws(PostgresError) {
+        let commands = ["SELECT": "r", "INSERT": "a", "UPDATE": "w", "DELETE": "d"]
+        let pairs = Self.needs.flatMap { need in need.privileges.compactMap { commands[$0].map { (need.object, $0) } } }
         var parameters = Parameters()
-        parameters.addArray(["jobs", "items", "lanes", "results", "notifications"].map { "\(schema.quoted).\($0)" })
+        parameters.addArray(pairs.map { "\(schema.quoted).\($0.0)" })
+        parameters.addArray(pairs.map(\.1))
         let hidden = try connection.execute(
             Statement(
-                "hidden_rows", [.textArray],
+                "hidden_rows", [.textArray, .textArray],
                 """
-                SELECT object
-                FROM unnest($1) AS object
-                WHERE row_security_active(object)
-                    AND (
-                        NOT EXISTS (
-                            SELECT FROM pg_policy
-                            WHERE polrelid = object::regclass AND polpermissive AND polcmd = '*'
-                                AND pg_get_expr(polqual, polrelid) = 'true'
-                                AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS role WHERE pg_has_role(role, 'USAGE')))
-                        )
-                        OR EXISTS (
-                            SELECT FROM pg_policy
-                            WHERE polrelid = object::regclass AND NOT polpermissive
-                                AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS role WHERE pg_has_role(role, 'USAGE')))
-                        )
-                    )
+                SELECT DISTINCT object
+                FROM unnest($1, $2) AS need (object, command)
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(bool_or(lets_all) FILTER (WHERE polpermissive), false)
+                        AND coalesce(bool_and(lets_all) FILTER (WHERE NOT polpermissive), true) AS lets_all
+                    FROM (
+                        SELECT polpermissive,
+                            (command = 'a' OR pg_get_expr(polqual, polrelid) = 'true')
+                            AND (command IN ('r', 'd') OR coalesce(pg_get_expr(polwithcheck, polrelid), pg_get_expr(polqual, polrelid)) = 'true')
+                            AS lets_all
+                        FROM pg_policy
+                        WHERE polrelid = object::regclass AND polcmd IN ('*', command::"char")
+                            AND (0 = ANY (polroles) OR EXISTS (SELECT FROM unnest(polroles) AS role WHERE pg_has_role(role, 'USAGE')))
+                    ) AS policy
+                ) AS policies
+                WHERE row_security_active(object) AND NOT lets_all
                 """), parameters)
         for row in 0..<hidden.rowCount {
             refusals.append(

@@ -3,8 +3,8 @@ import Postgres
 
 /// Finds work for the workers of a process: sees which lanes have ready jobs, promotes what is due, and hears the doorbell.
 ///
-/// One thread, one connection: idle workers ask the database nothing. The connection is direct, because a pooler in
-/// transaction mode does not carry LISTEN; without it, polling alone finds every job.
+/// One thread, one connection: idle workers ask the database nothing. A pooler in transaction mode
+/// does not carry LISTEN; behind one, polling alone finds every job.
 struct Lookout {
     let connection: Connection
     let schema: Schema
@@ -28,8 +28,10 @@ struct Lookout {
         var settling = Settling()
         var whole = WholeLook()
         var isLast = false
-        while !stop.isFinishing {
+        while true {
+            // In this order: whoever stops the pool says so first and wakes then.
             wake.clear()
+            if stop.isFinishing { break }
             if rest.isFresh { try settling.advance(connection, statements, marks) }
             let isWhole = isLast || whole.isDue
             let start = DispatchTime.now().uptimeNanoseconds
@@ -166,6 +168,8 @@ private struct Settling {
         let drawn = answers[answers.count - 2].int64(0, 0)
         let holders = answers[answers.count - 1]
         let now = Set((0..<holders.rowCount).map { holders.string($0, 0) })
+        // Behind a pooler the server may have changed without a new connection.
+        if drawn < wanted { marks.forget() }
         writers.formIntersection(now)
         guard writers.isEmpty else { return }
         marks.settle(wanted)

@@ -25,7 +25,7 @@ struct Maintenance {
                 try addPartitions()
                 if round % Self.roundsBetweenDrops == 0 { try dropExpired() }
                 succeeded()
-            } catch  where !error.endsConnection {
+            } catch  where !error.endsConnection && !error.isReadOnlyServer {
                 // A lock that was not to be had in time, most likely; the next round tries again.
                 tell(.maintenanceFailed(error))
             }

@@ -12,6 +12,7 @@ struct OnlineChecker {
     let stop: StopSignal
     /// Takes each violation as a sentence.
     let found: (String) -> Void
+    let failed: (PostgresError) -> Void
 
     func check(_ succeeded: () -> Void) throws(PostgresError) {
         let statement = CheckStatement.recentChanges(schema)
@@ -23,9 +24,15 @@ struct OnlineChecker {
             parameters.addArray(items.map(\.item))
             parameters.addArray(items.map(\.location))
             parameters.add(Int32(settings.checkChangesMax))
-            let rows = try connection.executeAlone(statement, parameters)
-            succeeded()
-            for row in 0..<rows.rowCount { found(rows.string(row, 0)) }
+            do throws(PostgresError) {
+                let rows = try connection.executeAlone(statement, parameters)
+                succeeded()
+                for row in 0..<rows.rowCount { found(rows.string(row, 0)) }
+            } catch {
+                // A lock that was not to be had, most likely; the next look takes other items.
+                if error.endsConnection { throw error }
+                failed(error)
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ import Postgres
 /// The connection is made in the thread and never leaves it.
 final class PoolThread: Sendable {
     private enum State {
-        case connecting, working, ended
+        case disconnected, connecting, connected, ended
     }
 
     /// What runs in the thread once it is connected. It calls its second argument whenever the database did what it was
@@ -22,11 +22,18 @@ final class PoolThread: Sendable {
     private let tell: WorkEventSink
     /// Signalled when a thread ends or begins to connect.
     private let changed: DispatchSemaphore
-    private let state = Mutex(State.working)
+    private let state = Mutex(State.disconnected)
+    /// Connects only while this one is connected.
+    private let leader: PoolThread?
 
+    /// How often to look whether the leader is connected, while it is not.
+    private static let leaderPauseMs = 10
+
+    /// - Parameter leader: the thread without which this one has nothing to do. It connects first: where connections are few,
+    ///   the others must not take them from it, and while the database is away it is enough that one asks.
     init(
         _ name: String, _ connection: ConnectionSettings, _ settings: WorkerSettings, stop: StopSignal,
-        tell: @escaping WorkEventSink, changed: DispatchSemaphore
+        tell: @escaping WorkEventSink, changed: DispatchSemaphore, behind leader: PoolThread?
     ) {
         self.name = name
         self.connection = connection
@@ -34,6 +41,7 @@ final class PoolThread: Sendable {
         self.stop = stop
         self.tell = tell
         self.changed = changed
+        self.leader = leader
     }
 
     func start(_ body: @escaping Body) {
@@ -45,6 +53,8 @@ final class PoolThread: Sendable {
         thread.start()
     }
 
+    private var isConnected: Bool { state.withLock { $0 == .connected } }
+
     var hasEnded: Bool { state.withLock { $0 == .ended } }
 
     /// Trying to connect: it holds nothing, so a stop need not wait for it. libpq cannot be interrupted in this.
@@ -53,12 +63,19 @@ final class PoolThread: Sendable {
     private func live(_ body: Body) {
         var backoff = Backoff(firstMs: settings.reconnectFirstMs, longestMs: settings.reconnectLongestMs)
         while !stop.isFinishing {
+            if leader?.isConnected == false {
+                if stop.wait(milliseconds: Self.leaderPauseMs) { return }
+                continue
+            }
             do throws(PostgresError) {
                 let connection = try connect()
+                // Nobody waits for a thread that connects, so the pool may have ended meanwhile.
+                if stop.isFinishing { return }
                 tell(.connected(worker: name, server: connection.serverVersion))
                 try body(connection) { backoff.reset() }
                 return
             } catch {
+                enter(.disconnected)
                 if error.kind == .interrupted { return }
                 let pause = backoff.next()
                 tell(.disconnected(worker: name, error: error, retryInMs: pause))
@@ -69,9 +86,9 @@ final class PoolThread: Sendable {
 
     private func connect() throws(PostgresError) -> Connection {
         enter(.connecting)
-        defer { enter(.working) }
         let connection = try Connection(connection)
         connection.interruptDescriptor = stop.abortDescriptor
+        enter(.connected)
         return connection
     }
 

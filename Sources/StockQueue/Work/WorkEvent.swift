@@ -19,6 +19,7 @@ public enum WorkEvent: Sendable {
     case maintenanceFailed(PostgresError)
     /// Sessions that held a lane for a client that had fallen silent were ended.
     case frozenSessionsEnded(Int)
+    case checkFailed(PostgresError)
     /// The online checker found the books wrong.
     case violation(String)
     case stopping

@@ -1,4 +1,5 @@
 import Dispatch
+import Locking
 import Postgres
 
 /// One worker: one thread, one connection, one lane at a time.
@@ -16,13 +17,16 @@ struct Worker {
     let lookoutWake: WakePipe
     let stop: StopSignal
     let tell: WorkEventSink
+    /// What the worker learned about the lanes; it outlives the connection.
+    let memories: LaneMemories
 
     /// Works lanes until the board or the stop signal ends it.
     func workLanes(_ succeeded: () -> Void) throws(PostgresError) {
         let batch = Batch(
             connection: connection, statements: WorkStatements(schema: schema), settings: settings, workerName: name,
             sample: sample)
-        var memories = [LaneMemory](repeating: LaneMemory(limit: settings.batchJobsMax), count: LaneBoard.laneCount)
+        var memories = self.memories.lanes.withLock { $0 }
+        defer { self.memories.lanes.withLock { $0 = memories } }
         while !stop.isFinishing, let lane = board.next() {
             var isStaying = false
             defer { if isStaying { board.endStay() } }
@@ -115,12 +119,12 @@ struct Worker {
             memory.skipsHeld = true
             return Visit(then: .again)
         } catch  where error.isMissingPartition {
-            let added = try Maintenance.addPartitions(connection, schema, settings)
-            if added > 0 {
-                tell(.partitionsAdded(added))
-                return Visit(then: .again)
-            }
-            // None to build, and yet one is missing: somebody detached it. Spinning would not bring it back.
+            return Visit(then: try buildPartitions(after: error, lane, &memory))
+        } catch  where error.kind == .deadline || error.sqlState == "57014" {
+            // Too much for the time there is: the next one is smaller, on this connection or another.
+            let claimed = batch.last.claimed
+            memory.limit = max(1, (claimed > 0 ? min(memory.limit, claimed) : memory.limit) / 2)
+            if error.endsConnection { throw error }
             return Visit(then: rest(after: error, lane, &memory))
         } catch  where error.kind == .server && !error.endsConnection && !error.isReadOnlyServer {
             // Neither the jobs nor the connection: a deadlock, a full disk, a missing privilege. Tell, rest, go on.
@@ -149,8 +153,25 @@ struct Worker {
         memory.holdersMayBeFrozenAt = .after(milliseconds: limitMs)
         var parameters = Parameters()
         parameters.add(Int64(limitMs))
-        let ended = try connection.executeAlone(LookoutStatements(schema: schema).endFrozenHolders, parameters).rowCount
-        if ended > 0 { tell(.frozenSessionsEnded(ended)) }
+        let ended = try connection.executeAlone(LookoutStatements(schema: schema).endFrozenHolders, parameters).int64(
+            0, 0)
+        if ended > 0 { tell(.frozenSessionsEnded(Int(ended))) }
+    }
+
+    private func buildPartitions(
+        after missing: PostgresError, _ lane: Int16, _ memory: inout LaneMemory
+    ) throws(PostgresError) -> LaneBoard.Then {
+        do throws(PostgresError) {
+            let added = try Maintenance.addPartitions(connection, schema, settings)
+            // None to build, and yet one is missing: somebody detached it. Spinning would not bring it back.
+            if added == 0 { return rest(after: missing, lane, &memory) }
+            tell(.partitionsAdded(added))
+            return .again
+        } catch {
+            // Another worker is at it, or this role may not.
+            if error.endsConnection { throw error }
+            return rest(after: error, lane, &memory)
+        }
     }
 
     private func halve(
@@ -159,10 +180,7 @@ struct Worker {
         let extent = batch.last
         memory.left = extent.left
         if let ids = extent.onlyUnit {
-            if let gaveUp = try batch.settleFailure(of: ids, lane: lane, error: error) {
-                tell(.jobRefused(worker: name, lane: Int(lane), job: ids[0], gaveUp: gaveUp, error: error))
-            }
-            return .again
+            return try settle(ids, lane, batch, &memory, error)
         }
         let judged = extent.claimed - extent.left
         if judged > 1 {
@@ -172,6 +190,21 @@ struct Worker {
         }
         // Refused before anything was judged: no job's fault that could be found out.
         return rest(after: error, lane, &memory)
+    }
+
+    private func settle(
+        _ ids: [Int64], _ lane: Int16, _ batch: Batch, _ memory: inout LaneMemory, _ error: PostgresError
+    ) throws(PostgresError) -> LaneBoard.Then {
+        do throws(PostgresError) {
+            if let gaveUp = try batch.settleFailure(of: ids, lane: lane, error: error) {
+                tell(.jobRefused(worker: name, lane: Int(lane), job: ids[0], gaveUp: gaveUp, error: error))
+            }
+            return .again
+        } catch {
+            // It cannot even be set aside: tell, and do not spin on it.
+            guard error.isCausedByData else { throw error }
+            return rest(after: error, lane, &memory)
+        }
     }
 
     private func rest(after error: PostgresError, _ lane: Int16, _ memory: inout LaneMemory) -> LaneBoard.Then {
@@ -187,5 +220,16 @@ struct Worker {
                 applied: report.applied,
                 rejected: report.rejected, waiting: report.waiting, left: report.left,
                 notifications: report.notifications))
+    }
+}
+
+/// What one worker learned about the lanes.
+final class LaneMemories: Sendable {
+    let lanes: Mutex<[Worker.LaneMemory]>
+
+    init(_ settings: WorkerSettings) {
+        lanes = Mutex(
+            [Worker.LaneMemory](
+                repeating: Worker.LaneMemory(limit: settings.batchJobsMax), count: LaneBoard.laneCount))
     }
 }

@@ -41,52 +41,64 @@ public final class WorkerPool: Sendable {
         tell(.started(workers: settings.workers))
         let host = ProcessInfo.processInfo.hostName
         let process = ProcessInfo.processInfo.processIdentifier
-        let workers = (1...settings.workers).map { number in
-            let name = "\(host):\(process)/\(number)"
-            let thread = thread(name, role: "worker \(number)")
-            thread.start { [self] connection, succeeded throws(PostgresError) in
-                let worker = Worker(
-                    name: name, connection: connection, schema: schema, settings: settings, board: board,
-                    marks: marks, itemPlaces: itemPlaces, sample: sample, lookoutWake: lookoutWake, stop: stop,
-                    tell: tell)
-                try worker.workLanes(succeeded)
-            }
-            return thread
+        let lookout = startLookout()
+        let workers = (1...settings.workers).map { startWorker($0, name: "\(host):\(process)/\($0)", behind: lookout) }
+        let others =
+            [startMaintenance(behind: lookout)] + (settings.checkEveryMs > 0 ? [startChecker(behind: lookout)] : [])
+        // Whatever ended the lookout, nobody finds work for the workers any more. It does not end a drain while one works.
+        wait(for: [lookout])
+        stop.finish()
+        board.stop()
+        wait(for: workers + others)
+        tell(.stopped)
+    }
+
+    private func startWorker(_ number: Int, name: String, behind lookout: PoolThread) -> PoolThread {
+        let memories = LaneMemories(settings)
+        let thread = thread(name, role: "worker \(number)", behind: lookout)
+        thread.start { [self] connection, succeeded throws(PostgresError) in
+            let worker = Worker(
+                name: name, connection: connection, schema: schema, settings: settings, board: board, marks: marks,
+                itemPlaces: itemPlaces, sample: sample, lookoutWake: lookoutWake, stop: stop, tell: tell,
+                memories: memories)
+            try worker.workLanes(succeeded)
         }
-        let lookout = thread("lookout", role: "lookout")
-        lookout.start { [self] connection, succeeded throws(PostgresError) in
+        return thread
+    }
+
+    private func startLookout() -> PoolThread {
+        let thread = thread("lookout", role: "lookout")
+        thread.start { [self] connection, succeeded throws(PostgresError) in
             let lookout = Lookout(
                 connection: connection, schema: schema, settings: settings, board: board, marks: marks,
                 wake: lookoutWake, stop: stop, tell: tell, drains: drains)
             try lookout.lookOut(succeeded)
         }
-        let maintenance = thread("maintenance", role: "maintenance")
-        maintenance.start { [self] connection, succeeded throws(PostgresError) in
+        return thread
+    }
+
+    private func startMaintenance(behind lookout: PoolThread) -> PoolThread {
+        let thread = thread("maintenance", role: "maintenance", behind: lookout)
+        thread.start { [self] connection, succeeded throws(PostgresError) in
             let maintenance = Maintenance(
                 connection: connection, schema: schema, settings: settings, stop: stop, tell: tell)
             try maintenance.look(succeeded)
         }
-        var others = [maintenance]
-        if settings.checkEveryMs > 0 {
-            let checker = thread("checker", role: "checker")
-            checker.start { [self] connection, succeeded throws(PostgresError) in
-                let checker = OnlineChecker(
-                    connection: connection, schema: schema, settings: settings, sample: sample, stop: stop
-                ) { [self] violation in
+        return thread
+    }
+
+    private func startChecker(behind lookout: PoolThread) -> PoolThread {
+        let thread = thread("checker", role: "checker", behind: lookout)
+        thread.start { [self] connection, succeeded throws(PostgresError) in
+            let checker = OnlineChecker(
+                connection: connection, schema: schema, settings: settings, sample: sample, stop: stop,
+                found: { [self] violation in
                     tell(.violation(violation))
-                    if settings.stopOnViolation != 0 { finish() }
-                }
-                try checker.check(succeeded)
-            }
-            others.append(checker)
+                    if settings.stopOnViolation != 0 && !stop.isFinishing { finish() }
+                }, failed: { [self] error in tell(.checkFailed(error)) })
+            try checker.check(succeeded)
         }
-        // Whatever ended the lookout, nobody finds work for the workers any more.
-        wait(for: [lookout])
-        board.stop()
-        wait(for: workers)
-        stop.finish()
-        wait(for: others)
-        tell(.stopped)
+        return thread
     }
 
     /// Lets every worker end the batch at hand; nothing more is claimed.
@@ -108,10 +120,10 @@ public final class WorkerPool: Sendable {
         changed.signal()
     }
 
-    private func thread(_ name: String, role: String) -> PoolThread {
+    private func thread(_ name: String, role: String, behind leader: PoolThread? = nil) -> PoolThread {
         var connection = settings.connection(from: base, role: role)
         if role == "maintenance" { connection.session = Maintenance.session(settings) }
-        return PoolThread(name, connection, settings, stop: stop, tell: tell, changed: changed)
+        return PoolThread(name, connection, settings, stop: stop, tell: tell, changed: changed, behind: leader)
     }
 
     /// Waits until all have ended, or, when the pool is to stop, hold nothing.

@@ -30,7 +30,7 @@ public struct WorkerSettings: Sendable {
     public var keepaliveProbes = 3
     public var unacknowledgedMs = 8_000
     /// The first and the longest pause before connecting anew; doubled at each try, with jitter. Defaults 50 and 500 ms: after
-    /// an outage of any length work goes on within a second, and a process with 2 workers asks 8 times a second meanwhile.
+    /// an outage of any length work goes on within a second; meanwhile one thread of a process asks two to four times a second.
     public var reconnectFirstMs = 50
     public var reconnectLongestMs = 500
     /// How long a process that starts before its database waits for it. Default 300,000 ms.
@@ -147,6 +147,8 @@ public struct WorkerSettings: Sendable {
             ("lock_timeout", "\(lockTimeoutMs)ms"),
             ("statement_timeout", "\(statementTimeoutMs)ms"),
             ("idle_in_transaction_session_timeout", "\(idleInTransactionTimeoutMs)ms"),
+            // Each statement must see what the lock before it waited for.
+            ("default_transaction_isolation", "read committed"),
         ] + keepalive.ofServer
     }
 
