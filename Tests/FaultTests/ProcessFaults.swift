@@ -20,7 +20,10 @@ extension Faults {
                 for arrives in [true, false] {
                     var number = 0
                     while true {
-                        try rig.enqueueRound(3)
+                        // Until a round is done it is the next one's too; more jobs would be more messages, without end.
+                        if try database.value("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL") == "0" {
+                            try rig.enqueueRound(3)
+                        }
                         let trap = Trap(rig.proxy, atMessage: number, of: arrives ? nil : .toServer) { process, _ in
                             kill(process, SIGKILL)
                             return arrives ? .pass : .cut
@@ -34,12 +37,12 @@ extension Faults {
                         }
                         kills += 1
                         places.insert("\(message.direction) \(message.type) \(message.statement)")
-                        number += Faults.isFull ? 1 : 11
+                        number += Faults.isFull ? 1 : 7
                     }
                 }
                 rig.proxy.passAll()
                 Faults.report("killed a worker at \(kills) steps, \(places.count) of them different")
-                #expect(kills > (Faults.isFull ? 200 : 15))
+                #expect(kills > (Faults.isFull ? 150 : 15))
                 try rig.expectSound()
             }
         }
@@ -138,7 +141,7 @@ extension Faults {
                     rig.proxy.setRule { $0.isOfWorker && $0.statement == "write_results" ? .silence : .pass }
                 }
                 if state == .working || state == .hanging || state == .reconnecting { try rig.enqueueRound(200) }
-                let running = try rig.program.start(["run", "--batch-max", "2"])
+                let running = try rig.program.start(["run", "--batch-max", "2", "--set", "stopTimeoutMs=3000"])
                 switch state {
                 case .waitingForTheDatabase: #expect(eventually { running.errorText.contains("waiting_for_database") })
                 case .connecting: pause(milliseconds: 300)
