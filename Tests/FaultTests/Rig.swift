@@ -68,12 +68,26 @@ final class Rig: Sendable {
         for sql in books.next(count) { try connection.executeScript(sql) }
     }
 
-    /// Waits until nothing but what waits for stock is queued.
+    /// Waits until nothing but what waits for stock is queued; tells what is left when that takes too long.
     func isWorkedOff(seconds: Double = 30) throws -> Bool {
         let connection = try database.connect()
-        return try eventually(seconds: seconds) {
+        let isDone = try eventually(seconds: seconds) {
             try database.rows("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL", connection) == ["0"]
         }
+        if !isDone {
+            let left = try database.rows(
+                """
+                SELECT format('job %s: run_at %s, attempts %s, lane %s, group %s, %s', job_id, run_at, attempts, lane, group_id, last_error)
+                FROM stockq.jobs WHERE waiting_since IS NULL ORDER BY job_id LIMIT 5
+                """, connection)
+            let sessions = try database.rows(
+                """
+                SELECT format('%s: %s %s since %s, %s', application_name, state, wait_event, now() - state_change, left(query, 40))
+                FROM pg_stat_activity WHERE datname = current_database()
+                """, connection)
+            Faults.report("left: \((left + sessions).joined(separator: "; "))")
+        }
+        return isDone
     }
 
     /// Works off what is left past the proxy, and checks all invariants.

@@ -29,8 +29,9 @@ struct WorkStatements: Sendable {
     /// How many lines each claimed group has. More than were claimed means that the group was cut.
     let countGroups: Statement
 
-    /// Claims certain jobs of the lane: those that the database refused when they stood alone.
-    let claimRefused: Statement
+    /// Claims certain jobs of the lane: those that the database refused when they stood alone, and those that came while the
+    /// claim was being completed.
+    let claimByID: Statement
 
     /// All lines of groups, locked where nobody else holds them; deferred ones too.
     let claimGroups: Statement
@@ -85,6 +86,9 @@ struct WorkStatements: Sendable {
     init(schema: Schema) {
         let s = schema.quoted
         let producersTime = LookoutStatements.producersTime
+        // The lines of a group are due together, or the group would stand at another line in each round.
+        let jitter =
+            "CASE WHEN group_id IS NULL THEN random() ELSE (hashtextextended(group_id, extract(epoch FROM now())::bigint) & 1023) / 1024.0 END"
         let jobColumns = """
             job_id, jobs.ctid, quantity, expected_available, priority, attempts, max_attempts, action, on_insufficient, notify,
                 coalesce(expires_at <= now(), false) AS is_expired, run_at IS NULL AS is_ready,
@@ -117,8 +121,8 @@ struct WorkStatements: Sendable {
                 """
             }.joined(separator: "\nUNION ALL\n") + "\nLIMIT $1")
 
-        claimRefused = Statement(
-            "claim_refused", [.int8Array],
+        claimByID = Statement(
+            "claim_by_id", [.int8Array],
             """
             SELECT \(jobColumns)
             FROM \(s).jobs
@@ -288,7 +292,7 @@ struct WorkStatements: Sendable {
                     expires_at,
                     now() + least(
                         greatest(now() - coalesce(waiting_since, now()), interval '1 second'), interval '1 hour'
-                    ) * (0.75 + 0.5 * random())
+                    ) * (0.75 + 0.5 * \(jitter))
                 )
             FROM unnest($1, $2) AS waiting (place, quantity)
             WHERE jobs.ctid = waiting.place
@@ -350,7 +354,7 @@ struct WorkStatements: Sendable {
                 waiting_quantity = NULL,
                 attempts = least(attempts + 1, 1000),
                 last_error = $2,
-                run_at = now() + least(power(2, attempts + 1), 3600) * interval '1 second' * (0.75 + 0.5 * random())
+                run_at = now() + least(power(2, attempts + 1), 3600) * interval '1 second' * (0.75 + 0.5 * \(jitter))
             WHERE ctid = ANY ($1)
             """)
 

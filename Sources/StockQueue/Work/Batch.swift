@@ -149,7 +149,7 @@ final class Batch {
         try undoingOnError { () throws(PostgresError) in
             claims.removeAll()
             try sendHold(lane)
-            try send(statements.claimRefused) { $0.addArray(of: ids.count, int64: { ids[$0] }) }
+            try send(statements.claimByID) { $0.addArray(of: ids.count, int64: { ids[$0] }) }
             if let rows = try receiveHeld() { try claims.add(rows) }
             let jobs = claims.jobs
             guard jobs.count == ids.count else {
@@ -223,7 +223,13 @@ final class Batch {
         let counts = try connection.receive()
         if counts[0].int64(0, 0) > Int64(readyHere) {
             try send(statements.readUpTo) { addBounds(to: &$0) }
-            try claims.addMissing(try connection.receive()[0], locked: false)
+            let ready = try connection.receive()[0]
+            // Some are only new: they came between the two statements, and join the batch in their place. Left in front as
+            // if somebody held them, they would let later jobs of other items overtake those behind them.
+            let missing = claims.missing(from: ready)
+            try send(statements.claimByID) { $0.addArray(of: missing.count, int64: { missing[$0] }) }
+            try claims.addMissing(try connection.receive()[0], locked: true)
+            try claims.addMissing(ready, locked: false)
         }
         if claims.groups.count > groupCount {
             // A group of which only held lines stand here has lines further on, which must be left as well.

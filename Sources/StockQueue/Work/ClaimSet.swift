@@ -35,6 +35,12 @@ struct ClaimSet {
         }
     }
 
+    /// The ids among the rows that are not here yet.
+    mutating func missing(from rows: ResultSet) -> [Int64] {
+        if knownIDs.isEmpty { knownIDs = Set(jobs.map(\.id)) }
+        return (0..<rows.rowCount).map { rows.int64($0, 0) }.filter { !knownIDs.contains($0) }
+    }
+
     /// Takes in only the rows that are not here yet.
     mutating func addMissing(_ rows: ResultSet, locked: Bool) throws(PostgresError) {
         if knownIDs.isEmpty { knownIDs = Set(jobs.map(\.id)) }
