@@ -8,8 +8,8 @@ public struct ConnectionSettings: Sendable {
     /// Shown in `pg_stat_activity`.
     public var applicationName: String
     /// How long one host may take to accept a connection, before the next one of a multi-host string is tried. libpq counts
-    /// in seconds and takes 2 as the least. Default 4,000 ms: a graceful stop takes 5 s at most.
-    public var connectTimeoutMs = 4_000
+    /// in seconds and takes 2 as the least. Default 5,000 ms.
+    public var connectTimeoutMs = 5_000
     /// How a connection over TCP notices that the other side is gone. libpq's own default is the operating system's, two hours.
     public var keepalive = Keepalive()
     /// How long any one call may take, COMMIT included, before the client gives the connection up. The server's own

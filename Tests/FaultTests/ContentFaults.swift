@@ -205,6 +205,36 @@ extension Faults {
             }
         }
 
+        /// A job of higher priority comes between the claim and what completes it: it joins the batch, and nothing behind it is
+        /// overtaken.
+        @Test func aJobThatComesWhileAClaimIsCompleted() async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 113, stores: 1)
+                let add = "INSERT INTO stockq.jobs (store_id, item_id, quantity, priority) VALUES "
+                try database.run(add + "('store-0', 'item-1', 1, 2), ('store-0', 'item-2', 1, 2)")
+                let hasCome = Mutex(false)
+                rig.proxy.setRule { message in
+                    guard message.isOfWorker, message.isOf("B"), message.statement == "count_up_to" else {
+                        return .pass
+                    }
+                    let isFirst = hasCome.withLock { hasCome in
+                        defer { hasCome = true }
+                        return !hasCome
+                    }
+                    if isFirst { try? database.run(add + "('store-0', 'item-1', 1, 1)") }
+                    return .pass
+                }
+                let pool = rig.start()
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                #expect(
+                    try database.rows(
+                        "SELECT job_id, xmin = first_value(xmin) OVER (ORDER BY job_id) FROM stockq.results")
+                        == ["1,t", "2,t", "3,t"])
+                try rig.expectSound()
+            }
+        }
+
         /// One item is held for long: the others of its lane flow on meanwhile.
         @Test func aLongHold() async throws {
             try await withDatabase { database in

@@ -160,10 +160,18 @@ public final class Events: Sendable {
     }
 }
 
+/// How many test bodies run at once. All of them together would keep two cores so busy that what a test promises in seconds is
+/// not kept, by the server either.
+private let atOnce = DispatchSemaphore(value: 6)
+
 /// Runs a blocking test body on a thread of its own, so that it does not hold one of Swift's few.
 public func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
-        let thread = Thread { continuation.resume(with: Result { try body() }) }
+        let thread = Thread {
+            atOnce.wait()
+            defer { atOnce.signal() }
+            continuation.resume(with: Result { try body() })
+        }
         thread.stackSize = 8 << 20
         thread.start()
     }

@@ -20,9 +20,8 @@ public struct WorkerSettings: Sendable {
     public var idleInTransactionTimeoutMs = 5_000
     /// The client gives a call up after this, COMMIT included. Default 30,000 ms.
     public var callTimeoutMs = 30_000
-    /// How long one host may take to accept a connection, in steps of whole seconds from 2 s on. Default 4,000 ms: within
-    /// `stopTimeoutMs`.
-    public var connectTimeoutMs = 4_000
+    /// How long one host may take to accept a connection, in steps of whole seconds from 2 s on. Default 5,000 ms.
+    public var connectTimeoutMs = 5_000
     /// How soon a side of a TCP connection notices that the other side's machine is gone: silence of 5 s is followed by up to
     /// 3 questions, a second apart, and what was sent may stay unacknowledged for 8,000 ms. They are set for both sides.
     public var keepaliveIdleSeconds = 5
