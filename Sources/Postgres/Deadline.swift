@@ -24,6 +24,15 @@ public struct Deadline: Sendable, Hashable, Comparable {
     private static var now: UInt64 { DispatchTime.now().uptimeNanoseconds }
 }
 
+/// The time since it was made, on the monotonic clock.
+public struct Stopwatch: Sendable {
+    private let start = DispatchTime.now().uptimeNanoseconds
+
+    public init() {}
+
+    public var milliseconds: Int { Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000) }
+}
+
 /// Waits between two questions where nobody tells when to ask again. Not for synchronisation.
 public func pause(milliseconds: Int) {
     var nothing: [pollfd] = []

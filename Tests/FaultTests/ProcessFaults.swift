@@ -56,11 +56,11 @@ extension Faults {
                 let direct = RunningPool(database.settings, database.schema, WorkerSettings())
                 var times: [Int] = []
                 for _ in 0..<(Faults.isFull ? 220 : 15) {
-                    let killedAt = Mutex<UInt64>(0)
+                    let killedAt = Mutex(Stopwatch())
                     // The round is enqueued past the one that is killed, so that it may be the other that gets it.
                     let trap = Trap(rig.proxy, on: "write_results") { process, _ in
                         kill(process, SIGKILL)
-                        killedAt.withLock { $0 = DispatchTime.now().uptimeNanoseconds }
+                        killedAt.withLock { $0 = Stopwatch() }
                         return .pass
                     }
                     let running = try rig.program.start(["run", "--workers", "2"])
@@ -75,7 +75,7 @@ extension Faults {
                         try eventually {
                             try database.rows("SELECT count(*) FROM stockq.results", connection) != before
                         })
-                    times.append(Int((DispatchTime.now().uptimeNanoseconds - killedAt.withLock { $0 }) / 1_000_000))
+                    times.append(killedAt.withLock { $0 }.milliseconds)
                     _ = try running.wait()
                 }
                 try direct.stop()
@@ -105,12 +105,12 @@ extension Faults {
                     ["run", "--workers", "1", "--set", "idleInTransactionTimeoutMs=400", "--set", "checkEveryMs=0"])
                 trap.set(process: frozen.processID)
                 while trap.hit == nil { try rig.enqueueRound(2) }
-                let stoppedAt = DispatchTime.now().uptimeNanoseconds
+                let stoppedAt = Stopwatch()
                 let stopped = try database.value("SELECT clock_timestamp()::text")
                 let other = RunningPool(database.settings, database.schema, Rig.quick())
                 try rig.enqueueRound()
                 #expect(try rig.isWorkedOff(seconds: 10))
-                let took = Int((DispatchTime.now().uptimeNanoseconds - stoppedAt) / 1_000_000)
+                let took = stoppedAt.milliseconds
                 Faults.report("frozen at \(statement), its lane was worked off after \(took) ms (timeout 400 ms)")
                 // What it had begun before it was stopped; a result carries the time of its transaction's begin.
                 let begunBefore =

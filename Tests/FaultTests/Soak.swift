@@ -42,7 +42,7 @@ private final class Storm {
     private var count: [Kind: Int] = [:]
     private var starts = 0
     private var checks = 0
-    private let startedAt = DispatchTime.now().uptimeNanoseconds
+    private let startedAt = Stopwatch()
 
     /// An operator who changes attributes in the opposite order of the workers' locks, and cancels jobs. Deadlocks are his.
     private static let operatorsHand = """
@@ -231,7 +231,7 @@ private final class Storm {
         )
     }
 
-    private var seconds: Int { Int((DispatchTime.now().uptimeNanoseconds - startedAt) / 1_000_000_000) }
+    private var seconds: Int { startedAt.milliseconds / 1_000 }
 
     private func say(_ text: String) { Faults.report("soak \(seconds) s: \(text)") }
 
@@ -250,7 +250,7 @@ private final class Observer: Sendable {
     private struct State {
         /// Connections whose transaction has changed stock.
         var changed: Set<Int> = []
-        var fault: (kind: String, at: UInt64)?
+        var fault: (kind: String, since: Stopwatch)?
         var longest: [String: Int] = [:]
         var all: [Int] = []
     }
@@ -258,7 +258,7 @@ private final class Observer: Sendable {
     private let state = Mutex(State())
 
     func faultBegins(_ kind: String) {
-        state.withLock { $0.fault = (kind, DispatchTime.now().uptimeNanoseconds) }
+        state.withLock { $0.fault = (kind, Stopwatch()) }
     }
 
     func see(_ message: Proxy.Message) {
@@ -271,7 +271,7 @@ private final class Observer: Sendable {
             state.withLock { state in
                 let changed = state.changed.remove(message.connection) != nil
                 guard changed, message.tag == "COMMIT", let fault = state.fault else { return }
-                let took = Int((DispatchTime.now().uptimeNanoseconds - fault.at) / 1_000_000)
+                let took = fault.since.milliseconds
                 state.all.append(took)
                 state.longest[fault.kind] = max(took, state.longest[fault.kind] ?? 0)
                 state.fault = nil

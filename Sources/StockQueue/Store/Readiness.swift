@@ -61,11 +61,16 @@ public struct Readiness: Sendable {
         ("jobs_job_id_seq", ["SELECT"]),
     ]
 
+    /// Objects of the schema, and what is needed of each.
+    private static func parameters(_ pairs: [(object: String, need: String)], _ schema: Schema) -> Parameters {
+        var parameters = Parameters()
+        parameters.addArray(pairs.map { "\(schema.quoted).\($0.object)" })
+        parameters.addArray(pairs.map(\.need))
+        return parameters
+    }
+
     private mutating func checkPrivileges(_ connection: Connection, _ schema: Schema) throws(PostgresError) {
         let pairs = Self.needs.flatMap { need in need.privileges.map { (need.object, $0) } }
-        var parameters = Parameters()
-        parameters.addArray(pairs.map { "\(schema.quoted).\($0.0)" })
-        parameters.addArray(pairs.map(\.1))
         let missing = try connection.execute(
             Statement(
                 "missing_privileges", [.textArray, .textArray],
@@ -76,7 +81,7 @@ public struct Readiness: Sendable {
                     THEN has_sequence_privilege(object, privilege)
                     ELSE has_table_privilege(object, privilege)
                 END
-                """), parameters)
+                """), Self.parameters(pairs, schema))
         if missing.rowCount == 0 { return }
         let list = (0..<missing.rowCount).map { missing.string($0, 0) }.joined(separator: ", ")
         refusals.append("this role lacks \(list)")
@@ -89,9 +94,6 @@ public struct Readiness: Sendable {
     private mutating func checkRowSecurity(_ connection: Connection, _ schema: Schema) throws(PostgresError) {
         let commands = ["SELECT": "r", "INSERT": "a", "UPDATE": "w", "DELETE": "d"]
         let pairs = Self.needs.flatMap { need in need.privileges.compactMap { commands[$0].map { (need.object, $0) } } }
-        var parameters = Parameters()
-        parameters.addArray(pairs.map { "\(schema.quoted).\($0.0)" })
-        parameters.addArray(pairs.map(\.1))
         let hidden = try connection.execute(
             Statement(
                 "hidden_rows", [.textArray, .textArray],
@@ -112,7 +114,7 @@ public struct Readiness: Sendable {
                     ) AS policy
                 ) AS policies
                 WHERE row_security_active(object) AND NOT lets_all
-                """), parameters)
+                """), Self.parameters(pairs, schema))
         for row in 0..<hidden.rowCount {
             refusals.append(
                 "row security may hide rows of \(hidden.string(row, 0)) from this role, and jobs would be passed over in silence; "

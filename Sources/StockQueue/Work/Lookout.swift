@@ -34,9 +34,9 @@ struct Lookout {
             if stop.isFinishing { break }
             if rest.isFresh { try settling.advance(connection, statements, marks) }
             let isWhole = isLast || whole.isDue
-            let start = DispatchTime.now().uptimeNanoseconds
+            let start = Stopwatch()
             var sight = try look(statements, isWhole: isWhole)
-            if isWhole { whole.took(milliseconds: Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000)) }
+            if isWhole { whole.took(milliseconds: start.milliseconds) }
             if let due = sight.nextDueMs, due <= 0 {
                 try promote(statements)
                 sight = try look(statements, isWhole: isWhole)

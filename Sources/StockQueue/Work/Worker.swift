@@ -1,4 +1,3 @@
-import Dispatch
 import Locking
 import Postgres
 
@@ -91,7 +90,7 @@ struct Worker {
         do {
             let limit = min(memory.limit + memory.left, settings.batchJobsMax + Self.leftJobsMax)
             let view = marks.view(of: lane)
-            let started = DispatchTime.now().uptimeNanoseconds
+            let started = Stopwatch()
             var places = itemPlaces.take(lane)
             let report = try batch.run(
                 lane: lane, limit: limit, marks: view.marks, places: &places, skipsHeld: memory.skipsHeld)
@@ -104,7 +103,7 @@ struct Worker {
             memory.holdersMayBeFrozenAt = nil
             if report.claimed == 0 { return Visit(then: .idle) }
             if report.left == 0, let last = report.last { marks.raise(lane, from: view, upTo: last) }
-            let tookMs = Int((DispatchTime.now().uptimeNanoseconds - started) / 1_000_000)
+            let tookMs = started.milliseconds
             memory.adapt(to: tookMs, claimed: report.claimed, settings)
             memory.left = report.left
             memory.skipsHeld = report.left > 0
