@@ -116,6 +116,7 @@ public final class Connection {
             switch PQresultStatus(answer) {
             case PGRES_PIPELINE_SYNC:
                 PQclear(answer)
+                if inFlight.count > 1 { throw answeredTooLittle() }
                 inFlight.removeAll(keepingCapacity: true)
             case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
                 answered = true
@@ -136,6 +137,14 @@ public final class Connection {
         }
         if let firstError { throw firstError }
         return results
+    }
+
+    /// The answers do not belong to the statements sent: something between the server and this program loses messages.
+    private func answeredTooLittle() -> PostgresError {
+        PostgresError(
+            kind: .protocolViolation,
+            message: "an answer is missing: the sync point came before all statements had theirs",
+            statement: inFlight[0].statement)
     }
 
     /// Runs one statement and waits for its result.

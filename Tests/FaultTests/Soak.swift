@@ -113,8 +113,8 @@ private final class Storm {
         case .workerKilled: worker.send(SIGKILL)
         case .workerStopped: worker.send(random.pick([SIGTERM, SIGINT]))
         case .workerFrozen: freeze(worker.processID, milliseconds: 200 + random.below(7_000))
-        case .backendFrozen: freeze(backend(), milliseconds: shortly)
-        case .backendKilled: kill(backend(), SIGKILL)
+        case .backendFrozen: if let backend = backend() { freeze(backend, milliseconds: shortly) }
+        case .backendKilled: if let backend = backend() { kill(backend, SIGKILL) }
         case .sessionEnded, .allSessionsEnded:
             ask(
                 """
@@ -168,7 +168,6 @@ private final class Storm {
     }
 
     private func freeze(_ process: Int32, milliseconds: Int) {
-        if process <= 0 { return }
         kill(process, SIGSTOP)
         let thread = Thread {
             pause(milliseconds: milliseconds)
@@ -183,12 +182,12 @@ private final class Storm {
         try cluster.startAgain()
     }
 
-    /// The server's process of some worker's session; 0 when there is none.
-    private func backend() -> Int32 {
+    /// The server's process of some worker's session; nil when there is none. (0 would be this process group.)
+    private func backend() -> Int32? {
         let pid = try? rig.database.value(
             "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'stockq run worker%' ORDER BY random() LIMIT 1"
         )
-        return pid.flatMap { Int32($0) } ?? 0
+        return pid.flatMap { Int32($0) }
     }
 
     /// The server may be down; then this fault is smaller than it was meant to be.
@@ -206,6 +205,11 @@ private final class Storm {
 
     /// Starts a new process for each that has ended.
     private func keepWorkers() throws {
+        for worker in workers where worker.hasEnded {
+            let ended = try worker.wait()
+            // Nobody sends another signal than these, so any other one is a crash.
+            #expect(ended.code >= 0 || ended.code == -SIGKILL, "a worker ended with \(ended.code): \(ended.err)")
+        }
         workers.removeAll { $0.hasEnded }
         while workers.count < Self.processes {
             starts += 1

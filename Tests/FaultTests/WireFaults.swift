@@ -120,6 +120,38 @@ extension Faults {
             }
         }
 
+        /// A pooler that loses an answer would give each statement that of the one behind it: the worker leaves the connection.
+        @Test func lostAnswers() async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 29, stores: 1)
+                let pool = rig.start()
+                try rig.enqueueRound()
+                #expect(try rig.isWorkedOff())
+                for behind in 0..<5 {
+                    let left = Mutex(behind)
+                    rig.proxy.setRule { message in
+                        guard message.isOfWorker, message.direction == .toClient, message.isOf("C") else {
+                            return .pass
+                        }
+                        return left.withLock { left in
+                            left -= 1
+                            return left == -1 ? .lose : .pass
+                        }
+                    }
+                    try rig.enqueueRound()
+                    #expect(eventually { left.withLock { $0 < 0 } })
+                    #expect(try rig.isWorkedOff())
+                }
+                rig.proxy.passAll()
+                try pool.stop()
+                let violations = pool.events.all.count {
+                    if case .disconnected(_, let error, _) = $0 { error.kind == .protocolViolation } else { false }
+                }
+                #expect(violations > 0)
+                try rig.expectSound(order: .none)
+            }
+        }
+
         /// A slow way, byte by byte or with delays, is slow and nothing else.
         @Test func slowWays() async throws {
             try await withDatabase { database in

@@ -41,6 +41,8 @@ public final class Proxy: Sendable {
         case cutAfter(Int)
         /// Nothing arrives any more, and nobody is told.
         case silence
+        /// This one message never arrives, and those behind it do: no network does that, a broken pooler might.
+        case lose
         case delay(milliseconds: Int)
         /// One byte a millisecond.
         case drip
@@ -232,7 +234,9 @@ private struct Pump {
         while let chunk = read() {
             if link.facts.withLock({ $0.isSilent }) { continue }
             buffer += chunk
-            while let size = Self.messageSize(buffer[...], hasType: hasStarted) {
+            // Once it is silent nothing more passes, also of what came in the same piece: a network loses the end of a stream,
+            // never something from its middle.
+            while !link.facts.withLock({ $0.isSilent }), let size = Self.messageSize(buffer[...], hasType: hasStarted) {
                 let bytes = Array(buffer[..<size])
                 buffer.removeFirst(size)
                 if !forward(bytes, isStartup: !hasStarted) { return }
@@ -264,6 +268,7 @@ private struct Pump {
         case .silence:
             link.facts.withLock { $0.isSilent = true }
             return true
+        case .lose: return true
         case .delay(let milliseconds):
             pause(milliseconds: milliseconds)
             return write(bytes)
