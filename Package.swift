@@ -39,7 +39,10 @@ let package = Package(
             name: "Migrations",
             path: "migrations",
             exclude: ["schema.sql"],
-            resources: [.embedInCode("0001_initial.sql")],
+            resources: [
+                .embedInCode("0001_initial.sql"), .embedInCode("0002_idempotency.sql"), .embedInCode("0003_access.sql"),
+                .embedInCode("0004_operators.sql"), .embedInCode("0005_producers.sql"), .embedInCode("roles.sql"),
+            ],
             swiftSettings: flags
         ),
         // The one lock, which a build for ThreadSanitizer replaces.

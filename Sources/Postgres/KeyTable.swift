@@ -62,6 +62,17 @@ public struct KeyTable {
         return settle(from: start)
     }
 
+    /// The number of the key in a row of a result; nil when it is not here.
+    public mutating func knownNumber(in result: ResultSet, row: Int, firstColumn: Int) -> Int32? {
+        let start = text.count
+        for column in firstColumn..<(firstColumn + columns) {
+            result.withBytes(row, column) { text.append(contentsOf: $0) }
+            ends.append(Int32(text.count))
+        }
+        defer { takeBack(from: start) }
+        return find(from: start).known.map { Int32($0) }
+    }
+
     /// All key numbers in bytewise order of their columns, as PostgreSQL sorts text with `COLLATE "C"`.
     public func sortedKeys() -> [Int32] {
         (0..<Int32(count)).sorted { left, right in
@@ -77,22 +88,36 @@ public struct KeyTable {
     /// The candidate key has been written behind the others; keeps it when it is new, takes it back when not.
     private mutating func settle(from start: Int) -> Int32 {
         let candidate = hashes.count
+        let place = find(from: start)
+        if let known = place.known {
+            takeBack(from: start)
+            return Int32(known)
+        }
+        slots[place.slot] = Int32(candidate + 1)
+        hashes.append(place.hash)
+        if hashes.count * 2 > slots.count { grow() }
+        return Int32(candidate)
+    }
+
+    private mutating func takeBack(from start: Int) {
+        text.removeSubrange(start...)
+        ends.removeLast(columns)
+    }
+
+    /// Where the candidate key is, or would be.
+    @inline(__always)
+    private func find(from start: Int) -> (hash: UInt32, slot: Int, known: Int?) {
         let hash = hashOfText(from: start)
         let mask = slots.count - 1
         var slot = Int(hash) & mask
         while slots[slot] != 0 {
             let known = Int(slots[slot]) - 1
-            if hashes[known] == hash && isEqual(known, candidate, candidateStart: start) {
-                text.removeSubrange(start...)
-                ends.removeLast(columns)
-                return Int32(known)
+            if hashes[known] == hash && isEqual(known, hashes.count, candidateStart: start) {
+                return (hash, slot, known)
             }
             slot = (slot + 1) & mask
         }
-        slots[slot] = Int32(candidate + 1)
-        hashes.append(hash)
-        if hashes.count * 2 > slots.count { grow() }
-        return Int32(candidate)
+        return (hash, slot, nil)
     }
 
     /// FNV-1a over the bytes, with a final mix. Keys come from producers, but a batch is bounded, so a flood of

@@ -79,6 +79,15 @@ enum JudgeCheck {
         if more & 7 == 7 { job.quantity = feed.pick(edges) }
         if more >> 3 & 3 == 3 { job.expected = Int64(feed.below(32)) - 4 }
         job.notify = more >> 5 & 3 != 3
+        // A few keys, so that they meet again, now and then with the request of the job before.
+        if shape >> 5 == 5 {
+            let key = feed.byte()
+            job.key = "key-\(key & 7)"
+            if key & 8 != 0, let last {
+                (job.item, job.action, job.policy) = (last.item, last.action, last.policy)
+                (job.quantity, job.expected, job.key) = (last.quantity, last.expected, last.key ?? job.key)
+            }
+        }
         // Groups of neighbours, now and then with another priority.
         if more & 0x80 != 0 {
             let group = feed.byte()

@@ -190,13 +190,14 @@ public struct Books {
             priority::text, notify::text, (code = 'expired')::text,
             concat_ws(' ', outcome, coalesce(code::text, '-'), coalesce(warning::text, '-'), applied_quantity,
                 '[' || concat_ws(', ', on_hand_before, on_hand_after, allocated_before, allocated_after, version) || ']',
-                coalesce(alert_before || ' ' || alert_after, '-'), coalesce(previous_job_id, 0))
+                coalesce(alert_before || ' ' || alert_after, '-'), coalesce(previous_job_id, 0), coalesce(first_job_id, 0)),
+            idempotency_key
         FROM (
             SELECT *, xmin::text::bigint AS transaction,
                 CASE WHEN group_id IS NULL THEN priority ELSE min(priority) OVER line END AS unit_priority,
                 CASE WHEN group_id IS NULL THEN job_id ELSE min(job_id) OVER line END AS unit_id
             FROM stockq.results
-            WHERE store_id = \(quoteLiteral(store)) AND outcome IN ('applied', 'unchanged', 'rejected')
+            WHERE store_id = \(quoteLiteral(store)) AND outcome IN ('applied', 'unchanged', 'rejected', 'duplicate')
             WINDOW line AS (PARTITION BY group_id, xmin::text)
         ) AS finished
         ORDER BY transaction, unit_priority, unit_id, job_id
@@ -212,12 +213,13 @@ public struct Books {
         job.priority = Int(row[8])!
         job.notify = row[9] == "true"
         job.expired = row[10] == "true"
+        job.key = row[12] == "∅" ? nil : row[12]
         return job
     }
 
     private static func text(_ result: Model.Result) -> String {
         "\(result.outcome) \(result.code) \(result.warning) \(result.applied) \(result.stock) \(result.levels) "
-            + "\(result.previous ?? 0)"
+            + "\(result.previous ?? 0) \(result.first ?? 0)"
     }
 
     /// Rows of text columns; NULL is `∅`.

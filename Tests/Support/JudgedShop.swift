@@ -4,6 +4,8 @@ import StockQueue
 public struct JudgedShop {
     private var names: [String]
     private var stock: [StockState]
+    private var keyNames: [String] = []
+    private var keys: [KeyState?] = []
 
     public init(_ items: [String: Model.Item]) {
         names = items.keys.sorted()
@@ -31,9 +33,20 @@ public struct JudgedShop {
         let before = stock
         var locked = stock
         for (number, name) in names.enumerated() where held.contains(name) { locked[number].presence = .held }
-        let judgement = judge(claimed, stock: locked)
+        let judgement = judge(claimed, stock: locked, keys: keys)
+        for index in judgement.keyUsers.map(Int.init) {
+            let job = claimed[index]
+            keys[Int(job.key)] = KeyState(
+                jobID: job.id,
+                request: KeyState.Request(
+                    item: job.item, action: job.action, quantity: job.quantity, onInsufficient: job.onInsufficient,
+                    expectedAvailable: job.expectedAvailable))
+        }
         stock = judgement.stock
         for number in stock.indices { stock[number].presence = before[number].presence }
+        if keyNames.indices.contains(where: { keys[$0]?.jobID != model.usedKeys[keyNames[$0]]?.job }) {
+            return "keys \(keyNames) are used by \(keys.map { $0?.jobID }), the model has \(model.usedKeys)"
+        }
         return verdictProblem(claimed, judgement, model, left) ?? stockProblem(model, before, judgement)
             ?? tellingProblem(claimed, judgement, newNotifications)
     }
@@ -101,6 +114,7 @@ public struct JudgedShop {
             claimed.expectedAvailable = job.expected
             claimed.notify = job.notify
             claimed.isExpired = job.expired
+            if let key = job.key { claimed.key = number(ofKey: key) }
             claimed.isLocked = !unlocked.contains(job.id)
             if let group = job.group {
                 let number = groups[group] ?? Int32(groups.count)
@@ -118,6 +132,13 @@ public struct JudgedShop {
         return Int32(names.count - 1)
     }
 
+    private mutating func number(ofKey key: String) -> Int32 {
+        if let known = keyNames.firstIndex(of: key) { return Int32(known) }
+        keyNames.append(key)
+        keys.append(nil)
+        return Int32(keyNames.count - 1)
+    }
+
     private func describe(_ job: ClaimedJob, _ verdict: Verdict) -> String {
         if verdict.fate == .waits { return "waits" }
         if verdict.fate == .left { return "left" }
@@ -130,11 +151,12 @@ public struct JudgedShop {
                     verdict.version,
                 ]
                 .map { Int128($0) } : [],
-            levels: verdict.levelBefore.map { "\($0) \(verdict.levelAfter!)" } ?? "-", previous: verdict.previousJobID)
+            levels: verdict.levelBefore.map { "\($0) \(verdict.levelAfter!)" } ?? "-", previous: verdict.previousJobID,
+            first: verdict.firstJobID)
         return describe(result)
     }
 
     private func describe(_ result: Model.Result) -> String {
-        "\(result.outcome) \(result.code) \(result.warning) \(result.applied) \(result.stock) \(result.levels) \(result.previous ?? 0)"
+        "\(result.outcome) \(result.code) \(result.warning) \(result.applied) \(result.stock) \(result.levels) \(result.previous ?? 0) \(result.first ?? 0)"
     }
 }

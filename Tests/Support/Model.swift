@@ -12,6 +12,10 @@ public struct Model {
         public var priority = 2
         public var notify = true
         public var expired = false
+        public var key: String?
+
+        /// What must be the same for a repeated key.
+        var request: String { "\(item) \(action) \(quantity) \(policy) \(expected.map { "\($0)" } ?? "-")" }
 
         public init(id: Int64, item: String, quantity: Int64) {
             self.id = id
@@ -58,11 +62,14 @@ public struct Model {
         public var stock: [Int128] = []
         public var levels = "-"
         public var previous: Int64?
+        /// The job that used the idempotency key before.
+        public var first: Int64?
 
         public init(
             job: Int64, outcome: String, code: String = "-", warning: String = "-", applied: Int128 = 0,
-            stock: [Int128] = [], levels: String = "-", previous: Int64? = nil
+            stock: [Int128] = [], levels: String = "-", previous: Int64? = nil, first: Int64? = nil
         ) {
+            self.first = first
             self.job = job
             self.outcome = outcome
             self.code = code
@@ -101,6 +108,8 @@ public struct Model {
     public var items: [String: Item]
     public private(set) var results: [Int64: Result] = [:]
     public private(set) var notifications: [Notification] = []
+    /// The job and the request that each idempotency key was used for.
+    public private(set) var usedKeys: [String: (job: Int64, request: String)] = [:]
     /// Jobs that wait for stock.
     public private(set) var waiting: Set<Int64> = []
 
@@ -123,6 +132,37 @@ public struct Model {
 
     /// Takes one job, or one group.
     public mutating func take(_ lines: [Job]) {
+        if takeRepeated(lines) { return }
+        judge(lines)
+        for line in lines {
+            if let key = line.key, results[line.id] != nil { usedKeys[key] = (line.id, line.request) }
+        }
+    }
+
+    /// What was there before under the same keys: whole, it is a duplicate; in part, it is refused.
+    private mutating func takeRepeated(_ lines: [Job]) -> Bool {
+        var known = usedKeys
+        var seen: [(kind: String, first: Int64?)] = []
+        for line in lines {
+            if let key = line.key, let used = known[key] {
+                seen.append((used.request == line.request ? "same" : "other", used.job))
+            } else {
+                if let key = line.key { known[key] = (line.id, line.request) }
+                seen.append(("new", nil))
+            }
+        }
+        if seen.allSatisfy({ $0.kind == "new" }) { return false }
+        let isSame = seen.allSatisfy { $0.kind == "same" }
+        for (line, found) in zip(lines, seen) {
+            let code = isSame ? "-" : found.kind == "same" ? "group_rejected" : "idempotency_mismatch"
+            results[line.id] = Result(
+                job: line.id, outcome: isSame ? "duplicate" : "rejected", code: code, stock: still(line.item),
+                first: found.first)
+        }
+        return true
+    }
+
+    private mutating func judge(_ lines: [Job]) {
         let before = self
         var outcomes: [String] = []
         for line in lines { outcomes.append(takeLine(line, groupStart: before)) }

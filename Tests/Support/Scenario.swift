@@ -5,6 +5,8 @@ public struct Scenario {
     /// By name; a job may also name an item that is not there.
     public private(set) var items: [String: Model.Item] = [:]
     private let itemNames: [String]
+    /// Jobs with keys that came lately, alone and as groups: some come again.
+    private var sent: [[Model.Job]] = []
 
     public init(seed: UInt64, items count: Int) {
         random = SeededRandom(seed: seed)
@@ -36,15 +38,40 @@ public struct Scenario {
             let isGroup = groups && random.chance(1, in: 3)
             let lines = isGroup ? 1 + random.below(6) : 1
             groupsMade += 1
+            if !sent.isEmpty && random.chance(1, in: 12) {
+                jobs += repeated(firstID: firstID + Int64(jobs.count), group: "again-\(firstID)-\(groupsMade)", groups)
+                continue
+            }
+            let first = jobs.count
+            let hasKeys = random.chance(1, in: 4)
             let priority = random.chance(1, in: 6) ? 1 + random.below(4) : 2
             for _ in 0..<lines {
                 var job = randomJob(id: firstID + Int64(jobs.count), waits: waits)
                 job.group = isGroup ? "group-\(firstID)-\(groupsMade)" : nil
                 job.priority = isGroup && random.chance(1, in: 10) ? 1 + random.below(4) : priority
+                if hasKeys { job.key = "key-\(job.id)" }
                 jobs.append(job)
             }
+            if hasKeys { sent = sent.suffix(7) + [Array(jobs[first...])] }
         }
         return jobs
+    }
+
+    /// Something that was sent before, as it was, or with a line changed, or with a line too few or too many.
+    private mutating func repeated(firstID: Int64, group: String, _ groups: Bool) -> [Model.Job] {
+        var lines = random.pick(sent)
+        switch random.below(6) {
+        case 0: lines[random.below(lines.count)].quantity &+= 1
+        case 1 where lines.count > 1: lines.remove(at: random.below(lines.count))
+        case 2 where lines.count > 1: lines[random.below(lines.count)].key = nil
+        case 3 where lines[0].group != nil: lines.append(lines[0])
+        default: break
+        }
+        for index in lines.indices {
+            lines[index].id = firstID + Int64(index)
+            lines[index].group = lines[index].group == nil ? nil : group
+        }
+        return lines
     }
 
     private mutating func randomJob(id: Int64, waits: Bool) -> Model.Job {

@@ -39,11 +39,12 @@ public struct StoreCase: Sendable {
             let expires = job.expired ? "'2000-01-01 00:00Z'" : "NULL"
             return "('\(name)', '\(job.item)', \(job.quantity), '\(job.action)', '\(job.policy)', \(job.priority), "
                 + "\(job.expected.map { "\($0)" } ?? "NULL"), \(job.group.map { "'\($0)'" } ?? "NULL"), \(job.notify), "
-                + "\(expires)::timestamptz, \(byItem ? "'\(name)-\(job.item)'" : "NULL"), '\(job.id)')"
+                + "\(expires)::timestamptz, \(byItem ? "'\(name)-\(job.item)'" : "NULL"), '\(job.id)', "
+                + "\(job.key.map { "'\($0)'" } ?? "NULL"))"
         }
         return """
             INSERT INTO stockq.jobs (store_id, item_id, quantity, action, on_insufficient, priority, expected_available, group_id,
-                notify, expires_at, ordering_key, reference)
+                notify, expires_at, ordering_key, reference, idempotency_key)
             VALUES \(values.joined(separator: ",\n"));
             """
     }
@@ -55,8 +56,9 @@ public struct StoreCase: Sendable {
             """
             SELECT concat_ws(' ', results.reference, outcome, coalesce(code::text, '-'), coalesce(warning::text, '-'), applied_quantity,
                 '[' || concat_ws(', ', on_hand_before, on_hand_after, allocated_before, allocated_after, results.version) || ']',
-                coalesce(alert_before || ' ' || alert_after, '-'), coalesce(previous.reference, '0'))
+                coalesce(alert_before || ' ' || alert_after, '-'), coalesce(previous.reference, '0'), coalesce(first.reference, '0'))
             FROM stockq.results
+            LEFT JOIN (SELECT job_id AS first_job_id, reference FROM stockq.results) AS first USING (first_job_id)
             LEFT JOIN (SELECT job_id AS previous_job_id, reference FROM stockq.results) AS previous USING (previous_job_id)
             WHERE store_id = '\(name)'
             ORDER BY results.reference::bigint
@@ -64,7 +66,7 @@ public struct StoreCase: Sendable {
         let expected = jobs.map(\.id).sorted().map { id in
             guard let result = model.results[id] else { return "\(id) nothing" }
             return "\(id) \(result.outcome) \(result.code) \(result.warning) \(result.applied) "
-                + "\(result.stock) \(result.levels) \(result.previous ?? 0)"
+                + "\(result.stock) \(result.levels) \(result.previous ?? 0) \(result.first ?? 0)"
         }
         for (mine, theirs) in zip(results, expected) where mine != theirs {
             return "\(name): \(mine), the model says \(theirs)"

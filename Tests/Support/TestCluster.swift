@@ -40,7 +40,9 @@ public enum TestCluster {
         try admin.executeScript("CREATE DATABASE template_stockq")
         let template = try Connection(
             ConnectionSettings(conninfo: cluster.conninfo(database: "template_stockq"), applicationName: "tests"))
-        try Migrator(connection: template, schema: .standard).migrate()
+        let migrator = Migrator(connection: template, schema: .standard)
+        try migrator.migrate()
+        _ = try migrator.makeRoles()
         return cluster
     }
 }

@@ -3,9 +3,10 @@
 /// - Parameters:
 ///   - jobs: in order of work. The lines of a group stand side by side, in job order.
 ///   - stock: what the batch found under its locks, by item number.
+///   - keys: the idempotency keys that were used up before, by key number; nil for one that is free.
 /// - Returns: the same results, versions, stock and notifications as judging the jobs one at a time.
-public func judge(_ jobs: [ClaimedJob], stock: [StockState]) -> Judgement {
-    var judge = BatchJudge(stock: stock)
+public func judge(_ jobs: [ClaimedJob], stock: [StockState], keys: [KeyState?] = []) -> Judgement {
+    var judge = BatchJudge(stock: stock, keys: keys)
     judge.result.verdicts.reserveCapacity(jobs.count)
     var start = 0
     while start < jobs.count {
@@ -29,13 +30,15 @@ public func judge(_ jobs: [ClaimedJob], stock: [StockState]) -> Judgement {
 private struct BatchJudge {
     var result = Judgement()
     private var stock: [StockState]
+    private var keys: [KeyState?]
     /// Items that a job left behind touches: later jobs on them are left too, or they would overtake it.
     private var isLeft: [Bool]
     private var isChanged: [Bool]
     private var hasRisen: [Bool]
 
-    init(stock: [StockState]) {
+    init(stock: [StockState], keys: [KeyState?]) {
         self.stock = stock
+        self.keys = keys
         isLeft = stock.map { $0.presence == .held }
         isChanged = [Bool](repeating: false, count: stock.count)
         hasRisen = isChanged
@@ -59,6 +62,11 @@ private struct BatchJudge {
 
     mutating func judgeSingle(_ job: ClaimedJob, at index: Int32) {
         let before = stock[Int(job.item)]
+        if let used = use(of: job) {
+            result.verdicts.append(Self.repeated(job, used, stock: before))
+            result.finished += 1
+            return
+        }
         switch assess(job, against: before, availableSeen: before.available) {
         case .apply(let onHand, let allocated, let quantity):
             apply(job, at: index, onHand: onHand, allocated: allocated, quantity: quantity)
@@ -74,6 +82,54 @@ private struct BatchJudge {
             return
         }
         result.finished += 1
+        useKey(of: job, at: index)
+    }
+
+    // MARK: idempotency keys
+
+    /// Who used the job's key up before it; nil where nobody did, and for a job without a key.
+    private func use(of job: ClaimedJob) -> KeyState? { job.key < 0 ? nil : keys[Int(job.key)] }
+
+    private static func repeated(_ job: ClaimedJob, _ used: KeyState, stock: StockState) -> Verdict {
+        var verdict =
+            used.request == KeyState.Request(of: job)
+            ? Verdict(.result, .duplicate, nil, stock: stock)
+            : Verdict(.result, .rejected, .idempotencyMismatch, stock: stock)
+        verdict.firstJobID = used.jobID
+        return verdict
+    }
+
+    private mutating func useKey(of job: ClaimedJob, at index: Int32) {
+        guard job.key >= 0 else { return }
+        keys[Int(job.key)] = KeyState(jobID: job.id, request: KeyState.Request(of: job))
+        result.keyUsers.append(index)
+    }
+
+    /// What becomes of a group because of its keys; nil where none of them was used before.
+    ///
+    /// A group is answered once, as a whole: sent again, it is a duplicate line by line. One of which only some lines were there
+    /// before is not what was sent, nor is one with a key twice or a key that stands for another request.
+    private func repeatedGroup(_ lines: ArraySlice<ClaimedJob>) -> [Verdict]? {
+        var uses = lines.map { use(of: $0) }
+        var seen: [Int32: KeyState] = [:]
+        for (place, line) in zip(uses.indices, lines) where line.key >= 0 && uses[place] == nil {
+            uses[place] = seen[line.key]
+            if uses[place] == nil { seen[line.key] = KeyState(jobID: line.id, request: KeyState.Request(of: line)) }
+        }
+        if uses.allSatisfy({ $0 == nil }) { return nil }
+        let isDuplicate = zip(uses, lines).map { $0?.request == KeyState.Request(of: $1) }
+        let isWhole = !isDuplicate.contains(false)
+        return zip(zip(uses, isDuplicate), lines).map { use, line in
+            let state = stock[Int(line.item)]
+            var verdict =
+                if isWhole {
+                    Verdict(.result, .duplicate, nil, stock: state)
+                } else {
+                    Verdict(.result, .rejected, use.1 ? .groupRejected : .idempotencyMismatch, stock: state)
+                }
+            verdict.firstJobID = use.0?.jobID
+            return verdict
+        }
     }
 
     // MARK: a group
@@ -81,6 +137,11 @@ private struct BatchJudge {
     /// Judges the lines against the stock as the lines before them leave it, and takes everything back when one of
     /// them is refused or must wait. A refusal beats waiting.
     mutating func judgeGroup(_ lines: ArraySlice<ClaimedJob>) {
+        if let repeated = repeatedGroup(lines) {
+            result.verdicts += repeated
+            result.finished += lines.count
+            return
+        }
         var before: [Int32: StockState] = [:]
         var changedBefore: [Int32: (changed: Bool, risen: Bool)] = [:]
         for line in lines where before[line.item] == nil {
@@ -109,6 +170,7 @@ private struct BatchJudge {
         }
         if refusals.isEmpty && needs.isEmpty {
             result.finished += lines.count
+            useKeys(of: lines)
             return
         }
         for (item, state) in before { stock[Int(item)] = state }
@@ -128,7 +190,16 @@ private struct BatchJudge {
                 result.verdicts.append(Verdict(.result, .rejected, refusals[index] ?? .groupRejected, stock: state))
             }
         }
-        if refusals.isEmpty { result.waiting += lines.count } else { result.finished += lines.count }
+        if refusals.isEmpty {
+            result.waiting += lines.count
+        } else {
+            result.finished += lines.count
+            useKeys(of: lines)
+        }
+    }
+
+    private mutating func useKeys(of lines: ArraySlice<ClaimedJob>) {
+        for index in lines.indices { useKey(of: lines[index], at: Int32(index)) }
     }
 
     // MARK: applying

@@ -9,6 +9,8 @@ public struct ClaimedJob: Sendable {
     public var item: Int32
     /// Number of the group in the batch; -1 for a job that stands alone.
     public var group: Int32 = -1
+    /// Number of the idempotency key in the batch; -1 for a job without one.
+    public var key: Int32 = -1
     public var action: Action
     public var onInsufficient: OnInsufficient
     public var priority: Int16 = 2
@@ -80,6 +82,44 @@ public struct StockState: Sendable, Hashable {
     }
 }
 
+/// An idempotency key as the batch found it: free, or used up by a job and its request.
+public struct KeyState: Sendable, Hashable {
+    /// What a job asks for; two jobs with the same key and the same request are one.
+    public struct Request: Sendable, Hashable {
+        /// Number of the item in the batch; -1 for one that no job of the batch names.
+        public var item: Int32
+        public var action: Action
+        public var quantity: Int64
+        public var onInsufficient: OnInsufficient
+        public var expectedAvailable: Int64?
+
+        public init(
+            item: Int32, action: Action, quantity: Int64, onInsufficient: OnInsufficient, expectedAvailable: Int64?
+        ) {
+            self.item = item
+            self.action = action
+            self.quantity = quantity
+            self.onInsufficient = onInsufficient
+            self.expectedAvailable = expectedAvailable
+        }
+
+        init(of job: ClaimedJob) {
+            self.init(
+                item: job.item, action: job.action, quantity: job.quantity, onInsufficient: job.onInsufficient,
+                expectedAvailable: job.expectedAvailable)
+        }
+    }
+
+    /// The job that took its outcome first.
+    public var jobID: Int64
+    public var request: Request
+
+    public init(jobID: Int64, request: Request) {
+        self.jobID = jobID
+        self.request = request
+    }
+}
+
 /// What the judgement says of one job.
 public struct Verdict: Sendable, Hashable {
     public enum Fate: Sendable, Hashable {
@@ -108,6 +148,8 @@ public struct Verdict: Sendable, Hashable {
     public var levelBefore: AlertLevel?
     public var levelAfter: AlertLevel?
     public var previousJobID: Int64?
+    /// Of a duplicate or a mismatch: the job that used the key up.
+    public var firstJobID: Int64?
     /// For a line that lacks stock and waits: how much it needs.
     public var waitingQuantity: Int64?
 
@@ -148,6 +190,8 @@ public struct Judgement: Sendable {
     /// The items that had more available after some job than before it: what waits for them may go on.
     public var risenItems: [Int32] = []
     public var levelChanges: [LevelChange] = []
+    /// The jobs that use up their idempotency keys, by place among the claimed ones.
+    public var keyUsers: [Int32] = []
     /// How many jobs get a result, wait, and are left.
     public var finished = 0
     public var waiting = 0

@@ -35,6 +35,9 @@ struct LookoutStatements: Sendable {
 
     let addPartitions: Statement
     let dropExpired: Statement
+    /// Whether this role may drop what has expired; a worker's may not, it cannot touch what has happened.
+    let mayDropExpired: Statement
+    let dropExpiredKeys: Statement
 
     init(schema: Schema) {
         let s = schema.quoted
@@ -60,11 +63,12 @@ struct LookoutStatements: Sendable {
                 ) AS place
             ) AS ready
             WHERE job_id IS NOT NULL
+                AND NOT EXISTS (SELECT FROM \(s).lanes WHERE lanes.lane = ready.lane AND paused_at IS NOT NULL)
             UNION ALL
             (
                 SELECT -1::smallint, 0::smallint, ceil(extract(epoch FROM run_at - clock_timestamp()) * 1000)::bigint
                 FROM \(s).jobs
-                WHERE run_at IS NOT NULL
+                WHERE run_at < 'infinity'
                 ORDER BY run_at
                 LIMIT 1
             )
@@ -126,9 +130,22 @@ struct LookoutStatements: Sendable {
         dropExpired = Statement(
             "drop_expired_results", [.int8],
             "SELECT \(s).drop_expired_results($1 * interval '1 second')")
+        mayDropExpired = Statement(
+            "may_drop_expired", [],
+            """
+            SELECT bool_and(has_function_privilege(oid, 'EXECUTE'))
+            FROM pg_proc
+            WHERE oid IN (
+                to_regprocedure(\(quoteLiteral("\(s).drop_expired_results(interval)"))),
+                to_regprocedure(\(quoteLiteral("\(s).drop_expired_keys(interval,integer)")))
+            )
+            """)
+        dropExpiredKeys = Statement(
+            "drop_expired_keys", [.int8, .int4], "SELECT \(s).drop_expired_keys($1 * interval '1 second', $2)")
     }
 
-    /// The time that the producer asked for, of a row of `jobs`: a `run_at` that neither a backoff nor waiting has set.
+    /// The time that the producer asked for, of a row of `jobs`: a `run_at` that neither a backoff, nor waiting, nor parking
+    /// has set.
     static let producersTime =
-        "coalesce(scheduled_at, CASE WHEN attempts = 0 AND waiting_since IS NULL THEN run_at END)"
+        "coalesce(scheduled_at, CASE WHEN attempts = 0 AND waiting_since IS NULL AND parked_at IS NULL THEN run_at END)"
 }

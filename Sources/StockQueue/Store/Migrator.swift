@@ -106,9 +106,7 @@ public struct Migrator {
     }
 
     private func applyInTransaction(_ migration: Migration) throws -> Bool {
-        try connection.execute(
-            Statement("lock_migrations", [.text], "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"),
-            text("stockq migrate \(schema.name)"))
+        try lockMigrations()
         try connection.executeScript(
             """
             CREATE SCHEMA IF NOT EXISTS \(schema.quoted);
@@ -135,6 +133,37 @@ public struct Migrator {
                     + "VALUES ($1, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'))"), parameters)
         return true
     }
+
+    private func lockMigrations() throws(PostgresError) {
+        try connection.execute(
+            Statement("lock_migrations", [.text], "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"),
+            text("stockq migrate \(schema.name)"))
+    }
+
+    // MARK: roles
+
+    /// Gives the queue's roles their privileges, and creates those that are not there (migrations/roles.sql). Safe to run again.
+    ///
+    /// - Returns: false where a role is missing and this user may not create it; `rolesScript` is for somebody who may.
+    public func makeRoles() throws(PostgresError) -> Bool {
+        try connection.transaction { () throws(PostgresError) in
+            try lockMigrations()
+            let may = try connection.execute(
+                Statement(
+                    "may_make_roles", [.text],
+                    """
+                    SELECT count(*) = 4 OR (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)
+                    FROM pg_roles
+                    WHERE rolname = ANY (ARRAY[$1 || '_producer', $1 || '_worker', $1 || '_reader', $1 || '_admin'])
+                    """), text(schema.name)
+            ).bool(0, 0)
+            if may { try connection.executeScript(rolesScript) }
+            return may
+        }
+    }
+
+    /// What `makeRoles` runs.
+    public var rolesScript: String { Migration.roles.replacingPlaceholder(with: schema.quoted) }
 
     /// A migration may rewrite a large table; an hour is a bound, not an expectation.
     private static let migrationTimeoutMs = 3_600_000

@@ -21,15 +21,17 @@ public struct Readiness: Sendable {
         }
         var names = Parameters()
         names.add(schema.name)
-        names.add("\(schema.quoted).results")
         let rows = try connection.execute(
             Statement(
-                "server_state", [.text, .text],
+                "server_state", [.text],
                 """
                 SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_setting('fsync') = 'on',
                     current_setting('full_page_writes') = 'on', current_setting('synchronous_commit') <> 'off',
-                    has_schema_privilege($1, 'CREATE')
-                        AND (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass($2))
+                    bool_and(has_function_privilege(oid, 'EXECUTE')) FILTER (WHERE starts_with(proname, 'add_')),
+                    bool_and(has_function_privilege(oid, 'EXECUTE')) FILTER (WHERE starts_with(proname, 'drop_'))
+                FROM pg_proc
+                WHERE pronamespace = to_regnamespace(quote_ident($1))
+                    AND proname IN ('add_results_partitions', 'drop_expired_results', 'drop_expired_keys')
                 """), names)
         if rows.bool(0, 0) {
             refusals.append(
@@ -46,9 +48,14 @@ public struct Readiness: Sendable {
             if requiresDurability { refusals.append(text) } else { warnings.append(text) }
         }
         if !rows.bool(0, 5) {
+            refusals.append(
+                "this role lacks EXECUTE on add_results_partitions, and work would stop when the partitions there are full"
+            )
+        }
+        if !rows.bool(0, 6) {
             warnings.append(
-                "this role cannot build partitions of the results (it lacks CREATE on the schema, or does not own results); "
-                    + "when those there are full, work stops: run one worker as the owner")
+                "this role may not drop expired results and keys, so nobody does until an administrator runs stockq prune"
+            )
         }
         try checkPrivileges(connection, schema)
         try checkRowSecurity(connection, schema)
@@ -57,7 +64,8 @@ public struct Readiness: Sendable {
     /// What the statements of a worker do with each table and sequence.
     private static let needs: [(object: String, privileges: [String])] = [
         ("jobs", ["SELECT", "UPDATE", "DELETE"]), ("items", ["SELECT", "UPDATE"]), ("lanes", ["SELECT", "UPDATE"]),
-        ("results", ["SELECT", "INSERT"]), ("notifications", ["INSERT"]), ("doorbell", ["SELECT", "UPDATE"]),
+        ("results", ["SELECT", "INSERT"]), ("notifications", ["INSERT"]), ("idempotency_keys", ["SELECT", "INSERT"]),
+        ("paused_stores", ["SELECT"]), ("doorbell", ["SELECT", "UPDATE"]),
         ("jobs_job_id_seq", ["SELECT"]),
     ]
 

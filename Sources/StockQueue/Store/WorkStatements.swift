@@ -10,8 +10,14 @@ struct WorkStatements: Sendable {
     ///
     /// The claim must do nothing when somebody else has the lane, and it is sent before the answer is known; a setting
     /// local to the transaction carries it over. `set_config` stands outside the sub-select because a target list is
-    /// computed before FOR UPDATE has dropped the rows that are locked.
+    /// computed before FOR UPDATE has dropped the rows that are locked. Also tells whether any store is paused.
     let holdLane: Statement
+
+    /// The stores that are paused.
+    let readPausedStores: Statement
+
+    /// Sets jobs of a paused store aside until it is resumed.
+    let park: Statement
 
     /// Claims the lane's first ready jobs above the low-water marks, in order of work.
     ///
@@ -53,6 +59,13 @@ struct WorkStatements: Sendable {
     /// Which of the items exist, to tell those that are held from those that are unknown.
     let readStock: Statement
 
+    /// What is known of idempotency keys: the job that used each up, and its request.
+    let readKeys: Statement
+
+    /// Uses idempotency keys up, in the order of the keys, so that two lanes which meet do not wait for each other in a circle.
+    /// Where one was there before, fewer rows are written than keys were meant, and the batch looks again.
+    let useKeys: Statement
+
     /// Writes the new stock, straight to the row versions that were locked. Returns where the new versions stand.
     let writeStock: Statement
 
@@ -92,14 +105,23 @@ struct WorkStatements: Sendable {
         let jobColumns = """
             job_id, jobs.ctid, quantity, expected_available, priority, attempts, max_attempts, action, on_insufficient, notify,
                 coalesce(expires_at <= now(), false) AS is_expired, run_at IS NULL AS is_ready,
-                group_id, store_id, item_id, location_id
+                group_id, store_id, item_id, location_id,
+                idempotency_key, CASE WHEN idempotency_key IS NOT NULL THEN store_id END AS key_store
             """
 
         holdLane = Statement(
             "hold_lane", [.int2],
             """
-            SELECT set_config('stockq.lane', lane::text, true)
-            FROM (SELECT lane FROM \(s).lanes WHERE lane = $1 FOR UPDATE SKIP LOCKED) AS held
+            SELECT set_config('stockq.lane', lane::text, true), has_paused_stores
+            FROM (
+                SELECT lane, has_paused_stores FROM \(s).lanes WHERE lane = $1 AND paused_at IS NULL FOR UPDATE SKIP LOCKED
+            ) AS held
+            """)
+        readPausedStores = Statement("read_paused_stores", [], "SELECT store_id FROM \(s).paused_stores")
+        park = Statement(
+            "park", [.tidArray],
+            """
+            UPDATE \(s).jobs SET scheduled_at = \(producersTime), parked_at = now(), run_at = 'infinity' WHERE ctid = ANY ($1)
             """)
 
         // One branch for each priority, each from its own mark on; an Append runs them one after the other, and the limit
@@ -206,6 +228,27 @@ struct WorkStatements: Sendable {
             "lock_free_stock", keys, "\(stockRows) ORDER BY wanted.number FOR NO KEY UPDATE OF items SKIP LOCKED")
         readStock = Statement("read_stock", keys, stockRows)
 
+        readKeys = Statement(
+            "read_keys", [.textArray, .textArray],
+            """
+            SELECT (wanted.number - 1)::integer, job_id, quantity, expected_available, action, on_insufficient,
+                store_id, item_id, location_id
+            FROM unnest($1, $2) WITH ORDINALITY AS wanted (idempotency_key, store_id, number)
+            JOIN \(s).idempotency_keys USING (idempotency_key, store_id)
+            """)
+        useKeys = Statement(
+            "use_keys", [.tidArray],
+            """
+            INSERT INTO \(s).idempotency_keys (
+                idempotency_key, store_id, job_id, quantity, expected_available, action, on_insufficient, item_id, location_id
+            )
+            SELECT idempotency_key, store_id, job_id, quantity, expected_available, action, on_insufficient, item_id, location_id
+            FROM unnest($1) WITH ORDINALITY AS used (place, number)
+            JOIN \(s).jobs ON jobs.ctid = used.place
+            ORDER BY number
+            ON CONFLICT DO NOTHING
+            """)
+
         writeStock = Statement(
             "write_stock", [.tidArray, .int8Array, .int8Array, .int8Array, .int8Array, .int2Array],
             """
@@ -228,14 +271,15 @@ struct WorkStatements: Sendable {
             "write_results",
             [
                 .tidArray, .int2Array, .int2Array, .boolArray, .int8Array, .int8Array, .int8Array, .int8Array,
-                .int8Array, .int8Array, .int8Array, .int2Array, .int2Array, .text,
+                .int8Array, .int8Array, .int8Array, .int2Array, .int2Array, .text, .int8Array, .int8Array,
             ],
             """
             WITH gone AS (
                 DELETE FROM \(s).jobs
-                USING unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS verdict (
+                USING unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16) AS verdict (
                     place, outcome, code, warns_negative, applied_quantity, on_hand_before, on_hand_after,
-                    allocated_before, allocated_after, version, previous_job_id, alert_before, alert_after
+                    allocated_before, allocated_after, version, previous_job_id, alert_before, alert_after,
+                    first_job_id, group_last_job_id
                 )
                 WHERE jobs.ctid = verdict.place
                 RETURNING jobs.*, verdict.*
@@ -245,7 +289,8 @@ struct WorkStatements: Sendable {
                 version, previous_job_id, expected_available, finished_at, enqueued_at, scheduled_at, expires_at,
                 outcome, code, warning,
                 action, on_insufficient, alert_before, alert_after, priority, attempts, max_attempts, notify,
-                store_id, item_id, location_id, group_id, ordering_key, reason, reference, worker
+                store_id, item_id, location_id, group_id, ordering_key, reason, reference, worker,
+                idempotency_key, first_job_id, retry_of, group_last_job_id
             )
             SELECT
                 job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
@@ -257,7 +302,8 @@ struct WorkStatements: Sendable {
                 (\(Self.labels(AlertLevel.self, schema)))[alert_before + 1],
                 (\(Self.labels(AlertLevel.self, schema)))[alert_after + 1],
                 priority, attempts + 1, max_attempts, notify,
-                store_id, item_id, location_id, group_id, ordering_key, reason, reference, $14
+                store_id, item_id, location_id, group_id, ordering_key, reason, reference, $14,
+                idempotency_key, first_job_id, retry_of, group_last_job_id
             FROM gone
             """)
 
@@ -323,13 +369,13 @@ struct WorkStatements: Sendable {
                 SELECT jobs.ctid AS place
                 FROM fitting
                 JOIN \(s).jobs USING (job_id)
-                WHERE fitting.group_id IS NULL AND run_at IS NOT NULL
+                WHERE fitting.group_id IS NULL AND run_at IS NOT NULL AND parked_at IS NULL
                 FOR UPDATE OF jobs SKIP LOCKED
             ), lines AS MATERIALIZED (
                 SELECT jobs.ctid AS place
                 FROM (SELECT DISTINCT group_id, store_id FROM fitting WHERE group_id IS NOT NULL) AS whole
                 JOIN \(s).jobs USING (group_id, store_id)
-                WHERE run_at IS NOT NULL
+                WHERE run_at IS NOT NULL AND parked_at IS NULL
                 FOR UPDATE OF jobs SKIP LOCKED
             ), woken AS (
                 UPDATE \(s).jobs SET run_at = NULL
@@ -361,11 +407,14 @@ struct WorkStatements: Sendable {
         let failedColumns = """
             job_id, quantity, applied_quantity, finished_at, enqueued_at, scheduled_at, expires_at, expected_available,
             outcome, action, on_insufficient, priority, attempts, max_attempts, notify,
-            store_id, item_id, location_id, group_id, ordering_key, reason, reference, worker, sqlstate, message
+            retry_of, group_last_job_id,
+            store_id, item_id, location_id, group_id, ordering_key, reason, reference, worker, sqlstate, message, idempotency_key
             """
+        // One job, or the lines of one group.
         let failedValues = """
             job_id, quantity, 0, now(), enqueued_at, \(producersTime), expires_at, expected_available,
-            'failed'::\(s).outcome, action, on_insufficient, priority, attempts + 1, max_attempts, notify
+            'failed'::\(s).outcome, action, on_insufficient, priority, attempts + 1, max_attempts, notify,
+            retry_of, CASE WHEN group_id IS NOT NULL AND job_id = min(job_id) OVER () THEN max(job_id) OVER () END
             """
         writeFailures = Statement(
             "write_failures", [.tidArray, .text, .text, .text],
@@ -373,7 +422,7 @@ struct WorkStatements: Sendable {
             WITH gone AS (DELETE FROM \(s).jobs WHERE ctid = ANY ($1) RETURNING jobs.*)
             INSERT INTO \(s).results (\(failedColumns))
             SELECT \(failedValues),
-                store_id, item_id, location_id, group_id, ordering_key, reason, reference, $2, $3, $4
+                store_id, item_id, location_id, group_id, ordering_key, reason, reference, $2, $3, $4, idempotency_key
             FROM gone
             """)
         writeFailuresAsText = Statement(
@@ -382,7 +431,7 @@ struct WorkStatements: Sendable {
             WITH gone AS (DELETE FROM \(s).jobs WHERE ctid = ANY ($1) RETURNING jobs.*)
             INSERT INTO \(s).results (\(failedColumns))
             SELECT \(failedValues),
-                store_id, item_id, location_id, group_id, NULL, NULL, NULL, $2, $3, $4 || '; job: ' || gone::text
+                store_id, item_id, location_id, group_id, NULL, NULL, NULL, $2, $3, $4 || '; job: ' || gone::text, NULL
             FROM gone
             """)
     }

@@ -11,6 +11,10 @@ struct BatchReport: Sendable {
     /// Jobs left for the next round because somebody else holds their item or one of their lines.
     var left = 0
     var notifications = 0
+    /// Jobs of paused stores, set aside until those are resumed.
+    var parked = 0
+    /// Another lane used an idempotency key up at the same time; nothing was done, and the next look sees it.
+    var keyWasTaken = false
     /// Waiting jobs that this batch's stock woke.
     var woken = 0
     var applied = 0
@@ -33,6 +37,8 @@ final class Batch {
     private let workerName: String
     private let sample: ChangedItems
     private var claims = ClaimSet()
+    /// Some store is paused, so that jobs may have to be parked.
+    private var hasPausedStores = false
     private var parameters = Parameters()
 
     init(
@@ -95,12 +101,19 @@ final class Batch {
             last.claimed = claimedRows
             let lastClaimed = claims.jobs.last
             try completeClaim(lane: lane, marks: marks)
+            let parked = hasPausedStores ? try park() : 0
+            let keys = try readKeys()
             let stock = try lockStock(skipsHeld: skipsHeld, &places)
-            let judgement = judge(claims.jobs, stock: stock)
+            let judgement = judge(claims.jobs, stock: stock, keys: keys)
             last = Extent(claims.jobs, judgement)
             var report = try writeBack(judgement, &places)
+            if report.keyWasTaken {
+                try connection.rollBack()
+                return report
+            }
             try connection.commit()
             offerSample(judgement)
+            report.parked = parked
             report.mayHaveMore = claimedRows >= limit
             report.last = lastClaimed.map { ($0.priority, $0.id) }
             return report
@@ -200,10 +213,27 @@ final class Batch {
         try send(statements.holdLane) { $0.add(lane) }
     }
 
-    /// The rows of the claim that was sent behind `sendHold`; nil when somebody else holds the lane.
+    /// The rows of the claim that was sent behind `sendHold`; nil when somebody else holds the lane, or it is paused.
     private func receiveHeld() throws(PostgresError) -> ResultSet? {
         let results = try connection.receive()
-        return results[results.count - 2].rowCount == 1 ? results[results.count - 1] : nil
+        let held = results[results.count - 2]
+        guard held.rowCount == 1 else { return nil }
+        hasPausedStores = held.bool(0, 1)
+        return results[results.count - 1]
+    }
+
+    /// Sets the jobs of paused stores aside; they are out of the batch then.
+    ///
+    /// - Returns: how many.
+    private func park() throws(PostgresError) -> Int {
+        try send(statements.readPausedStores) { _ in }
+        let stores = try connection.receive()[0]
+        let places = claims.removeJobs(ofStores: Set((0..<stores.rowCount).map { stores.string($0, 0) }))
+        if places.isEmpty { return 0 }
+        try send(statements.park) { $0.addArray(of: places.count, place: { places[$0] }) }
+        let parked = try connection.receive()[0].affectedRows
+        try expect(parked == places.count, statements.park, parked, places.count)
+        return parked
     }
 
     /// Brings in what belongs to the claim: the rest of groups that were cut, and jobs that somebody else holds, which
@@ -266,6 +296,21 @@ final class Batch {
     }
 
     // MARK: lock
+
+    /// What is known of the batch's idempotency keys, by number; nil for a key that is free.
+    private func readKeys() throws(PostgresError) -> [KeyState?] {
+        var states = [KeyState?](repeating: nil, count: claims.keys.count)
+        if states.isEmpty { return states }
+        let wanted = Array(0..<Int32(states.count))
+        try send(statements.readKeys) { self.addKeys(wanted, to: &$0) }
+        let rows = try connection.receive()[0]
+        for row in 0..<rows.rowCount { states[Int(rows.int32(row, 0))] = try claims.keyState(in: rows, row: row) }
+        return states
+    }
+
+    private func addKeys(_ keys: [Int32], to parameters: inout Parameters) {
+        for column in 0..<2 { parameters.addArray(of: keys, in: claims.keys, column: column) }
+    }
 
     private func lockStock(skipsHeld: Bool, _ places: inout ItemPlaces.Lane) throws(PostgresError) -> [StockState] {
         let items = claims.items
@@ -335,6 +380,11 @@ final class Batch {
         report.left = judgement.left
         report.notifications = judgement.levelChanges.count
         var expected: [(Statement, Int)] = []
+        let keyUsers = judgement.keyUsers
+        if !keyUsers.isEmpty {
+            try sendKeyUse(keyUsers)
+            expected.append((statements.useKeys, keyUsers.count))
+        }
         if !judgement.changedItems.isEmpty {
             try sendStock(judgement)
             expected.append((statements.writeStock, judgement.changedItems.count))
@@ -354,13 +404,15 @@ final class Batch {
             expected.append((statements.deferWaiting, waiting.count))
         }
         let results = try connection.receive()
+        if !keyUsers.isEmpty && results[0].affectedRows < keyUsers.count { return BatchReport(keyWasTaken: true) }
         for (result, (statement, rows)) in zip(results, expected) {
             try expect(result.affectedRows == rows, statement, result.affectedRows, rows)
         }
         if !judgement.changedItems.isEmpty {
-            for row in 0..<results[0].rowCount {
-                let item = judgement.changedItems[Int(results[0].int32(row, 0))]
-                places[claims.items.hash(of: item)] = results[0].place(row, 1)
+            let written = results[keyUsers.isEmpty ? 0 : 1]
+            for row in 0..<written.rowCount {
+                let item = judgement.changedItems[Int(written.int32(row, 0))]
+                places[claims.items.hash(of: item)] = written.place(row, 1)
             }
         }
         try promoteWaiting(judgement, &report)
@@ -372,6 +424,16 @@ final class Batch {
             }
         }
         return report
+    }
+
+    private func sendKeyUse(_ users: [Int32]) throws(PostgresError) {
+        let jobs = claims.jobs
+        var user = [Int32](repeating: -1, count: claims.keys.count)
+        for index in users { user[Int(jobs[Int(index)].key)] = index }
+        let inOrder = claims.keys.sortedKeys().map { user[Int($0)] }.filter { $0 >= 0 }
+        try send(statements.useKeys) { parameters in
+            parameters.addArray(of: inOrder.count, place: { jobs[Int(inOrder[$0])].place })
+        }
     }
 
     private func sendStock(_ judgement: Judgement) throws(PostgresError) {
@@ -392,6 +454,9 @@ final class Batch {
         let count = finished.count
         let jobs = claims.jobs
         func verdict(_ index: Int) -> Verdict { verdicts[finished[index]] }
+        // Arrays without elements are padded with NULL: most batches have neither.
+        let repeats = claims.keys.count > 0 ? count : 0
+        let groupLasts = claims.groups.count > 0 ? claims.lastOfGroups() : []
         try send(statements.writeResults) { parameters in
             parameters.addArray(of: count, place: { jobs[finished[$0]].place })
             parameters.addArray(of: count, int16: { Int16(verdict($0).outcome.ordinal) })
@@ -407,6 +472,8 @@ final class Batch {
             parameters.addArray(of: count, int16: { verdict($0).levelBefore.map { Int16($0.ordinal) } })
             parameters.addArray(of: count, int16: { verdict($0).levelAfter.map { Int16($0.ordinal) } })
             parameters.add(workerName)
+            parameters.addArray(of: repeats, int64: { verdict($0).firstJobID })
+            parameters.addArray(of: groupLasts.isEmpty ? 0 : count, int64: { groupLasts[finished[$0]] })
         }
     }
 

@@ -8,6 +8,8 @@ struct ClaimSet {
     private(set) var items = KeyTable(columns: 3)
     /// (group, store) by group number.
     private(set) var groups = KeyTable(columns: 2)
+    /// (idempotency key, store) by key number.
+    private(set) var keys = KeyTable(columns: 2)
     /// How many lines of each group are in `jobs`.
     private(set) var groupLines: [Int] = []
     private var knownIDs: Set<Int64> = []
@@ -21,6 +23,7 @@ struct ClaimSet {
         jobs.removeAll(keepingCapacity: true)
         items.removeAll()
         groups.removeAll()
+        keys.removeAll()
         groupLines.removeAll(keepingCapacity: true)
         knownIDs.removeAll(keepingCapacity: true)
     }
@@ -65,6 +68,49 @@ struct ClaimSet {
         }.map(\.job)
     }
 
+    /// Takes out the jobs of these stores.
+    ///
+    /// - Returns: where they stand, but for those that somebody else holds.
+    mutating func removeJobs(ofStores stores: Set<String>) -> [RowPlace] {
+        let isOfStore = (0..<items.count).map { stores.contains(items.string(of: $0, column: 0)) }
+        let places = jobs.filter { isOfStore[Int($0.item)] && $0.isLocked }.map(\.place)
+        jobs.removeAll { isOfStore[Int($0.item)] }
+        return places
+    }
+
+    /// On the first line of each group the id of its last line, by place of the job; nil on all others.
+    func lastOfGroups() -> [Int64?] {
+        var lasts = [Int64?](repeating: nil, count: jobs.count)
+        var start = 0
+        while start < jobs.count {
+            let group = jobs[start].group
+            var end = start + 1
+            if group >= 0 {
+                while end < jobs.count && jobs[end].group == group { end += 1 }
+                lasts[start] = jobs[end - 1].id
+            }
+            start = end
+        }
+        return lasts
+    }
+
+    /// The state of a key in a row of `read_keys`.
+    mutating func keyState(in rows: ResultSet, row: Int) throws(PostgresError) -> KeyState {
+        guard let action = rows.label(row, 4, among: Self.actions),
+            let policy = rows.label(row, 5, among: Self.policies)
+        else { throw Self.newerVersion(rows.int64(row, 1)) }
+        let request = KeyState.Request(
+            item: items.knownNumber(in: rows, row: row, firstColumn: 6) ?? -1, action: Self.allActions[action],
+            quantity: rows.int64(row, 2), onInsufficient: Self.allPolicies[policy],
+            expectedAvailable: rows.optionalInt64(row, 3))
+        return KeyState(jobID: rows.int64(row, 1), request: request)
+    }
+
+    private static func newerVersion(_ job: Int64) -> PostgresError {
+        PostgresError(
+            kind: .protocolViolation, message: "job \(job) has an action or policy of a newer version")
+    }
+
     private struct Rank: Comparable {
         var priority: Int16
         var id: Int64
@@ -86,11 +132,7 @@ struct ClaimSet {
     private mutating func read(_ rows: ResultSet, _ row: Int, locked: Bool) throws(PostgresError) -> ClaimedJob? {
         guard let action = rows.label(row, 7, among: Self.actions),
             let policy = rows.label(row, 8, among: Self.policies)
-        else {
-            throw PostgresError(
-                kind: .protocolViolation,
-                message: "job \(rows.int64(row, 0)) has an action or policy of a newer version")
-        }
+        else { throw Self.newerVersion(rows.int64(row, 0)) }
         var job = ClaimedJob(
             id: rows.int64(row, 0), place: rows.place(row, 1), item: items.number(in: rows, row: row, firstColumn: 13),
             action: Self.allActions[action], onInsufficient: Self.allPolicies[policy], quantity: rows.int64(row, 2))
@@ -106,6 +148,7 @@ struct ClaimSet {
             job.group = groups.number(in: rows, row: row, firstColumn: 12)
             if groupLines.count < groups.count { groupLines.append(0) }
         }
+        if !rows.isNull(row, 16) { job.key = keys.number(in: rows, row: row, firstColumn: 16) }
         return job
     }
 }

@@ -1,6 +1,7 @@
 import Postgres
 
-/// Keeps partitions of the results ahead of the ids drawn, and drops those whose results have all expired.
+/// Keeps partitions of the results ahead of the ids drawn, drops those whose results have all expired, and forgets expired
+/// idempotency keys.
 struct Maintenance {
     let connection: Connection
     let schema: Schema
@@ -50,10 +51,21 @@ struct Maintenance {
         return Int(try connection.executeAlone(LookoutStatements(schema: schema).addPartitions, parameters).int32(0, 0))
     }
 
+    /// The most keys forgotten in one transaction.
+    private static let droppedKeysMax = 10_000
+
     private func dropExpired() throws(PostgresError) {
+        let statements = LookoutStatements(schema: schema)
+        guard try connection.executeAlone(statements.mayDropExpired).bool(0, 0) else { return }
+        var keep = Parameters()
+        keep.add(Int64(settings.keepKeysSeconds))
+        keep.add(Int32(Self.droppedKeysMax))
+        while try connection.executeAlone(statements.dropExpiredKeys, keep).int32(0, 0) == Self.droppedKeysMax
+            && !stop.isFinishing
+        {}
         var parameters = Parameters()
         parameters.add(Int64(settings.keepResultsSeconds))
-        let dropped = try connection.executeAlone(LookoutStatements(schema: schema).dropExpired, parameters)
+        let dropped = try connection.executeAlone(statements.dropExpired, parameters)
         if let name = dropped.optionalString(0, 0) { tell(.partitionDropped(name)) }
     }
 }

@@ -101,7 +101,8 @@ struct Worker {
                 return Visit(then: .rest(milliseconds: Self.busyLaneRestMs))
             }
             memory.holdersMayBeFrozenAt = nil
-            if report.claimed == 0 { return Visit(then: .idle) }
+            if report.keyWasTaken { return Visit(then: .again) }
+            if report.claimed == 0 && report.parked == 0 { return Visit(then: .idle) }
             if report.left == 0, let last = report.last { marks.raise(lane, from: view, upTo: last) }
             let tookMs = started.milliseconds
             memory.adapt(to: tookMs, claimed: report.claimed, settings)
@@ -110,7 +111,9 @@ struct Worker {
             memory.afterFailure.reset()
             tellBatch(report, lane)
             // Nothing but left jobs: there is no use in claiming them again at once.
-            if report.finished == 0 && report.waiting == 0 { return Visit(then: .rest(milliseconds: Self.heldRestMs)) }
+            if report.finished == 0 && report.waiting == 0 && report.parked == 0 {
+                return Visit(then: .rest(milliseconds: Self.heldRestMs))
+            }
             return Visit(then: report.mayHaveMore ? .again : .idle, progressed: true)
         } catch  where error.isCausedByData {
             return Visit(then: try halve(lane, batch, &memory, error))

@@ -63,6 +63,8 @@ public struct WorkerSettings: Sendable {
     public var maintenanceEveryMs = 10_000
     /// How long results are kept. Default 34,560,000 s (400 days).
     public var keepResultsSeconds = 34_560_000
+    /// Idempotency keys used longer ago than this are forgotten. Default 400 days; 1–3,153,600,000.
+    public var keepKeysSeconds = 34_560_000
     /// How long a graceful stop may take before the process ends anyway. Default 5,000 ms.
     public var stopTimeoutMs = 5_000
 
@@ -99,6 +101,7 @@ public struct WorkerSettings: Sendable {
             ("stopOnViolation", \.stopOnViolation, 0...1),
             ("maintenanceEveryMs", \.maintenanceEveryMs, 100...3_600_000),
             ("keepResultsSeconds", \.keepResultsSeconds, 1...3_153_600_000),
+            ("keepKeysSeconds", \.keepKeysSeconds, 1...3_153_600_000),
             ("stopTimeoutMs", \.stopTimeoutMs, 100...600_000),
         ]
     }

@@ -1,0 +1,104 @@
+-- The roles of a queue, and what each may do. Run by `stockq migrate` after the migrations where its user may create roles,
+-- and to be run by somebody who may, as the owner of the schema's tables, where it may not:
+--
+--     psql -v schema=stockq -f roles.sql
+--
+-- Safe to run again. Roles belong to the whole cluster, so the schema's name leads theirs:
+--
+--     stockq_producer  enqueues for the stores granted to it, and reads what became of its jobs
+--     stockq_worker    what `stockq run` needs; it cannot change or delete what has happened
+--     stockq_reader    reads everything
+--     stockq_admin     reads everything, and does what operators do
+--
+-- They cannot log in. Give one to a role that can: GRANT stockq_producer TO shop; and then: stockq grant shop --store berlin.
+
+SET search_path = :"schema", pg_temp;
+SET client_min_messages = warning;
+
+DO $$
+DECLARE
+    role text;
+    kind text;
+    object text;
+BEGIN
+    FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'reader', 'admin'] LOOP
+        role := current_schema() || '_' || kind;
+        IF octet_length(role) > 63 THEN
+            RAISE 'the schema''s name is too long for a role''s: %', role;
+        END IF;
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL; -- somebody did the same at the same time, perhaps in another database
+            END;
+        END IF;
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), role);
+        -- What an earlier version gave and this one does not is taken back.
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM %I', current_schema(), role);
+        EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %I FROM %I', current_schema(), role);
+        EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM %I', current_schema(), role);
+        -- Row security shows producers their stores alone; the others see everything that their privileges reach.
+        IF kind <> 'producer' THEN
+            FOREACH object IN ARRAY ARRAY['items', 'jobs', 'results', 'notifications', 'idempotency_keys'] LOOP
+                EXECUTE format('DROP POLICY IF EXISTS %I ON %I', kind || '_all', object);
+                EXECUTE format('CREATE POLICY %I ON %I TO %I USING (true) WITH CHECK (true)', kind || '_all', object, role);
+            END LOOP;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Grants cannot take a role's name from a parameter, so each is a template: %1$I is the role.
+DO $$
+DECLARE
+    kind text;
+    template text;
+    -- What the enqueue functions do with the caller's own rights; what only the program sets is not among the columns.
+    enqueue text[] := ARRAY[
+        'GRANT INSERT (store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, group_id, priority,
+            run_at, expires_at, ordering_key, notify, max_attempts, reason, reference, idempotency_key) ON jobs TO %1$I',
+        'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_variations, my_ready_jobs,
+            keys_in_use, job_states, store_limits TO %1$I',
+        'GRANT SELECT ON SEQUENCE jobs_job_id_seq, doorbell TO %1$I',
+        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, require_room, enqueue, enqueue_arrays, enqueue_lines, transfer, preview,
+            wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
+    ];
+    read text[] := ARRAY[
+        'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
+        'GRANT SELECT ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I',
+        'GRANT EXECUTE ON FUNCTION partition_bounds, preview, wait_for_result, find_job, find_group, find_key, find_reference,
+            item_history, stock_at TO %1$I'
+    ];
+    work text[] := ARRAY[
+        'GRANT SELECT, UPDATE, DELETE ON jobs TO %1$I',
+        'GRANT SELECT, UPDATE ON items, lanes TO %1$I',
+        'GRANT SELECT, INSERT ON results, notifications, idempotency_keys TO %1$I',
+        'GRANT SELECT ON paused_stores, migrations TO %1$I',
+        'GRANT SELECT ON SEQUENCE jobs_job_id_seq TO %1$I',
+        'GRANT SELECT, UPDATE ON SEQUENCE doorbell TO %1$I',
+        'GRANT EXECUTE ON FUNCTION add_results_partitions TO %1$I'
+    ];
+    administer text[] := ARRAY[
+        'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked, alert_level)
+            ON items TO %1$I',
+        'GRANT UPDATE (parent_id, low_stock_threshold, tracked, updated_at) ON items TO %1$I',
+        'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, grant_store, revoke_store, cancel_jobs, retry_jobs,
+            pause, resume, reprioritise, set_item, set_ceiling TO %1$I'
+    ];
+BEGIN
+    FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'reader', 'admin'] LOOP
+        FOREACH template IN ARRAY CASE kind
+            WHEN 'producer' THEN enqueue || ARRAY['GRANT SELECT ON migrations TO %1$I']
+            WHEN 'worker' THEN work
+            WHEN 'reader' THEN read
+            WHEN 'admin' THEN read || enqueue || administer
+        END LOOP
+            EXECUTE format(template, current_schema() || '_' || kind, current_schema());
+        END LOOP;
+    END LOOP;
+END
+$$;
+
+RESET client_min_messages;
+RESET search_path;
