@@ -72,7 +72,8 @@ let package = Package(
             name: "FuzzTests", dependencies: ["FuzzTargets", "Postgres", "StockQueue", "TestSupport"],
             swiftSettings: flags),
         .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"], swiftSettings: flags),
-        .testTarget(name: "StockQueueTests", dependencies: ["StockQueue", "TestSupport"], swiftSettings: flags),
+        .testTarget(
+            name: "StockQueueTests", dependencies: ["Locking", "StockQueue", "TestSupport"], swiftSettings: flags),
         .testTarget(
             name: "FaultTests",
             dependencies: [

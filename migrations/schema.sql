@@ -215,12 +215,13 @@ DECLARE
 BEGIN
     answer.line := 1;
     IF idempotency_key IS NOT NULL THEN
-        SELECT k.* INTO answer.job_id, answer.outcome, answer.code, answer.warning, answer.applied_quantity, answer.on_hand_after,
+        SELECT k.job_id, k.outcome, k.code, k.warning, k.applied_quantity, k.on_hand_after, k.allocated_after
+        INTO answer.job_id, answer.outcome, answer.code, answer.warning, answer.applied_quantity, answer.on_hand_after,
             answer.allocated_after
         FROM known_keys(
             store_id, ARRAY[idempotency_key], ARRAY[item_id], ARRAY[coalesce(location_id, 'main')], ARRAY[coalesce(action, 'adjust')],
             ARRAY[quantity], ARRAY[coalesce(on_insufficient, 'reject')], ARRAY[expected_available]
-        ) AS k (line, job_id, outcome, code, warning, applied_quantity, on_hand_after, allocated_after);
+        ) AS k;
     END IF;
     answer.is_repeat := answer.job_id IS NOT NULL;
     IF NOT answer.is_repeat THEN
@@ -701,7 +702,8 @@ DECLARE
     most CONSTANT bigint := 9007199254740991;
     l record;
     item record;
-    first record;
+    first_id bigint;
+    is_same boolean;
     -- The stock as the lines so far leave it, by item and location: [on_hand, allocated].
     scratch jsonb := '{}';
     used jsonb := '{}';
@@ -745,25 +747,26 @@ BEGIN
         taken := abs(l.q::numeric);
         answer := jsonb_build_object('line', l.number, 'on_hand_before', on_hand, 'allocated_before', allocated,
             'on_hand_after', on_hand, 'allocated_after', allocated, 'applied_quantity', 0, 'waits', false, 'place', place);
-        first := NULL;
+        first_id := NULL;
+        is_same := NULL;
         IF l.k IS NOT NULL THEN
             IF used ? l.k THEN
-                SELECT NULL::bigint AS job_id, used->l.k = jsonb_build_array(l.i, l.loc, l.a, l.q, l.p, l.e) AS is_same INTO first;
+                is_same := used->l.k = jsonb_build_array(l.i, l.loc, l.a, l.q, l.p, l.e);
             ELSE
                 SELECT k.job_id, (k.item_id, k.location_id, k.action::text, k.quantity, k.on_insufficient::text, k.expected_available)
-                    IS NOT DISTINCT FROM (l.i, l.loc, l.a, l.q, l.p, l.e) AS is_same
-                INTO first
+                    IS NOT DISTINCT FROM (l.i, l.loc, l.a, l.q, l.p, l.e)
+                INTO first_id, is_same
                 FROM idempotency_keys AS k
                 WHERE k.idempotency_key = l.k AND k.store_id = preview.store_id;
             END IF;
         END IF;
-        IF first.is_same THEN
+        IF is_same THEN
             duplicates := duplicates + 1;
-            answers := answers || (answer || jsonb_build_object('outcome', 'duplicate', 'first_job_id', first.job_id));
+            answers := answers || (answer || jsonb_build_object('outcome', 'duplicate', 'first_job_id', first_id));
             CONTINUE;
-        ELSIF first.is_same = false THEN
+        ELSIF NOT is_same THEN
             new_code := 'idempotency_mismatch';
-            answer := answer || jsonb_build_object('first_job_id', first.job_id);
+            answer := answer || jsonb_build_object('first_job_id', first_id);
         ELSIF abs(l.q::numeric) > most OR (l.a IN ('allocate', 'deallocate', 'ship') AND l.q <= 0) OR (l.a = 'set' AND l.q < 0) THEN
             new_code := 'invalid_quantity';
         ELSIF item.on_hand IS NULL THEN
@@ -791,7 +794,7 @@ BEGIN
         END IF;
         IF new_code IS NULL THEN
             CASE l.a
-                WHEN 'adjust' THEN on_hand := on_hand + taken * sign(l.q);
+                WHEN 'adjust' THEN on_hand := on_hand + taken * sign(l.q::numeric);
                 WHEN 'allocate' THEN allocated := allocated + taken;
                 WHEN 'deallocate' THEN allocated := allocated - taken;
                 WHEN 'ship' THEN
@@ -804,7 +807,7 @@ BEGIN
             ELSE
                 scratch := scratch || jsonb_build_object(place, jsonb_build_array(on_hand, allocated));
                 answer := answer || jsonb_build_object('outcome', 'applied', 'on_hand_after', on_hand, 'allocated_after', allocated,
-                    'applied_quantity', CASE WHEN l.a = 'adjust' THEN taken * sign(l.q) ELSE taken END,
+                    'applied_quantity', CASE WHEN l.a = 'adjust' THEN taken * sign(l.q::numeric) ELSE taken END,
                     'warning', CASE WHEN on_hand < allocated THEN 'negative_stock' END);
             END IF;
         END IF;
@@ -902,7 +905,7 @@ BEGIN
         WHEN line->'item_id' IS NULL OR line->'quantity' IS NULL THEN format('line %s needs item_id and quantity', number)
         WHEN jsonb_typeof(line->'quantity') <> 'number' OR (line->>'quantity')::numeric % 1 <> 0
             THEN format('line %s: quantity must be a whole number, not %s', number, left(line->>'quantity', 60))
-        WHEN abs((line->>'quantity')::numeric) > 9223372036854775807
+        WHEN (line->>'quantity')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
             THEN format('line %s: quantity %s is too large', number, left(line->>'quantity', 60))
         ELSE (
             SELECT format('line %s: there is no column %L', number, key)
@@ -917,7 +920,7 @@ BEGIN
         WHEN jsonb_typeof(line) <> 'object' THEN true
         ELSE coalesce(jsonb_typeof(line->'quantity') <> 'number', true)
             OR (line->>'quantity')::numeric % 1 <> 0
-            OR abs((line->>'quantity')::numeric) > 9223372036854775807
+            OR (line->>'quantity')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
             OR line->'item_id' IS NULL
             OR line - '{item_id,quantity,action,location_id,on_insufficient,expected_available,idempotency_key,reference,reason,notify}'::text[]
                 <> '{}'
@@ -980,7 +983,7 @@ BEGIN
     IF most IS NULL THEN
         RETURN;
     END IF;
-    SELECT last_value INTO drawn FROM jobs_job_id_seq;
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO drawn FROM jobs_job_id_seq;
     -- The store, its ceiling, and the id up to which there is room for sure.
     room := string_to_array(current_setting('stockq.room', true), E'\x1f');
     IF room[1] = store_id AND room[2]::integer = most AND drawn + lines <= room[3]::bigint THEN
