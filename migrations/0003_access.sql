@@ -62,7 +62,10 @@ BEGIN
     END IF;
     RAISE insufficient_privilege USING
         MESSAGE = format('%I lacks the scope %s for store %L', current_user, missing, store_id),
-        DETAIL = CASE missing WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id) END,
+        DETAIL = CASE missing
+            WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
+            ELSE 'Enqueueing needs this scope.'
+        END,
         HINT = 'An administrator gives it with: stockq grant PRODUCER --store STORE --scope ' || missing;
 END
 $$;

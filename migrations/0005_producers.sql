@@ -111,16 +111,28 @@ LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
     answer receipt;
+    is_same boolean;
 BEGIN
     answer.line := 1;
     IF idempotency_key IS NOT NULL THEN
-        SELECT k.job_id, k.outcome, k.code, k.warning, k.applied_quantity, k.on_hand_after, k.allocated_after
-        INTO answer.job_id, answer.outcome, answer.code, answer.warning, answer.applied_quantity, answer.on_hand_after,
-            answer.allocated_after
-        FROM known_keys(
-            store_id, ARRAY[idempotency_key], ARRAY[item_id], ARRAY[coalesce(location_id, 'main')], ARRAY[coalesce(action, 'adjust')],
-            ARRAY[quantity], ARRAY[coalesce(on_insufficient, 'reject')], ARRAY[expected_available]
-        ) AS k;
+        -- As in known_keys, for one line: this is the way of each order.
+        SELECT k.job_id,
+            (k.item_id, k.location_id, k.action::text, k.quantity, k.on_insufficient::text, k.expected_available) IS NOT DISTINCT FROM
+                (enqueue.item_id, coalesce(enqueue.location_id, 'main'), coalesce(enqueue.action, 'adjust'), enqueue.quantity,
+                    coalesce(enqueue.on_insufficient, 'reject'), enqueue.expected_available)
+        INTO answer.job_id, is_same
+        FROM keys_in_use AS k
+        WHERE k.idempotency_key = enqueue.idempotency_key AND k.store_id = enqueue.store_id
+        ORDER BY is_used DESC, k.job_id
+        LIMIT 1;
+        IF NOT is_same THEN
+            PERFORM refuse_other_request(store_id, idempotency_key, answer.job_id);
+        ELSIF is_same THEN
+            SELECT r.outcome, r.code, r.warning, r.applied_quantity, r.on_hand_after, r.allocated_after
+            INTO answer.outcome, answer.code, answer.warning, answer.applied_quantity, answer.on_hand_after, answer.allocated_after
+            FROM results AS r
+            WHERE r.job_id = answer.job_id;
+        END IF;
     END IF;
     answer.is_repeat := answer.job_id IS NOT NULL;
     IF NOT answer.is_repeat THEN
@@ -137,6 +149,17 @@ BEGIN
         ) RETURNING jobs.job_id INTO answer.job_id;
     END IF;
     RETURN answer;
+END
+$$;
+
+CREATE FUNCTION :"schema".refuse_other_request(store_id text, idempotency_key text, job_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    RAISE unique_violation USING
+        MESSAGE = format('idempotency key %L of store %L was used by job %s for another request', idempotency_key, store_id, job_id),
+        DETAIL = 'The same request has the same item, location, action, quantity, policy and expected_available.',
+        CONSTRAINT = 'idempotency_key';
 END
 $$;
 
@@ -172,10 +195,7 @@ BEGIN
         LEFT JOIN results ON results.job_id = first.job_id
     LOOP
         IF NOT known.is_same THEN
-            RAISE unique_violation USING
-                MESSAGE = format('idempotency key %L of store %L was used by job %s for another request', known.key, store_id, known.job_id),
-                DETAIL = 'The same request has the same item, location, action, quantity, policy and expected_available.',
-                CONSTRAINT = 'idempotency_key';
+            PERFORM refuse_other_request(store_id, known.key, known.job_id);
         END IF;
         RETURN QUERY SELECT known.number::integer, known.job_id, known.outcome, known.code, known.warning, known.applied_quantity,
             known.on_hand_after, known.allocated_after;

@@ -61,13 +61,14 @@ DECLARE
         'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_variations, my_ready_jobs,
             keys_in_use, job_states, store_limits TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, doorbell TO %1$I',
-        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, require_room, enqueue, enqueue_arrays, enqueue_lines, transfer, preview,
+        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, require_room, known_keys, refuse_other_request, read_lines,
+            enqueue, enqueue_arrays, enqueue_lines, transfer, preview,
             wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
         'GRANT SELECT ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I',
-        'GRANT EXECUTE ON FUNCTION partition_bounds, preview, wait_for_result, find_job, find_group, find_key, find_reference,
+        'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, read_lines, preview, wait_for_result, find_job, find_group, find_key, find_reference,
             item_history, stock_at TO %1$I'
     ];
     work text[] := ARRAY[

@@ -212,16 +212,28 @@ CREATE FUNCTION stockq.enqueue(store_id text, item_id text, quantity bigint, act
     AS $$
 DECLARE
     answer receipt;
+    is_same boolean;
 BEGIN
     answer.line := 1;
     IF idempotency_key IS NOT NULL THEN
-        SELECT k.job_id, k.outcome, k.code, k.warning, k.applied_quantity, k.on_hand_after, k.allocated_after
-        INTO answer.job_id, answer.outcome, answer.code, answer.warning, answer.applied_quantity, answer.on_hand_after,
-            answer.allocated_after
-        FROM known_keys(
-            store_id, ARRAY[idempotency_key], ARRAY[item_id], ARRAY[coalesce(location_id, 'main')], ARRAY[coalesce(action, 'adjust')],
-            ARRAY[quantity], ARRAY[coalesce(on_insufficient, 'reject')], ARRAY[expected_available]
-        ) AS k;
+        -- As in known_keys, for one line: this is the way of each order.
+        SELECT k.job_id,
+            (k.item_id, k.location_id, k.action::text, k.quantity, k.on_insufficient::text, k.expected_available) IS NOT DISTINCT FROM
+                (enqueue.item_id, coalesce(enqueue.location_id, 'main'), coalesce(enqueue.action, 'adjust'), enqueue.quantity,
+                    coalesce(enqueue.on_insufficient, 'reject'), enqueue.expected_available)
+        INTO answer.job_id, is_same
+        FROM keys_in_use AS k
+        WHERE k.idempotency_key = enqueue.idempotency_key AND k.store_id = enqueue.store_id
+        ORDER BY is_used DESC, k.job_id
+        LIMIT 1;
+        IF NOT is_same THEN
+            PERFORM refuse_other_request(store_id, idempotency_key, answer.job_id);
+        ELSIF is_same THEN
+            SELECT r.outcome, r.code, r.warning, r.applied_quantity, r.on_hand_after, r.allocated_after
+            INTO answer.outcome, answer.code, answer.warning, answer.applied_quantity, answer.on_hand_after, answer.allocated_after
+            FROM results AS r
+            WHERE r.job_id = answer.job_id;
+        END IF;
     END IF;
     answer.is_repeat := answer.job_id IS NOT NULL;
     IF NOT answer.is_repeat THEN
@@ -614,10 +626,7 @@ BEGIN
         LEFT JOIN results ON results.job_id = first.job_id
     LOOP
         IF NOT known.is_same THEN
-            RAISE unique_violation USING
-                MESSAGE = format('idempotency key %L of store %L was used by job %s for another request', known.key, store_id, known.job_id),
-                DETAIL = 'The same request has the same item, location, action, quantity, policy and expected_available.',
-                CONSTRAINT = 'idempotency_key';
+            PERFORM refuse_other_request(store_id, known.key, known.job_id);
         END IF;
         RETURN QUERY SELECT known.number::integer, known.job_id, known.outcome, known.code, known.warning, known.applied_quantity,
             known.on_hand_after, known.allocated_after;
@@ -647,7 +656,10 @@ BEGIN
     END IF;
     RAISE insufficient_privilege USING
         MESSAGE = format('%I lacks the scope %s for store %L', current_user, missing, store_id),
-        DETAIL = CASE missing WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id) END,
+        DETAIL = CASE missing
+            WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
+            ELSE 'Enqueueing needs this scope.'
+        END,
         HINT = 'An administrator gives it with: stockq grant PRODUCER --store STORE --scope ' || missing;
 END
 $$;
@@ -953,6 +965,17 @@ CREATE FUNCTION stockq.record_operation(verb text, subject jsonb, jobs bigint) R
         $1, jsonb_strip_nulls($2), $3
     )
 $_$;
+CREATE FUNCTION stockq.refuse_other_request(store_id text, idempotency_key text, job_id bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE unique_violation USING
+        MESSAGE = format('idempotency key %L of store %L was used by job %s for another request', idempotency_key, store_id, job_id),
+        DETAIL = 'The same request has the same item, location, action, quantity, policy and expected_available.',
+        CONSTRAINT = 'idempotency_key';
+END
+$$;
 CREATE FUNCTION stockq.reprioritise(priority integer, job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'

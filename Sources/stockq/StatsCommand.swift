@@ -28,6 +28,13 @@ enum StatsCommand: Command {
             "  scheduled  \(grouped(queue.scheduled))",
             "  waiting    \(grouped(queue.waiting)) for stock",
             "  retrying   \(grouped(queue.retrying))",
+        ]
+        if queue.paused > 0 || !queue.pausedStores.isEmpty {
+            let stores = queue.pausedStores.map(\.printable).joined(separator: ", ")
+            lines.append("  paused     \(grouped(queue.paused))\(stores.isEmpty ? "" : " of \(stores)")")
+        }
+        if queue.pausedLanes > 0 { lines.append("  \(queue.pausedLanes) lanes are paused") }
+        lines += [
             "items        \(grouped(stats.items))",
             "rate         \(grouped(stats.finishedLastMinute)) jobs in the last minute, \(grouped(stats.finishedLastMinute / 60)) a second",
             "finished within \(span)",

@@ -102,6 +102,14 @@ public final class TestDatabase: Sendable {
         try Connection(ConnectionSettings(conninfo: conninfo, applicationName: "test"))
     }
 
+    /// Directly, as another role.
+    public func settings(as role: String) -> ConnectionSettings {
+        ConnectionSettings(
+            conninfo: conninfo.replacingOccurrences(of: "user=stockq", with: "user=\(role)"), applicationName: "tests")
+    }
+
+    public func connect(as role: String) throws -> Connection { try Connection(settings(as: role)) }
+
     public func drop() {
         // A test that left a connection open fails by its own assertions, not here.
         let admin = try? Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))
@@ -127,11 +135,12 @@ public final class TestDatabase: Sendable {
     ///
     /// - Returns: what the pool told.
     @discardableResult
-    public func drain(_ change: (inout WorkerSettings) -> Void = { _ in }) throws -> [WorkEvent] {
+    public func drain(as role: String? = nil, _ change: (inout WorkerSettings) -> Void = { _ in }) throws -> [WorkEvent] {
         var settings = WorkerSettings()
         change(&settings)
         let events = Events()
-        WorkerPool(connection: self.settings, schema: schema, settings: settings, drains: true, tell: events.take).run()
+        let connection = role.map { self.settings(as: $0) } ?? self.settings
+        WorkerPool(connection: connection, schema: schema, settings: settings, drains: true, tell: events.take).run()
         return events.all
     }
 }

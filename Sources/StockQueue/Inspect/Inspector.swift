@@ -178,9 +178,12 @@ public struct Inspector {
             WITH queue AS (
                 SELECT
                     count(*) FILTER (WHERE run_at IS NULL) AS ready,
-                    count(*) FILTER (WHERE run_at IS NOT NULL AND waiting_since IS NULL AND attempts = 0) AS scheduled,
-                    count(*) FILTER (WHERE run_at IS NOT NULL AND waiting_since IS NOT NULL) AS waiting,
-                    count(*) FILTER (WHERE run_at IS NOT NULL AND waiting_since IS NULL AND attempts > 0) AS retrying,
+                    count(*) FILTER (WHERE run_at < 'infinity' AND waiting_since IS NULL AND attempts = 0) AS scheduled,
+                    count(*) FILTER (WHERE run_at < 'infinity' AND waiting_since IS NOT NULL) AS waiting,
+                    count(*) FILTER (WHERE run_at < 'infinity' AND waiting_since IS NULL AND attempts > 0) AS retrying,
+                    count(*) FILTER (WHERE run_at = 'infinity') AS paused,
+                    (SELECT count(*) FROM \(s).lanes WHERE paused_at IS NOT NULL) AS paused_lanes,
+                    (SELECT coalesce(json_agg(store_id ORDER BY store_id), '[]') FROM \(s).paused_stores) AS paused_stores,
                     count(DISTINCT lane) FILTER (WHERE run_at IS NULL) AS lanes,
                     extract(epoch FROM now() - min(enqueued_at) FILTER (WHERE run_at IS NULL))::float8 AS oldest_ready_seconds
                 FROM \(s).jobs

@@ -92,6 +92,10 @@ public struct StatisticsView: Decodable, Sendable {
         public let scheduled: Int64
         public let waiting: Int64
         public let retrying: Int64
+        /// Parked, since their store is paused.
+        public let paused: Int64
+        public let pausedLanes: Int64
+        public let pausedStores: [String]
         public let lanes: Int64
         public let oldestReadySeconds: Double?
     }

@@ -1,0 +1,379 @@
+import Foundation
+import Postgres
+import StockQueue
+import TestSupport
+import Testing
+
+/// Who may do what: every role with every object and every verb, and what a producer may not reach by any way.
+@Suite struct AccessTests {
+    private static let roles = ["stockq_producer", "stockq_worker", "stockq_reader", "stockq_admin", "nobody"]
+
+    /// S SELECT, I INSERT, U UPDATE, D DELETE, T TRUNCATE, R REFERENCES, G TRIGGER; small letters for some columns only. The
+    /// columns are producer, worker, reader, admin and a role that is none of them.
+    private static let tables = """
+        grants             -    -    S    S    -
+        idempotency_keys   S    SI   S    S    -
+        items              S    SU   S    Siu  -
+        job_states         S    -    S    S    -
+        jobs               Si   SUD  S    Si   -
+        keys_in_use        S    -    S    S    -
+        lanes              -    SU   S    S    -
+        migrations         S    S    S    S    -
+        my_grants          S    -    S    S    -
+        my_ready_jobs      S    -    S    S    -
+        my_variations      S    -    S    S    -
+        notifications      S    SI   S    S    -
+        operations         -    -    S    S    -
+        paused_stores      -    S    S    S    -
+        results            S    SI   S    S    -
+        retries            -    -    S    S    -
+        store_limits       S    -    S    S    -
+        """
+
+    @Test func tablesAndViews() async throws {
+        try await withDatabase { database in
+            try Self.withNobody(database) {
+                let found = try database.rows(
+                    """
+                    SELECT concat_ws(' ', relname, string_agg(held, ' ' ORDER BY place))
+                    FROM pg_class
+                    CROSS JOIN LATERAL (
+                        SELECT place, coalesce(nullif(string_agg(
+                            CASE
+                                WHEN has_table_privilege(role, pg_class.oid, privilege) THEN letter
+                                WHEN may_be_of_columns AND has_any_column_privilege(role, pg_class.oid, privilege) THEN lower(letter)
+                                ELSE ''
+                            END, '' ORDER BY number), ''), '-') AS held
+                        FROM unnest(\(Self.roleArray(database))) WITH ORDINALITY AS r (role, place)
+                        CROSS JOIN (VALUES (1, 'SELECT', 'S', true), (2, 'INSERT', 'I', true), (3, 'UPDATE', 'U', true), (4, 'DELETE', 'D', false),
+                            (5, 'TRUNCATE', 'T', false), (6, 'REFERENCES', 'R', true), (7, 'TRIGGER', 'G', false)
+                        ) AS p (number, privilege, letter, may_be_of_columns)
+                        GROUP BY place
+                    ) AS of_role
+                    WHERE relnamespace = 'stockq'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition
+                    GROUP BY relname
+                    ORDER BY relname COLLATE "C"
+                    """)
+                #expect(found == Self.lines(Self.tables))
+            }
+        }
+    }
+
+    /// A partition is reached through the table alone, but by whoever reads everything.
+    @Test func partitionsAndSequences() async throws {
+        try await withDatabase { database in
+            try Self.withNobody(database) {
+                let partitions = try database.rows(
+                    """
+                    SELECT DISTINCT concat_ws(' ', role, privilege) FROM pg_class
+                    CROSS JOIN unnest(\(Self.roleArray(database))) AS role
+                    CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) AS privilege
+                    WHERE relnamespace = 'stockq'::regnamespace AND relispartition AND relkind = 'r'
+                        AND has_table_privilege(role, pg_class.oid, privilege)
+                    ORDER BY 1
+                    """)
+                #expect(partitions == ["stockq_admin SELECT", "stockq_reader SELECT"])
+                let sequences = try database.rows(
+                    """
+                    SELECT concat_ws(' ', relname, role, string_agg(privilege, ' ' ORDER BY privilege)) FROM pg_class
+                    CROSS JOIN unnest(\(Self.roleArray(database))) AS role
+                    CROSS JOIN unnest('{SELECT,UPDATE,USAGE}'::text[]) AS privilege
+                    WHERE relnamespace = 'stockq'::regnamespace AND relkind = 'S'
+                        AND has_sequence_privilege(role, pg_class.oid, privilege)
+                        AND role NOT IN ('stockq_reader', 'stockq_admin')
+                    GROUP BY relname, role ORDER BY 1
+                    """)
+                #expect(
+                    sequences == [
+                        "doorbell stockq_producer SELECT", "doorbell stockq_worker SELECT UPDATE",
+                        "jobs_job_id_seq stockq_producer SELECT", "jobs_job_id_seq stockq_worker SELECT",
+                    ])
+            }
+        }
+    }
+
+    private static let functions: [String: Set<String>] = [
+        "stockq_producer": [
+            "has_grant", "may_enqueue", "require_room", "known_keys", "refuse_other_request", "read_lines", "enqueue",
+            "enqueue_arrays", "enqueue_lines", "transfer", "preview", "wait_for_result", "find_job", "find_group",
+            "find_key",
+            "find_reference", "item_history", "stock_at",
+        ],
+        "stockq_worker": ["add_results_partitions"],
+        "stockq_reader": [
+            "partition_bounds", "has_grant", "read_lines", "preview", "wait_for_result", "find_job", "find_group",
+            "find_key",
+            "find_reference", "item_history", "stock_at",
+        ],
+        "nobody": [],
+    ]
+    private static let adminAlone: Set = [
+        "drop_expired_results", "drop_expired_keys", "grant_store", "revoke_store", "cancel_jobs", "retry_jobs",
+        "pause", "resume",
+        "reprioritise", "set_item", "set_ceiling",
+    ]
+
+    @Test func functionsAndTypes() async throws {
+        try await withDatabase { database in
+            try Self.withNobody(database) {
+                for role in Self.roles {
+                    let name = role == "nobody" ? Self.nobody(database) : role
+                    let found = try database.rows(
+                        """
+                        SELECT DISTINCT proname FROM pg_proc
+                        WHERE pronamespace = 'stockq'::regnamespace AND has_function_privilege('\(name)', oid, 'EXECUTE')
+                        """)
+                    let expected =
+                        Self.functions[role]
+                        ?? Self.functions["stockq_producer"]!.union(Self.functions["stockq_reader"]!)
+                        .union(Self.adminAlone)
+                    #expect(Set(found) == expected, "\(role)")
+                }
+                let types = try database.rows(
+                    """
+                    SELECT typname FROM pg_type
+                    WHERE typnamespace = 'stockq'::regnamespace AND typtype = 'e'
+                        AND has_type_privilege('\(Self.nobody(database))', oid, 'USAGE')
+                    """)
+                #expect(types == [])
+                // Whoever runs with the owner's rights says where names come from, the caller's temporary objects last.
+                let unpinned = try database.rows(
+                    """
+                    SELECT proname FROM pg_proc
+                    WHERE pronamespace = 'stockq'::regnamespace AND prosecdef
+                        AND NOT coalesce('search_path=stockq, pg_temp' = ANY (proconfig), false)
+                    """)
+                #expect(unpinned == [])
+                // No runtime role owns anything.
+                let owned = try database.rows(
+                    "SELECT relname FROM pg_class JOIN pg_roles ON pg_roles.oid = relowner WHERE starts_with(rolname, 'stockq_')"
+                )
+                #expect(owned == [])
+            }
+        }
+    }
+
+    // MARK: a producer
+
+    /// Two producers with a store each; calls `body` with a connection of the first one, and what names them.
+    private static func withProducers(
+        _ database: TestDatabase, scopes: String = "{update_catalog,read_catalog}", _ body: (Connection) throws -> Void
+    ) throws {
+        let (mine, other) = ("shop_of_\(database.name)", "rival_of_\(database.name)")
+        try database.run(
+            """
+            CREATE ROLE \(mine) LOGIN; CREATE ROLE \(other) LOGIN;
+            GRANT stockq_producer TO \(mine), \(other);
+            SELECT stockq.grant_store('\(mine)', 'mine', '\(scopes)');
+            SELECT stockq.grant_store('\(other)', 'theirs', '{update_catalog,read_catalog}');
+            INSERT INTO stockq.items (store_id, item_id, on_hand, parent_id, low_stock_threshold) VALUES
+                ('mine', 'a', 10, NULL, NULL), ('mine', 'a-red', 10, 'a', NULL), ('theirs', 'a', 10, NULL, 9);
+            """)
+        let rival = try database.connect(as: other)
+        try rival.executeScript(
+            """
+            SELECT stockq.enqueue('theirs', 'a', -1, idempotency_key => 'k', reference => 'secret', group_id => 'g');
+            """)
+        try database.drain()
+        try rival.executeScript("SELECT stockq.enqueue('theirs', 'a', -1, idempotency_key => 'queued')")
+        let connection = try database.connect(as: mine)
+        try body(connection)
+        try database.run("DROP OWNED BY \(mine), \(other); DROP ROLE \(mine), \(other)")
+    }
+
+    private static func refusal(of sql: String, _ connection: Connection) -> String {
+        let error = #expect(throws: PostgresError.self, "\(sql)") { try connection.executeScript(sql) }
+        return "\(error?.sqlState ?? "-") \(error?.message ?? "-")"
+    }
+
+    @Test func anotherStoreIsNotToBeSeen() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                for table in [
+                    "jobs", "results", "items", "notifications", "idempotency_keys", "keys_in_use", "job_states",
+                    "store_limits",
+                ] {
+                    #expect(
+                        try database.rows("SELECT 1 FROM stockq.\(table) WHERE store_id = 'theirs'", mine) == [],
+                        "\(table)")
+                }
+                let theirs = try database.value("SELECT job_id FROM stockq.results WHERE store_id = 'theirs'")
+                for call in [
+                    "find_job(\(theirs))", "find_key('theirs', 'k')", "find_key('theirs', 'queued')",
+                    "find_group('theirs', 'g')",
+                    "find_reference('theirs', 'secret')", "item_history('theirs', 'a')",
+                    "stock_at('theirs', 'a', 'main', now())",
+                    "wait_for_result(\(theirs), 1)",
+                ] {
+                    #expect(try database.rows("SELECT 1 FROM stockq.\(call)", mine) == [], "\(call)")
+                }
+                // The rival's keys are no keys here: neither an error nor a wait tells of them.
+                #expect(
+                    try database.rows(
+                        "SELECT is_repeat FROM stockq.enqueue('mine', 'a', -1, idempotency_key => 'k')", mine) == ["f"])
+                // And the rival's own store looks the same whether a key is used there or not.
+                for key in ["k", "queued", "never used"] {
+                    #expect(
+                        Self.refusal(of: "SELECT stockq.enqueue('theirs', 'a', -1, idempotency_key => '\(key)')", mine)
+                            == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                }
+                try database.run("SELECT stockq.set_ceiling('theirs', 1)")
+                #expect(Self.refusal(of: "SELECT stockq.enqueue('theirs', 'a', -1)", mine).hasPrefix("42501"))
+                #expect(Self.refusal(of: "SELECT stockq.preview('theirs', '[]')", mine).hasPrefix("42501"))
+            }
+        }
+    }
+
+    @Test func anotherStoreIsNotToBeTouched() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                for sql in [
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('theirs', 'a', -1)",
+                    "SELECT stockq.enqueue_lines('theirs', '[{\"item_id\": \"a\", \"quantity\": -1}]')",
+                    "SELECT stockq.enqueue_arrays('theirs', '{a}', '{-1}')",
+                    "SELECT stockq.transfer('theirs', 'a', 1, 'main', 'cellar')",
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity, attempts) VALUES ('mine', 'a', -1, 5)",
+                    "UPDATE stockq.jobs SET quantity = 1", "DELETE FROM stockq.jobs", "TRUNCATE stockq.jobs",
+                    "UPDATE stockq.results SET quantity = 1", "DELETE FROM stockq.results",
+                    "INSERT INTO stockq.idempotency_keys SELECT * FROM stockq.idempotency_keys",
+                    "UPDATE stockq.items SET on_hand = 1", "SELECT * FROM stockq.grants",
+                    "SELECT stockq.cancel_jobs('{1}')",
+                    "SELECT stockq.grant_store(current_user, 'theirs', '{update_catalog}')",
+                    "SELECT * FROM stockq.results_000000000000000", "SELECT stockq.drop_expired_results('0')",
+                    "CREATE TABLE stockq.mine (id int)", "COPY stockq.grants TO STDOUT",
+                ] {
+                    #expect(Self.refusal(of: sql, mine).hasPrefix("42501"), "\(sql)")
+                }
+                #expect(
+                    Self.refusal(of: "COPY stockq.jobs (store_id, item_id, quantity) FROM STDIN", mine)
+                        == "0A000 COPY FROM not supported with row-level security")
+            }
+        }
+    }
+
+    /// What stands in the caller's own search path is never taken for the queue's.
+    @Test func ownObjectsDeceiveNobody() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                try mine.executeScript(
+                    """
+                    CREATE TEMP TABLE grants AS SELECT current_user::text AS producer, 'theirs' AS store_id, '{update_catalog,read_catalog}'::text[] AS scopes;
+                    CREATE TEMP TABLE my_grants AS SELECT store_id, scopes FROM grants;
+                    CREATE TEMP TABLE my_variations (store_id text, item_id text, location_id text);
+                    CREATE TEMP TABLE jobs (store_id text);
+                    CREATE TEMP TABLE items (store_id text);
+                    CREATE FUNCTION pg_temp.has_grant(text, text DEFAULT NULL) RETURNS boolean LANGUAGE sql RETURN true;
+                    CREATE FUNCTION pg_temp.may_enqueue(text, text, text) RETURNS boolean LANGUAGE sql RETURN true;
+                    SET search_path = pg_temp, stockq
+                    """)
+                #expect(Self.refusal(of: "SELECT stockq.enqueue('theirs', 'a', -1)", mine).hasPrefix("42501"))
+                #expect(
+                    Self.refusal(
+                        of: "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('theirs', 'a', -1)", mine
+                    )
+                    .hasPrefix("42501"))
+                #expect(try database.rows("SELECT 1 FROM stockq.results WHERE store_id = 'theirs'", mine) == [])
+                // The way in stays open.
+                #expect(try database.rows("SELECT is_repeat FROM stockq.enqueue('mine', 'a', -1)", mine) == ["f"])
+            }
+        }
+    }
+
+    @Test func aVariationNeedsBothScopes() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database, scopes: "{update_catalog}") { mine in
+                let lacks = "42501 shop_of_\(database.name) lacks the scope read_catalog for store 'mine'"
+                _ = try database.rows("SELECT stockq.enqueue('mine', 'a', -1)", mine)
+                _ = try database.rows("SELECT stockq.enqueue('mine', 'not there', -1)", mine)
+                #expect(Self.refusal(of: "SELECT stockq.enqueue('mine', 'a-red', -1)", mine) == lacks)
+                #expect(
+                    Self.refusal(
+                        of: "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('mine', 'a-red', -1)", mine)
+                        == lacks)
+                #expect(try database.rows("SELECT 1 FROM stockq.items", mine) == [])
+                try database.run("SELECT stockq.grant_store('shop_of_\(database.name)', 'mine', '{read_catalog}')")
+                _ = try database.rows("SELECT stockq.enqueue('mine', 'a-red', -1)", mine)
+                #expect(try database.rows("SELECT item_id FROM stockq.items ORDER BY 1", mine) == ["a", "a-red"])
+                try database.run("SELECT stockq.revoke_store('shop_of_\(database.name)', 'mine', '{update_catalog}')")
+                #expect(
+                    Self.refusal(of: "SELECT stockq.enqueue('mine', 'a', -1)", mine)
+                        == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'mine'")
+                try database.run("SELECT stockq.revoke_store('shop_of_\(database.name)', 'mine')")
+                #expect(try database.rows("SELECT 1 FROM stockq.results", mine) == [])
+            }
+        }
+    }
+
+    /// A worker of the role drains everything, and cannot change what has happened.
+    @Test func aWorkerWorksAndRewritesNothing() async throws {
+        try await withDatabase { database in
+            let name = "hand_of_\(database.name)"
+            try database.run(
+                """
+                CREATE ROLE \(name) LOGIN; GRANT stockq_worker TO \(name);
+                INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold) VALUES ('s', 'a', 100, 50);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, idempotency_key, on_insufficient)
+                SELECT 's', 'a', -1, CASE WHEN i % 3 = 0 THEN 'g' || i % 9 END, CASE WHEN i % 2 = 0 THEN 'k' || i % 40 END, 'allow'
+                FROM generate_series(1, 200) AS i
+                """)
+            try database.drain(as: name)
+            #expect(try database.value("SELECT count(*) FROM stockq.results") == "200")
+            let worker = try database.connect(as: name)
+            for sql in [
+                "UPDATE stockq.results SET quantity = 1", "DELETE FROM stockq.results", "TRUNCATE stockq.results",
+                "UPDATE stockq.idempotency_keys SET job_id = 1", "DELETE FROM stockq.idempotency_keys",
+                "DELETE FROM stockq.notifications",
+                "SELECT stockq.drop_expired_results('0')", "DELETE FROM stockq.items",
+                "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', 1)",
+                "DROP TABLE stockq.results_000000000000000", "ALTER TABLE stockq.jobs DISABLE ROW LEVEL SECURITY",
+            ] {
+                #expect(Self.refusal(of: sql, worker).hasPrefix("42501"), "\(sql)")
+            }
+            try database.run("DROP OWNED BY \(name); DROP ROLE \(name)")
+        }
+    }
+
+    /// Quotes, semicolons, percent signs, line breaks and control characters are names like any other.
+    @Test func awkwardNamesArriveUnharmed() async throws {
+        try await withDatabase { database in
+            let name = "a'b\"; DROP TABLE stockq.jobs; -- %s %n\n\t\u{1}\\x {}\u{202E}ü"
+            let literal = quoteLiteral(name)
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES (\(literal), \(literal), 5)")
+            let connection = try database.connect()
+            let lines = try JSONSerialization.data(withJSONObject: [["item_id": name, "quantity": -1, "reason": name]])
+            try connection.executeScript(
+                """
+                SELECT stockq.enqueue(\(literal), \(literal), -1, idempotency_key => \(literal), reference => \(literal), group_id => \(literal));
+                SELECT stockq.enqueue_lines(\(literal), \(quoteLiteral(String(decoding: lines, as: UTF8.self))))
+                """)
+            try database.drain()
+            let rows = try connection.execute(
+                Statement(
+                    "awkward", [],
+                    "SELECT store_id, item_id, outcome::text, coalesce(reference, reason) FROM stockq.results"))
+            for row in 0..<2 {
+                #expect(rows.string(row, 0) == name && rows.string(row, 1) == name && rows.string(row, 3) == name)
+                #expect(rows.string(row, 2) == "applied")
+            }
+        }
+    }
+
+    // MARK: helpers
+
+    private static func nobody(_ database: TestDatabase) -> String { "nobody_of_\(database.name)" }
+
+    private static func withNobody(_ database: TestDatabase, _ body: () throws -> Void) throws {
+        try database.run("CREATE ROLE \(nobody(database))")
+        try body()
+        try database.run("DROP ROLE \(nobody(database))")
+    }
+
+    private static func roleArray(_ database: TestDatabase) -> String {
+        let names = roles.map { $0 == "nobody" ? nobody(database) : $0 }
+        return "ARRAY[\(names.map(quoteLiteral).joined(separator: ", "))]"
+    }
+
+    private static func lines(_ table: String) -> [String] {
+        table.split(separator: "\n").map { $0.split(separator: " ").joined(separator: " ") }
+    }
+}

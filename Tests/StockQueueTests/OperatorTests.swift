@@ -1,0 +1,194 @@
+import Foundation
+import Postgres
+import StockQueue
+import TestSupport
+import Testing
+
+/// What operators do by hand, and what becomes of the jobs.
+@Suite struct OperatorTests {
+    private static let items =
+        "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 10), ('t', 'a', 10);"
+
+    private static func results(_ database: TestDatabase) throws -> [String] {
+        try database.rows(
+            "SELECT concat_ws(' ', store_id, item_id, quantity, outcome, code) FROM stockq.results ORDER BY job_id")
+    }
+
+    @Test func cancellingTakesTheWholeGroup() async throws {
+        try await withDatabase { database in
+            try database.run(
+                Self.items + """
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, reference, idempotency_key) VALUES
+                    ('s', 'a', -1, 'g', NULL, 'k'), ('s', 'a', -2, NULL, NULL, NULL), ('s', 'a', -3, 'g', NULL, NULL), ('t', 'a', -4, 'g', NULL, NULL),
+                    ('s', 'a', -5, NULL, 'order', NULL);
+                    SELECT stockq.cancel_jobs(ARRAY[(SELECT min(job_id) FROM stockq.jobs)], reason => 'by mistake');
+                    SELECT stockq.cancel_jobs(store_id => 's', reference => 'order')
+                    """)
+            try database.drain()
+            #expect(
+                try Self.results(database) == [
+                    "s a -1 cancelled", "s a -2 applied", "s a -3 cancelled", "t a -4 applied", "s a -5 cancelled",
+                ])
+            #expect(
+                try database.rows("SELECT DISTINCT message FROM stockq.results WHERE group_id = 'g' AND store_id = 's'")
+                    == ["by mistake"])
+            #expect(
+                try database.rows("SELECT concat_ws(' ', state, outcome) FROM stockq.find_group('s', 'g')") == [
+                    "finished cancelled", "finished cancelled",
+                ])
+            #expect(
+                try database.rows("SELECT concat_ws(' ', who, verb, jobs) FROM stockq.operations ORDER BY 1") == [
+                    "stockq cancel 1", "stockq cancel 2",
+                ])
+            // The key is free, and what is finished stays finished.
+            #expect(
+                try database.value("SELECT is_repeat FROM stockq.enqueue('s', 'a', -1, idempotency_key => 'k')") == "f")
+            #expect(try database.rows("SELECT stockq.cancel_jobs(ARRAY(SELECT job_id FROM stockq.results))") == [])
+            try expectSoundBooks(try database.connect())
+        }
+    }
+
+    @Test func aRetryIsEnqueuedOnceAndNamesTheFirst() async throws {
+        try await withDatabase { database in
+            try database.run(
+                Self.items + """
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, idempotency_key) VALUES
+                    ('s', 'a', -99, NULL, 'k'), ('s', 'a', -1, 'g', 'kg'), ('s', 'a', -98, 'g', NULL), ('s', 'a', -1, NULL, NULL)
+                    """)
+            try database.drain()
+            try database.run("UPDATE stockq.items SET on_hand = 200, opening_on_hand = 201 WHERE store_id = 's'")
+            #expect(try database.rows("SELECT count(*) FROM stockq.retry_jobs(code => 'insufficient_stock')") == ["3"])
+            #expect(try database.rows("SELECT count(*) FROM stockq.retry_jobs(code => 'insufficient_stock')") == ["0"])
+            let first = try database.value("SELECT min(job_id) FROM stockq.results")
+            #expect(try database.rows("SELECT count(*) FROM stockq.retry_jobs(ARRAY[\(first)])") == ["0"])
+            try database.drain()
+            #expect(
+                try Self.results(database).suffix(3) == ["s a -99 applied", "s a -1 applied", "s a -98 applied"])
+            #expect(
+                try database.rows(
+                    """
+                    SELECT concat_ws(' ', again.quantity, first.code) FROM stockq.results AS again
+                    JOIN stockq.results AS first ON first.job_id = again.retry_of ORDER BY again.job_id
+                    """) == ["-99 insufficient_stock", "-1 group_rejected", "-98 insufficient_stock"])
+            let refused = #expect(throws: PostgresError.self) {
+                try database.run(
+                    "SELECT stockq.retry_jobs(ARRAY(SELECT job_id FROM stockq.results WHERE outcome = 'applied' LIMIT 1))"
+                )
+            }
+            #expect(
+                refused?.sqlState == "55000" && refused?.message.hasSuffix("was applied, and cannot be retried") == true
+            )
+        }
+    }
+
+    /// A paused store is not worked and costs the others nothing: its jobs are parked, and go on when it is resumed.
+    @Test func aPausedStoreIsParked() async throws {
+        try await withDatabase { database in
+            try database.run(
+                Self.items + """
+                    SELECT stockq.pause(store_id => 's');
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, ordering_key, run_at) VALUES
+                    ('s', 'a', -1, NULL, NULL, NULL), ('s', 'a', -1, 'g', NULL, NULL), ('s', 'a', -1, 'g', NULL, NULL),
+                    ('s', 'a', -1, NULL, 'o', NULL), ('s', 'a', -1, NULL, NULL, now() + interval '10 ms'), ('t', 'a', -1, NULL, NULL, NULL)
+                    """)
+            try database.drain()
+            #expect(try Self.results(database) == ["t a -1 applied"])
+            #expect(
+                try database.rows("SELECT DISTINCT state FROM stockq.job_states WHERE outcome IS NULL") == ["paused"])
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs WHERE run_at IS NULL") == "0")
+            let inspector = Inspector(connection: try database.connect(), schema: .standard)
+            #expect(try inspector.statistics(seconds: 60).value.queue.paused == 5)
+            // One that is cancelled and one whose stock rises stay where they are.
+            #expect(try database.value("SELECT stockq.resume(store_id => 's')") == "5")
+            try database.drain()
+            #expect(try database.value("SELECT on_hand FROM stockq.items WHERE store_id = 's'") == "5")
+            #expect(try database.value("SELECT count(*) FROM stockq.results WHERE scheduled_at IS NOT NULL") == "1")
+            #expect(
+                try database.rows("SELECT concat_ws(' ', verb, jobs) FROM stockq.operations ORDER BY operation_id") == [
+                    "pause", "resume 5",
+                ])
+            try expectSoundBooks(try database.connect())
+        }
+    }
+
+    @Test(arguments: ["lane => (SELECT lane FROM stockq.jobs LIMIT 1)", "everything => true"])
+    func aPausedLaneIsNotWorked(_ what: String) async throws {
+        try await withDatabase { database in
+            try database.run(
+                Self.items
+                    + "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -1); SELECT stockq.pause(\(what))"
+            )
+            try database.drain()
+            #expect(try Self.results(database) == [])
+            try database.run("SELECT stockq.resume(\(what))")
+            try database.drain()
+            #expect(try Self.results(database) == ["s a -1 applied"])
+        }
+    }
+
+    /// An operator pauses and resumes while workers are at it; when pause has returned, nothing more of the store is finished.
+    @Test func pausingWhileWorkersWork() async throws {
+        try await withDatabase { database in
+            try database.run(Self.items)
+            let pool = WorkerPool(
+                connection: database.settings, schema: database.schema,
+                settings: {
+                    var settings = WorkerSettings()
+                    settings.batchJobsMax = 20
+                    return settings
+                }())
+            let running = Background { pool.run() }
+            let connection = try database.connect()
+            for _ in 0..<5 {
+                try connection.executeScript(
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity) SELECT chr(115 + i % 2), 'a', 1 FROM generate_series(1, 2000) AS i"
+                )
+                try connection.executeScript("SELECT stockq.pause(store_id => 's')")
+                let done = try database.value("SELECT count(*) FROM stockq.results WHERE store_id = 's'")
+                #expect(
+                    eventually { (try? database.value("SELECT count(*) FROM stockq.jobs WHERE run_at IS NULL")) == "0" }
+                )
+                #expect(try database.value("SELECT count(*) FROM stockq.results WHERE store_id = 's'") == done)
+                try connection.executeScript("SELECT stockq.resume(store_id => 's')")
+            }
+            #expect(eventually { (try? database.value("SELECT count(*) FROM stockq.jobs")) == "0" })
+            pool.finish()
+            try running.wait()
+            #expect(try database.rows("SELECT on_hand FROM stockq.items") == ["5010", "5010"])
+            try expectSoundBooks(connection)
+        }
+    }
+
+    @Test func prioritiesAndAttributesChange() async throws {
+        try await withDatabase { database in
+            try database.run(
+                Self.items + """
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id) VALUES ('s', 'a', -9, NULL), ('s', 'a', -5, 'g'), ('s', 'a', -2, 'g');
+                    """)
+            #expect(try database.value("SELECT stockq.reprioritise(1, store_id => 's', group_id => 'g')") == "2")
+            try database.drain { $0.workers = 1 }
+            #expect(
+                try Self.results(database) == [
+                    "s a -9 rejected insufficient_stock", "s a -5 applied", "s a -2 applied",
+                ])
+            #expect(
+                try database.value(
+                    "SELECT stockq.set_item('s', 'a', low_stock_threshold => 4, parent_id => 'p', tracked => false)")
+                    == "t")
+            #expect(
+                try database.value(
+                    "SELECT concat_ws(' ', low_stock_threshold, parent_id, tracked) FROM stockq.items WHERE store_id = 's'"
+                )
+                    == "4 p f")
+            #expect(
+                try database.value("SELECT stockq.set_item('s', 'a', clear => '{low_stock_threshold,parent_id}')")
+                    == "t")
+            #expect(
+                try database.value(
+                    "SELECT concat_ws(' ', low_stock_threshold, parent_id, tracked) FROM stockq.items WHERE store_id = 's'"
+                )
+                    == "f")
+            #expect(try database.value("SELECT stockq.set_item('s', 'nothing', tracked => true)") == "f")
+        }
+    }
+}
