@@ -135,7 +135,8 @@ public final class TestDatabase: Sendable {
     ///
     /// - Returns: what the pool told.
     @discardableResult
-    public func drain(as role: String? = nil, _ change: (inout WorkerSettings) -> Void = { _ in }) throws -> [WorkEvent] {
+    public func drain(as role: String? = nil, _ change: (inout WorkerSettings) -> Void = { _ in }) throws -> [WorkEvent]
+    {
         var settings = WorkerSettings()
         change(&settings)
         let events = Events()
