@@ -514,6 +514,41 @@ import Testing
         }
     }
 
+    /// The row lock on the lane is what keeps workers of several processes out of one another's order.
+    @Test func aLaneThatSomebodyHoldsIsLeftAlone() async throws {
+        try await withDatabase { database in
+            try database.run(
+                "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 10), ('t', 'a', 10)")
+            try Self.enqueue(database, "item_id, quantity", "('s', 'a', -1)")
+            let holder = try database.connect()
+            try holder.executeScript("BEGIN")
+            // A worker that did not lock the row, or only shared it, would get past this.
+            try holder.executeScript(
+                "SELECT FROM stockq.lanes WHERE lane = (SELECT lane FROM stockq.jobs WHERE job_id = 1) FOR SHARE")
+            // One worker, which takes the lanes in turn: while it works the other lane again and again, it comes to the held one.
+            var settings = WorkerSettings()
+            settings.workers = 1
+            settings.idleInTransactionTimeoutMs = 60_000
+            let pool = WorkerPool(connection: database.settings, schema: .standard, settings: settings)
+            let ended = Background { pool.run() }
+            for job in 2...20 {
+                try database.run("INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('t', 'a', 1)")
+                #expect(
+                    try eventually {
+                        try database.value("SELECT count(*) FROM stockq.results WHERE job_id = \(job)") == "1"
+                    })
+            }
+            #expect(try database.value("SELECT count(*) FROM stockq.results WHERE job_id = 1") == "0")
+            try holder.executeScript("COMMIT")
+            #expect(
+                try eventually {
+                    try database.value("SELECT outcome FROM stockq.results WHERE job_id = 1") == "applied"
+                })
+            pool.finish()
+            try ended.wait()
+        }
+    }
+
     @Test func aFinishedPoolLeavesTheRestQueued() async throws {
         try await withDatabase { database in
             try Self.addItem(database, "a", 1_000_000)
