@@ -189,6 +189,26 @@ extension Faults {
             }
         }
 
+        /// The same while it works: a number below 3 is never a connection's or a pipe's, and never free for one.
+        @Test(arguments: ["2>&-", ">&-", "<&- >&- 2>&-"])
+        func noConnectionGetsAStreamsNumber(redirection: String) async throws {
+            try await withDatabase { database in
+                let rig = try Rig(database, seed: 17)
+                let running = try rig.program.start(
+                    ["-c", "exec \(Program.path) run \(redirection)"], executable: "/bin/sh")
+                try rig.enqueueRound()
+                #expect(try rig.isWorkedOff())
+                for number in STDIN_FILENO...STDERR_FILENO {
+                    let file = try? FileManager.default.destinationOfSymbolicLink(
+                        atPath: "/proc/\(running.processID)/fd/\(number)")
+                    #expect(file?.hasPrefix("/") == true, "\(number): \(file ?? "free")")
+                }
+                running.send(SIGTERM)
+                #expect(try running.wait().code == 0)
+                try rig.expectSound()
+            }
+        }
+
         /// With few files to open, the program refuses with a reason, or works.
         @Test func fewOpenFilesAreExplained() async throws {
             try await withDatabase { database in
