@@ -94,17 +94,26 @@ extension Faults {
         @Test func silenceInMidPipelineIsNoticedWithinTenSeconds() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 29, stores: 1)
+                try database.run(
+                    "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('store-0', 'sold', 100)")
+                let sell = "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('store-0', 'sold', -1)"
+                // One worker, which has its statements prepared by the first job: a Parse would start `statement_timeout`.
+                var settings = WorkerSettings()
+                settings.workers = 1
+                let silent = rig.start(settings)
+                try database.run(sell)
+                #expect(try rig.isWorkedOff())
                 let isSilent = Mutex(false)
                 rig.proxy.setRule { message in
-                    // The statement before it has been executed, and its own Bind never comes.
+                    // The stock has been written, and the Bind behind it never comes.
                     guard message.isOfWorker, message.isOf("B"), message.statement == "write_results" else {
                         return .pass
                     }
                     isSilent.withLock { $0 = true }
                     return .silence
                 }
-                let silent = rig.start(WorkerSettings())
-                while !isSilent.withLock({ $0 }) { try rig.enqueueRound(3) }
+                try database.run(sell)
+                #expect(eventually { isSilent.withLock { $0 } })
                 let start = Stopwatch()
                 let other = RunningPool(database.settings, database.schema, WorkerSettings())
                 #expect(try rig.isWorkedOff(seconds: 20))
