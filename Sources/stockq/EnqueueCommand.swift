@@ -22,6 +22,8 @@ enum EnqueueCommand: Command {
             Option("max-attempts", "N", "tries before the job is given up as failed; default 10"),
             Option("reason", "R", "kept in the result"),
             Option("reference", "R", "kept in the result, for instance an order's number"),
+            Option("idempotency-key", "K", "of several jobs of a store with this key, one takes effect"),
+            Option("dry-run", nil, "tell what the job would do now; enqueue nothing"),
             Option("wait", nil, "wait for the result and print it; exit code 0 only if applied or unchanged"),
             Option("timeout", "SPAN", "with --wait: how long; default 60s"),
             Option("json", nil, "print JSON"),
@@ -33,6 +35,7 @@ enum EnqueueCommand: Command {
         ("priority", .priority), ("run-at", .runAt), ("expires-at", .expiresAt),
         ("expected-available", .expectedAvailable),
         ("ordering-key", .orderingKey), ("max-attempts", .maxAttempts), ("reason", .reason), ("reference", .reference),
+        ("idempotency-key", .idempotencyKey),
     ]
 
     static func run(_ arguments: Arguments) throws -> Int32 {
@@ -52,10 +55,16 @@ enum EnqueueCommand: Command {
         let timeout = try arguments.seconds("timeout") ?? 60
         if let problem = Producer.problem(with: fields) { throw UsageError(problem.description, usage) }
         let (connection, schema) = try Database.open(arguments)
+        if arguments.has("dry-run") { return try tellDryRun(fields, connection, schema, json: arguments.has("json")) }
         let producer = Producer(connection: connection, schema: schema)
-        let job = try producer.enqueue(fields, delaySeconds: delay)
+        let receipt = try producer.enqueue(fields, delaySeconds: delay)
+        let job = receipt.jobID
+        if receipt.isRepeat {
+            Terminal.note("the idempotency key was used by job \(job) for the same request; nothing was enqueued")
+        }
         guard arguments.has("wait") else {
-            Terminal.print(arguments.has("json") ? "{\"job_id\":\(job)}" : String(job))
+            Terminal.print(
+                arguments.has("json") ? "{\"job_id\":\(job),\"is_repeat\":\(receipt.isRepeat)}" : String(job))
             return 0
         }
         let stop = StopSignal()
@@ -69,5 +78,25 @@ enum EnqueueCommand: Command {
         }
         Terminal.print(arguments.has("json") ? result.json : ResultCommand.sentence(result.value))
         return ["applied", "unchanged"].contains(result.value.outcome) ? 0 : 1
+    }
+
+    private static func tellDryRun(
+        _ fields: [JobColumn: String], _ connection: Connection, _ schema: Schema, json: Bool
+    ) throws -> Int32 {
+        guard let answer = try DryRun.answer(to: fields, connection: connection, schema: schema) else { return 1 }
+        let verdict = answer.verdict
+        let (before, after) = (
+            verdict.onHandBefore - verdict.allocatedBefore, verdict.onHandAfter - verdict.allocatedAfter
+        )
+        if json {
+            Terminal.print(
+                "{\"would_be\":\"\(answer.summary)\",\"applied_quantity\":\(verdict.appliedQuantity),"
+                    + "\"available_before\":\(verdict.hasStock ? String(before) : "null"),"
+                    + "\"available_after\":\(verdict.hasStock ? String(after) : "null")}")
+        } else {
+            let stock = verdict.hasStock ? "; available \(ItemsShowCommand.change(before, after))" : ""
+            Terminal.print("would be: \(answer.summary)\(stock); nothing was enqueued")
+        }
+        return verdict.fate == .result && (verdict.outcome == .applied || verdict.outcome == .unchanged) ? 0 : 1
     }
 }

@@ -11,6 +11,10 @@ enum ImportCommand: Command {
             Option("strict", nil, "one bad line refuses the whole file: nothing is enqueued"),
             Option("priority", "N", "of jobs for which the file says nothing: 1 to 4; default 3"),
             Option("after-line", "N", "leave out what stands up to line N: go on after an import that broke off"),
+            Option(
+                "idempotency-prefix", "P",
+                "give each line the idempotency key P/LINE: what is imported again adds nothing twice"),
+            Option("dry-run", nil, "tell what the file would do now, line by line in its order; enqueue nothing"),
             Option("rows-per-commit", "N", "rows a transaction; default 50000"),
             Option("json", nil, "print the summary as JSON"),
         ] + Input.options,
@@ -27,6 +31,11 @@ enum ImportCommand: Command {
         options.standardPriority = try arguments.number("priority", in: 1...4) ?? options.standardPriority
         options.afterLine = try arguments.number("after-line", in: 0...Int.max) ?? 0
         options.rowsPerCommit = try arguments.number("rows-per-commit", in: 1...10_000_000) ?? options.rowsPerCommit
+        options.isDryRun = arguments.has("dry-run")
+        options.idempotencyPrefix = arguments.text("idempotency-prefix")
+        if let prefix = options.idempotencyPrefix, !(1...180).contains(prefix.utf8.count) {
+            throw UsageError("--idempotency-prefix takes 1 to 180 bytes, not \(prefix.utf8.count)", usage)
+        }
         let input = try Input(arguments)
         options.format = input.format
         let (connection, schema) = try Database.open(arguments)
@@ -55,8 +64,26 @@ enum ImportCommand: Command {
         }
         Terminal.endProgress()
         if progress.endedInMidLine { Terminal.note(Input.endedInMidLine) }
-        tell(progress, since: start, json: arguments.has("json"))
+        if let dryRun = importer.dryRun {
+            tell(dryRun, progress, json: arguments.has("json"))
+        } else {
+            tell(progress, since: start, json: arguments.has("json"))
+        }
         return progress.rejected == 0 ? 0 : 1
+    }
+
+    private static func tell(_ dryRun: DryRun, _ progress: ImportProgress, json: Bool) {
+        let counts = dryRun.counts.sorted { $0.key < $1.key }
+        if json {
+            let list = counts.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",")
+            Terminal.print("{\"read\":\(progress.read),\"rejected\":\(progress.rejected),\"would_be\":{\(list)}}")
+            return
+        }
+        Terminal.print(
+            "\(grouped(progress.read)) read, \(grouped(progress.rejected)) bad lines; nothing was enqueued. They would be:"
+        )
+        let width = counts.map(\.key.count).max() ?? 0
+        for (name, count) in counts { Terminal.print("  \(name.padding(toWidth: width))  \(grouped(count))") }
     }
 
     private final class Last {
@@ -91,7 +118,7 @@ enum ImportCommand: Command {
     private static func tell(_ progress: ImportProgress, since start: UInt64, json: Bool) {
         if json {
             Terminal.print(
-                "{\"read\":\(progress.read),\"enqueued\":\(progress.enqueued),\"rejected\":\(progress.rejected),"
+                "{\"read\":\(progress.read),\"enqueued\":\(progress.enqueued),\"rejected\":\(progress.rejected),\"duplicates\":\(progress.duplicates),"
                     + "\"settled_line\":\(progress.settledLine),\"seconds\":\(Self.seconds(since: start)),"
                     + "\"peak_rss_kib\":\(ProcessUsage.peakResidentKiB)}")
         } else {
@@ -107,6 +134,7 @@ enum ImportCommand: Command {
         let seconds = seconds(since: start)
         return
             "jobs: \(grouped(progress.read)) read, \(grouped(progress.enqueued)) enqueued, \(grouped(progress.rejected)) rejected, "
+            + (progress.duplicates > 0 ? "\(grouped(progress.duplicates)) duplicates, " : "")
             + "\(grouped(Int(Double(progress.read) / seconds))) rows/s"
     }
 }

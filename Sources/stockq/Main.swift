@@ -15,7 +15,11 @@ enum Main {
 
     static let commands: [any Command.Type] = [
         DemoCommand.self, MigrateCommand.self, ItemsImportCommand.self, ItemsListCommand.self, ItemsShowCommand.self,
-        EnqueueCommand.self, ImportCommand.self, RunCommand.self, ResultCommand.self, StatsCommand.self,
+        ItemsSetCommand.self, EnqueueCommand.self, TransferCommand.self, ImportCommand.self, RunCommand.self,
+        ResultCommand.self,
+        StatsCommand.self, CancelCommand.self, RetryCommand.self, PauseCommand.self, ResumeCommand.self,
+        ReprioritiseCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self, CeilingCommand.self,
+        PruneCommand.self,
         NotificationsCommand.self, VerifyCommand.self, BenchCommand.self,
     ]
 

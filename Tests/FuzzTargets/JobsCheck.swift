@@ -64,7 +64,7 @@ enum JobsCheck {
     private static func isValid(_ column: JobColumn, _ bytes: [UInt8]) -> Bool {
         func isNumber(_ range: ClosedRange<Int128>) -> Bool { PlainRules.number(bytes).map(range.contains) == true }
         switch column {
-        case .storeID, .itemID, .locationID, .groupID, .orderingKey:
+        case .storeID, .itemID, .locationID, .groupID, .orderingKey, .idempotencyKey:
             return PlainRules.isText(bytes, longest: 200)
         case .reason, .reference: return PlainRules.isText(bytes, longest: 2_000)
         case .quantity, .expectedAvailable: return isNumber(-PlainRules.most...PlainRules.most)

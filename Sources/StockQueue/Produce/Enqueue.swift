@@ -10,36 +10,143 @@ public struct Producer {
         self.schema = schema
     }
 
-    /// Enqueues one job.
+    /// Enqueues one job. With an idempotency key that was used before nothing is enqueued, and the receipt tells of the first job.
     ///
     /// - Parameters:
     ///   - fields: the job's columns as texts; what is left out has the table's default.
     ///   - delaySeconds: run the job this long after now by the database's clock, instead of a `run_at`.
-    /// - Returns: the job's id.
-    /// - Throws: `Problem` for a field that breaks a rule, `PostgresError` when the database fails.
-    public func enqueue(_ fields: [JobColumn: String], delaySeconds: Int64? = nil) throws -> Int64 {
-        let columns = JobColumn.allCases.filter { fields[$0] != nil || $0.isRequired }
+    /// - Throws: `Problem` for a field that breaks a rule, `PostgresError` when the database fails: SQLSTATE 23505 for a key
+    ///   that stands for another request, 42501 for a store that this user has no grant for, 53400 for a store that is full.
+    public func enqueue(_ fields: [JobColumn: String], delaySeconds: Int64? = nil) throws -> Receipt {
         if let problem = Self.problem(with: fields) { throw problem }
-        var names = columns.map(\.rawValue)
-        var expressions = columns.enumerated().map { "$\($0.offset + 1)::\(Self.type(of: $0.element, schema))" }
+        let columns = JobColumn.allCases.filter { fields[$0] != nil }
+        var arguments = columns.enumerated().map {
+            "\($0.element.rawValue) => $\($0.offset + 1)::\($0.element.argumentType)"
+        }
         var parameters = Parameters()
         for column in columns { parameters.add(fields[column]) }
         var types = [TypeOID](repeating: .text, count: columns.count)
         if let delaySeconds {
-            names.append(JobColumn.runAt.rawValue)
-            expressions.append("now() + $\(types.count + 1) * interval '1 second'")
+            arguments.append("run_at => now() + $\(types.count + 1) * interval '1 second'")
             types.append(.int8)
             parameters.add(delaySeconds)
         }
         let statement = Statement(
-            "enqueue_\(names.hashValue)", types,
-            """
-            INSERT INTO \(schema.quoted).jobs (\(names.joined(separator: ", ")))
-            VALUES (\(expressions.joined(separator: ", ")))
-            RETURNING job_id
-            """)
-        return try connection.execute(statement, parameters).int64(0, 0)
+            "enqueue_\(UInt(bitPattern: arguments.hashValue))", types,
+            "SELECT \(Receipt.columns) FROM \(schema.quoted).enqueue(\(arguments.joined(separator: ", ")))")
+        return Receipt(try connection.execute(statement, parameters), 0)
     }
+
+    /// Enqueues one job.
+    public func enqueue(_ job: NewJob) throws -> Receipt { try enqueue(job.fields) }
+
+    /// Enqueues the lines of a list, all of one store, at most 10,000: as a group where they have a group's name.
+    ///
+    /// What concerns the list as a whole (group, priority, times, ordering key, attempts) is taken from the first line.
+    ///
+    /// - Parameter idempotencyKey: gives each line this key and its number.
+    public func enqueue(_ lines: [NewJob], idempotencyKey: String? = nil) throws -> [Receipt] {
+        guard let first = lines.first else { return [] }
+        for line in lines {
+            if let problem = Self.problem(with: line.fields) { throw problem }
+            if line.storeID != first.storeID || line.groupID != first.groupID {
+                throw Problem("the lines of a list are of one store and one group, or of none")
+            }
+        }
+        var parameters = Parameters()
+        parameters.add(first.storeID)
+        parameters.addArray(lines.map(\.itemID))
+        parameters.addArray(of: lines.count, int64: { lines[$0].quantity })
+        parameters.addArray(lines.map(\.action.rawValue))
+        parameters.addArray(lines.map(\.locationID))
+        parameters.addArray(lines.map(\.onInsufficient.rawValue))
+        parameters.addArray(of: lines.count, int64: { lines[$0].expectedAvailable })
+        let keys = lines.map(\.idempotencyKey)
+        if keys.allSatisfy({ $0 == nil }) { parameters.add(nil as String?) } else { parameters.addArray(keys) }
+        parameters.addArray(lines.map(\.reference))
+        parameters.addArray(lines.map(\.reason))
+        parameters.addArray(of: lines.count, bool: { lines[$0].notify })
+        parameters.add(first.groupID)
+        parameters.add(idempotencyKey)
+        parameters.add(Int32(first.priority))
+        parameters.add(first.runAt.map { Timestamp($0) })
+        parameters.add(first.expiresAt.map { Timestamp($0) })
+        parameters.add(first.orderingKey)
+        parameters.add(Int32(first.maxAttempts))
+        let rows = try connection.execute(
+            Statement(
+                "enqueue_arrays",
+                [
+                    .text, .textArray, .int8Array, .textArray, .textArray, .textArray, .int8Array, .textArray,
+                    .textArray,
+                    .textArray, .boolArray, .text, .text, .int4, .timestamptz, .timestamptz, .text, .int4,
+                ],
+                "SELECT \(Receipt.columns) FROM \(schema.quoted).enqueue_arrays(\((1...18).map { "$\($0)" }.joined(separator: ", ")))"
+            ), parameters)
+        return (0..<rows.rowCount).map { Receipt(rows, $0) }
+    }
+
+    /// Moves stock from one location to another: a group of two lines.
+    ///
+    /// - Parameter quantity: above 0.
+    public func transfer(
+        _ quantity: Int64, of key: ItemKey, to location: String, idempotencyKey: String? = nil,
+        onInsufficient: OnInsufficient = .reject, reason: String? = nil, reference: String? = nil
+    ) throws(PostgresError) -> [Receipt] {
+        var parameters = Parameters()
+        for text in [key.storeID, key.itemID] { parameters.add(text) }
+        parameters.add(quantity)
+        for text in [key.locationID, location, idempotencyKey, onInsufficient.rawValue, reason, reference] {
+            parameters.add(text)
+        }
+        let rows = try connection.execute(
+            Statement(
+                "transfer", [.text, .text, .int8] + [TypeOID](repeating: .text, count: 6),
+                """
+                SELECT \(Receipt.columns)
+                FROM \(schema.quoted).transfer($1, $2, $3, $4, $5, $6, $7, reason => $8, reference => $9)
+                """), parameters)
+        return (0..<rows.rowCount).map { Receipt(rows, $0) }
+    }
+
+    /// Enqueues many jobs by COPY, in one transaction and in their order; through a temporary table where row security or a
+    /// ceiling asks for it. Jobs whose keys were used before are enqueued all the same, and end as duplicates.
+    ///
+    /// - Throws: `Problem` that names the first bad job by its place from 1; nothing is enqueued then.
+    public func enqueueBulk(_ jobs: some Sequence<NewJob>) throws -> Int {
+        let columns = JobColumn.allCases
+        let rules = JobRules(columns: columns)
+        let copy = try JobCopy(
+            connection: connection, schema: schema, columns: rules.copyColumns, skipsRepeats: false)
+        _ = try copy.begin()
+        do {
+            var lines: [UInt8] = []
+            var count = 0
+            for job in jobs {
+                count += 1
+                let fields = job.fields
+                do throws(Problem) {
+                    try rules.encode({ ArraySlice((fields[columns[$0]] ?? "").utf8) }, into: &lines)
+                } catch {
+                    throw Problem("job \(count): \(error)")
+                }
+                if lines.count >= Self.sendBytes {
+                    try copy.send(lines)
+                    lines.removeAll(keepingCapacity: true)
+                }
+            }
+            try copy.send(lines)
+            let enqueued = try copy.end(rows: count)
+            try copy.commit()
+            return enqueued
+        } catch {
+            copy.abandon()
+            throw error
+        }
+    }
+
+    /// Bytes gathered before they are sent.
+    private static let sendBytes = 1 << 17
 
     /// Waits until a job has its result.
     ///
@@ -73,14 +180,6 @@ public struct Producer {
             return nil
         } catch {
             return error
-        }
-    }
-
-    private static func type(of column: JobColumn, _ schema: Schema) -> String {
-        switch column {
-        case .action: "\(schema.quoted).action"
-        case .onInsufficient: "\(schema.quoted).on_insufficient"
-        default: column.sqlType
         }
     }
 }

@@ -16,6 +16,7 @@ public enum JobColumn: String, CaseIterable, Sendable {
     case maxAttempts = "max_attempts"
     case reason
     case reference
+    case idempotencyKey = "idempotency_key"
 
     enum Kind {
         /// 1–200 bytes.
@@ -32,7 +33,7 @@ public enum JobColumn: String, CaseIterable, Sendable {
 
     var kind: Kind {
         switch self {
-        case .storeID, .itemID, .locationID, .groupID, .orderingKey: .identifier
+        case .storeID, .itemID, .locationID, .groupID, .orderingKey, .idempotencyKey: .identifier
         case .reason, .reference: .note
         case .quantity: .quantity
         case .action: .action
@@ -61,10 +62,11 @@ public enum JobColumn: String, CaseIterable, Sendable {
         }
     }
 
-    var sqlType: String {
+    /// The type of the parameter of this name of the function `enqueue`.
+    var argumentType: String {
         switch self {
         case .quantity, .expectedAvailable: "bigint"
-        case .priority, .maxAttempts: "smallint"
+        case .priority, .maxAttempts: "integer"
         case .notify: "boolean"
         case .runAt, .expiresAt: "timestamptz"
         default: "text"

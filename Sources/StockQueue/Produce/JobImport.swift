@@ -7,6 +7,9 @@ public struct ImportProgress: Sendable {
     /// Jobs that are in the queue, committed.
     public var enqueued = 0
     public var rejected = 0
+    /// Records whose idempotency key was used before for the same request: not enqueued again. Counted only where the import
+    /// derives the keys, or a CSV has a column of them.
+    public var duplicates = 0
     /// Everything up to this line of the input is settled: enqueued or rejected.
     public var settledLine = 0
     /// The input ended in mid-line; its last record was taken as it stood.
@@ -30,6 +33,11 @@ public struct JobImport {
         public var rowsPerCommit = 50_000
         /// The most lines of one group. Default 100,000.
         public var groupLinesMax = 100_000
+        /// Gives each record without a key of its own this text, a slash and its line's number as idempotency key; so what is
+        /// imported again adds nothing twice.
+        public var idempotencyPrefix: String?
+        /// Tell what would happen, and enqueue nothing.
+        public var isDryRun = false
 
         public init() {}
     }
@@ -42,12 +50,14 @@ public struct JobImport {
     private var progress = ImportProgress()
     private var rules: JobRules
     private var fields: FieldReader<JobColumn>
-    private var copy: Statement
+    private let target: any JobTarget
+    /// What the input would do, where that was all that was asked for.
+    public let dryRun: DryRun?
+    private let keyColumn: Int?
     private var out: [UInt8] = []
     private var pending = PendingUnit()
     private var seenGroups = RecentGroups(limit: 100_000)
     private var rowsInTransaction = 0
-    private var isCopying = false
     private var transaction: Int64 = 0
 
     /// Bytes gathered before they are sent.
@@ -60,16 +70,24 @@ public struct JobImport {
         connection: Connection, schema: Schema, source: ByteSource, options: Options,
         onProgress: @escaping (ImportProgress) -> Void = { _ in },
         onReject: @escaping (_ line: Int, _ raw: ArraySlice<UInt8>, _ reason: String) throws -> Void
-    ) throws(Problem) {
+    ) throws {
         self.connection = connection
         self.options = options
         self.onProgress = onProgress
         self.onReject = onReject
         let required = JobColumn.allCases.filter(\.isRequired)
         fields = try FieldReader(source, format: options.format, required: required)
-        rules = JobRules(columns: fields.columns, standardPriority: options.standardPriority)
-        copy = Statement(
-            "copy_jobs", [], "COPY \(schema.quoted).jobs (\(rules.copyColumns.joined(separator: ", "))) FROM STDIN")
+        var columns = fields.columns
+        if options.idempotencyPrefix != nil && !columns.contains(.idempotencyKey) { columns.append(.idempotencyKey) }
+        keyColumn = columns.firstIndex(of: .idempotencyKey)
+        rules = JobRules(columns: columns, standardPriority: options.standardPriority)
+        // An NDJSON record may have any column; whether some have keys is seen too late.
+        let hasKeys = keyColumn != nil && (options.format == .csv || options.idempotencyPrefix != nil)
+        dryRun =
+            options.isDryRun ? DryRun(connection: connection, schema: schema, columns: rules.copyColumns) : nil
+        target =
+            try dryRun
+            ?? JobCopy(connection: connection, schema: schema, columns: rules.copyColumns, skipsRepeats: hasKeys)
     }
 
     /// The input's header, for a file of rejects.
@@ -92,8 +110,7 @@ public struct JobImport {
             try endTransaction()
         } catch {
             // The first error is the one to tell.
-            if isCopying { try? connection.failCopy("import broken off") }
-            try? connection.rollBack()
+            target.abandon()
             throw error
         }
         onProgress(progress)
@@ -173,7 +190,12 @@ public struct JobImport {
         if let problem = record.problem { return problem.description }
         let before = pending.lines.count
         do throws(Problem) {
-            try rules.encode({ record.fields[$0] }, into: &pending.lines)
+            let derived = options.idempotencyPrefix.map { Array("\($0)/\(record.line)".utf8)[...] }
+            try rules.encode(
+                { position in
+                    let field = position < record.fields.count ? record.fields[position] : []
+                    return field.isEmpty && position == keyColumn ? derived : field
+                }, into: &pending.lines)
             return nil
         } catch {
             pending.lines.removeSubrange(before...)
@@ -200,7 +222,7 @@ public struct JobImport {
             if rowsInTransaction == 0 { progress.settledLine = pending.lastLine }
             return
         }
-        if !isCopying { try beginTransaction() }
+        if !target.isCopying { transaction = try target.begin() }
         out.append(contentsOf: pending.lines)
         rowsInTransaction += pending.rows
         settledWithTransaction = pending.lastLine
@@ -212,41 +234,25 @@ public struct JobImport {
 
     // MARK: COPY
 
-    private mutating func beginTransaction() throws {
-        try connection.send(.begin)
-        try connection.send(Self.transactionID)
-        transaction = try connection.receive()[1].int64(0, 0)
-        try connection.startCopy(copy)
-        isCopying = true
-    }
-
-    private static let transactionID = Statement(
-        "transaction_id", [], "SELECT pg_current_xact_id()::text::bigint")
-
     private mutating func sendOut() throws {
-        try connection.copy(out)
+        try target.send(out)
         out.removeAll(keepingCapacity: true)
     }
 
     private mutating func endTransaction() throws {
-        guard isCopying else { return }
+        guard target.isCopying else { return }
         try sendOut()
-        isCopying = false
-        let rows = try connection.endCopy()
-        if rows != rowsInTransaction {
-            throw PostgresError(
-                kind: .protocolViolation, message: "COPY took \(rows) rows of \(rowsInTransaction)",
-                statement: copy.name)
-        }
-        doubt = Doubt(transaction: transaction, rows: rows, line: settledWithTransaction)
+        let rows = try target.end(rows: rowsInTransaction)
+        doubt = Doubt(
+            transaction: transaction, rows: rows, duplicates: rowsInTransaction - rows, line: settledWithTransaction)
         try commit()
-        settle(rows: rows, line: settledWithTransaction)
+        settle(rows: rows, duplicates: rowsInTransaction - rows, line: settledWithTransaction)
         onProgress(progress)
     }
 
     private mutating func commit() throws(PostgresError) {
         do {
-            try connection.commit()
+            try target.commit()
         } catch {
             if !error.endsConnection { doubt = nil }
             throw error
@@ -254,8 +260,9 @@ public struct JobImport {
         doubt = nil
     }
 
-    private mutating func settle(rows: Int, line: Int) {
+    private mutating func settle(rows: Int, duplicates: Int, line: Int) {
         progress.enqueued += rows
+        progress.duplicates += duplicates
         progress.settledLine = line
         rowsInTransaction = 0
     }
@@ -270,6 +277,7 @@ public struct JobImport {
         /// Its id, for `pg_xact_status`.
         public let transaction: Int64
         public let rows: Int
+        let duplicates: Int
         /// The line that is settled if it was committed.
         public let line: Int
     }
@@ -286,7 +294,7 @@ public struct JobImport {
             Statement("transaction_status", [.text], "SELECT pg_xact_status($1::xid8)"), parameters
         ).optionalString(0, 0)
         switch status {
-        case "committed": settle(rows: doubt.rows, line: doubt.line)
+        case "committed": settle(rows: doubt.rows, duplicates: doubt.duplicates, line: doubt.line)
         case "aborted": break
         default: return nil
         }

@@ -354,7 +354,7 @@ final class Batch {
     private static let levels = AlertLevel.labels
     private static let allLevels = AlertLevel.allCases
 
-    private static func stockState(_ rows: ResultSet, _ row: Int) -> StockState {
+    static func stockState(_ rows: ResultSet, _ row: Int) -> StockState {
         var state = StockState()
         state.presence = .known
         state.place = rows.place(row, 1)

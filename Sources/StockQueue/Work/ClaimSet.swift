@@ -14,10 +14,10 @@ struct ClaimSet {
     private(set) var groupLines: [Int] = []
     private var knownIDs: Set<Int64> = []
 
-    private static let actions = Action.labels
-    private static let policies = OnInsufficient.labels
-    private static let allActions = Action.allCases
-    private static let allPolicies = OnInsufficient.allCases
+    fileprivate static let actions = Action.labels
+    fileprivate static let policies = OnInsufficient.labels
+    fileprivate static let allActions = Action.allCases
+    fileprivate static let allPolicies = OnInsufficient.allCases
 
     mutating func removeAll() {
         jobs.removeAll(keepingCapacity: true)
@@ -96,17 +96,10 @@ struct ClaimSet {
 
     /// The state of a key in a row of `read_keys`.
     mutating func keyState(in rows: ResultSet, row: Int) throws(PostgresError) -> KeyState {
-        guard let action = rows.label(row, 4, among: Self.actions),
-            let policy = rows.label(row, 5, among: Self.policies)
-        else { throw Self.newerVersion(rows.int64(row, 1)) }
-        let request = KeyState.Request(
-            item: items.knownNumber(in: rows, row: row, firstColumn: 6) ?? -1, action: Self.allActions[action],
-            quantity: rows.int64(row, 2), onInsufficient: Self.allPolicies[policy],
-            expectedAvailable: rows.optionalInt64(row, 3))
-        return KeyState(jobID: rows.int64(row, 1), request: request)
+        try KeyState(in: rows, row: row, items: &items)
     }
 
-    private static func newerVersion(_ job: Int64) -> PostgresError {
+    fileprivate static func newerVersion(_ job: Int64) -> PostgresError {
         PostgresError(
             kind: .protocolViolation, message: "job \(job) has an action or policy of a newer version")
     }
@@ -150,5 +143,20 @@ struct ClaimSet {
         }
         if !rows.isNull(row, 16) { job.key = keys.number(in: rows, row: row, firstColumn: 16) }
         return job
+    }
+}
+
+extension KeyState {
+    /// A row of `read_keys`.
+    init(in rows: ResultSet, row: Int, items: inout KeyTable) throws(PostgresError) {
+        guard let action = rows.label(row, 4, among: ClaimSet.actions),
+            let policy = rows.label(row, 5, among: ClaimSet.policies)
+        else { throw ClaimSet.newerVersion(rows.int64(row, 1)) }
+        self.init(
+            jobID: rows.int64(row, 1),
+            request: Request(
+                item: items.knownNumber(in: rows, row: row, firstColumn: 6) ?? -1, action: ClaimSet.allActions[action],
+                quantity: rows.int64(row, 2), onInsufficient: ClaimSet.allPolicies[policy],
+                expectedAvailable: rows.optionalInt64(row, 3)))
     }
 }

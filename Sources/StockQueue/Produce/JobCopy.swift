@@ -1,0 +1,132 @@
+import Postgres
+
+/// Where the jobs of an import go, a transaction at a time.
+protocol JobTarget: AnyObject {
+    var isCopying: Bool { get }
+    func begin() throws(PostgresError) -> Int64
+    func send(_ lines: [UInt8]) throws(PostgresError)
+    func end(rows: Int) throws(PostgresError) -> Int
+    func commit() throws(PostgresError)
+    func abandon()
+}
+
+/// Jobs by COPY, a transaction at a time: straight into the table where that may be, otherwise through a temporary one.
+///
+/// Row security forbids COPY into the table (PostgreSQL manual, COPY, "Notes"), a ceiling has to be asked for, and jobs whose
+/// idempotency keys were used before are to be left out: in these cases the rows are staged and then inserted.
+final class JobCopy: JobTarget {
+    private let connection: Connection
+    private let copy: Statement
+    private let stage: Statement?
+    private let requireRoom: Statement
+    private let insertStaged: Statement
+    private(set) var isCopying = false
+
+    /// - Parameters:
+    ///   - columns: the table's columns in the order in which they come.
+    ///   - skipsRepeats: leave out jobs whose key stands for the same request already, a group only as a whole.
+    init(connection: Connection, schema: Schema, columns: [String], skipsRepeats: Bool) throws(PostgresError) {
+        self.connection = connection
+        let s = schema.quoted
+        let mustStage = try connection.execute(
+            Statement(
+                "must_stage", [],
+                "SELECT row_security_active(\(quoteLiteral("\(s).jobs"))) OR EXISTS (SELECT FROM \(s).store_limits)")
+        ).bool(0, 0)
+        let list = columns.joined(separator: ", ")
+        let isStaged = mustStage || skipsRepeats
+        copy = Statement("copy_jobs", [], "COPY \(isStaged ? Self.staged : "\(s).jobs") (\(list)) FROM STDIN")
+        stage =
+            isStaged
+            ? Statement(
+                "stage_jobs_\(UInt(bitPattern: list.hashValue))", [],
+                "CREATE TEMPORARY TABLE \(Self.staged) ON COMMIT DROP AS SELECT \(list) FROM \(s).jobs WITH NO DATA")
+            : nil
+        requireRoom = Statement(
+            "require_room", [],
+            "SELECT \(s).require_room(store_id, count(*)::integer) FROM \(Self.staged) GROUP BY store_id")
+        insertStaged = Statement(
+            "insert_staged_\(UInt(bitPattern: list.hashValue))_\(skipsRepeats)", [],
+            Self.insertion(s, columns, skipsRepeats: skipsRepeats))
+    }
+
+    private static let staged = "pg_temp.stockq_staged_jobs"
+
+    /// In the order in which the rows came, which is that of their places.
+    private static func insertion(_ s: String, _ columns: [String], skipsRepeats: Bool) -> String {
+        let list = columns.joined(separator: ", ")
+        guard skipsRepeats else { return "INSERT INTO \(s).jobs (\(list)) SELECT \(list) FROM \(staged) ORDER BY ctid" }
+        func value(_ column: JobColumn) -> String {
+            columns.contains(column.rawValue)
+                ? "job.\(column.rawValue)" : column.standardValue.map { "'\($0)'" } ?? "NULL"
+        }
+        let request = [JobColumn.itemID, .locationID, .quantity, .expectedAvailable]
+        let labels = [JobColumn.action, .onInsufficient]
+        let same =
+            (request.map { "used.\($0.rawValue) IS NOT DISTINCT FROM \(value($0))" }
+            + labels.map { "used.\($0.rawValue)::text = \(value($0))::text" }).joined(separator: " AND ")
+        let group = columns.contains(JobColumn.groupID.rawValue) ? "job.group_id" : "NULL::text"
+        return """
+            INSERT INTO \(s).jobs (\(list))
+            SELECT \(list)
+            FROM (
+                SELECT job.*, job.ctid AS place,
+                    CASE WHEN \(group) IS NULL THEN is_repeat
+                        ELSE bool_and(is_repeat) OVER (PARTITION BY job.store_id, \(group)) END AS is_left_out
+                FROM \(staged) AS job
+                CROSS JOIN LATERAL (
+                    SELECT EXISTS (
+                        SELECT FROM \(s).keys_in_use AS used
+                        WHERE used.idempotency_key = job.idempotency_key AND used.store_id = job.store_id AND \(same)
+                    ) AS is_repeat
+                ) AS known
+            ) AS job
+            WHERE NOT is_left_out
+            ORDER BY place
+            """
+    }
+
+    /// Begins a transaction.
+    ///
+    /// - Returns: its id, for `pg_xact_status`.
+    func begin() throws(PostgresError) -> Int64 {
+        try connection.send(.begin)
+        try connection.send(Self.transactionID)
+        let transaction = try connection.receive()[1].int64(0, 0)
+        if let stage { try connection.execute(stage) }
+        try connection.startCopy(copy)
+        isCopying = true
+        return transaction
+    }
+
+    private static let transactionID = Statement(
+        "transaction_id", [], "SELECT pg_current_xact_id()::text::bigint")
+
+    /// Sends lines in COPY's text format.
+    func send(_ lines: [UInt8]) throws(PostgresError) { try connection.copy(lines) }
+
+    /// Ends the COPY; the transaction is still to be committed.
+    ///
+    /// - Parameter rows: how many were sent.
+    /// - Returns: how many were enqueued; the others were repeats.
+    func end(rows: Int) throws(PostgresError) -> Int {
+        isCopying = false
+        let taken = try connection.endCopy()
+        if taken != rows {
+            throw PostgresError(
+                kind: .protocolViolation, message: "COPY took \(taken) rows of \(rows)", statement: copy.name)
+        }
+        if stage == nil { return rows }
+        try connection.execute(requireRoom)
+        return try connection.execute(insertStaged).affectedRows
+    }
+
+    func commit() throws(PostgresError) { try connection.commit() }
+
+    /// Gives the transaction up. The error that made it so is the one to tell, not what follows from it.
+    func abandon() {
+        if isCopying { try? connection.failCopy("broken off") }
+        isCopying = false
+        try? connection.rollBack()
+    }
+}
