@@ -20,7 +20,12 @@ import Testing
             // The log is shared by all tests of the run; the schema's name tells whose plans they are.
             let name = "plans_\(statistics.rawValue.lowercased())\(pooled ? "_pooled" : "")"
             let schema = try #require(Schema(name))
-            try Migrator(connection: database.connect(), schema: schema).migrate()
+            let migrator = Migrator(connection: try database.connect(), schema: schema)
+            try migrator.migrate()
+            _ = try migrator.makeRoles()
+            // A worker's role, whose policies let everything through, has the owner's plans.
+            let role = "worker_of_\(name)"
+            try database.run("CREATE ROLE \(role) LOGIN; GRANT \(name)_worker TO \(role)")
             if statistics == .ofAnEmptyQueue { try database.run("ANALYZE \(name).jobs, \(name).items") }
             try Self.fill(database, name)
             if statistics == .ofAFullQueue { try database.run("ANALYZE \(name).jobs, \(name).items") }
@@ -33,7 +38,7 @@ import Testing
                 """)
             var settings = WorkerSettings()
             settings.batchJobsMax = 300
-            var connection = database.settings
+            var connection = pooled ? database.settings : database.settings(as: role)
             connection.pooled = connection.pooled || pooled
             WorkerPool(connection: connection, schema: schema, settings: settings, drains: true).run()
 
@@ -42,7 +47,7 @@ import Testing
                 "FOR UPDATE SKIP LOCKED", "count(*) AS jobs", "FOR NO KEY UPDATE",
                 "AND items.store_id IS NOT DISTINCT FROM", "SET on_hand = new.on_hand",
                 "WITH gone", "INSERT INTO \"\(name)\".notifications", "SET scheduled_at", "WITH fitting",
-                "GROUP BY wanted.number", "ceil(extract(epoch",
+                "GROUP BY wanted.number", "ceil(extract(epoch", "idempotency_keys USING", "ON CONFLICT DO NOTHING",
             ] {
                 #expect(plans.contains { $0.contains(statement) }, "no plan of the statement with \(statement)")
             }
@@ -54,7 +59,7 @@ import Testing
                 // The look asks for every lane and priority, 256 of them, and keeps those with jobs.
                 let isLook = plan.contains("ceil(extract(epoch")
                 #expect((wasted ?? 0) <= (isLook ? 256 : 64), "rows are read for nothing:\n\(plan)")
-                #expect(plan.firstMatch(of: /Seq Scan on (jobs|items|notifications|results)\b[^_]/) == nil, "\(plan)")
+                #expect(plan.firstMatch(of: /Seq Scan on (jobs|items|notifications|results|idempotency_keys)\b[^_]/) == nil, "\(plan)")
                 #expect(!plan.contains("Bitmap Heap Scan on"), "\(plan)")
                 #expect(plan.firstMatch(of: /(Hash|Merge) Join/) == nil, "\(plan)")
                 // Sorting the claim would mean that it read the lane to its end.
@@ -81,7 +86,9 @@ import Testing
             SELECT 's' || g % 8, 'i' || g % 8 + 8 * (g % 90 + l), -1, 'g' || g, 1 + g % 4
             FROM generate_series(1, 1000) AS g, generate_series(1, 3) AS l;
             INSERT INTO \(schema).jobs (store_id, item_id, quantity, priority)
-            SELECT 's' || i % 8, 'i' || i % 8, 10, 4 FROM generate_series(1, 80) AS i
+            SELECT 's' || i % 8, 'i' || i % 8, 10, 4 FROM generate_series(1, 80) AS i;
+            INSERT INTO \(schema).jobs (store_id, item_id, quantity, idempotency_key)
+            SELECT 's' || i % 8, 'i' || i % 800, -1, 'k' || i % 700 FROM generate_series(1, 900) AS i
             """)
     }
 
