@@ -124,6 +124,25 @@ import Testing
         }
     }
 
+    /// Whatever would become of a repetition by itself – waiting, a refusal of its group – its key is looked at first, also in a
+    /// batch in which no other key was used before.
+    @Test func aRepetitionThatWouldWaitIsADuplicate() async throws {
+        try await withDatabase { database in
+            let jobs = """
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, on_insufficient, idempotency_key, group_id) VALUES
+                    ('s', 'b', -4, 'wait', 'k', NULL), ('s', 'a', -1, 'reject', 'g1', 'g'), ('s', 'b', -1, 'reject', 'g2', 'g');
+                """
+            try database.run(Self.items + ";" + jobs)
+            try database.drain()
+            try database.run(jobs)
+            try database.drain()
+            #expect(
+                try database.rows("SELECT outcome FROM stockq.results ORDER BY job_id") == [
+                    "applied", "applied", "applied", "duplicate", "duplicate", "duplicate",
+                ])
+        }
+    }
+
     /// Two lanes use the same key at the same time: one is first, and the other one looks again.
     @Test func twoLanesMeetAtAKey() async throws {
         try await withDatabase { database in

@@ -13,8 +13,10 @@ struct BatchReport: Sendable {
     var notifications = 0
     /// Jobs of paused stores, set aside until those are resumed.
     var parked = 0
-    /// Another lane used an idempotency key up at the same time; nothing was done, and the next look sees it.
+    /// An idempotency key was used before; nothing was done, and the batch has to read the keys.
     var keyWasTaken = false
+    /// The keys were read, and some were used before.
+    var metUsedKeys = false
     /// Waiting jobs that this batch's stock woke.
     var woken = 0
     var applied = 0
@@ -83,12 +85,32 @@ final class Batch {
     ///   - marks: the low-water marks of the lane's priorities; nothing is claimed at or below them.
     ///   - places: where the lane's stock rows stood last; brought up to date.
     ///   - skipsHeld: do not wait for stock rows that somebody else holds.
+    ///   - readsKeys: ask which idempotency keys were used before. Otherwise all are taken for free, and where one is not the
+    ///     batch is undone.
     /// - Throws: any error of the database; the transaction is rolled back, nothing has happened.
     func run(
-        lane: Int16, limit: Int, marks: [Int64], places: inout ItemPlaces.Lane, skipsHeld: Bool
+        lane: Int16, limit: Int, marks: [Int64], places: inout ItemPlaces.Lane, skipsHeld: Bool,
+        readsKeys: Bool
     ) throws(PostgresError) -> BatchReport {
         last = Extent()
-        return try undoingOnError { () throws(PostgresError) in
+        do throws(PostgresError) {
+            return try work(
+                lane: lane, limit: limit, marks: marks, places: &places, skipsHeld: skipsHeld, readsKeys: readsKeys)
+        } catch {
+            // The transaction is rolled back by now.
+            if error.sqlState == "23505" && error.constraint == Self.keysConstraint {
+                return BatchReport(keyWasTaken: true)
+            }
+            throw error
+        }
+    }
+
+    private static let keysConstraint = "idempotency_keys_pkey"
+
+    private func work(
+        lane: Int16, limit: Int, marks: [Int64], places: inout ItemPlaces.Lane, skipsHeld: Bool, readsKeys: Bool
+    ) throws(PostgresError) -> BatchReport {
+        try undoingOnError { () throws(PostgresError) in
             guard try claim(lane: lane, limit: limit, marks: marks) else {
                 try connection.rollBack()
                 return BatchReport(laneWasBusy: true)
@@ -102,16 +124,18 @@ final class Batch {
             let lastClaimed = claims.jobs.last
             try completeClaim(lane: lane, marks: marks)
             let parked = hasPausedStores ? try park() : 0
-            let keys = try readKeys()
+            var keys = try readsKeys ? readKeys() : [KeyState?](repeating: nil, count: claims.keys.count)
             let stock = try lockStock(skipsHeld: skipsHeld, &places)
-            let judgement = judge(claims.jobs, stock: stock, keys: keys)
+            var judgement = judge(claims.jobs, stock: stock, keys: keys)
+            // A key taken for free that nobody uses up would not be missed by the database: what waits may be a duplicate.
+            if !readsKeys && judgement.keyUsers.count < claims.keys.count {
+                keys = try readKeys()
+                judgement = judge(claims.jobs, stock: stock, keys: keys)
+            }
             last = Extent(claims.jobs, judgement)
             var report = try writeBack(judgement, &places)
-            if report.keyWasTaken {
-                try connection.rollBack()
-                return report
-            }
             try connection.commit()
+            report.metUsedKeys = keys.contains { $0 != nil }
             offerSample(judgement)
             report.parked = parked
             report.mayHaveMore = claimedRows >= limit
@@ -404,7 +428,6 @@ final class Batch {
             expected.append((statements.deferWaiting, waiting.count))
         }
         let results = try connection.receive()
-        if !keyUsers.isEmpty && results[0].affectedRows < keyUsers.count { return BatchReport(keyWasTaken: true) }
         for (result, (statement, rows)) in zip(results, expected) {
             try expect(result.affectedRows == rows, statement, result.affectedRows, rows)
         }
@@ -428,12 +451,7 @@ final class Batch {
 
     private func sendKeyUse(_ users: [Int32]) throws(PostgresError) {
         let jobs = claims.jobs
-        var user = [Int32](repeating: -1, count: claims.keys.count)
-        for index in users { user[Int(jobs[Int(index)].key)] = index }
-        let inOrder = claims.keys.sortedKeys().map { user[Int($0)] }.filter { $0 >= 0 }
-        try send(statements.useKeys) { parameters in
-            parameters.addArray(of: inOrder.count, place: { jobs[Int(inOrder[$0])].place })
-        }
+        try send(statements.useKeys) { $0.addArray(of: users.count, place: { jobs[Int(users[$0])].place }) }
     }
 
     private func sendStock(_ judgement: Judgement) throws(PostgresError) {

@@ -55,6 +55,9 @@ struct Worker {
         var skipsHeld = false
         /// Jobs that were left last time stand in front, so that many more are claimed.
         var left = 0
+        /// For how many batches to ask which idempotency keys were used before: mostly none was, and finding that out costs more
+        /// than to be wrong now and then.
+        var batchesThatReadKeys = 0
         /// The lane was busy at every visit; when it still is by this time, whoever has it may be frozen.
         var holdersMayBeFrozenAt: Deadline?
         /// How long to leave the lane alone after an error that is nobody's in particular.
@@ -93,7 +96,8 @@ struct Worker {
             let started = Stopwatch()
             var places = itemPlaces.take(lane)
             let report = try batch.run(
-                lane: lane, limit: limit, marks: view.marks, places: &places, skipsHeld: memory.skipsHeld)
+                lane: lane, limit: limit, marks: view.marks, places: &places, skipsHeld: memory.skipsHeld,
+                readsKeys: memory.batchesThatReadKeys > 0)
             itemPlaces.put(places, of: lane)
             for woken in report.wokenPlaces { marks.lower(lane: woken.lane, priority: woken.priority, below: woken.id) }
             if report.laneWasBusy {
@@ -101,6 +105,11 @@ struct Worker {
                 return Visit(then: .rest(milliseconds: Self.busyLaneRestMs))
             }
             memory.holdersMayBeFrozenAt = nil
+            if report.keyWasTaken || report.metUsedKeys {
+                memory.batchesThatReadKeys = Self.batchesAfterUsedKeys
+            } else {
+                memory.batchesThatReadKeys = max(0, memory.batchesThatReadKeys - 1)
+            }
             if report.keyWasTaken { return Visit(then: .again) }
             if report.claimed == 0 && report.parked == 0 { return Visit(then: .idle) }
             if report.left == 0, let last = report.last { marks.raise(lane, from: view, upTo: last) }
@@ -136,6 +145,8 @@ struct Worker {
 
     /// The most jobs, beyond a batch, that are claimed because those in front of them are left. Bounds the memory.
     private static let leftJobsMax = 50_000
+    /// After a batch with a key that was used before, so many read them.
+    private static let batchesAfterUsedKeys = 100
     /// How long a lane is left alone that another process holds, and one of which all jobs are held by somebody else.
     private static let busyLaneRestMs = 20
     private static let heldRestMs = 50

@@ -133,6 +133,7 @@ private struct Bench {
                 try rig.measure { try Reference.oneStatement(database) }
             }
             try take("drain", .singles(jobs)) { try rig.drain($0) }
+            try take("keys", .singles(jobs, hasKeys: true)) { try rig.drain($0) }
             try take("one_lane", .singles(jobs, stores: 1)) { try rig.drain($0) }
             try take("orders", .orders(lines: jobs)) { try rig.drain($0) }
             try take("deferred", .singles(jobs, deferred: deferred)) { try rig.drain($0) }
@@ -169,6 +170,8 @@ private struct Bench {
         drainRate = drain
         figures.append(ratio("drain_baseline", "drain: times baseline", drain / baselineRate, .atLeast(25)))
         figures.append(ratio("drain_ceiling", "drain: times ceiling", drain / ceilingRate, .atLeast(0.5)))
+        add("keys", "the same, each job with an idempotency key")
+        figures.append(ratio("keys_ratio", "keys: times drain", Figure.median(rates("keys")) / drain, .atLeast(0.8)))
         add("deferred", "beside 1,000,000 deferred jobs")
         add("hot_item", "one item in half of all jobs")
         figures.append(

@@ -9,18 +9,26 @@ struct Workload {
     /// - Parameters:
     ///   - hotShare: the share of jobs that go to a single item.
     ///   - deferred: jobs due tomorrow that stand beside the ready ones.
-    static func singles(_ jobs: Int, stores: Int = 16, items: Int = 10_000, hotShare: Double = 0, deferred: Int = 0)
-        -> Workload
-    {
+    ///   - hasKeys: each job has an idempotency key of its own.
+    static func singles(
+        _ jobs: Int, stores: Int = 16, items: Int = 10_000, hotShare: Double = 0, deferred: Int = 0,
+        hasKeys: Bool = false
+    ) -> Workload {
         var statements = [catalogue(stores: stores, items: items)]
         if deferred > 0 {
             statements.append(
                 insertSingles(
                     deferred, stores, items, hotShare: 0, columns: ", run_at", values: ", now() + interval '1 day'"))
         }
-        if jobs > 0 { statements.append(insertSingles(jobs, stores, items, hotShare: hotShare)) }
-        return Workload(
-            name: "singles_\(jobs)_\(stores)_\(Int(hotShare * 100))_\(deferred)", statements: statements)
+        if jobs > 0 {
+            // As orders have them: a random id.
+            statements.append(
+                insertSingles(
+                    jobs, stores, items, hotShare: hotShare, columns: hasKeys ? ", idempotency_key" : "",
+                    values: hasKeys ? ", md5('order ' || number)" : ""))
+        }
+        let name = "singles_\(jobs)_\(stores)_\(Int(hotShare * 100))_\(deferred)\(hasKeys ? "_keys" : "")"
+        return Workload(name: name, statements: statements)
     }
 
     static func insertSingles(
