@@ -40,7 +40,7 @@ BEGIN
         EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM %I', current_schema(), role);
         -- Row security shows producers their stores alone; the others see everything that their privileges reach.
         IF kind <> 'producer' THEN
-            FOREACH object IN ARRAY ARRAY['items', 'jobs', 'results', 'notifications', 'idempotency_keys'] LOOP
+            FOREACH object IN ARRAY ARRAY['items', 'jobs', 'results', 'notifications', 'idempotency_keys', 'store_limits'] LOOP
                 EXECUTE format('DROP POLICY IF EXISTS %I ON %I', kind || '_all', object);
                 EXECUTE format('CREATE POLICY %I ON %I TO %I USING (true) WITH CHECK (true)', kind || '_all', object, role);
             END LOOP;
@@ -61,14 +61,14 @@ DECLARE
         'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_variations, my_ready_jobs,
             keys_in_use, job_states, store_limits TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, doorbell TO %1$I',
-        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, require_room, known_keys, refuse_other_request, read_lines,
+        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, sees_all, require_room, known_keys, refuse_other_request, read_lines,
             enqueue, enqueue_arrays, enqueue_lines, transfer, preview,
             wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
         'GRANT SELECT ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I',
-        'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, read_lines, preview, wait_for_result, find_job, find_group, find_key, find_reference,
+        'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, sees_all, read_lines, preview, wait_for_result, find_job, find_group, find_key, find_reference,
             item_history, stock_at TO %1$I'
     ];
     work text[] := ARRAY[

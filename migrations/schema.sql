@@ -278,6 +278,21 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE array_subscript_error USING MESSAGE = wrong;
     END IF;
+    -- unnest would flatten them, and subscripts would miss.
+    SELECT given.name || ' must have one dimension and begin at 1' INTO wrong
+    FROM (VALUES
+        ('item_ids', array_ndims(item_ids), array_lower(item_ids, 1)), ('quantities', array_ndims(quantities), array_lower(quantities, 1)),
+        ('actions', array_ndims(actions), array_lower(actions, 1)),
+        ('location_ids', array_ndims(location_ids), array_lower(location_ids, 1)),
+        ('on_insufficients', array_ndims(on_insufficients), array_lower(on_insufficients, 1)),
+        ('expected_availables', array_ndims(expected_availables), array_lower(expected_availables, 1)),
+        ('idempotency_keys', array_ndims(idempotency_keys), array_lower(idempotency_keys, 1))
+    ) AS given (name, dimensions, first)
+    WHERE given.dimensions <> 1 OR given.first <> 1
+    LIMIT 1;
+    IF wrong IS NOT NULL THEN
+        RAISE array_subscript_error USING MESSAGE = wrong;
+    END IF;
     IF idempotency_key IS NOT NULL THEN
         IF keys IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
@@ -285,6 +300,10 @@ BEGIN
         keys := ARRAY(SELECT idempotency_key || '/' || number FROM generate_series(1, lines) AS number);
     END IF;
     IF keys IS NOT NULL THEN
+        SELECT key INTO wrong FROM unnest(keys) AS key WHERE octet_length(key) > 200 LIMIT 1;
+        IF wrong IS NOT NULL THEN
+            RAISE invalid_parameter_value USING MESSAGE = format('idempotency key %L has more than 200 bytes', wrong);
+        END IF;
         SELECT key INTO wrong FROM unnest(keys) AS key WHERE key IS NOT NULL GROUP BY key HAVING count(*) > 1 LIMIT 1;
         IF wrong IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = format('idempotency key %L stands on more than one line', wrong);
@@ -517,7 +536,8 @@ CREATE FUNCTION stockq.find_group(store_id text, group_id text) RETURNS SETOF st
     SELECT s.*
     FROM (
         SELECT jobs.job_id FROM jobs WHERE (jobs.group_id, jobs.store_id) = ($2, $1)
-        UNION ALL
+        -- Groups of one name may lie between each other.
+        UNION
         -- The first line says how far the group reaches.
         SELECT line.job_id
         FROM results AS first
@@ -718,13 +738,13 @@ DECLARE
     is_same boolean;
     -- The stock as the lines so far leave it, by item and location: [on_hand, allocated].
     scratch jsonb := '{}';
-    used jsonb := '{}';
     place text;
     on_hand numeric;
     allocated numeric;
     taken numeric;
     seen numeric;
     duplicates integer := 0;
+    mismatches integer := 0;
     total integer := 0;
     answers jsonb[] := '{}';
     answer jsonb;
@@ -732,9 +752,21 @@ DECLARE
     is_waiting boolean := false;
     new_code text;
 BEGIN
-    IF row_security_active('items') AND NOT has_grant(store_id, 'read_catalog') THEN
+    IF jsonb_typeof(lines) = 'array' AND jsonb_array_length(lines) > 1000 THEN
+        RAISE program_limit_exceeded USING MESSAGE = format('%s lines in one preview, at most 1000 are allowed', jsonb_array_length(lines));
+    END IF;
+    IF NOT sees_all() AND NOT has_grant(store_id, 'read_catalog') THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('%I lacks the scope read_catalog for store %L', current_user, store_id);
+    END IF;
+    SELECT given->>'idempotency_key' INTO place
+    FROM jsonb_array_elements(CASE WHEN jsonb_typeof(lines) = 'array' THEN lines ELSE '[]' END) AS element (given)
+    WHERE given->>'idempotency_key' IS NOT NULL
+    GROUP BY given->>'idempotency_key'
+    HAVING count(*) > 1
+    LIMIT 1;
+    IF place IS NOT NULL THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('idempotency key %L stands on more than one line', place);
     END IF;
     FOR l IN
         SELECT number, i, coalesce(loc, 'main') AS loc, coalesce(a, 'adjust') AS a, q, coalesce(p, 'reject') AS p, e, k
@@ -762,15 +794,11 @@ BEGIN
         first_id := NULL;
         is_same := NULL;
         IF l.k IS NOT NULL THEN
-            IF used ? l.k THEN
-                is_same := used->l.k = jsonb_build_array(l.i, l.loc, l.a, l.q, l.p, l.e);
-            ELSE
-                SELECT k.job_id, (k.item_id, k.location_id, k.action::text, k.quantity, k.on_insufficient::text, k.expected_available)
-                    IS NOT DISTINCT FROM (l.i, l.loc, l.a, l.q, l.p, l.e)
-                INTO first_id, is_same
-                FROM idempotency_keys AS k
-                WHERE k.idempotency_key = l.k AND k.store_id = preview.store_id;
-            END IF;
+            SELECT k.job_id, (k.item_id, k.location_id, k.action::text, k.quantity, k.on_insufficient::text, k.expected_available)
+                IS NOT DISTINCT FROM (l.i, l.loc, l.a, l.q, l.p, l.e)
+            INTO first_id, is_same
+            FROM idempotency_keys AS k
+            WHERE k.idempotency_key = l.k AND k.store_id = preview.store_id;
         END IF;
         IF is_same THEN
             duplicates := duplicates + 1;
@@ -778,6 +806,7 @@ BEGIN
             CONTINUE;
         ELSIF NOT is_same THEN
             new_code := 'idempotency_mismatch';
+            mismatches := mismatches + 1;
             answer := answer || jsonb_build_object('first_job_id', first_id);
         ELSIF abs(l.q::numeric) > most OR (l.a IN ('allocate', 'deallocate', 'ship') AND l.q <= 0) OR (l.a = 'set' AND l.q < 0) THEN
             new_code := 'invalid_quantity';
@@ -829,14 +858,11 @@ BEGIN
             is_refused := true;
             answer := answer || jsonb_build_object('outcome', 'rejected', 'code', new_code);
         END IF;
-        IF l.k IS NOT NULL AND new_code IS DISTINCT FROM 'idempotency_mismatch' THEN
-            used := used || jsonb_build_object(l.k, jsonb_build_array(l.i, l.loc, l.a, l.q, l.p, l.e));
-        END IF;
         answers := answers || answer;
     END LOOP;
     IF as_group AND duplicates = total THEN
         NULL; -- a group sent again
-    ELSIF as_group AND duplicates > 0 THEN
+    ELSIF as_group AND duplicates + mismatches > 0 THEN
         -- Some lines are new and others are not: the new ones cannot be what was sent before.
         answers := ARRAY(
             SELECT a || jsonb_build_object('outcome', 'rejected', 'warning', NULL, 'applied_quantity', 0, 'waits', false,
@@ -885,7 +911,8 @@ BEGIN
     END IF;
     RETURN ARRAY(
         WITH named AS (
-            SELECT j.job_id, j.group_id, j.store_id FROM jobs AS j WHERE j.job_id = ANY (job_ids)
+            SELECT j.job_id, j.group_id, j.store_id FROM jobs AS j
+            WHERE j.job_id = ANY (job_ids) AND (queued_jobs.store_id IS NULL OR j.store_id = queued_jobs.store_id)
             UNION ALL
             SELECT j.job_id, j.group_id, j.store_id FROM jobs AS j
             WHERE (j.group_id, j.store_id) = (queued_jobs.group_id, queued_jobs.store_id)
@@ -914,11 +941,14 @@ BEGIN
     END IF;
     SELECT CASE
         WHEN jsonb_typeof(line) <> 'object' THEN format('line %s is no object', number)
-        WHEN line->'item_id' IS NULL OR line->'quantity' IS NULL THEN format('line %s needs item_id and quantity', number)
+        WHEN line->>'item_id' IS NULL OR line->'quantity' IS NULL THEN format('line %s needs item_id and quantity', number)
         WHEN jsonb_typeof(line->'quantity') <> 'number' OR (line->>'quantity')::numeric % 1 <> 0
             THEN format('line %s: quantity must be a whole number, not %s', number, left(line->>'quantity', 60))
         WHEN (line->>'quantity')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
             THEN format('line %s: quantity %s is too large', number, left(line->>'quantity', 60))
+        WHEN line->'expected_available' IS NOT NULL AND (jsonb_typeof(line->'expected_available') NOT IN ('number', 'null')
+                OR (line->>'expected_available')::numeric % 1 <> 0)
+            THEN format('line %s: expected_available must be a whole number, not %s', number, left(line->>'expected_available', 60))
         ELSE (
             SELECT format('line %s: there is no column %L', number, key)
             FROM jsonb_object_keys(line) AS key
@@ -933,7 +963,12 @@ BEGIN
         ELSE coalesce(jsonb_typeof(line->'quantity') <> 'number', true)
             OR (line->>'quantity')::numeric % 1 <> 0
             OR (line->>'quantity')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
-            OR line->'item_id' IS NULL
+            OR line->>'item_id' IS NULL
+            OR CASE jsonb_typeof(line->'expected_available')
+                WHEN 'number' THEN (line->>'expected_available')::numeric % 1 <> 0
+                WHEN 'null' THEN false
+                ELSE line ? 'expected_available'
+            END
             OR line - '{item_id,quantity,action,location_id,on_insufficient,expected_available,idempotency_key,reference,reason,notify}'::text[]
                 <> '{}'
     END
@@ -945,12 +980,12 @@ BEGIN
     RETURN QUERY
     SELECT array_agg(l.item_id ORDER BY number), array_agg(l.quantity::bigint ORDER BY number), array_agg(l.action ORDER BY number),
         array_agg(l.location_id ORDER BY number), array_agg(l.on_insufficient ORDER BY number),
-        array_agg(l.expected_available ORDER BY number),
+        array_agg(l.expected_available::bigint ORDER BY number),
         CASE WHEN count(l.idempotency_key) > 0 THEN array_agg(l.idempotency_key ORDER BY number) END,
         array_agg(l.reference ORDER BY number), array_agg(l.reason ORDER BY number), array_agg(l.notify ORDER BY number)
     FROM ROWS FROM (
         jsonb_to_recordset(lines) AS (item_id text, quantity numeric, action text, location_id text, on_insufficient text,
-            expected_available bigint, idempotency_key text, reference text, reason text, notify boolean)
+            expected_available numeric, idempotency_key text, reference text, reason text, notify boolean)
     ) WITH ORDINALITY
         AS l (item_id, quantity, action, location_id, on_insufficient, expected_available, idempotency_key, reference, reason, notify, number);
 END
@@ -984,6 +1019,9 @@ DECLARE
     wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
     changed bigint;
 BEGIN
+    -- Whoever works a lane holds its row.
+    PERFORM l.lane FROM lanes AS l WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted)) ORDER BY l.lane FOR UPDATE;
+    UPDATE lanes AS l SET revision = revision + 1 WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted));
     UPDATE jobs SET priority = reprioritise.priority WHERE job_id = ANY (wanted) AND jobs.priority <> reprioritise.priority;
     GET DIAGNOSTICS changed = ROW_COUNT;
     PERFORM record_operation(
@@ -1012,7 +1050,7 @@ BEGIN
     IF room[1] = store_id AND room[2]::integer = most AND drawn + lines <= room[3]::bigint THEN
         RETURN;
     END IF;
-    IF row_security_active('jobs') THEN
+    IF NOT sees_all() THEN
         SELECT count(*) INTO ready FROM (SELECT FROM my_ready_jobs AS j WHERE j.store_id = require_room.store_id LIMIT most) AS counted;
     ELSE
         SELECT count(*) INTO ready
@@ -1035,7 +1073,8 @@ DECLARE
 BEGIN
     PERFORM name_what_to_pause(store_id, lane, everything);
     PERFORM l.lane FROM lanes AS l WHERE store_id IS NOT NULL OR everything OR l.lane = resume.lane ORDER BY l.lane FOR UPDATE;
-    UPDATE lanes AS l SET paused_at = NULL WHERE (everything OR l.lane = resume.lane) AND l.paused_at IS NOT NULL;
+    UPDATE lanes AS l SET paused_at = NULL, revision = revision + 1
+    WHERE resume.store_id IS NOT NULL OR everything OR l.lane = resume.lane;
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
         UPDATE jobs SET run_at = NULL, parked_at = NULL
@@ -1064,14 +1103,19 @@ BEGIN
     END IF;
     IF job_ids IS NOT NULL THEN
         wanted := job_ids;
-        SELECT named.id, r.outcome INTO wrong
+        SELECT named.id, r.outcome, r.first_job_id INTO wrong
         FROM unnest(job_ids) AS named (id)
         LEFT JOIN results AS r ON r.job_id = named.id
         WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'cancelled')
+            OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
         LIMIT 1;
-        IF wrong.id IS NOT NULL THEN
+        IF FOUND THEN
             RAISE object_not_in_prerequisite_state USING
-                MESSAGE = format('job %s %s, and cannot be retried', wrong.id, coalesce('was ' || wrong.outcome, 'has no result'));
+                MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
+                    WHEN wrong.outcome IS NULL THEN 'has no result'
+                    WHEN wrong.outcome IN ('failed', 'rejected', 'cancelled') THEN 'was refused for its idempotency key'
+                    ELSE 'was ' || wrong.outcome
+                END);
         END IF;
     ELSIF failed THEN
         wanted := ARRAY(
@@ -1105,10 +1149,23 @@ BEGIN
         SELECT
             r.quantity, r.expected_available, CASE WHEN r.expires_at > now() THEN r.expires_at END, r.priority, r.max_attempts,
             r.action, r.on_insufficient, r.notify, r.store_id, r.item_id, r.location_id, r.group_id, r.ordering_key, r.reason,
-            r.reference, CASE WHEN r.outcome IN ('failed', 'cancelled') THEN r.idempotency_key END, r.job_id
+            r.reference,
+            CASE WHEN NOT EXISTS (
+                SELECT FROM idempotency_keys AS k
+                WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
+            ) THEN r.idempotency_key END,
+            r.job_id
         FROM whole
         JOIN results AS r ON r.job_id = whole.job_id
-        WHERE NOT EXISTS (SELECT FROM retries WHERE retries.job_id = whole.job_id)
+        WHERE r.outcome IN ('failed', 'rejected', 'cancelled')
+            AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = whole.job_id)
+            -- Of a group no line may have been refused for its key.
+            AND NOT EXISTS (
+                SELECT FROM whole AS other
+                JOIN results AS line ON line.job_id = other.job_id
+                WHERE (line.job_id = r.job_id OR (line.group_id, line.store_id, line.finished_at) = (r.group_id, r.store_id, r.finished_at))
+                    AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
+            )
         ORDER BY r.job_id
         RETURNING jobs.job_id, jobs.retry_of
     ), linked AS (
@@ -1149,6 +1206,17 @@ CREATE FUNCTION stockq.ring_doorbell() RETURNS trigger
 BEGIN
     PERFORM pg_notify(TG_TABLE_SCHEMA, '');
     RETURN NULL;
+END
+$$;
+CREATE FUNCTION stockq.sees_all() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN NOT row_security_active('jobs') OR EXISTS (
+        SELECT FROM pg_roles
+        WHERE rolname IN (current_schema() || '_reader', current_schema() || '_admin') AND pg_has_role(oid, 'USAGE')
+    );
 END
 $$;
 CREATE FUNCTION stockq.set_ceiling(store_id text, ready_jobs_max integer) RETURNS void
@@ -1213,9 +1281,11 @@ CREATE FUNCTION stockq.stock_at(store_id text, item_id text, location_id text, a
             CASE WHEN finished_at <= $4 THEN version ELSE version - 1 END AS version
         FROM oldest
         -- The change before the oldest one that is left may have been later or earlier than the time asked for.
-        WHERE finished_at <= $4 OR previous_job_id IS NULL
+        WHERE (finished_at <= $4 OR previous_job_id IS NULL)
+            AND NOT EXISTS (SELECT FROM item WHERE updated_at <= $4)
         UNION ALL
-        SELECT item.on_hand, item.allocated, item.version FROM item WHERE last_job_id IS NULL
+        -- Nothing has changed since.
+        SELECT item.on_hand, item.allocated, item.version FROM item WHERE last_job_id IS NULL OR updated_at <= $4
     )
     SELECT found.on_hand, found.allocated, found.on_hand - found.allocated, found.version FROM found
 $_$;
@@ -1226,8 +1296,8 @@ CREATE FUNCTION stockq.transfer(store_id text, item_id text, quantity bigint, fr
 BEGIN
     IF quantity <= 0 OR quantity IS NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = format('a transfer moves a quantity above 0, not %s', quantity);
-    ELSIF from_location = to_location THEN
-        RAISE invalid_parameter_value USING MESSAGE = format('both locations are %L', from_location);
+    ELSIF coalesce(from_location, 'main') = coalesce(to_location, 'main') THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('both locations are %L', coalesce(from_location, 'main'));
     ELSIF on_insufficient NOT IN ('reject', 'allow', 'wait') THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('on_insufficient of a transfer is reject, allow or wait, not %s: what leaves must arrive', on_insufficient);
@@ -1245,16 +1315,26 @@ CREATE FUNCTION stockq.wait_for_result(job_id bigint, timeout_ms integer DEFAULT
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 DECLARE
-    deadline timestamptz := clock_timestamp() + timeout_ms * interval '1 millisecond';
+    deadline timestamptz := clock_timestamp() + coalesce(timeout_ms, 5000) * interval '1 millisecond';
+    -- Of a job that is still queued: the transaction that enqueued it, or a part of it behind a savepoint, with its epoch.
+    enqueued_by bigint := (SELECT xmin::text::bigint FROM jobs WHERE jobs.job_id = wait_for_result.job_id);
+    newest CONSTANT bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
     pause_ms double precision := 1;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('a transaction that is %s never sees the result', current_setting('transaction_isolation')),
             HINT = 'Wait outside the transaction, or in one that is READ COMMITTED.';
-    ELSIF EXISTS (
-        SELECT FROM jobs WHERE jobs.job_id = wait_for_result.job_id AND xmin = pg_current_xact_id_if_assigned()::xid
-    ) THEN
+    END IF;
+    enqueued_by := enqueued_by + (newest >> 32 << 32);
+    -- Transaction ids come round after 2^32; the nearest of that number is meant.
+    IF enqueued_by > newest + (1::bigint << 31) THEN
+        enqueued_by := enqueued_by - (1::bigint << 32);
+    ELSIF enqueued_by < newest - (1::bigint << 31) THEN
+        enqueued_by := enqueued_by + (1::bigint << 32);
+    END IF;
+    -- It can be seen here and has not ended: it is this one.
+    IF enqueued_by > 2 AND pg_xact_status(enqueued_by::text::xid8) = 'in progress' THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('job %s was enqueued by this transaction, and nobody else sees it before it commits', job_id),
             HINT = 'Commit first, then wait.';
@@ -1362,6 +1442,7 @@ CREATE TABLE stockq.lanes (
     lane smallint NOT NULL,
     paused_at timestamp with time zone,
     has_paused_stores boolean DEFAULT false NOT NULL,
+    revision bigint DEFAULT 0 NOT NULL,
     CONSTRAINT lanes_lane_check CHECK (((lane >= 0) AND (lane <= 63)))
 );
 CREATE TABLE stockq.migrations (
@@ -1579,6 +1660,7 @@ CREATE POLICY admin_all ON stockq.items TO stockq_admin USING (true) WITH CHECK 
 CREATE POLICY admin_all ON stockq.jobs TO stockq_admin USING (true) WITH CHECK (true);
 CREATE POLICY admin_all ON stockq.notifications TO stockq_admin USING (true) WITH CHECK (true);
 CREATE POLICY admin_all ON stockq.results TO stockq_admin USING (true) WITH CHECK (true);
+CREATE POLICY admin_all ON stockq.store_limits TO stockq_admin USING (true) WITH CHECK (true);
 ALTER TABLE stockq.idempotency_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.items ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.jobs ENABLE ROW LEVEL SECURITY;
@@ -1595,6 +1677,7 @@ CREATE POLICY reader_all ON stockq.items TO stockq_reader USING (true) WITH CHEC
 CREATE POLICY reader_all ON stockq.jobs TO stockq_reader USING (true) WITH CHECK (true);
 CREATE POLICY reader_all ON stockq.notifications TO stockq_reader USING (true) WITH CHECK (true);
 CREATE POLICY reader_all ON stockq.results TO stockq_reader USING (true) WITH CHECK (true);
+CREATE POLICY reader_all ON stockq.store_limits TO stockq_reader USING (true) WITH CHECK (true);
 ALTER TABLE stockq.results ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.store_limits ENABLE ROW LEVEL SECURITY;
 CREATE POLICY worker_all ON stockq.idempotency_keys TO stockq_worker USING (true) WITH CHECK (true);
@@ -1602,3 +1685,4 @@ CREATE POLICY worker_all ON stockq.items TO stockq_worker USING (true) WITH CHEC
 CREATE POLICY worker_all ON stockq.jobs TO stockq_worker USING (true) WITH CHECK (true);
 CREATE POLICY worker_all ON stockq.notifications TO stockq_worker USING (true) WITH CHECK (true);
 CREATE POLICY worker_all ON stockq.results TO stockq_worker USING (true) WITH CHECK (true);
+CREATE POLICY worker_all ON stockq.store_limits TO stockq_worker USING (true) WITH CHECK (true);

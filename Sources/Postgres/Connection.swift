@@ -14,7 +14,8 @@ public final class Connection {
     public var interruptDescriptor: Int32 = -1
 
     let handle: OpaquePointer
-    private var preparedNames: Set<String> = []
+    /// What each prepared name stands for: another schema's statement has the same name and another text.
+    private var preparedNames: [String: String] = [:]
     /// What has been sent and not been answered.
     var inFlight: [Request] = []
     var pendingNotifications: [String] = []
@@ -74,10 +75,15 @@ public final class Connection {
         try enterPipeline()
         let types = statement.parameterTypes.map(\.rawValue)
         let prepares = !settings.pooled
-        if prepares, !preparedNames.contains(statement.name) {
+        if prepares, let other = preparedNames[statement.name], other != statement.sql {
+            throw PostgresError(
+                kind: .protocolViolation,
+                message: "statement \(statement.name) stands for another text on this connection")
+        }
+        if prepares, preparedNames[statement.name] == nil {
             try check(PQsendPrepare(handle, statement.name, statement.sql, Int32(types.count), types) == 1)
             inFlight.append(Request(statement: statement.name, isPreparation: true))
-            preparedNames.insert(statement.name)
+            preparedNames[statement.name] = statement.sql
         }
         let sent = parameters.withPointers { values, lengths, formats in
             prepares
@@ -285,7 +291,7 @@ public final class Connection {
     }
 
     private func forgetPreparation(_ request: Request) {
-        if request.isPreparation, let name = request.statement { preparedNames.remove(name) }
+        if request.isPreparation, let name = request.statement { preparedNames[name] = nil }
     }
 
     // MARK: session settings

@@ -63,6 +63,10 @@ enum ImportCommand: Command {
             throw error
         }
         Terminal.endProgress()
+        if progress.rejected > 0 && options.idempotencyPrefix != nil {
+            Terminal.note(
+                "a mended file of rejects has other line numbers: import it with another --idempotency-prefix")
+        }
         if progress.endedInMidLine { Terminal.note(Input.endedInMidLine) }
         if let dryRun = importer.dryRun {
             tell(dryRun, progress, json: arguments.has("json"))

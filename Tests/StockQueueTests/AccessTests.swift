@@ -94,14 +94,16 @@ import Testing
 
     private static let functions: [String: Set<String>] = [
         "stockq_producer": [
-            "has_grant", "may_enqueue", "require_room", "known_keys", "refuse_other_request", "read_lines", "enqueue",
+            "has_grant", "may_enqueue", "sees_all", "require_room", "known_keys", "refuse_other_request", "read_lines",
+            "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "preview", "wait_for_result", "find_job", "find_group",
             "find_key",
             "find_reference", "item_history", "stock_at",
         ],
         "stockq_worker": ["add_results_partitions"],
         "stockq_reader": [
-            "partition_bounds", "has_grant", "read_lines", "preview", "wait_for_result", "find_job", "find_group",
+            "partition_bounds", "has_grant", "sees_all", "read_lines", "preview", "wait_for_result", "find_job",
+            "find_group",
             "find_key",
             "find_reference", "item_history", "stock_at",
         ],
@@ -354,6 +356,48 @@ import Testing
             for row in 0..<2 {
                 #expect(rows.string(row, 0) == name && rows.string(row, 1) == name && rows.string(row, 3) == name)
                 #expect(rows.string(row, 2) == "applied")
+            }
+        }
+    }
+
+    /// Readers and administrators see every store without a grant; ceilings are for all.
+    @Test func whoSeesAllNeedsNoGrant() async throws {
+        try await withDatabase { database in
+            let name = "chief_of_\(database.name)"
+            try database.run(
+                """
+                CREATE ROLE \(name) LOGIN; GRANT stockq_admin TO \(name);
+                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 10)
+                """)
+            let chief = try database.connect(as: name)
+            #expect(
+                try database.rows(
+                    "SELECT outcome FROM stockq.preview('s', '[{\"item_id\": \"a\", \"quantity\": -2}]')", chief) == [
+                        "applied"
+                    ])
+            try chief.executeScript(
+                "SELECT stockq.set_ceiling('s', 2); SELECT stockq.enqueue_arrays('s', '{a,a}', '{1,1}')")
+            #expect(Self.refusal(of: "SELECT stockq.enqueue('s', 'a', 1)", chief).hasPrefix("53400"))
+            try database.run("DROP OWNED BY \(name); DROP ROLE \(name)")
+        }
+    }
+
+    /// A producer loads by COPY with every column there is; without read_catalog a dry run says so instead of guessing.
+    @Test func aProducerLoadsEveryColumn() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database, scopes: "{update_catalog}") { mine in
+                let producer = Producer(connection: mine, schema: .standard)
+                var job = NewJob(store: "mine", item: "a", quantity: 1)
+                job.idempotencyKey = "bulk"
+                job.reason = "tab\tand \\ and\nbreak"
+                let first = try producer.enqueueBulk([job, NewJob(store: "mine", item: "a", quantity: 1)])
+                let again = try producer.enqueueBulk([job], skipsRepeats: true)
+                #expect(first == 2 && again == 0)
+                let hidden = #expect(throws: PostgresError.self) {
+                    try DryRun.answer(
+                        to: [.storeID: "mine", .itemID: "a", .quantity: "1"], connection: mine, schema: .standard)
+                }
+                #expect(hidden?.sqlState == "42501")
             }
         }
     }

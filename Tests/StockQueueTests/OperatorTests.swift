@@ -159,6 +159,66 @@ import Testing
         }
     }
 
+    /// What an operator makes ready again comes before what was enqueued later, although the workers' low-water marks stand above it.
+    @Test func resumedJobsAreNotOvertaken() async throws {
+        try await withDatabase { database in
+            try database.run(Self.items)
+            let pool = WorkerPool(connection: database.settings, schema: database.schema, settings: WorkerSettings())
+            let running = Background { pool.run() }
+            let connection = try database.connect()
+            let lane = try database.value("SELECT (hashtextextended('s', 0) & 63)::int")
+            for (pause, resume) in [
+                ("pause(store_id => 's')", "resume(store_id => 's')"),
+                ("pause(lane => \(lane))", "resume(lane => \(lane))"),
+            ] {
+                try connection.executeScript("SELECT stockq.\(pause)")
+                try connection.executeScript(
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity, action) VALUES ('s', 'a', 500, 'set')")
+                // Other work goes on, and lets the marks rise.
+                for _ in 0..<300 {
+                    try connection.executeScript(
+                        "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('t', 'a', 1)")
+                }
+                #expect(
+                    eventually { (try? database.value("SELECT count(*) FROM stockq.jobs WHERE store_id = 't'")) == "0" }
+                )
+                try connection.executeScript(
+                    "SELECT stockq.\(resume)")
+                try connection.executeScript(
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -1)")
+                #expect(eventually { (try? database.value("SELECT count(*) FROM stockq.jobs")) == "0" })
+                #expect(try database.value("SELECT on_hand FROM stockq.items WHERE store_id = 's'") == "499")
+                try connection.executeScript("SELECT stockq.enqueue('s', 'a', 10, action => 'set')")
+                #expect(eventually { (try? database.value("SELECT count(*) FROM stockq.jobs")) == "0" })
+            }
+            pool.finish()
+            try running.wait()
+        }
+    }
+
+    /// What a key has prevented is not done by a retry.
+    @Test func whatWasRefusedForItsKeyIsNotRetried() async throws {
+        try await withDatabase { database in
+            let lines = "('s', 'a', -1, 'pg', 'pg/1'), ('s', 'a', -2, 'pg', 'pg/2')"
+            let insert = "INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, idempotency_key) VALUES "
+            try database.run(Self.items + insert + lines)
+            try database.drain()
+            try database.run(insert + lines + ", ('s', 'a', -3, 'pg', 'pg/3')")
+            try database.drain()
+            for code in ["group_rejected", "idempotency_mismatch"] {
+                #expect(try database.rows("SELECT 1 FROM stockq.retry_jobs(code => '\(code)')") == [])
+            }
+            let last = try database.value("SELECT max(job_id) FROM stockq.results")
+            let refused = #expect(throws: PostgresError.self) {
+                try database.run("SELECT stockq.retry_jobs('{\(last)}')")
+            }
+            #expect(refused?.message == "job \(last) was refused for its idempotency key, and cannot be retried")
+            let none = #expect(throws: PostgresError.self) { try database.run("SELECT stockq.retry_jobs('{NULL,1}')") }
+            #expect(none?.sqlState == "55000")
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")
+        }
+    }
+
     @Test func prioritiesAndAttributesChange() async throws {
         try await withDatabase { database in
             try database.run(

@@ -132,11 +132,31 @@ public struct Model {
 
     /// Takes one job, or one group.
     public mutating func take(_ lines: [Job]) {
+        let parts = Self.parts(lines)
+        if parts.count > 1 {
+            for part in parts { take(part) }
+            return
+        }
         if takeRepeated(lines) { return }
         judge(lines)
         for line in lines {
             if let key = line.key, results[line.id] != nil { usedKeys[key] = (line.id, line.request) }
         }
+    }
+
+    /// A group that was sent again while the first sending is queued: the second, third line of a key are of a second, third group.
+    private static func parts(_ lines: [Job]) -> [[Job]] {
+        var parts: [Int: [Job]] = [:]
+        var number = 0
+        for (place, line) in lines.enumerated() {
+            if let key = line.key {
+                let before = lines[..<place].filter { $0.key == key }
+                if before.contains(where: { $0.request != line.request }) { return [lines] }
+                number = before.count
+            }
+            parts[number, default: []].append(line)
+        }
+        return parts.sorted { $0.key < $1.key }.map(\.value)
     }
 
     /// What was there before under the same keys: whole, it is a duplicate; in part, it is refused.

@@ -67,9 +67,11 @@ public struct Scenario {
         case 3 where lines[0].group != nil: lines.append(lines[0])
         default: break
         }
+        // Under the name that it had, which makes one group of both while the first is queued, or under another.
+        let name = random.chance(1, in: 2) ? lines[0].group : group
         for index in lines.indices {
             lines[index].id = firstID + Int64(index)
-            lines[index].group = lines[index].group == nil ? nil : group
+            lines[index].group = lines[index].group == nil ? nil : name
         }
         return lines
     }

@@ -112,9 +112,12 @@ public final class QueueClient: Sendable {
         return try await perform(mayRepeat: areKeyed) { try $0.enqueue(lines, idempotencyKey: idempotencyKey) }
     }
 
-    /// Enqueues any number of jobs by COPY, in one transaction.
+    /// Enqueues any number of jobs by COPY, in one transaction; where all have idempotency keys, those used before are left out.
+    ///
+    /// - Returns: how many were enqueued.
     public func enqueueBulk(_ jobs: [NewJob]) async throws(QueueError) -> Int {
-        try await perform(mayRepeat: jobs.allSatisfy { $0.idempotencyKey != nil }) { try $0.enqueueBulk(jobs) }
+        let areKeyed = jobs.allSatisfy { $0.idempotencyKey != nil }
+        return try await perform(mayRepeat: areKeyed) { try $0.enqueueBulk(jobs, skipsRepeats: areKeyed) }
     }
 
     /// Moves stock from one location to another: see `Producer.transfer`.

@@ -8,6 +8,7 @@
 public func judge(_ jobs: [ClaimedJob], stock: [StockState], keys: [KeyState?] = []) -> Judgement {
     var judge = BatchJudge(stock: stock, keys: keys)
     judge.result.verdicts.reserveCapacity(jobs.count)
+    let hasKeys = !keys.isEmpty
     var start = 0
     while start < jobs.count {
         let group = jobs[start].group
@@ -19,12 +20,44 @@ public func judge(_ jobs: [ClaimedJob], stock: [StockState], keys: [KeyState?] =
             judge.leave(jobs[start..<end])
         } else if group < 0 {
             judge.judgeSingle(jobs[start], at: Int32(start))
+        } else if hasKeys, let sendings = sendings(of: jobs[start..<end]) {
+            judge.judgeSendings(sendings, of: jobs[start..<end])
         } else {
             judge.judgeGroup(jobs[start..<end])
         }
         start = end
     }
     return judge.finish()
+}
+
+/// Tells apart how often a group was sent: whoever does not know whether it arrived sends it again, under the same keys, and while
+/// both are queued they are one group by name.
+///
+/// The nth line with a key and the same request belongs to the nth sending; a line without a key goes with the line before it.
+///
+/// - Returns: the places of the lines of each sending; nil where there is only one.
+private func sendings(of lines: ArraySlice<ClaimedJob>) -> [[Int]]? {
+    var seen: [Int32: (request: KeyState.Request, count: Int)] = [:]
+    var sendings: [[Int]] = [[]]
+    var current = 0
+    for index in lines.indices {
+        let line = lines[index]
+        if line.key >= 0 {
+            let request = KeyState.Request(of: line)
+            if let known = seen[line.key] {
+                // Another request under the key is no repetition: the group is refused as a whole.
+                if known.request != request { return nil }
+                current = known.count
+                seen[line.key] = (request, known.count + 1)
+            } else {
+                current = 0
+                seen[line.key] = (request, 1)
+            }
+        }
+        while sendings.count <= current { sendings.append([]) }
+        sendings[current].append(index)
+    }
+    return sendings.count > 1 ? sendings : nil
 }
 
 private struct BatchJudge {
@@ -133,6 +166,28 @@ private struct BatchJudge {
     }
 
     // MARK: a group
+
+    /// Judges a group that was sent more than once: each sending as a group of its own, one after the other.
+    mutating func judgeSendings(_ sendings: [[Int]], of lines: ArraySlice<ClaimedJob>) {
+        let firstVerdict = result.verdicts.count
+        var verdicts: [Int: Verdict] = [:]
+        for places in sendings {
+            // The lines of a sending side by side, and what was noted of them put back to their places.
+            let sending = places.map { lines[$0] }
+            let changes = result.levelChanges.count
+            let users = result.keyUsers.count
+            judgeGroup(sending[...])
+            for index in changes..<result.levelChanges.count {
+                result.levelChanges[index].job = Int32(places[Int(result.levelChanges[index].job)])
+            }
+            for index in users..<result.keyUsers.count {
+                result.keyUsers[index] = Int32(places[Int(result.keyUsers[index])])
+            }
+            for (place, verdict) in zip(places, result.verdicts[firstVerdict...]) { verdicts[place] = verdict }
+            result.verdicts.removeSubrange(firstVerdict...)
+        }
+        for index in lines.indices { if let verdict = verdicts[index] { result.verdicts.append(verdict) } }
+    }
 
     /// Judges the lines against the stock as the lines before them leave it, and takes everything back when one of
     /// them is refused or must wait. A refusal beats waiting.

@@ -151,7 +151,8 @@ public struct Verifier {
                     SELECT format('group %L of store %L at %s: %s applied, %s rejected', group_id, store_id, finished_at,
                         count(*) FILTER (WHERE outcome IN ('applied', 'unchanged')), count(*) FILTER (WHERE outcome = 'rejected'))
                     FROM \(s).results
-                    WHERE group_id IS NOT NULL
+                    -- What was sent again in part is refused beside the first sending.
+                    WHERE group_id IS NOT NULL AND first_job_id IS NULL AND code IS DISTINCT FROM 'idempotency_mismatch'
                     GROUP BY group_id, store_id, finished_at
                     HAVING bool_or(outcome IN ('applied', 'unchanged')) AND bool_or(outcome = 'rejected')
                     """),

@@ -125,6 +125,7 @@ public final class DryRun: JobTarget {
     }
 
     private func readStock() throws(PostgresError) {
+        try requireSight()
         let statements = WorkStatements(schema: schema)
         let newItems = Array(Int32(stock.count)..<Int32(items.count))
         stock += newItems.map { _ in StockState() }
@@ -141,6 +142,23 @@ public final class DryRun: JobTarget {
         for row in 0..<used.rowCount {
             keyStates[Int(newKeys[Int(used.int32(row, 0))])] = try KeyState(in: used, row: row, items: &items)
         }
+    }
+
+    /// Row security hides the items of a producer without the scope, and all would look unknown.
+    private func requireSight() throws(PostgresError) {
+        let stores = Set((stock.count..<items.count).map { items.string(of: $0, column: 0) }).sorted()
+        var parameters = Parameters()
+        parameters.addArray(stores)
+        let s = schema.quoted
+        let hidden = try connection.execute(
+            Statement(
+                "hidden_stores", [.textArray],
+                "SELECT store FROM unnest($1) AS store WHERE NOT \(s).sees_all() AND NOT \(s).has_grant(store, 'read_catalog') LIMIT 1"
+            ), parameters)
+        if hidden.rowCount == 0 { return }
+        throw PostgresError(
+            kind: .server, sqlState: "42501",
+            message: "a dry run needs the scope read_catalog for store \(quoteLiteral(hidden.string(0, 0)))")
     }
 
     // MARK: lines

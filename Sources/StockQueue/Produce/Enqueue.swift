@@ -110,14 +110,17 @@ public struct Producer {
     }
 
     /// Enqueues many jobs by COPY, in one transaction and in their order; through a temporary table where row security or a
-    /// ceiling asks for it. Jobs whose keys were used before are enqueued all the same, and end as duplicates.
+    /// ceiling asks for it.
     ///
+    /// - Parameter skipsRepeats: leave out jobs whose idempotency key stands for the same request already, a group only as a whole.
+    ///   Otherwise they are enqueued and end as duplicates.
+    /// - Returns: how many were enqueued.
     /// - Throws: `Problem` that names the first bad job by its place from 1; nothing is enqueued then.
-    public func enqueueBulk(_ jobs: some Sequence<NewJob>) throws -> Int {
+    public func enqueueBulk(_ jobs: some Sequence<NewJob>, skipsRepeats: Bool = false) throws -> Int {
         let columns = JobColumn.allCases
         let rules = JobRules(columns: columns)
         let copy = try JobCopy(
-            connection: connection, schema: schema, columns: rules.copyColumns, skipsRepeats: false)
+            connection: connection, schema: schema, columns: rules.copyColumns, skipsRepeats: skipsRepeats)
         _ = try copy.begin()
         do {
             var lines: [UInt8] = []

@@ -40,7 +40,8 @@ final class JobCopy: JobTarget {
             isStaged
             ? Statement(
                 "stage_jobs_\(UInt(bitPattern: list.hashValue))", [],
-                "CREATE TEMPORARY TABLE \(Self.staged) ON COMMIT DROP AS SELECT \(list) FROM \(s).jobs WITH NO DATA")
+                "CREATE TEMPORARY TABLE \(Self.staged) ON COMMIT DROP AS SELECT \(Self.staging(columns)) FROM \(s).jobs WITH NO DATA"
+            )
             : nil
         requireRoom = Statement(
             "require_room", [],
@@ -52,10 +53,22 @@ final class JobCopy: JobTarget {
 
     private static let staged = "pg_temp.stockq_staged_jobs"
 
+    /// A column of an enum needs a privilege on its type, which producers lack: it is staged as text.
+    private static func staging(_ columns: [String]) -> String {
+        columns.map { isLabel($0) ? "\($0)::text" : $0 }.joined(separator: ", ")
+    }
+
+    private static func isLabel(_ column: String) -> Bool {
+        [JobColumn.action.rawValue, JobColumn.onInsufficient.rawValue].contains(column)
+    }
+
     /// In the order in which the rows came, which is that of their places.
     private static func insertion(_ s: String, _ columns: [String], skipsRepeats: Bool) -> String {
         let list = columns.joined(separator: ", ")
-        guard skipsRepeats else { return "INSERT INTO \(s).jobs (\(list)) SELECT \(list) FROM \(staged) ORDER BY ctid" }
+        let selected = columns.map { isLabel($0) ? "\($0)::\(s).\($0)" : $0 }.joined(separator: ", ")
+        guard skipsRepeats else {
+            return "INSERT INTO \(s).jobs (\(list)) SELECT \(selected) FROM \(staged) ORDER BY ctid"
+        }
         func value(_ column: JobColumn) -> String {
             columns.contains(column.rawValue)
                 ? "job.\(column.rawValue)" : column.standardValue.map { "'\($0)'" } ?? "NULL"
@@ -68,7 +81,7 @@ final class JobCopy: JobTarget {
         let group = columns.contains(JobColumn.groupID.rawValue) ? "job.group_id" : "NULL::text"
         return """
             INSERT INTO \(s).jobs (\(list))
-            SELECT \(list)
+            SELECT \(selected)
             FROM (
                 SELECT job.*, job.ctid AS place,
                     CASE WHEN \(group) IS NULL THEN is_repeat

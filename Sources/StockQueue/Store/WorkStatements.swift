@@ -114,9 +114,9 @@ struct WorkStatements: Sendable {
         holdLane = Statement(
             "hold_lane", [.int2],
             """
-            SELECT set_config('stockq.lane', lane::text, true), has_paused_stores
+            SELECT set_config('stockq.lane', lane::text, true), has_paused_stores, revision
             FROM (
-                SELECT lane, has_paused_stores FROM \(s).lanes WHERE lane = $1 AND paused_at IS NULL FOR UPDATE SKIP LOCKED
+                SELECT lane, has_paused_stores, revision FROM \(s).lanes WHERE lane = $1 AND paused_at IS NULL FOR UPDATE SKIP LOCKED
             ) AS held
             """)
         readPausedStores = Statement("read_paused_stores", [], "SELECT store_id FROM \(s).paused_stores")

@@ -13,6 +13,10 @@ struct BatchReport: Sendable {
     var notifications = 0
     /// Jobs of paused stores, set aside until those are resumed.
     var parked = 0
+    /// The lane's revision, where the lane was had.
+    var revision: Int64?
+    /// The lane's marks belong to another revision, and may hide ready jobs; nothing was done.
+    var marksWereStale = false
     /// An idempotency key was used before; nothing was done, and the batch has to read the keys.
     var keyWasTaken = false
     /// The keys were read, and some were used before.
@@ -41,6 +45,7 @@ final class Batch {
     private var claims = ClaimSet()
     /// Some store is paused, so that jobs may have to be parked.
     private var hasPausedStores = false
+    private var laneRevision: Int64 = 0
     private var parameters = Parameters()
 
     init(
@@ -83,19 +88,23 @@ final class Batch {
     /// - Parameters:
     ///   - limit: the most jobs to claim; the rest of a group that is cut comes on top.
     ///   - marks: the low-water marks of the lane's priorities; nothing is claimed at or below them.
+    ///   - revision: the lane's revision that the marks belong to.
     ///   - places: where the lane's stock rows stood last; brought up to date.
     ///   - skipsHeld: do not wait for stock rows that somebody else holds.
     ///   - readsKeys: ask which idempotency keys were used before. Otherwise all are taken for free, and where one is not the
     ///     batch is undone.
     /// - Throws: any error of the database; the transaction is rolled back, nothing has happened.
     func run(
-        lane: Int16, limit: Int, marks: [Int64], places: inout ItemPlaces.Lane, skipsHeld: Bool,
+        lane: Int16, limit: Int, marks: [Int64], revision: Int64, places: inout ItemPlaces.Lane, skipsHeld: Bool,
         readsKeys: Bool
     ) throws(PostgresError) -> BatchReport {
         last = Extent()
         do throws(PostgresError) {
-            return try work(
-                lane: lane, limit: limit, marks: marks, places: &places, skipsHeld: skipsHeld, readsKeys: readsKeys)
+            var report = try work(
+                lane: lane, limit: limit, marks: marks, revision: revision, places: &places, skipsHeld: skipsHeld,
+                readsKeys: readsKeys)
+            if !report.laneWasBusy { report.revision = laneRevision }
+            return report
         } catch {
             // The transaction is rolled back by now.
             if error.sqlState == "23505" && error.constraint == Self.keysConstraint {
@@ -108,12 +117,17 @@ final class Batch {
     private static let keysConstraint = "idempotency_keys_pkey"
 
     private func work(
-        lane: Int16, limit: Int, marks: [Int64], places: inout ItemPlaces.Lane, skipsHeld: Bool, readsKeys: Bool
+        lane: Int16, limit: Int, marks: [Int64], revision: Int64, places: inout ItemPlaces.Lane, skipsHeld: Bool,
+        readsKeys: Bool
     ) throws(PostgresError) -> BatchReport {
         try undoingOnError { () throws(PostgresError) in
             guard try claim(lane: lane, limit: limit, marks: marks) else {
                 try connection.rollBack()
                 return BatchReport(laneWasBusy: true)
+            }
+            if laneRevision != revision && marks.contains(where: { $0 > 0 }) {
+                try connection.rollBack()
+                return BatchReport(marksWereStale: true)
             }
             if claims.jobs.isEmpty {
                 try connection.rollBack()
@@ -243,6 +257,7 @@ final class Batch {
         let held = results[results.count - 2]
         guard held.rowCount == 1 else { return nil }
         hasPausedStores = held.bool(0, 1)
+        laneRevision = held.int64(0, 2)
         return results[results.count - 1]
     }
 

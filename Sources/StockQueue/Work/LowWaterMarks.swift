@@ -6,8 +6,8 @@ import Locking
 /// One mark for each lane and priority, shared by the threads of a process. A mark only saves time; it may rise to S when
 /// - every transaction that could have drawn an id up to S has ended (`settled`), and
 /// - no ready job up to S is left, as the worker that finished them, or a look that found none, knows.
-/// It falls when a job below it becomes ready: by a promotion of this process at once, by anything else at the next look
-/// below the marks.
+/// It falls when a job below it becomes ready: by a promotion of this process at once, by an operator's hand with the next claim
+/// (the lane's revision says so), by anything else at the next look below the marks.
 final class LowWaterMarks: Sendable {
     static let priorities = 4
 
@@ -16,6 +16,8 @@ final class LowWaterMarks: Sendable {
         /// Raised whenever a mark of the lane falls: what was seen before then says nothing any more.
         var generations = [Int](repeating: 0, count: LaneBoard.laneCount)
         var settled: Int64 = 0
+        /// The revision of each lane that its marks belong to.
+        var revisions = [Int64](repeating: 0, count: LaneBoard.laneCount)
     }
 
     private let state = Mutex(State())
@@ -25,6 +27,7 @@ final class LowWaterMarks: Sendable {
         /// By priority, from 1 on.
         var marks: [Int64]
         var settled: Int64
+        var revision: Int64
         fileprivate var generation: Int
     }
 
@@ -33,7 +36,7 @@ final class LowWaterMarks: Sendable {
             let first = Int(lane) * Self.priorities
             return View(
                 marks: Array(state.marks[first..<first + Self.priorities]), settled: state.settled,
-                generation: state.generations[Int(lane)])
+                revision: state.revisions[Int(lane)], generation: state.generations[Int(lane)])
         }
     }
 
@@ -65,6 +68,16 @@ final class LowWaterMarks: Sendable {
             let generations = state.generations.map { $0 + 1 }
             state = State()
             state.generations = generations
+        }
+    }
+
+    /// An operator has made jobs of a lane ready that may stand below its marks.
+    func revise(_ lane: Int16, to revision: Int64) {
+        state.withLock { state in
+            let first = Int(lane) * Self.priorities
+            for place in first..<first + Self.priorities { state.marks[place] = 0 }
+            state.generations[Int(lane)] += 1
+            state.revisions[Int(lane)] = revision
         }
     }
 

@@ -96,7 +96,8 @@ struct Worker {
             let started = Stopwatch()
             var places = itemPlaces.take(lane)
             let report = try batch.run(
-                lane: lane, limit: limit, marks: view.marks, places: &places, skipsHeld: memory.skipsHeld,
+                lane: lane, limit: limit, marks: view.marks, revision: view.revision, places: &places,
+                skipsHeld: memory.skipsHeld,
                 readsKeys: memory.batchesThatReadKeys > 0)
             itemPlaces.put(places, of: lane)
             for woken in report.wokenPlaces { marks.lower(lane: woken.lane, priority: woken.priority, below: woken.id) }
@@ -105,6 +106,8 @@ struct Worker {
                 return Visit(then: .rest(milliseconds: Self.busyLaneRestMs))
             }
             memory.holdersMayBeFrozenAt = nil
+            if let revision = report.revision, revision != view.revision { marks.revise(lane, to: revision) }
+            if report.marksWereStale { return Visit(then: .again) }
             if report.keyWasTaken || report.metUsedKeys {
                 memory.batchesThatReadKeys = Self.batchesAfterUsedKeys
             } else {
