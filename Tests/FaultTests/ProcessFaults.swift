@@ -151,11 +151,15 @@ extension Faults {
                 case .working:
                     #expect(try eventually { try database.value("SELECT count(*) > 20 FROM stockq.results") == "t" })
                 case .hanging:
+                    // In the middle of a pipeline a session is active, and waits for its client all the same.
                     #expect(
                         try eventually {
                             try database.value(
-                                "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
-                            ) == "t"
+                                """
+                                SELECT count(*) > 0 FROM pg_stat_activity
+                                WHERE datname = current_database() AND application_name LIKE 'stockq run worker%'
+                                    AND wait_event = 'ClientRead' AND state <> 'idle' AND state_change < now() - interval '100 ms'
+                                """) == "t"
                         })
                 case .reconnecting:
                     #expect(eventually { running.errorText.contains("event=started") })
