@@ -137,7 +137,9 @@ public struct Books {
     /// Replays the results one at a time, in the order in which their transactions held the lane, and compares.
     ///
     /// A transaction that has a lane draws its number (xmin) when it locks the lane's row, so numbers stand in the order of the
-    /// lane.
+    /// lane. Within one, units stand as their ids and priorities say, unless the versions of items or the idempotency keys show
+    /// that one was before another: a group of which some lines were deferred stands at its best ready line, and no result
+    /// tells which that was.
     private func replay() throws -> [String] {
         var found: [String] = []
         var items: [String: [String: Model.Item]] = [:]
@@ -152,24 +154,29 @@ public struct Books {
         }
         for store in items.keys.sorted() {
             var model = Model(items: items[store]!)
-            var unit: [(job: Model.Job, told: String)] = []
+            var batch: [Unit] = []
+            var transaction = ""
             func take() {
-                if unit.isEmpty { return }
-                model.take(unit.sorted { $0.job.id < $1.job.id }.map(\.job))
-                for (job, told) in unit {
-                    let expected = model.results[job.id].map(Self.text) ?? "nothing, it waits"
-                    if told != expected {
-                        found.append("job \(job.id) of \(store): \(told), the model says \(expected)")
+                for unit in Unit.inOrder(batch, &found) {
+                    model.take(unit.lines.sorted { $0.job.id < $1.job.id }.map(\.job))
+                    for line in unit.lines {
+                        let expected = model.results[line.job.id].map(Self.text) ?? "nothing, it waits"
+                        if line.told != expected {
+                            found.append("job \(line.job.id) of \(store): \(line.told), the model says \(expected)")
+                        }
                     }
+                    model.forgetResults()
                 }
-                model.forgetResults()
-                unit = []
+                batch = []
             }
-            var unitName = ""
             for row in try fields(Self.replaySQL(store)) {
-                if row[0] != unitName { take() }
-                unitName = row[0]
-                unit.append((Self.job(row), row[11]))
+                if row[13] != transaction { take() }
+                transaction = row[13]
+                if batch.last?.name != row[0] { batch.append(Unit(name: row[0])) }
+                batch[batch.count - 1].lines.append(
+                    Unit.Line(
+                        job: Self.job(row), told: row[11], version: Int64(row[14]), isApplied: row[15] == "true",
+                        first: Int64(row[16])))
             }
             take()
             let stock = try database.rows(
@@ -191,7 +198,7 @@ public struct Books {
             concat_ws(' ', outcome, coalesce(code::text, '-'), coalesce(warning::text, '-'), applied_quantity,
                 '[' || concat_ws(', ', on_hand_before, on_hand_after, allocated_before, allocated_after, version) || ']',
                 coalesce(alert_before || ' ' || alert_after, '-'), coalesce(previous_job_id, 0), coalesce(first_job_id, 0)),
-            idempotency_key
+            idempotency_key, transaction::text, version::text, (outcome = 'applied')::text, first_job_id::text
         FROM (
             SELECT *, xmin::text::bigint AS transaction,
                 CASE WHEN group_id IS NULL THEN priority ELSE min(priority) OVER line END AS unit_priority,
@@ -200,7 +207,7 @@ public struct Books {
             WHERE store_id = \(quoteLiteral(store)) AND outcome IN ('applied', 'unchanged', 'rejected', 'duplicate')
             WINDOW line AS (PARTITION BY group_id, xmin::text)
         ) AS finished
-        ORDER BY transaction, unit_priority, unit_id, job_id
+        ORDER BY finished.transaction, unit_priority, unit_id, job_id
         """
     }
 
@@ -227,6 +234,84 @@ public struct Books {
         let rows = try connection.execute(Statement("books_\(UInt(bitPattern: sql.hashValue))", [], sql))
         return (0..<rows.rowCount).map { row in
             (0..<rows.columnCount).map { rows.optionalString(row, $0) ?? "∅" }
+        }
+    }
+}
+
+/// A job, or a group as far as it was finished in one transaction.
+private struct Unit {
+    struct Line {
+        var job: Model.Job
+        var told: String
+        /// The item's version after; nil where there is no item.
+        var version: Int64?
+        var isApplied: Bool
+        /// The job that used the key before.
+        var first: Int64?
+    }
+
+    var name: String
+    var lines: [Line] = []
+
+    /// The units of a transaction, each behind those that must have been before it, and else as they come.
+    static func inOrder(_ units: [Unit], _ found: inout [String]) -> [Unit] {
+        var before = [[Int]](repeating: [], count: units.count)
+        addVersions(units, &before)
+        var unitOfJob: [Int64: Int] = [:]
+        for (number, unit) in units.enumerated() { for line in unit.lines { unitOfJob[line.job.id] = number } }
+        for (number, unit) in units.enumerated() {
+            for line in unit.lines {
+                if let first = line.first.flatMap({ unitOfJob[$0] }), first != number { before[number].append(first) }
+            }
+        }
+        var order: [Unit] = []
+        var state = [Int](repeating: 0, count: units.count)  // 1: its predecessors are being placed; 2: placed
+        for start in units.indices where state[start] == 0 {
+            var stack = [start]
+            while let unit = stack.last {
+                if state[unit] == 0 {
+                    state[unit] = 1
+                    let open = before[unit].filter { state[$0] != 2 }
+                    if open.contains(where: { state[$0] == 1 }) {
+                        found.append("\(units[unit].name) and others are each before the other")
+                    }
+                    stack += open.filter { state[$0] == 0 }.reversed()
+                } else {
+                    stack.removeLast()
+                    if state[unit] == 1 {
+                        state[unit] = 2
+                        order.append(units[unit])
+                    }
+                }
+            }
+        }
+        return order
+    }
+
+    /// By the versions that each unit saw and left: what left an item unchanged was before what made its next version.
+    private static func addVersions(_ units: [Unit], _ before: inout [[Int]]) {
+        var spans: [String: [(from: Int64, to: Int64, unit: Int)]] = [:]
+        for (number, unit) in units.enumerated() {
+            for (item, lines) in Dictionary(grouping: unit.lines.filter { $0.version != nil }, by: \.job.item) {
+                let from = lines.map { $0.version! - ($0.isApplied ? 1 : 0) }.min()!
+                let to = lines.map { $0.version! }.max()!
+                spans[item, default: []].append((from, to, number))
+            }
+        }
+        for all in spans.values {
+            let sorted = all.sorted { ($0.from, $0.to, $0.unit) < ($1.from, $1.to, $1.unit) }
+            var level: [Int] = []
+            var earlier: [Int] = []
+            var last: (from: Int64, to: Int64)?
+            for span in sorted {
+                if let last, last != (span.from, span.to) {
+                    earlier = level
+                    level = []
+                }
+                last = (span.from, span.to)
+                before[span.unit] += earlier
+                level.append(span.unit)
+            }
         }
     }
 }
