@@ -1038,6 +1038,8 @@ CREATE FUNCTION stockq.require_room(store_id text, lines integer) RETURNS void
 DECLARE
     most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = require_room.store_id);
     drawn bigint;
+    -- A session remembers up to 1,024 stores.
+    slot CONSTANT text := 'stockq.room_' || (hashtext(store_id) & 1023);
     room text[];
     ready integer;
 BEGIN
@@ -1046,7 +1048,7 @@ BEGIN
     END IF;
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO drawn FROM jobs_job_id_seq;
     -- The store, its ceiling, and the id up to which there is room for sure.
-    room := string_to_array(current_setting('stockq.room', true), E'\x1f');
+    room := string_to_array(current_setting(slot, true), E'\x1f');
     IF room[1] = store_id AND room[2]::integer = most AND drawn + lines <= room[3]::bigint THEN
         RETURN;
     END IF;
@@ -1061,7 +1063,7 @@ BEGIN
             MESSAGE = format('store %L has %s ready jobs, and may have %s', store_id, ready, most),
             HINT = 'Try again later, when the workers have caught up.';
     END IF;
-    PERFORM set_config('stockq.room', concat_ws(E'\x1f', store_id, most, drawn + most - ready), false);
+    PERFORM set_config(slot, concat_ws(E'\x1f', store_id, most, drawn + most - ready), false);
 END
 $$;
 CREATE FUNCTION stockq.resume(store_id text DEFAULT NULL::text, lane integer DEFAULT NULL::integer, everything boolean DEFAULT false) RETURNS bigint
