@@ -237,7 +237,9 @@ public final class PrivateCluster: @unchecked Sendable {
                 return
             } catch {
                 let log = (try? String(contentsOfFile: logFile, encoding: .utf8)) ?? ""
-                if log.contains("FATAL") && !log.contains("the database system is starting up") {
+                // A server that starts refuses whoever is too early; a standby in words of its own.
+                let isEarly = ["is starting up", "is not yet accepting connections"].contains { log.contains($0) }
+                if log.contains("FATAL") && !isEarly {
                     throw ClusterError(description: "the private PostgreSQL did not start:\n\(log.suffix(2_000))")
                 }
                 pause(milliseconds: Self.askEveryMs)
