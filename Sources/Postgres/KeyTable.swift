@@ -54,21 +54,23 @@ public struct KeyTable {
 
     /// The number of the key in a row of a result, whose columns stand side by side from `firstColumn` on.
     public mutating func number(in result: ResultSet, row: Int, firstColumn: Int) -> Int32 {
+        settle(from: append(result, row, firstColumn))
+    }
+
+    /// Writes the key in a row behind the others, as a candidate; returns where it begins.
+    @inline(__always)
+    private mutating func append(_ result: ResultSet, _ row: Int, _ firstColumn: Int) -> Int {
         let start = text.count
         for column in firstColumn..<(firstColumn + columns) {
             result.withBytes(row, column) { text.append(contentsOf: $0) }
             ends.append(Int32(text.count))
         }
-        return settle(from: start)
+        return start
     }
 
     /// The number of the key in a row of a result; nil when it is not here.
     public mutating func knownNumber(in result: ResultSet, row: Int, firstColumn: Int) -> Int32? {
-        let start = text.count
-        for column in firstColumn..<(firstColumn + columns) {
-            result.withBytes(row, column) { text.append(contentsOf: $0) }
-            ends.append(Int32(text.count))
-        }
+        let start = append(result, row, firstColumn)
         defer { takeBack(from: start) }
         return find(from: start).known.map { Int32($0) }
     }

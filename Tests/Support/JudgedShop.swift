@@ -34,14 +34,7 @@ public struct JudgedShop {
         var locked = stock
         for (number, name) in names.enumerated() where held.contains(name) { locked[number].presence = .held }
         let judgement = judge(claimed, stock: locked, keys: keys)
-        for index in judgement.keyUsers.map(Int.init) {
-            let job = claimed[index]
-            keys[Int(job.key)] = KeyState(
-                jobID: job.id,
-                request: KeyState.Request(
-                    item: job.item, action: job.action, quantity: job.quantity, onInsufficient: job.onInsufficient,
-                    expectedAvailable: job.expectedAvailable))
-        }
+        keys = judgement.keys
         stock = judgement.stock
         for number in stock.indices { stock[number].presence = before[number].presence }
         if keyNames.indices.contains(where: { keys[$0]?.jobID != model.usedKeys[keyNames[$0]]?.job }) {

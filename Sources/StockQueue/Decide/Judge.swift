@@ -295,6 +295,7 @@ private struct BatchJudge {
         result.changedItems = isChanged.indices.filter { isChanged[$0] }.map { Int32($0) }
         result.risenItems = hasRisen.indices.filter { hasRisen[$0] }.map { Int32($0) }
         result.stock = stock
+        result.keys = keys
         return result
     }
 }

@@ -185,6 +185,8 @@ public struct Judgement: Sendable {
     public var verdicts: [Verdict] = []
     /// The stock after the batch, by item number.
     public var stock: [StockState] = []
+    /// The idempotency keys after the batch, by key number; nil for one that is free.
+    public var keys: [KeyState?] = []
     /// The items whose stock changed, by number, ascending.
     public var changedItems: [Int32] = []
     /// The items that had more available after some job than before it: what waits for them may go on.

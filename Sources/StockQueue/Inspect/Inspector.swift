@@ -54,29 +54,13 @@ public struct Inspector {
             parameters(key))
     }
 
-    /// An item's last movements, newest first: from the item to the result of its last job, and from each result to the
-    /// one before it. So the history needs no index of its own on the results.
+    /// An item's last movements, newest first.
     public func movements(_ key: ItemKey, limit: Int) throws -> [JSONRow<ResultView>] {
         var parameters = parameters(key)
-        parameters.add(Int64(limit))
+        parameters.add(Int32(limit))
         return try rows(
-            "item_movements", [.text, .text, .text, .int8],
-            """
-            WITH RECURSIVE movement AS (
-                SELECT last_job_id AS job_id, 1 AS place
-                FROM \(schema.quoted).items
-                WHERE (store_id, item_id, location_id) = ($1, $2, $3) AND last_job_id IS NOT NULL
-                UNION ALL
-                SELECT results.previous_job_id, place + 1
-                FROM movement
-                JOIN \(schema.quoted).results USING (job_id)
-                WHERE results.previous_job_id IS NOT NULL AND place < $4
-            )
-            SELECT to_json(results)::text
-            FROM movement
-            JOIN \(schema.quoted).results USING (job_id)
-            ORDER BY place
-            """, parameters)
+            "item_movements", [.text, .text, .text, .int4],
+            "SELECT to_json(movement)::text FROM \(schema.quoted).item_history($1, $2, $3, $4) AS movement", parameters)
     }
 
     // MARK: jobs and results

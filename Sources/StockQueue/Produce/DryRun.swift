@@ -76,9 +76,7 @@ public final class DryRun: JobTarget {
         try readStock()
         let judgement = judge(jobs, stock: stock, keys: keyStates)
         stock = judgement.stock
-        for index in judgement.keyUsers.map(Int.init) {
-            keyStates[Int(jobs[index].key)] = KeyState(jobID: jobs[index].id, request: .init(of: jobs[index]))
-        }
+        keyStates = judgement.keys
         for verdict in judgement.verdicts {
             let answer = Answer(verdict: verdict)
             counts[answer.summary, default: 0] += 1
