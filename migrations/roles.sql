@@ -42,7 +42,14 @@ BEGIN
         IF kind <> 'producer' THEN
             FOREACH object IN ARRAY ARRAY['items', 'jobs', 'results', 'notifications', 'idempotency_keys', 'store_limits'] LOOP
                 EXECUTE format('DROP POLICY IF EXISTS %I ON %I', kind || '_all', object);
-                EXECUTE format('CREATE POLICY %I ON %I TO %I USING (true) WITH CHECK (true)', kind || '_all', object, role);
+                -- A reader who is a producer too still enqueues for the stores granted alone.
+                EXECUTE format(
+                    CASE kind
+                        WHEN 'reader' THEN 'CREATE POLICY %I ON %I FOR SELECT TO %I USING (true)'
+                        ELSE 'CREATE POLICY %I ON %I TO %I USING (true) WITH CHECK (true)'
+                    END,
+                    kind || '_all', object, role
+                );
             END LOOP;
         END IF;
     END LOOP;
@@ -58,15 +65,17 @@ DECLARE
     enqueue text[] := ARRAY[
         'GRANT INSERT (store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, group_id, priority,
             run_at, expires_at, ordering_key, notify, max_attempts, reason, reference, idempotency_key) ON jobs TO %1$I',
-        'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_variations, my_ready_jobs,
-            keys_in_use, job_states, store_limits TO %1$I',
+        'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_pass, my_variations,
+            my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, doorbell TO %1$I',
-        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, sees_all, require_room, known_keys, refuse_other_request, read_lines,
-            enqueue, enqueue_arrays, enqueue_lines, transfer, preview,
+        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, refuse_scope, sees_all, enqueues_anywhere, require_room, known_keys, refuse_other_request, read_lines,
+            insert_lines_for, enqueue, enqueue_arrays, enqueue_lines, transfer, preview,
             wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
+        -- Whoever reads it could enqueue in anybody's name.
+        'REVOKE ALL ON pass_secret FROM %1$I',
         'GRANT SELECT ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I',
         'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, sees_all, read_lines, preview, wait_for_result, find_job, find_group, find_key, find_reference,
             item_history, stock_at TO %1$I'
@@ -84,7 +93,7 @@ DECLARE
         'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked, alert_level)
             ON items TO %1$I',
         'GRANT UPDATE (parent_id, low_stock_threshold, tracked, updated_at) ON items TO %1$I',
-        'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, grant_store, revoke_store, cancel_jobs, retry_jobs,
+        'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, insert_lines, grant_store, revoke_store, cancel_jobs, retry_jobs,
             pause, resume, reprioritise, set_item, set_ceiling TO %1$I'
     ];
 BEGIN

@@ -25,6 +25,26 @@ CREATE TYPE stockq.code AS ENUM (
     'idempotency_mismatch',
     'group_rejected'
 );
+CREATE TYPE stockq.lines AS (
+	store_id text,
+	item_ids text[],
+	quantities bigint[],
+	actions text[],
+	location_ids text[],
+	on_insufficients text[],
+	expected_availables bigint[],
+	idempotency_keys text[],
+	"references" text[],
+	reasons text[],
+	notifies boolean[],
+	known_jobs bigint[],
+	group_id text,
+	priority integer,
+	run_at timestamp with time zone,
+	expires_at timestamp with time zone,
+	ordering_key text,
+	max_attempts integer
+);
 CREATE TYPE stockq.notification_kind AS ENUM (
     'low_stock',
     'out_of_stock',
@@ -263,6 +283,8 @@ DECLARE
     known_jobs bigint[];
     known receipt[];
     missing integer := lines;
+    new_lines lines;
+    new_jobs bigint[];
 BEGIN
     IF lines > 10000 THEN
         RAISE program_limit_exceeded USING MESSAGE = format('%s lines in one call, at most 10000 are allowed', lines);
@@ -333,34 +355,36 @@ BEGIN
     END IF;
     IF missing > 0 THEN
         PERFORM require_room(store_id, missing);
+        new_lines.store_id := store_id;
+        new_lines.item_ids := item_ids;
+        new_lines.quantities := quantities;
+        new_lines.actions := actions;
+        new_lines.location_ids := location_ids;
+        new_lines.on_insufficients := on_insufficients;
+        new_lines.expected_availables := expected_availables;
+        new_lines.idempotency_keys := keys;
+        new_lines."references" := "references";
+        new_lines.reasons := reasons;
+        new_lines.notifies := notifies;
+        new_lines.known_jobs := known_jobs;
+        new_lines.group_id := group_id;
+        new_lines.priority := priority;
+        new_lines.run_at := run_at;
+        new_lines.expires_at := expires_at;
+        new_lines.ordering_key := ordering_key;
+        new_lines.max_attempts := max_attempts;
+        IF enqueues_anywhere() THEN
+            new_jobs := insert_lines(new_lines);
+        ELSE
+            SELECT insert_lines_for(p.producer, p.pass, new_lines) INTO new_jobs FROM my_pass AS p;
+        END IF;
     END IF;
-    -- Identity values are drawn in the order of the select; so the nth new job is the nth new line.
+    -- The nth new job is the nth new line.
     RETURN QUERY
-    WITH added AS (
-        INSERT INTO jobs (
-            store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key, reference,
-            reason, notify, group_id, priority, run_at, expires_at, ordering_key, max_attempts
-        )
-        SELECT enqueue_arrays.store_id, l.item_id, coalesce(l.location_id, 'main'), l.quantity,
-            coalesce(l.action, 'adjust')::action, coalesce(l.policy, 'reject')::on_insufficient, l.expected, l.key, l.reference,
-            l.reason, coalesce(l.notify, true), enqueue_arrays.group_id, coalesce(enqueue_arrays.priority, 2), enqueue_arrays.run_at,
-            enqueue_arrays.expires_at, enqueue_arrays.ordering_key, coalesce(enqueue_arrays.max_attempts, 10)
-        FROM unnest(
-            item_ids, quantities, actions, location_ids, on_insufficients, expected_availables, keys, "references", reasons, notifies, known_jobs
-        ) WITH ORDINALITY AS l (item_id, quantity, action, location_id, policy, expected, key, reference, reason, notify, known_job, number)
-        WHERE known_job IS NULL
-        ORDER BY number
-        RETURNING jobs.job_id
-    ), new_line AS (
-        SELECT number, row_number() OVER (ORDER BY number) AS place
-        FROM generate_series(1, lines) AS number
-        WHERE known_jobs[number] IS NULL
-    ), new_job AS (
-        SELECT added.job_id, row_number() OVER (ORDER BY added.job_id) AS place FROM added
-    )
-    SELECT number, new_job.job_id, false, NULL::outcome, NULL::code, NULL::warning, NULL::bigint, NULL::bigint, NULL::bigint
-    FROM new_line
-    JOIN new_job USING (place)
+    SELECT number, new_jobs[row_number() OVER (ORDER BY number)], false, NULL::outcome, NULL::code, NULL::warning, NULL::bigint,
+        NULL::bigint, NULL::bigint
+    FROM generate_series(1, lines) AS number
+    WHERE known_jobs[number] IS NULL
     UNION ALL
     SELECT (k).* FROM unnest(known) AS k
     ORDER BY 1;
@@ -377,6 +401,15 @@ CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text D
         l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9
     ) AS receipt
 $_$;
+CREATE FUNCTION stockq.enqueues_anywhere() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN NOT row_security_active('jobs')
+        OR EXISTS (SELECT FROM pg_roles WHERE rolname = current_schema() || '_admin' AND pg_has_role(oid, 'USAGE'));
+END
+$$;
 CREATE TABLE stockq.jobs (
     job_id bigint NOT NULL,
     quantity bigint NOT NULL,
@@ -602,6 +635,70 @@ BEGIN
     );
 END
 $$;
+CREATE FUNCTION stockq.insert_lines(list stockq.lines) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    new_jobs bigint[];
+BEGIN
+    -- Identity values are drawn in the order of the select.
+    WITH added AS (
+        INSERT INTO jobs (
+            store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key, reference,
+            reason, notify, group_id, priority, run_at, expires_at, ordering_key, max_attempts
+        )
+        SELECT list.store_id, l.item_id, coalesce(l.location_id, 'main'), l.quantity,
+            coalesce(l.action, 'adjust')::action, coalesce(l.policy, 'reject')::on_insufficient, l.expected, l.key, l.reference,
+            l.reason, coalesce(l.notify, true), list.group_id, coalesce(list.priority, 2), list.run_at, list.expires_at,
+            list.ordering_key, coalesce(list.max_attempts, 10)
+        FROM unnest(
+            list.item_ids, list.quantities, list.actions, list.location_ids, list.on_insufficients, list.expected_availables,
+            list.idempotency_keys, list."references", list.reasons, list.notifies, list.known_jobs
+        ) WITH ORDINALITY AS l (item_id, quantity, action, location_id, policy, expected, key, reference, reason, notify, known_job, number)
+        WHERE known_job IS NULL
+        ORDER BY number
+        RETURNING job_id
+    )
+    SELECT array_agg(job_id ORDER BY job_id) INTO new_jobs FROM added;
+    RETURN new_jobs;
+END
+$$;
+CREATE FUNCTION stockq.insert_lines_for(producer text, pass bytea, list stockq.lines) RETURNS bigint[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    held text[];
+    new_jobs bigint[];
+    variation text;
+BEGIN
+    IF pass IS DISTINCT FROM (
+        SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret) FROM pass_secret
+    ) THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('the pass is not that of %I in this transaction', producer),
+            HINT = 'Call enqueue_arrays or enqueue_lines.';
+    END IF;
+    SELECT scopes INTO held FROM grants WHERE grants.producer = insert_lines_for.producer AND grants.store_id = list.store_id;
+    IF held IS NULL OR 'update_catalog' <> ALL (held) THEN
+        PERFORM refuse_scope(producer, 'update_catalog', list.store_id, list.item_ids[1]);
+    END IF;
+    new_jobs := insert_lines(list);
+    IF 'read_catalog' <> ALL (held) THEN
+        SELECT item_id INTO variation
+        FROM unnest(new_jobs) AS new (job_id)
+        JOIN jobs USING (job_id)
+        JOIN items USING (store_id, item_id, location_id)
+        WHERE parent_id IS NOT NULL
+        LIMIT 1;
+        IF FOUND THEN
+            PERFORM refuse_scope(producer, 'read_catalog', list.store_id, variation);
+        END IF;
+    END IF;
+    RETURN new_jobs;
+END
+$$;
 CREATE FUNCTION stockq.item_history(store_id text, item_id text, location_id text DEFAULT 'main'::text, movements integer DEFAULT 10) RETURNS SETOF stockq.results
     LANGUAGE sql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -659,28 +756,16 @@ CREATE FUNCTION stockq.may_enqueue(store_id text, item_id text, location_id text
     AS $$
 DECLARE
     held text[] := (SELECT scopes FROM my_grants WHERE my_grants.store_id = may_enqueue.store_id);
-    missing text;
 BEGIN
-    IF 'update_catalog' = ANY (held) AND 'read_catalog' = ANY (held) THEN
-        RETURN true;
-    END IF;
     IF held IS NULL OR 'update_catalog' <> ALL (held) THEN
-        missing := 'update_catalog';
-    ELSIF EXISTS (
+        PERFORM refuse_scope(current_user::text, 'update_catalog', store_id, item_id);
+    ELSIF 'read_catalog' <> ALL (held) AND EXISTS (
         SELECT FROM my_variations AS v
         WHERE (v.store_id, v.item_id, v.location_id) = (may_enqueue.store_id, may_enqueue.item_id, may_enqueue.location_id)
     ) THEN
-        missing := 'read_catalog';
-    ELSE
-        RETURN true;
+        PERFORM refuse_scope(current_user::text, 'read_catalog', store_id, item_id);
     END IF;
-    RAISE insufficient_privilege USING
-        MESSAGE = format('%I lacks the scope %s for store %L', current_user, missing, store_id),
-        DETAIL = CASE missing
-            WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
-            ELSE 'Enqueueing needs this scope.'
-        END,
-        HINT = 'An administrator gives it with: stockq grant PRODUCER --store STORE --scope ' || missing;
+    RETURN true;
 END
 $$;
 CREATE FUNCTION stockq.name_what_to_pause(store_id text, lane integer, everything boolean) RETURNS void
@@ -1009,6 +1094,20 @@ BEGIN
         MESSAGE = format('idempotency key %L of store %L was used by job %s for another request', idempotency_key, store_id, job_id),
         DETAIL = 'The same request has the same item, location, action, quantity, policy and expected_available.',
         CONSTRAINT = 'idempotency_key';
+END
+$$;
+CREATE FUNCTION stockq.refuse_scope(producer text, scope text, store_id text, item_id text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE insufficient_privilege USING
+        MESSAGE = format('%I lacks the scope %s for store %L', producer, scope, store_id),
+        DETAIL = CASE scope
+            WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
+            ELSE 'Enqueueing needs this scope.'
+        END,
+        HINT = 'An administrator gives it with: stockq grant PRODUCER --store STORE --scope ' || scope;
 END
 $$;
 CREATE FUNCTION stockq.reprioritise(priority integer, job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text) RETURNS bigint
@@ -1458,6 +1557,15 @@ CREATE VIEW stockq.my_grants WITH (security_barrier='true') AS
     grants.scopes
    FROM stockq.grants
   WHERE (grants.producer = (CURRENT_USER)::text);
+CREATE TABLE stockq.pass_secret (
+    is_only_row boolean DEFAULT true NOT NULL,
+    secret bytea DEFAULT (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) NOT NULL,
+    CONSTRAINT pass_secret_is_only_row_check CHECK (is_only_row)
+);
+CREATE VIEW stockq.my_pass WITH (security_barrier='true') AS
+ SELECT (CURRENT_USER)::text AS producer,
+    sha256((convert_to((((pg_current_xact_id())::text || ' '::text) || (CURRENT_USER)::text), 'UTF8'::name) || pass_secret.secret)) AS pass
+   FROM stockq.pass_secret;
 CREATE VIEW stockq.my_ready_jobs WITH (security_barrier='true') AS
  SELECT jobs.store_id
    FROM (stockq.jobs
@@ -1626,6 +1734,8 @@ ALTER TABLE ONLY stockq.notifications
     ADD CONSTRAINT notifications_pkey PRIMARY KEY (notification_id);
 ALTER TABLE ONLY stockq.operations
     ADD CONSTRAINT operations_pkey PRIMARY KEY (operation_id);
+ALTER TABLE ONLY stockq.pass_secret
+    ADD CONSTRAINT pass_secret_pkey PRIMARY KEY (is_only_row);
 ALTER TABLE ONLY stockq.paused_stores
     ADD CONSTRAINT paused_stores_pkey PRIMARY KEY (store_id);
 ALTER TABLE ONLY stockq.results
@@ -1674,12 +1784,12 @@ CREATE POLICY producers_read ON stockq.jobs FOR SELECT USING (stockq.has_grant(s
 CREATE POLICY producers_read ON stockq.notifications FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.results FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.store_limits FOR SELECT USING (stockq.has_grant(store_id));
-CREATE POLICY reader_all ON stockq.idempotency_keys TO stockq_reader USING (true) WITH CHECK (true);
-CREATE POLICY reader_all ON stockq.items TO stockq_reader USING (true) WITH CHECK (true);
-CREATE POLICY reader_all ON stockq.jobs TO stockq_reader USING (true) WITH CHECK (true);
-CREATE POLICY reader_all ON stockq.notifications TO stockq_reader USING (true) WITH CHECK (true);
-CREATE POLICY reader_all ON stockq.results TO stockq_reader USING (true) WITH CHECK (true);
-CREATE POLICY reader_all ON stockq.store_limits TO stockq_reader USING (true) WITH CHECK (true);
+CREATE POLICY reader_all ON stockq.idempotency_keys FOR SELECT TO stockq_reader USING (true);
+CREATE POLICY reader_all ON stockq.items FOR SELECT TO stockq_reader USING (true);
+CREATE POLICY reader_all ON stockq.jobs FOR SELECT TO stockq_reader USING (true);
+CREATE POLICY reader_all ON stockq.notifications FOR SELECT TO stockq_reader USING (true);
+CREATE POLICY reader_all ON stockq.results FOR SELECT TO stockq_reader USING (true);
+CREATE POLICY reader_all ON stockq.store_limits FOR SELECT TO stockq_reader USING (true);
 ALTER TABLE stockq.results ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.store_limits ENABLE ROW LEVEL SECURITY;
 CREATE POLICY worker_all ON stockq.idempotency_keys TO stockq_worker USING (true) WITH CHECK (true);

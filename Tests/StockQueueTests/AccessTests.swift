@@ -20,10 +20,12 @@ import Testing
         lanes              -    SU   S    S    -
         migrations         S    S    S    S    -
         my_grants          S    -    S    S    -
+        my_pass            S    -    S    S    -
         my_ready_jobs      S    -    S    S    -
         my_variations      S    -    S    S    -
         notifications      S    SI   S    S    -
         operations         -    -    S    S    -
+        pass_secret        -    -    -    -    -
         paused_stores      -    S    S    S    -
         results            S    SI   S    S    -
         retries            -    -    S    S    -
@@ -94,7 +96,8 @@ import Testing
 
     private static let functions: [String: Set<String>] = [
         "stockq_producer": [
-            "has_grant", "may_enqueue", "sees_all", "require_room", "known_keys", "refuse_other_request", "read_lines",
+            "has_grant", "may_enqueue", "refuse_scope", "sees_all", "enqueues_anywhere", "insert_lines_for",
+            "require_room", "known_keys", "refuse_other_request", "read_lines",
             "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "preview", "wait_for_result", "find_job", "find_group",
             "find_key",
@@ -110,7 +113,8 @@ import Testing
         "nobody": [],
     ]
     private static let adminAlone: Set = [
-        "drop_expired_results", "drop_expired_keys", "grant_store", "revoke_store", "cancel_jobs", "retry_jobs",
+        "insert_lines", "drop_expired_results", "drop_expired_keys", "grant_store", "revoke_store", "cancel_jobs",
+        "retry_jobs",
         "pause", "resume",
         "reprioritise", "set_item", "set_ceiling",
     ]
@@ -261,6 +265,8 @@ import Testing
                     """
                     CREATE TEMP TABLE grants AS SELECT current_user::text AS producer, 'theirs' AS store_id, '{update_catalog,read_catalog}'::text[] AS scopes;
                     CREATE TEMP TABLE my_grants AS SELECT store_id, scopes FROM grants;
+                    CREATE TEMP TABLE my_pass AS SELECT current_user::text AS producer, ''::bytea AS pass;
+                    CREATE TEMP TABLE pass_secret AS SELECT ''::bytea AS secret;
                     CREATE TEMP TABLE my_variations (store_id text, item_id text, location_id text);
                     CREATE TEMP TABLE jobs (store_id text);
                     CREATE TEMP TABLE items (store_id text);
@@ -268,7 +274,11 @@ import Testing
                     CREATE FUNCTION pg_temp.may_enqueue(text, text, text) RETURNS boolean LANGUAGE sql RETURN true;
                     SET search_path = pg_temp, stockq
                     """)
-                #expect(Self.refusal(of: "SELECT stockq.enqueue('theirs', 'a', -1)", mine).hasPrefix("42501"))
+                for call in ["enqueue('theirs', 'a', -1)", "enqueue_arrays('theirs', '{a}', '{-1}')"] {
+                    #expect(
+                        Self.refusal(of: "SELECT stockq.\(call)", mine)
+                            == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                }
                 #expect(
                     Self.refusal(
                         of: "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('theirs', 'a', -1)", mine
@@ -277,6 +287,71 @@ import Testing
                 #expect(try database.rows("SELECT 1 FROM stockq.results WHERE store_id = 'theirs'", mine) == [])
                 // The way in stays open.
                 #expect(try database.rows("SELECT is_repeat FROM stockq.enqueue('mine', 'a', -1)", mine) == ["f"])
+                #expect(
+                    try database.rows("SELECT is_repeat FROM stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
+                        == ["f"])
+            }
+        }
+    }
+
+    /// Lists go in with the owner's rights, and only in the name of whoever asks: whatever pass is shown, and through whosever
+    /// function.
+    @Test func aPassIsGoodForItsOwnerAlone() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                let rivalName = "rival_of_\(database.name)"
+                let rival = try database.connect(as: rivalName)
+                let lines =
+                    "jsonb_populate_record(NULL::stockq.lines, '{\"store_id\": \"theirs\", \"item_ids\": [\"a\"], \"quantities\": [-1]}')"
+                func refusal(pass: String) -> String {
+                    Self.refusal(of: "SELECT stockq.insert_lines_for('\(rivalName)', \(pass), \(lines))", mine)
+                }
+                let isNotTheirs = "42501 the pass is not that of \(rivalName) in this transaction"
+                #expect(refusal(pass: "(SELECT pass FROM stockq.my_pass)") == isNotTheirs)
+                #expect(refusal(pass: "NULL") == isNotTheirs)
+                #expect(refusal(pass: "sha256('')") == isNotTheirs)
+                // The rival's own of a transaction before.
+                let stolen = try database.rows("SELECT encode(pass, 'hex') FROM stockq.my_pass", rival)[0]
+                #expect(refusal(pass: "'\\x\(stolen)'") == isNotTheirs)
+                // The rival calls a function that has its owner's rights, and gives it nothing by that.
+                try database.run("CREATE SCHEMA trap_of_\(database.name) AUTHORIZATION shop_of_\(database.name)")
+                try mine.executeScript(
+                    """
+                    CREATE FUNCTION trap_of_\(database.name).helpful(store_id text) RETURNS SETOF bigint LANGUAGE sql SECURITY DEFINER
+                        AS $$ SELECT job_id FROM stockq.enqueue_arrays(store_id, '{a}', '{-1}') $$;
+                    GRANT USAGE ON SCHEMA trap_of_\(database.name) TO PUBLIC
+                    """)
+                #expect(
+                    Self.refusal(of: "SELECT trap_of_\(database.name).helpful('theirs')", rival)
+                        == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                #expect(
+                    try database.rows("SELECT helpful > 0 FROM trap_of_\(database.name).helpful('mine')", rival) == [
+                        "t"
+                    ])
+                #expect(
+                    try database.rows("SELECT store_id FROM stockq.jobs WHERE idempotency_key IS NULL") == ["mine"])
+            }
+        }
+    }
+
+    /// Who reads everything enqueues no further than their grants reach.
+    @Test func aProducerWhoIsAReaderToo() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                try database.run("GRANT stockq_reader TO shop_of_\(database.name)")
+                #expect(
+                    try database.rows("SELECT DISTINCT store_id FROM stockq.items ORDER BY 1", mine)
+                        == ["mine", "theirs"])
+                for sql in [
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('theirs', 'a', -1)",
+                    "SELECT stockq.enqueue('theirs', 'a', -1)", "SELECT stockq.enqueue_arrays('theirs', '{a}', '{-1}')",
+                ] {
+                    #expect(
+                        Self.refusal(of: sql, mine)
+                            == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                }
+                _ = try database.rows("SELECT stockq.enqueue('mine', 'a', -1)", mine)
+                _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
             }
         }
     }
@@ -288,6 +363,9 @@ import Testing
                 _ = try database.rows("SELECT stockq.enqueue('mine', 'a', -1)", mine)
                 _ = try database.rows("SELECT stockq.enqueue('mine', 'not there', -1)", mine)
                 #expect(Self.refusal(of: "SELECT stockq.enqueue('mine', 'a-red', -1)", mine) == lacks)
+                _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a,a}', '{-1,-1}')", mine)
+                #expect(
+                    Self.refusal(of: "SELECT stockq.enqueue_arrays('mine', '{a,a-red}', '{-1,-1}')", mine) == lacks)
                 #expect(
                     Self.refusal(
                         of: "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('mine', 'a-red', -1)", mine)
