@@ -43,6 +43,8 @@ public final class PrivateCluster: @unchecked Sendable {
         public var settings: [(name: String, value: String)] = []
         /// Lines for the head of pg_hba.conf; without them whoever reaches the socket is trusted.
         public var accessRules: [String] = []
+        /// Variables for the server's environment.
+        public var environment: [String: String] = [:]
         /// Where the folder is made.
         public var parentFolder = "/tmp"
         /// Leave the server running and the folder in place when the owner ends.
@@ -105,7 +107,7 @@ public final class PrivateCluster: @unchecked Sendable {
         }
         supervisor = Process()
         lifeline = Pipe()
-        try startServer(programs, account, data, isKept: options.isKept)
+        try startServer(programs, account, data, options)
         do {
             try waitUntilReady()
         } catch {
@@ -189,10 +191,10 @@ public final class PrivateCluster: @unchecked Sendable {
 
     // MARK: starting
 
-    private func startServer(_ programs: String, _ account: Account, _ data: String, isKept: Bool) throws {
+    private func startServer(_ programs: String, _ account: Account, _ data: String, _ options: Options) throws {
         let server = account.command([programs + "/postgres", "-D", data])
         let script =
-            isKept
+            options.isKept
             ? "setsid \"$@\" >\"$LOG\" 2>&1 </dev/null & "
             : """
             start() { "$@" >>"$LOG" 2>&1 </dev/null & server=$!; }
@@ -210,8 +212,9 @@ public final class PrivateCluster: @unchecked Sendable {
             """
         supervisor.executableURL = URL(fileURLWithPath: "/bin/sh")
         supervisor.arguments = ["-c", script, "sh"] + server
-        supervisor.environment = ProcessInfo.processInfo.environment.merging(
-            ["LOG": logFile, "FOLDER": folder], uniquingKeysWith: { $1 })
+        supervisor.environment = ProcessInfo.processInfo.environment
+            .merging(options.environment, uniquingKeysWith: { $1 })
+            .merging(["LOG": logFile, "FOLDER": folder], uniquingKeysWith: { $1 })
         supervisor.standardInput = lifeline
         supervisor.standardOutput = FileHandle.nullDevice
         supervisor.standardError = FileHandle.nullDevice

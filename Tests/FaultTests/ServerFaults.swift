@@ -11,12 +11,14 @@ extension Faults {
     /// What can happen to the server: sessions ended, stopped, killed, restarted, full, without its standby, replaced by it.
     @Suite(.serialized) struct Server {
         /// A server of the test's own, on which commits are as durable as on a real one, but for the power cut.
-        static func cluster(_ settings: [(name: String, value: String)] = [], folder: String = "/tmp") throws
-            -> PrivateCluster
-        {
+        static func cluster(
+            _ settings: [(name: String, value: String)] = [], folder: String = "/tmp",
+            environment: [String: String] = [:]
+        ) throws -> PrivateCluster {
             var options = PrivateCluster.Options()
             options.settings = [("fsync", "off"), ("max_connections", "60"), ("shared_buffers", "32MB")] + settings
             options.parentFolder = folder
+            options.environment = environment
             return try PrivateCluster(name: "stockq-fault", options: options)
         }
 
@@ -232,6 +234,39 @@ extension Faults {
             }
         }
 
+        /// Nothing can be made durable, and PostgreSQL goes down on purpose (manual, 20.4 "data_sync_retry"): what was not
+        /// committed is done again, and what was is not.
+        @Test func failingSync() async throws {
+            try await onThread {
+                let sync = try FailingSync()
+                let cluster = try Self.cluster([("fsync", "on")], environment: sync.environment)
+                let database = try TestDatabase(on: cluster)
+                let rig = try Rig(database, seed: 83, stores: 4)
+                let pool = rig.startDirect()
+                let producer = Producer(rig.database) { _ in rig.books.next(6) }
+                for _ in 0..<(Faults.isFull ? 20 : 2) {
+                    let batches = pool.batches
+                    #expect(eventually { pool.batches > batches + 3 })
+                    let losses = pool.losses
+                    try sync.fail()
+                    #expect(eventually { pool.losses > losses })
+                    try sync.succeed()
+                    // Recovery may have met the same and ended the server for good, now or in a moment.
+                    let isBack = try eventually {
+                        if cluster.serverProcessID.map({ kill($0, 0) == 0 }) != true { try cluster.startAgain() }
+                        return (try? database.value("SELECT 1")) == "1"
+                    }
+                    #expect(isBack)
+                }
+                try producer.stop()
+                #expect(try rig.isWorkedOff())
+                try pool.stop()
+                let log = try String(contentsOfFile: cluster.logFile, encoding: .utf8)
+                #expect(log.contains("PANIC:  could not fdatasync file"))
+                try rig.expectSound(order: .none)
+            }
+        }
+
         // MARK: replication
 
         /// COMMIT waits for a standby that is not there: the client's deadline fires, and once the standby is given up nothing
@@ -423,4 +458,33 @@ private final class SmallFileSystem {
         close(descriptor)
         return file
     }
+}
+
+/// A library for a server's environment that makes every fsync fail while it is told to.
+private final class FailingSync {
+    private let folder = "/tmp/stockq-sync-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+    private var flag: String { folder + "/fails" }
+
+    /// Compiled with the runtime in it: the server's account may not be able to read the toolchain.
+    init() throws {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("FailingSync/FailingSync.swift")
+        let compiler = Process()
+        compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        compiler.arguments = [
+            "swiftc", "-static-stdlib", "-emit-library", "-o", folder + "/failing-sync.so", source.path,
+        ]
+        try PrivateCluster.withoutBlockedSignals { try compiler.run() }
+        compiler.waitUntilExit()
+        try #require(compiler.terminationStatus == 0, "swiftc is needed on the PATH")
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    var environment: [String: String] { ["LD_PRELOAD": folder + "/failing-sync.so", "FAILING_SYNC": flag] }
+
+    func fail() throws { try Data().write(to: URL(fileURLWithPath: flag)) }
+
+    func succeed() throws { try FileManager.default.removeItem(atPath: flag) }
 }
