@@ -53,12 +53,14 @@ BEGIN
 END
 $$;
 
--- What makes passes unforgeable. Nobody but the owner may read it; a new one may be put in its place at any time.
+-- What makes passes unforgeable. A copy of the database has it too; a new one: UPDATE stockq.pass_secret SET secret = DEFAULT.
 CREATE TABLE :"schema".pass_secret (
     is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row),
     secret bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
 );
 INSERT INTO :"schema".pass_secret DEFAULT VALUES;
+-- Without a policy nobody but the owner sees the row, whatever privileges they hold.
+ALTER TABLE :"schema".pass_secret ENABLE ROW LEVEL SECURITY;
 
 -- Proves to a function with its owner's rights who calls it, within one transaction.
 --
@@ -70,12 +72,21 @@ SELECT current_user::text AS producer,
     sha256(convert_to(pg_current_xact_id()::text || ' ' || current_user::text, 'UTF8') || secret) AS pass
 FROM :"schema".pass_secret;
 
--- Whether whoever asks may enqueue for every store: the owner of the tables, and admins.
-CREATE FUNCTION :"schema".enqueues_anywhere() RETURNS boolean
+-- Whether policies of the owner's own restrict what goes into the queue; they are asked line by line.
+CREATE FUNCTION :"schema".has_restrictions() RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
-    RETURN NOT row_security_active('jobs')
+    RETURN EXISTS (SELECT FROM pg_policy WHERE polrelid = 'jobs'::regclass AND NOT polpermissive);
+END
+$$;
+
+-- Whether the lines of whoever asks go in with their own rights: the owner's, admins', and where line by line has to be asked.
+CREATE FUNCTION :"schema".inserts_by_own_rights() RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    RETURN NOT row_security_active('jobs') OR has_restrictions()
         OR EXISTS (SELECT FROM pg_roles WHERE rolname = current_schema() || '_admin' AND pg_has_role(oid, 'USAGE'));
 END
 $$;
@@ -96,19 +107,23 @@ END
 $$;
 
 -- Inserts the lines of a producer who is no owner, and asks for the grant once for all of them.
+--
+-- Plans are not to be printed: one could show the pass to whoever calls another's function that gets here.
 CREATE FUNCTION :"schema".insert_lines_for(producer text, pass bytea, list :"schema".lines) RETURNS bigint[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET debug_print_plan = off
 AS $$
 DECLARE
+    right_pass bytea;
     held text[];
     new_jobs bigint[];
     variation text;
 BEGIN
-    IF pass IS DISTINCT FROM (
-        SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret) FROM pass_secret
-    ) THEN
+    SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret) INTO right_pass FROM pass_secret;
+    IF pass IS NULL OR right_pass IS NULL OR pass <> right_pass OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
+        OR has_restrictions()
+    THEN
         RAISE insufficient_privilege USING
-            MESSAGE = format('the pass is not that of %I in this transaction', producer),
+            MESSAGE = format('the pass is not that of %s in this transaction', coalesce(quote_ident(producer), 'anybody')),
             HINT = 'Call enqueue_arrays or enqueue_lines.';
     END IF;
     SELECT scopes INTO held FROM grants WHERE grants.producer = insert_lines_for.producer AND grants.store_id = list.store_id;
@@ -131,19 +146,45 @@ BEGIN
 END
 $$;
 
+-- What policies ask. The first three are bound to their tables as they are made, and the fourth reads none: whatever stands in the
+-- caller's search path or among their temporary tables is never taken for the queue's.
+CREATE OR REPLACE FUNCTION :"schema".has_grant(store_id text, scope text DEFAULT NULL) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT EXISTS (
+        SELECT FROM :"schema".my_grants
+        WHERE my_grants.store_id = has_grant.store_id AND (has_grant.scope IS NULL OR has_grant.scope = ANY (scopes))
+    );
+END;
+ALTER FUNCTION :"schema".has_grant RESET ALL;
+
+-- The scopes that whoever asks holds for the store; null without a grant.
+CREATE FUNCTION :"schema".my_scopes(store_id text) RETURNS text[]
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT scopes FROM :"schema".my_grants WHERE my_grants.store_id = my_scopes.store_id;
+END;
+
+-- Whether the item is a variation in a store of whoever asks.
+CREATE FUNCTION :"schema".is_my_variation(store_id text, item_id text, location_id text) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT EXISTS (
+        SELECT FROM :"schema".my_variations AS v
+        WHERE (v.store_id, v.item_id, v.location_id) = (is_my_variation.store_id, is_my_variation.item_id, is_my_variation.location_id)
+    );
+END;
+
 -- True where whoever asks may enqueue for the item; otherwise an error that names the scope that is missing.
 CREATE OR REPLACE FUNCTION :"schema".may_enqueue(store_id text, item_id text, location_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    held text[] := (SELECT scopes FROM my_grants WHERE my_grants.store_id = may_enqueue.store_id);
+    held text[] := my_scopes(store_id);
 BEGIN
     IF held IS NULL OR 'update_catalog' <> ALL (held) THEN
         PERFORM refuse_scope(current_user::text, 'update_catalog', store_id, item_id);
-    ELSIF 'read_catalog' <> ALL (held) AND EXISTS (
-        SELECT FROM my_variations AS v
-        WHERE (v.store_id, v.item_id, v.location_id) = (may_enqueue.store_id, may_enqueue.item_id, may_enqueue.location_id)
-    ) THEN
+    ELSIF 'read_catalog' <> ALL (held) AND is_my_variation(store_id, item_id, location_id) THEN
         PERFORM refuse_scope(current_user::text, 'read_catalog', store_id, item_id);
     END IF;
     RETURN true;
@@ -261,10 +302,15 @@ BEGIN
         new_lines.expires_at := expires_at;
         new_lines.ordering_key := ordering_key;
         new_lines.max_attempts := max_attempts;
-        IF enqueues_anywhere() THEN
+        IF inserts_by_own_rights() THEN
             new_jobs := insert_lines(new_lines);
         ELSE
             SELECT insert_lines_for(p.producer, p.pass, new_lines) INTO new_jobs FROM my_pass AS p;
+        END IF;
+        IF coalesce(cardinality(new_jobs), 0) <> missing THEN
+            RAISE internal_error USING
+                MESSAGE = format('%s lines were to be inserted, and %s were', missing, coalesce(cardinality(new_jobs), 0)),
+                HINT = 'Is the one row of pass_secret gone?';
         END IF;
     END IF;
     -- The nth new job is the nth new line.
@@ -279,6 +325,21 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION :"schema".insert_lines, :"schema".insert_lines_for, :"schema".enqueues_anywhere,
-    :"schema".refuse_scope FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;
 REVOKE ALL ON TYPE :"schema".lines FROM PUBLIC;
+
+-- roles.sql follows in a transaction of its own, or by somebody else's hand; until then lists must not be refused to those who sent
+-- them before.
+SET search_path = :"schema", pg_temp;
+DO $$
+DECLARE
+    role text;
+BEGIN
+    FOR role IN SELECT rolname FROM pg_roles WHERE rolname IN (current_schema() || '_producer', current_schema() || '_admin') LOOP
+        EXECUTE format('GRANT SELECT ON my_pass TO %I', role);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION my_scopes, is_my_variation, refuse_scope, has_restrictions, inserts_by_own_rights,
+            insert_lines, insert_lines_for TO %I', role);
+    END LOOP;
+END
+$$;
+RESET search_path;

@@ -20,6 +20,7 @@ DECLARE
     role text;
     kind text;
     object text;
+    command text;
 BEGIN
     FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'reader', 'admin'] LOOP
         role := current_schema() || '_' || kind;
@@ -38,18 +39,19 @@ BEGIN
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM %I', current_schema(), role);
         EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %I FROM %I', current_schema(), role);
         EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM %I', current_schema(), role);
-        -- Row security shows producers their stores alone; the others see everything that their privileges reach.
+        -- Row security shows producers their stores alone; the others see everything that their privileges reach. Who may not
+        -- enqueue gets no policy for it either: as a producer too they are bound to the stores granted.
         IF kind <> 'producer' THEN
             FOREACH object IN ARRAY ARRAY['items', 'jobs', 'results', 'notifications', 'idempotency_keys', 'store_limits'] LOOP
                 EXECUTE format('DROP POLICY IF EXISTS %I ON %I', kind || '_all', object);
-                -- A reader who is a producer too still enqueues for the stores granted alone.
-                EXECUTE format(
-                    CASE kind
-                        WHEN 'reader' THEN 'CREATE POLICY %I ON %I FOR SELECT TO %I USING (true)'
-                        ELSE 'CREATE POLICY %I ON %I TO %I USING (true) WITH CHECK (true)'
-                    END,
-                    kind || '_all', object, role
-                );
+                FOREACH command IN ARRAY CASE
+                    WHEN kind = 'reader' THEN ARRAY['SELECT']
+                    WHEN kind = 'worker' AND object = 'jobs' THEN ARRAY['SELECT', 'UPDATE', 'DELETE']
+                    ELSE ARRAY['ALL']
+                END LOOP
+                    EXECUTE format('DROP POLICY IF EXISTS %I ON %I', kind || '_' || lower(command), object);
+                    EXECUTE format('CREATE POLICY %I ON %I FOR %s TO %I USING (true)', kind || '_' || lower(command), object, command, role);
+                END LOOP;
             END LOOP;
         END IF;
     END LOOP;
@@ -68,14 +70,13 @@ DECLARE
         'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_pass, my_variations,
             my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, doorbell TO %1$I',
-        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, refuse_scope, sees_all, enqueues_anywhere, require_room, known_keys, refuse_other_request, read_lines,
-            insert_lines_for, enqueue, enqueue_arrays, enqueue_lines, transfer, preview,
+        'GRANT EXECUTE ON FUNCTION has_grant, my_scopes, is_my_variation, may_enqueue, refuse_scope, sees_all,
+            has_restrictions, inserts_by_own_rights, require_room, known_keys, refuse_other_request, read_lines,
+            insert_lines, insert_lines_for, enqueue, enqueue_arrays, enqueue_lines, transfer, preview,
             wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
-        -- Whoever reads it could enqueue in anybody's name.
-        'REVOKE ALL ON pass_secret FROM %1$I',
         'GRANT SELECT ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I',
         'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, sees_all, read_lines, preview, wait_for_result, find_job, find_group, find_key, find_reference,
             item_history, stock_at TO %1$I'
@@ -93,7 +94,7 @@ DECLARE
         'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked, alert_level)
             ON items TO %1$I',
         'GRANT UPDATE (parent_id, low_stock_threshold, tracked, updated_at) ON items TO %1$I',
-        'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, insert_lines, grant_store, revoke_store, cancel_jobs, retry_jobs,
+        'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, grant_store, revoke_store, cancel_jobs, retry_jobs,
             pause, resume, reprioritise, set_item, set_ceiling TO %1$I'
     ];
 BEGIN

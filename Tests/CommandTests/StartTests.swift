@@ -45,10 +45,10 @@ import Testing
             sql: "REVOKE UPDATE ON stockq.doorbell FROM stockq_worker",
             says: "this role lacks UPDATE on \"stockq\".doorbell"),
         Unfit(
-            sql: "DROP POLICY worker_all ON stockq.jobs", says: "row security may hide rows of \"stockq\".jobs"),
+            sql: "DROP POLICY worker_select ON stockq.jobs", says: "row security may hide rows of \"stockq\".jobs"),
         Unfit(
             sql: """
-                DROP POLICY worker_all ON stockq.jobs;
+                DROP POLICY worker_select ON stockq.jobs;
                 CREATE POLICY mine ON stockq.jobs TO ROLE USING (store_id = 'mine')
                 """, says: "row security may hide rows of \"stockq\".jobs"),
         Unfit(

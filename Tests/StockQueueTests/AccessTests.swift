@@ -25,7 +25,7 @@ import Testing
         my_variations      S    -    S    S    -
         notifications      S    SI   S    S    -
         operations         -    -    S    S    -
-        pass_secret        -    -    -    -    -
+        pass_secret        -    -    S    S    -
         paused_stores      -    S    S    S    -
         results            S    SI   S    S    -
         retries            -    -    S    S    -
@@ -96,7 +96,8 @@ import Testing
 
     private static let functions: [String: Set<String>] = [
         "stockq_producer": [
-            "has_grant", "may_enqueue", "refuse_scope", "sees_all", "enqueues_anywhere", "insert_lines_for",
+            "has_grant", "may_enqueue", "refuse_scope", "sees_all", "my_scopes", "is_my_variation", "has_restrictions",
+            "inserts_by_own_rights", "insert_lines", "insert_lines_for",
             "require_room", "known_keys", "refuse_other_request", "read_lines",
             "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "preview", "wait_for_result", "find_job", "find_group",
@@ -113,7 +114,7 @@ import Testing
         "nobody": [],
     ]
     private static let adminAlone: Set = [
-        "insert_lines", "drop_expired_results", "drop_expired_keys", "grant_store", "revoke_store", "cancel_jobs",
+        "drop_expired_results", "drop_expired_keys", "grant_store", "revoke_store", "cancel_jobs",
         "retry_jobs",
         "pause", "resume",
         "reprioritise", "set_item", "set_ceiling",
@@ -309,6 +310,9 @@ import Testing
                 let isNotTheirs = "42501 the pass is not that of \(rivalName) in this transaction"
                 #expect(refusal(pass: "(SELECT pass FROM stockq.my_pass)") == isNotTheirs)
                 #expect(refusal(pass: "NULL") == isNotTheirs)
+                #expect(
+                    Self.refusal(of: "SELECT stockq.insert_lines_for(NULL, NULL, \(lines))", mine)
+                        == "42501 the pass is not that of anybody in this transaction")
                 #expect(refusal(pass: "sha256('')") == isNotTheirs)
                 // The rival's own of a transaction before.
                 let stolen = try database.rows("SELECT encode(pass, 'hex') FROM stockq.my_pass", rival)[0]
@@ -334,11 +338,75 @@ import Testing
         }
     }
 
-    /// Who reads everything enqueues no further than their grants reach.
-    @Test func aProducerWhoIsAReaderToo() async throws {
+    /// Whoever calls another's function may have plans printed, but the pass is in none of them.
+    @Test func plansDoNotShowThePass() async throws {
         try await withDatabase { database in
             try Self.withProducers(database) { mine in
-                try database.run("GRANT stockq_reader TO shop_of_\(database.name)")
+                try database.run("CREATE SCHEMA help_of_\(database.name) AUTHORIZATION rival_of_\(database.name)")
+                let rival = try database.connect(as: "rival_of_\(database.name)")
+                try rival.executeScript(
+                    """
+                    CREATE FUNCTION help_of_\(database.name).sell() RETURNS SETOF bigint LANGUAGE sql SECURITY DEFINER
+                        AS $$ SELECT job_id FROM stockq.enqueue_arrays('theirs', '{a}', '{-1}') $$;
+                    GRANT USAGE ON SCHEMA help_of_\(database.name) TO PUBLIC
+                    """)
+                try mine.executeScript(
+                    "SET debug_print_plan = on; SELECT help_of_\(database.name).sell(); SET debug_print_plan = off")
+                let log = try String(contentsOfFile: database.logFile, encoding: .utf8)
+                // 25 is text, and 17 bytea (pg_type.dat).
+                #expect(log.contains(":consttype 25"))
+                #expect(!log.contains(":consttype 17"))
+            }
+        }
+    }
+
+    /// Without the secret nothing goes in, and nothing is lost in silence; and no privilege shows it.
+    @Test func theSecretIsNobodysAndMissedLoudly() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                try database.run("GRANT pg_read_all_data TO shop_of_\(database.name)")
+                #expect(try database.rows("SELECT 1 FROM stockq.pass_secret", mine) == [])
+                _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
+                try database.run("DELETE FROM stockq.pass_secret")
+                let jobs = try database.value("SELECT count(*) FROM stockq.jobs")
+                #expect(
+                    Self.refusal(of: "SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
+                        == "XX000 1 lines were to be inserted, and 0 were")
+                #expect(
+                    Self.refusal(
+                        of:
+                            "SELECT stockq.insert_lines_for('shop_of_\(database.name)', NULL, ROW('mine', '{a}', '{-1}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::stockq.lines)",
+                        mine
+                    ).hasPrefix("42501"))
+                #expect(try database.value("SELECT count(*) FROM stockq.jobs") == jobs)
+            }
+        }
+    }
+
+    /// What the owner of the tables adds binds lists as it binds single jobs.
+    @Test func theOwnersRestrictionsBindLists() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                let name = "shop_of_\(database.name)"
+                try database.run(
+                    "CREATE POLICY no_set ON stockq.jobs AS RESTRICTIVE FOR INSERT TO \(name) WITH CHECK (action <> 'set')"
+                )
+                _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{5}')", mine)
+                #expect(
+                    Self.refusal(of: "SELECT stockq.enqueue_arrays('mine', '{a}', '{5}', '{set}')", mine)
+                        == "42501 new row violates row-level security policy \"no_set\" for table \"jobs\"")
+                try database.run("DROP POLICY no_set ON stockq.jobs; ALTER ROLE \(name) BYPASSRLS")
+                // Whoever is under no row security at all needs no pass.
+                _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{5}', '{set}')", mine)
+            }
+        }
+    }
+
+    /// Who reads everything, or works, enqueues no further than their grants reach.
+    @Test(arguments: ["stockq_reader", "stockq_worker"]) func aProducerWhoIsMore(_ role: String) async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                try database.run("GRANT \(role) TO shop_of_\(database.name)")
                 #expect(
                     try database.rows("SELECT DISTINCT store_id FROM stockq.items ORDER BY 1", mine)
                         == ["mine", "theirs"])
@@ -352,6 +420,26 @@ import Testing
                 }
                 _ = try database.rows("SELECT stockq.enqueue('mine', 'a', -1)", mine)
                 _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
+            }
+        }
+    }
+
+    /// A schema is not meant to be renamed; where it is, nothing opens.
+    @Test func aRenamedSchemaStaysShut() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                try database.run("ALTER SCHEMA stockq RENAME TO moved")
+                try mine.executeScript(
+                    """
+                    CREATE TEMP TABLE my_grants AS SELECT 'theirs' AS store_id, '{update_catalog,read_catalog}'::text[] AS scopes;
+                    CREATE TEMP TABLE my_variations (store_id text, item_id text, location_id text)
+                    """)
+                #expect(try database.rows("SELECT 1 FROM moved.items WHERE store_id = 'theirs'", mine) == [])
+                _ = #expect(throws: PostgresError.self) {
+                    try mine.executeScript(
+                        "INSERT INTO moved.jobs (store_id, item_id, quantity) VALUES ('theirs', 'a', -1)")
+                }
+                try database.run("ALTER SCHEMA moved RENAME TO stockq")
             }
         }
     }
