@@ -435,6 +435,33 @@ import Testing
         }
     }
 
+    private static func dryRun(_ text: String, _ connection: Connection, rowsAtOnce: Int) throws -> [String: Int] {
+        try withPipe(text) { source in
+            var options = JobImport.Options()
+            options.isDryRun = true
+            options.rowsPerCommit = rowsAtOnce
+            var importer = try JobImport(
+                connection: connection, schema: .standard, source: source, options: options, onReject: { _, _, _ in })
+            _ = try importer.run()
+            return importer.dryRun?.counts ?? [:]
+        }
+    }
+
+    /// The request that a key was used for names an item that only a later part of the file has.
+    @Test func aDryRunInPartsKnowsWhatKeysStandFor() async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 9), ('s', 'b', 9);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, idempotency_key) VALUES ('s', 'b', -1, 'k')
+                """)
+            try database.drain()
+            let text = "store_id,item_id,quantity,idempotency_key\ns,a,-1,k\ns,b,-1,k\n"
+            let counts = try Self.dryRun(text, database.connect(), rowsAtOnce: 1)
+            #expect(counts == ["rejected (idempotency_mismatch)": 1, "duplicate": 1])
+        }
+    }
+
     /// What a dry run counts is what the import then does.
     @Test func aDryRunTellsWhatWouldHappen() async throws {
         try await withDatabase { database in
@@ -451,16 +478,7 @@ import Testing
                 "store_id,item_id,quantity,action,on_insufficient,group_id,expires_at,idempotency_key\n"
                 + jobs.joined(separator: "\n") + "\n"
             let connection = try database.connect()
-            let counts = try Self.withPipe(text) { source in
-                var options = JobImport.Options()
-                options.isDryRun = true
-                options.rowsPerCommit = 50
-                var importer = try JobImport(
-                    connection: connection, schema: .standard, source: source, options: options,
-                    onReject: { _, _, _ in })
-                _ = try importer.run()
-                return importer.dryRun?.counts ?? [:]
-            }
+            let counts = try Self.dryRun(text, connection, rowsAtOnce: 50)
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")
             _ = try Self.load(text, connection)
             try database.drain()

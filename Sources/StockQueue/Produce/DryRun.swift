@@ -73,7 +73,7 @@ public final class DryRun: JobTarget {
         let fields = Self.fields(of: lines)
         lines.removeAll(keepingCapacity: true)
         let jobs = try claim(fields)
-        try readStock()
+        try readState()
         let judgement = judge(jobs, stock: stock, keys: keyStates)
         stock = judgement.stock
         keyStates = judgement.keys
@@ -122,22 +122,28 @@ public final class DryRun: JobTarget {
         return rows.indices.map { answer.bool($0, 0) }
     }
 
-    private func readStock() throws(PostgresError) {
+    private func readState() throws(PostgresError) {
         try requireSight()
         let statements = WorkStatements(schema: schema)
+        try readKeys(statements)
         let newItems = Array(Int32(stock.count)..<Int32(items.count))
         stock += newItems.map { _ in StockState() }
         var parameters = Parameters()
         for column in 0..<3 { parameters.addArray(of: newItems, in: items, column: column) }
         let rows = try connection.execute(statements.readStock, parameters)
         for row in 0..<rows.rowCount { stock[Int(newItems[Int(rows.int32(row, 0))])] = Batch.stockState(rows, row) }
+    }
+
+    private func readKeys(_ statements: WorkStatements) throws(PostgresError) {
         let newKeys = Array(Int32(keyStates.count)..<Int32(keys.count))
         keyStates += newKeys.map { _ in nil }
         if newKeys.isEmpty { return }
-        parameters.removeAll()
+        var parameters = Parameters()
         for column in 0..<2 { parameters.addArray(of: newKeys, in: keys, column: column) }
         let used = try connection.execute(statements.readKeys, parameters)
         for row in 0..<used.rowCount {
+            // A later job may name the item of the request.
+            _ = items.number(in: used, row: row, firstColumn: 6)
             keyStates[Int(newKeys[Int(used.int32(row, 0))])] = try KeyState(in: used, row: row, items: &items)
         }
     }
