@@ -146,45 +146,19 @@ BEGIN
 END
 $$;
 
--- What policies ask. The first three are bound to their tables as they are made, and the fourth reads none: whatever stands in the
--- caller's search path or among their temporary tables is never taken for the queue's.
-CREATE OR REPLACE FUNCTION :"schema".has_grant(store_id text, scope text DEFAULT NULL) RETURNS boolean
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT EXISTS (
-        SELECT FROM :"schema".my_grants
-        WHERE my_grants.store_id = has_grant.store_id AND (has_grant.scope IS NULL OR has_grant.scope = ANY (scopes))
-    );
-END;
-ALTER FUNCTION :"schema".has_grant RESET ALL;
-
--- The scopes that whoever asks holds for the store; null without a grant.
-CREATE FUNCTION :"schema".my_scopes(store_id text) RETURNS text[]
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT scopes FROM :"schema".my_grants WHERE my_grants.store_id = my_scopes.store_id;
-END;
-
--- Whether the item is a variation in a store of whoever asks.
-CREATE FUNCTION :"schema".is_my_variation(store_id text, item_id text, location_id text) RETURNS boolean
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT EXISTS (
-        SELECT FROM :"schema".my_variations AS v
-        WHERE (v.store_id, v.item_id, v.location_id) = (is_my_variation.store_id, is_my_variation.item_id, is_my_variation.location_id)
-    );
-END;
-
 -- True where whoever asks may enqueue for the item; otherwise an error that names the scope that is missing.
 CREATE OR REPLACE FUNCTION :"schema".may_enqueue(store_id text, item_id text, location_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    held text[] := my_scopes(store_id);
+    held text[] := (SELECT scopes FROM my_grants WHERE my_grants.store_id = may_enqueue.store_id);
 BEGIN
     IF held IS NULL OR 'update_catalog' <> ALL (held) THEN
         PERFORM refuse_scope(current_user::text, 'update_catalog', store_id, item_id);
-    ELSIF 'read_catalog' <> ALL (held) AND is_my_variation(store_id, item_id, location_id) THEN
+    ELSIF 'read_catalog' <> ALL (held) AND EXISTS (
+        SELECT FROM my_variations AS v
+        WHERE (v.store_id, v.item_id, v.location_id) = (may_enqueue.store_id, may_enqueue.item_id, may_enqueue.location_id)
+    ) THEN
         PERFORM refuse_scope(current_user::text, 'read_catalog', store_id, item_id);
     END IF;
     RETURN true;
@@ -337,7 +311,7 @@ DECLARE
 BEGIN
     FOR role IN SELECT rolname FROM pg_roles WHERE rolname IN (current_schema() || '_producer', current_schema() || '_admin') LOOP
         EXECUTE format('GRANT SELECT ON my_pass TO %I', role);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION my_scopes, is_my_variation, refuse_scope, has_restrictions, inserts_by_own_rights,
+        EXECUTE format('GRANT EXECUTE ON FUNCTION refuse_scope, has_restrictions, inserts_by_own_rights,
             insert_lines, insert_lines_for TO %I', role);
     END LOOP;
 END

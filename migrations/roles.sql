@@ -70,8 +70,8 @@ DECLARE
         'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_pass, my_variations,
             my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, doorbell TO %1$I',
-        'GRANT EXECUTE ON FUNCTION has_grant, my_scopes, is_my_variation, may_enqueue, refuse_scope, sees_all,
-            has_restrictions, inserts_by_own_rights, require_room, known_keys, refuse_other_request, read_lines,
+        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, refuse_scope, sees_all, has_restrictions,
+            inserts_by_own_rights, require_room, known_keys, refuse_other_request, read_lines,
             insert_lines, insert_lines_for, enqueue, enqueue_arrays, enqueue_lines, transfer, preview,
             wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
     ];

@@ -620,27 +620,17 @@ BEGIN
     PERFORM record_operation('grant', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', scopes), NULL);
 END
 $$;
-CREATE TABLE stockq.grants (
-    producer text NOT NULL COLLATE pg_catalog."C",
-    store_id text NOT NULL COLLATE pg_catalog."C",
-    scopes text[] NOT NULL COLLATE pg_catalog."C",
-    granted_by text DEFAULT SESSION_USER NOT NULL,
-    granted_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT grants_scopes_check CHECK (((scopes <@ ARRAY['update_catalog'::text, 'read_catalog'::text]) AND (cardinality(scopes) > 0))),
-    CONSTRAINT grants_store_id_check CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
-);
-CREATE VIEW stockq.my_grants WITH (security_barrier='true') AS
- SELECT grants.store_id,
-    grants.scopes
-   FROM stockq.grants
-  WHERE (grants.producer = (CURRENT_USER)::text);
 CREATE FUNCTION stockq.has_grant(store_id text, scope text DEFAULT NULL::text) RETURNS boolean
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT (EXISTS ( SELECT
-            FROM stockq.my_grants
-           WHERE ((my_grants.store_id = has_grant.store_id) AND ((has_grant.scope IS NULL) OR (has_grant.scope = ANY (my_grants.scopes)))))) AS "exists";
-END;
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM my_grants
+        WHERE my_grants.store_id = has_grant.store_id AND (scope IS NULL OR scope = ANY (scopes))
+    );
+END
+$$;
 CREATE FUNCTION stockq.has_restrictions() RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -725,48 +715,6 @@ BEGIN
         OR EXISTS (SELECT FROM pg_roles WHERE rolname = current_schema() || '_admin' AND pg_has_role(oid, 'USAGE'));
 END
 $$;
-CREATE TABLE stockq.items (
-    store_id text NOT NULL COLLATE pg_catalog."C",
-    item_id text NOT NULL COLLATE pg_catalog."C",
-    location_id text DEFAULT 'main'::text NOT NULL COLLATE pg_catalog."C",
-    parent_id text COLLATE pg_catalog."C",
-    on_hand bigint DEFAULT 0 NOT NULL,
-    allocated bigint DEFAULT 0 NOT NULL,
-    available bigint GENERATED ALWAYS AS ((on_hand - allocated)) STORED NOT NULL,
-    low_stock_threshold bigint,
-    version bigint DEFAULT 0 NOT NULL,
-    opening_on_hand bigint,
-    opening_allocated bigint,
-    opening_version bigint DEFAULT 0 NOT NULL,
-    last_job_id bigint,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    alert_level stockq.alert_level,
-    tracked boolean DEFAULT true NOT NULL,
-    CONSTRAINT items_allocated_check CHECK (((allocated >= 0) AND (allocated <= '9007199254740991'::bigint))),
-    CONSTRAINT items_check CHECK ((((on_hand - allocated) >= '-9007199254740991'::bigint) AND ((on_hand - allocated) <= '9007199254740991'::bigint))),
-    CONSTRAINT items_item_id_check CHECK (((octet_length(item_id) >= 1) AND (octet_length(item_id) <= 200))),
-    CONSTRAINT items_location_id_check CHECK (((octet_length(location_id) >= 1) AND (octet_length(location_id) <= 200))),
-    CONSTRAINT items_low_stock_threshold_check CHECK (((low_stock_threshold >= 0) AND (low_stock_threshold <= '9007199254740991'::bigint))),
-    CONSTRAINT items_on_hand_check CHECK (((on_hand >= '-9007199254740991'::bigint) AND (on_hand <= '9007199254740991'::bigint))),
-    CONSTRAINT items_parent_id_check CHECK (((octet_length(parent_id) >= 1) AND (octet_length(parent_id) <= 200))),
-    CONSTRAINT items_store_id_check CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
-)
-WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0');
-CREATE VIEW stockq.my_variations WITH (security_barrier='true') AS
- SELECT items.store_id,
-    items.item_id,
-    items.location_id
-   FROM (stockq.items
-     JOIN stockq.grants USING (store_id))
-  WHERE ((grants.producer = (CURRENT_USER)::text) AND (items.parent_id IS NOT NULL));
-CREATE FUNCTION stockq.is_my_variation(store_id text, item_id text, location_id text) RETURNS boolean
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT (EXISTS ( SELECT
-            FROM stockq.my_variations v
-           WHERE ((v.store_id = is_my_variation.store_id) AND (v.item_id = is_my_variation.item_id) AND (v.location_id = is_my_variation.location_id)))) AS "exists";
-END;
 CREATE FUNCTION stockq.item_history(store_id text, item_id text, location_id text DEFAULT 'main'::text, movements integer DEFAULT 10) RETURNS SETOF stockq.results
     LANGUAGE sql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -823,23 +771,19 @@ CREATE FUNCTION stockq.may_enqueue(store_id text, item_id text, location_id text
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 DECLARE
-    held text[] := my_scopes(store_id);
+    held text[] := (SELECT scopes FROM my_grants WHERE my_grants.store_id = may_enqueue.store_id);
 BEGIN
     IF held IS NULL OR 'update_catalog' <> ALL (held) THEN
         PERFORM refuse_scope(current_user::text, 'update_catalog', store_id, item_id);
-    ELSIF 'read_catalog' <> ALL (held) AND is_my_variation(store_id, item_id, location_id) THEN
+    ELSIF 'read_catalog' <> ALL (held) AND EXISTS (
+        SELECT FROM my_variations AS v
+        WHERE (v.store_id, v.item_id, v.location_id) = (may_enqueue.store_id, may_enqueue.item_id, may_enqueue.location_id)
+    ) THEN
         PERFORM refuse_scope(current_user::text, 'read_catalog', store_id, item_id);
     END IF;
     RETURN true;
 END
 $$;
-CREATE FUNCTION stockq.my_scopes(store_id text) RETURNS text[]
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT my_grants.scopes
-    FROM stockq.my_grants
-   WHERE (my_grants.store_id = my_scopes.store_id);
-END;
 CREATE FUNCTION stockq.name_what_to_pause(store_id text, lane integer, everything boolean) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -1528,6 +1472,15 @@ CREATE SEQUENCE stockq.doorbell
     NO MINVALUE
     NO MAXVALUE
     CACHE 1;
+CREATE TABLE stockq.grants (
+    producer text NOT NULL COLLATE pg_catalog."C",
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    scopes text[] NOT NULL COLLATE pg_catalog."C",
+    granted_by text DEFAULT SESSION_USER NOT NULL,
+    granted_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT grants_scopes_check CHECK (((scopes <@ ARRAY['update_catalog'::text, 'read_catalog'::text]) AND (cardinality(scopes) > 0))),
+    CONSTRAINT grants_store_id_check CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+);
 CREATE TABLE stockq.idempotency_keys (
     idempotency_key text NOT NULL COLLATE pg_catalog."C",
     store_id text NOT NULL COLLATE pg_catalog."C",
@@ -1541,6 +1494,34 @@ CREATE TABLE stockq.idempotency_keys (
     location_id text NOT NULL COLLATE pg_catalog."C"
 )
 WITH (autovacuum_vacuum_insert_scale_factor='1', autovacuum_analyze_scale_factor='1');
+CREATE TABLE stockq.items (
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text DEFAULT 'main'::text NOT NULL COLLATE pg_catalog."C",
+    parent_id text COLLATE pg_catalog."C",
+    on_hand bigint DEFAULT 0 NOT NULL,
+    allocated bigint DEFAULT 0 NOT NULL,
+    available bigint GENERATED ALWAYS AS ((on_hand - allocated)) STORED NOT NULL,
+    low_stock_threshold bigint,
+    version bigint DEFAULT 0 NOT NULL,
+    opening_on_hand bigint,
+    opening_allocated bigint,
+    opening_version bigint DEFAULT 0 NOT NULL,
+    last_job_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    alert_level stockq.alert_level,
+    tracked boolean DEFAULT true NOT NULL,
+    CONSTRAINT items_allocated_check CHECK (((allocated >= 0) AND (allocated <= '9007199254740991'::bigint))),
+    CONSTRAINT items_check CHECK ((((on_hand - allocated) >= '-9007199254740991'::bigint) AND ((on_hand - allocated) <= '9007199254740991'::bigint))),
+    CONSTRAINT items_item_id_check CHECK (((octet_length(item_id) >= 1) AND (octet_length(item_id) <= 200))),
+    CONSTRAINT items_location_id_check CHECK (((octet_length(location_id) >= 1) AND (octet_length(location_id) <= 200))),
+    CONSTRAINT items_low_stock_threshold_check CHECK (((low_stock_threshold >= 0) AND (low_stock_threshold <= '9007199254740991'::bigint))),
+    CONSTRAINT items_on_hand_check CHECK (((on_hand >= '-9007199254740991'::bigint) AND (on_hand <= '9007199254740991'::bigint))),
+    CONSTRAINT items_parent_id_check CHECK (((octet_length(parent_id) >= 1) AND (octet_length(parent_id) <= 200))),
+    CONSTRAINT items_store_id_check CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0');
 ALTER TABLE stockq.jobs ALTER COLUMN job_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME stockq.jobs_job_id_seq
     START WITH 1
@@ -1587,6 +1568,11 @@ CREATE TABLE stockq.migrations (
     checksum text NOT NULL,
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE VIEW stockq.my_grants WITH (security_barrier='true') AS
+ SELECT grants.store_id,
+    grants.scopes
+   FROM stockq.grants
+  WHERE (grants.producer = (CURRENT_USER)::text);
 CREATE TABLE stockq.pass_secret (
     is_only_row boolean DEFAULT true NOT NULL,
     secret bytea DEFAULT (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) NOT NULL,
@@ -1601,6 +1587,13 @@ CREATE VIEW stockq.my_ready_jobs WITH (security_barrier='true') AS
    FROM (stockq.jobs
      JOIN stockq.grants USING (store_id))
   WHERE ((grants.producer = (CURRENT_USER)::text) AND (jobs.run_at IS NULL));
+CREATE VIEW stockq.my_variations WITH (security_barrier='true') AS
+ SELECT items.store_id,
+    items.item_id,
+    items.location_id
+   FROM (stockq.items
+     JOIN stockq.grants USING (store_id))
+  WHERE ((grants.producer = (CURRENT_USER)::text) AND (items.parent_id IS NOT NULL));
 CREATE TABLE stockq.notifications (
     notification_id bigint NOT NULL,
     job_id bigint NOT NULL,
