@@ -153,15 +153,56 @@ AS $$
 DECLARE
     held text[] := (SELECT scopes FROM my_grants WHERE my_grants.store_id = may_enqueue.store_id);
 BEGIN
-    IF held IS NULL OR 'update_catalog' <> ALL (held) THEN
+    IF 'update_catalog' = ANY (held) AND 'read_catalog' = ANY (held) THEN
+        RETURN true;
+    ELSIF held IS NULL OR 'update_catalog' <> ALL (held) THEN
         PERFORM refuse_scope(current_user::text, 'update_catalog', store_id, item_id);
-    ELSIF 'read_catalog' <> ALL (held) AND EXISTS (
+    ELSIF EXISTS (
         SELECT FROM my_variations AS v
         WHERE (v.store_id, v.item_id, v.location_id) = (may_enqueue.store_id, may_enqueue.item_id, may_enqueue.location_id)
     ) THEN
         PERFORM refuse_scope(current_user::text, 'read_catalog', store_id, item_id);
     END IF;
     RETURN true;
+END
+$$;
+
+-- Refuses when a store has as many ready jobs as it may, with SQLSTATE 53400 (configuration_limit_exceeded): try again later.
+--
+-- Without a ceiling it costs a look at a table of a few rows. With one, the jobs are counted, and a session that found room
+-- for n jobs does not count again before n ids have been drawn, by whomever: until then the ceiling cannot be reached.
+CREATE OR REPLACE FUNCTION :"schema".require_room(store_id text, lines integer) RETURNS void
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = require_room.store_id);
+    drawn bigint;
+    -- A session's note for each store that it enqueues for. Two stores of one name here would count for each other's every job.
+    slot CONSTANT text := 'stockq.room_' || (hashtext(store_id) & 2147483647);
+    room text[];
+    ready integer;
+BEGIN
+    IF most IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO drawn FROM jobs_job_id_seq;
+    -- The store, its ceiling, and the id up to which there is room for sure.
+    room := string_to_array(current_setting(slot, true), E'\x1f');
+    IF room[1] = store_id AND room[2]::integer = most AND drawn + lines <= room[3]::bigint THEN
+        RETURN;
+    END IF;
+    IF NOT sees_all() THEN
+        SELECT count(*) INTO ready FROM (SELECT FROM my_ready_jobs AS j WHERE j.store_id = require_room.store_id LIMIT most) AS counted;
+    ELSE
+        SELECT count(*) INTO ready
+        FROM (SELECT FROM jobs WHERE jobs.store_id = require_room.store_id AND run_at IS NULL LIMIT most) AS counted;
+    END IF;
+    IF ready + lines > most THEN
+        RAISE configuration_limit_exceeded USING
+            MESSAGE = format('store %L has %s ready jobs, and may have %s', store_id, ready, most),
+            HINT = 'Try again later, when the workers have caught up.';
+    END IF;
+    PERFORM set_config(slot, concat_ws(E'\x1f', store_id, most, drawn + most - ready), false);
 END
 $$;
 

@@ -773,9 +773,11 @@ CREATE FUNCTION stockq.may_enqueue(store_id text, item_id text, location_id text
 DECLARE
     held text[] := (SELECT scopes FROM my_grants WHERE my_grants.store_id = may_enqueue.store_id);
 BEGIN
-    IF held IS NULL OR 'update_catalog' <> ALL (held) THEN
+    IF 'update_catalog' = ANY (held) AND 'read_catalog' = ANY (held) THEN
+        RETURN true;
+    ELSIF held IS NULL OR 'update_catalog' <> ALL (held) THEN
         PERFORM refuse_scope(current_user::text, 'update_catalog', store_id, item_id);
-    ELSIF 'read_catalog' <> ALL (held) AND EXISTS (
+    ELSIF EXISTS (
         SELECT FROM my_variations AS v
         WHERE (v.store_id, v.item_id, v.location_id) = (may_enqueue.store_id, may_enqueue.item_id, may_enqueue.location_id)
     ) THEN
@@ -1153,8 +1155,8 @@ CREATE FUNCTION stockq.require_room(store_id text, lines integer) RETURNS void
 DECLARE
     most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = require_room.store_id);
     drawn bigint;
-    -- A session remembers up to 1,024 stores.
-    slot CONSTANT text := 'stockq.room_' || (hashtext(store_id) & 1023);
+    -- A session's note for each store that it enqueues for. Two stores of one name here would count for each other's every job.
+    slot CONSTANT text := 'stockq.room_' || (hashtext(store_id) & 2147483647);
     room text[];
     ready integer;
 BEGIN
