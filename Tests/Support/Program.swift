@@ -21,6 +21,8 @@ public struct Program: Sendable {
             self.err = err
         }
 
+        deinit { for file in [out, err] { try? FileManager.default.removeItem(at: file) } }
+
         public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
         public var hasEnded: Bool { !process.isRunning }
@@ -42,10 +44,6 @@ public struct Program: Sendable {
             watchdog.start()
             process.waitUntilExit()
             hasEnded.signal()
-            defer {
-                try? FileManager.default.removeItem(at: out)
-                try? FileManager.default.removeItem(at: err)
-            }
             let code =
                 process.terminationReason == .uncaughtSignal ? -process.terminationStatus : process.terminationStatus
             return Ended(code: code, out: outputText, err: errorText)
