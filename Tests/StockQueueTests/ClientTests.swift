@@ -40,7 +40,7 @@ import Testing
                 try await client.enqueueBulk((0..<5_000).map { _ in NewJob(store: "s", item: "a", quantity: 1) })
                     == 5_000)
             #expect(try await client.result(of: first.jobID, timeoutMs: 20) == nil)
-            let waits = Task { try await client.result(of: group[0].jobID, timeoutMs: 60_000)?.code }
+            let waits = Task { try await client.result(of: group[0].jobID, timeoutMs: 300_000)?.code }
             try await Self.drain(database)
             #expect(try await waits.value == "insufficient_stock")
             #expect(try await client.result(of: first.jobID)?.outcome == "applied")
