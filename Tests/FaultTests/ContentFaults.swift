@@ -378,9 +378,12 @@ extension Faults {
         }
     }
 
+    /// `make tsan` or `make asan`.
+    static let isSanitized = ProcessInfo.processInfo.environment["STOCKQ_SANITIZED"] != nil
+
     /// What fakes a process's clock: Debian's package faketime. A program built with a sanitizer hangs with it.
     static let clockLibrary: String? =
-        ProcessInfo.processInfo.environment["STOCKQ_SANITIZED"] != nil
+        isSanitized
         ? nil
         : ["x86_64", "aarch64"].map { "/usr/lib/\($0)-linux-gnu/faketime/libfaketimeMT.so.1" }
             .first { FileManager.default.fileExists(atPath: $0) }

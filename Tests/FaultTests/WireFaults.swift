@@ -131,7 +131,8 @@ extension Faults {
         }
 
         /// A pooler that loses an answer would give each statement that of the one behind it: the worker leaves the connection.
-        @Test func lostAnswers() async throws {
+        @Test(.enabled(if: !Faults.isSanitized, "libpq forgets a result whose end was lost, which is a leak"))
+        func lostAnswers() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 29, stores: 1)
                 let pool = rig.start()
