@@ -32,10 +32,7 @@ ALTER TABLE :"schema".lanes
     ADD COLUMN paused_at timestamptz,
     -- Some store is paused: whoever works the lane has to ask which. By an ordering key a store's jobs are in any lane, so this is
     -- the same for all of them.
-    ADD COLUMN has_paused_stores boolean NOT NULL DEFAULT false,
-    -- Raised where jobs with ids drawn long ago become ready by hand: a worker forgets its low-water marks then, or newer jobs
-    -- would overtake them.
-    ADD COLUMN revision bigint NOT NULL DEFAULT 0;
+    ADD COLUMN has_paused_stores boolean NOT NULL DEFAULT false;
 
 ALTER TABLE :"schema".jobs
     -- Parked since its store is paused: a job that a worker claims is set aside for ever, `run_at` being infinity, and so it costs
@@ -75,8 +72,7 @@ BEGIN
     END IF;
     RETURN ARRAY(
         WITH named AS (
-            SELECT j.job_id, j.group_id, j.store_id FROM jobs AS j
-            WHERE j.job_id = ANY (job_ids) AND (queued_jobs.store_id IS NULL OR j.store_id = queued_jobs.store_id)
+            SELECT j.job_id, j.group_id, j.store_id FROM jobs AS j WHERE j.job_id = ANY (job_ids)
             UNION ALL
             SELECT j.job_id, j.group_id, j.store_id FROM jobs AS j
             WHERE (j.group_id, j.store_id) = (queued_jobs.group_id, queued_jobs.store_id)
@@ -138,8 +134,7 @@ $$;
 -- Enqueues finished jobs again, groups whole: those named, or the failed ones, or those with a code; the latter two of one store or
 -- of all, and not older than `since`. Only jobs that changed nothing can be retried, each once; the new job names the first one.
 --
--- A key goes along unless the job used it up. What was refused since its key was used before is not retried: it would take
--- effect a second time.
+-- The key of a failed or cancelled job was not used up and goes along; a rejected job's key was, and does not.
 CREATE FUNCTION :"schema".retry_jobs(
     job_ids bigint[] DEFAULT NULL, failed boolean DEFAULT false, code text DEFAULT NULL, store_id text DEFAULT NULL,
     since interval DEFAULT '1 day'
@@ -156,19 +151,14 @@ BEGIN
     END IF;
     IF job_ids IS NOT NULL THEN
         wanted := job_ids;
-        SELECT named.id, r.outcome, r.first_job_id INTO wrong
+        SELECT named.id, r.outcome INTO wrong
         FROM unnest(job_ids) AS named (id)
         LEFT JOIN results AS r ON r.job_id = named.id
         WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'cancelled')
-            OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
         LIMIT 1;
-        IF FOUND THEN
+        IF wrong.id IS NOT NULL THEN
             RAISE object_not_in_prerequisite_state USING
-                MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
-                    WHEN wrong.outcome IS NULL THEN 'has no result'
-                    WHEN wrong.outcome IN ('failed', 'rejected', 'cancelled') THEN 'was refused for its idempotency key'
-                    ELSE 'was ' || wrong.outcome
-                END);
+                MESSAGE = format('job %s %s, and cannot be retried', wrong.id, coalesce('was ' || wrong.outcome, 'has no result'));
         END IF;
     ELSIF failed THEN
         wanted := ARRAY(
@@ -202,23 +192,10 @@ BEGIN
         SELECT
             r.quantity, r.expected_available, CASE WHEN r.expires_at > now() THEN r.expires_at END, r.priority, r.max_attempts,
             r.action, r.on_insufficient, r.notify, r.store_id, r.item_id, r.location_id, r.group_id, r.ordering_key, r.reason,
-            r.reference,
-            CASE WHEN NOT EXISTS (
-                SELECT FROM idempotency_keys AS k
-                WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
-            ) THEN r.idempotency_key END,
-            r.job_id
+            r.reference, CASE WHEN r.outcome IN ('failed', 'cancelled') THEN r.idempotency_key END, r.job_id
         FROM whole
         JOIN results AS r ON r.job_id = whole.job_id
-        WHERE r.outcome IN ('failed', 'rejected', 'cancelled')
-            AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = whole.job_id)
-            -- Of a group no line may have been refused for its key.
-            AND NOT EXISTS (
-                SELECT FROM whole AS other
-                JOIN results AS line ON line.job_id = other.job_id
-                WHERE (line.job_id = r.job_id OR (line.group_id, line.store_id, line.finished_at) = (r.group_id, r.store_id, r.finished_at))
-                    AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
-            )
+        WHERE NOT EXISTS (SELECT FROM retries WHERE retries.job_id = whole.job_id)
         ORDER BY r.job_id
         RETURNING jobs.job_id, jobs.retry_of
     ), linked AS (
@@ -260,8 +237,7 @@ DECLARE
 BEGIN
     PERFORM name_what_to_pause(store_id, lane, everything);
     PERFORM l.lane FROM lanes AS l WHERE store_id IS NOT NULL OR everything OR l.lane = resume.lane ORDER BY l.lane FOR UPDATE;
-    UPDATE lanes AS l SET paused_at = NULL, revision = revision + 1
-    WHERE resume.store_id IS NOT NULL OR everything OR l.lane = resume.lane;
+    UPDATE lanes AS l SET paused_at = NULL WHERE (everything OR l.lane = resume.lane) AND l.paused_at IS NOT NULL;
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
         UPDATE jobs SET run_at = NULL, parked_at = NULL
@@ -300,9 +276,6 @@ DECLARE
     wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
     changed bigint;
 BEGIN
-    -- Whoever works a lane holds its row.
-    PERFORM l.lane FROM lanes AS l WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted)) ORDER BY l.lane FOR UPDATE;
-    UPDATE lanes AS l SET revision = revision + 1 WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted));
     UPDATE jobs SET priority = reprioritise.priority WHERE job_id = ANY (wanted) AND jobs.priority <> reprioritise.priority;
     GET DIAGNOSTICS changed = ROW_COUNT;
     PERFORM record_operation(

@@ -51,18 +51,6 @@ SELECT job_id, 'finished', store_id, item_id, location_id, action, quantity, on_
     on_hand_after, allocated_before, allocated_after, version, first_job_id, retry_of, message
 FROM :"schema".results;
 
--- Whether whoever asks sees every store: the owner of the tables, and the roles whose policies let everything through.
-CREATE FUNCTION :"schema".sees_all() RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
-AS $$
-BEGIN
-    RETURN NOT row_security_active('jobs') OR EXISTS (
-        SELECT FROM pg_roles
-        WHERE rolname IN (current_schema() || '_reader', current_schema() || '_admin') AND pg_has_role(oid, 'USAGE')
-    );
-END
-$$;
-
 -- The ready jobs in the stores of whoever asks: counting them through row security would ask for each row.
 CREATE VIEW :"schema".my_ready_jobs WITH (security_barrier) AS
 SELECT jobs.store_id
@@ -80,8 +68,6 @@ AS $$
 DECLARE
     most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = require_room.store_id);
     drawn bigint;
-    -- A session remembers up to 1,024 stores.
-    slot CONSTANT text := 'stockq.room_' || (hashtext(store_id) & 1023);
     room text[];
     ready integer;
 BEGIN
@@ -90,11 +76,11 @@ BEGIN
     END IF;
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO drawn FROM jobs_job_id_seq;
     -- The store, its ceiling, and the id up to which there is room for sure.
-    room := string_to_array(current_setting(slot, true), E'\x1f');
+    room := string_to_array(current_setting('stockq.room', true), E'\x1f');
     IF room[1] = store_id AND room[2]::integer = most AND drawn + lines <= room[3]::bigint THEN
         RETURN;
     END IF;
-    IF NOT sees_all() THEN
+    IF row_security_active('jobs') THEN
         SELECT count(*) INTO ready FROM (SELECT FROM my_ready_jobs AS j WHERE j.store_id = require_room.store_id LIMIT most) AS counted;
     ELSE
         SELECT count(*) INTO ready
@@ -105,7 +91,7 @@ BEGIN
             MESSAGE = format('store %L has %s ready jobs, and may have %s', store_id, ready, most),
             HINT = 'Try again later, when the workers have caught up.';
     END IF;
-    PERFORM set_config(slot, concat_ws(E'\x1f', store_id, most, drawn + most - ready), false);
+    PERFORM set_config('stockq.room', concat_ws(E'\x1f', store_id, most, drawn + most - ready), false);
 END
 $$;
 
@@ -253,21 +239,6 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE array_subscript_error USING MESSAGE = wrong;
     END IF;
-    -- unnest would flatten them, and subscripts would miss.
-    SELECT given.name || ' must have one dimension and begin at 1' INTO wrong
-    FROM (VALUES
-        ('item_ids', array_ndims(item_ids), array_lower(item_ids, 1)), ('quantities', array_ndims(quantities), array_lower(quantities, 1)),
-        ('actions', array_ndims(actions), array_lower(actions, 1)),
-        ('location_ids', array_ndims(location_ids), array_lower(location_ids, 1)),
-        ('on_insufficients', array_ndims(on_insufficients), array_lower(on_insufficients, 1)),
-        ('expected_availables', array_ndims(expected_availables), array_lower(expected_availables, 1)),
-        ('idempotency_keys', array_ndims(idempotency_keys), array_lower(idempotency_keys, 1))
-    ) AS given (name, dimensions, first)
-    WHERE given.dimensions <> 1 OR given.first <> 1
-    LIMIT 1;
-    IF wrong IS NOT NULL THEN
-        RAISE array_subscript_error USING MESSAGE = wrong;
-    END IF;
     IF idempotency_key IS NOT NULL THEN
         IF keys IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
@@ -275,10 +246,6 @@ BEGIN
         keys := ARRAY(SELECT idempotency_key || '/' || number FROM generate_series(1, lines) AS number);
     END IF;
     IF keys IS NOT NULL THEN
-        SELECT key INTO wrong FROM unnest(keys) AS key WHERE octet_length(key) > 200 LIMIT 1;
-        IF wrong IS NOT NULL THEN
-            RAISE invalid_parameter_value USING MESSAGE = format('idempotency key %L has more than 200 bytes', wrong);
-        END IF;
         SELECT key INTO wrong FROM unnest(keys) AS key WHERE key IS NOT NULL GROUP BY key HAVING count(*) > 1 LIMIT 1;
         IF wrong IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = format('idempotency key %L stands on more than one line', wrong);
@@ -359,14 +326,11 @@ BEGIN
     END IF;
     SELECT CASE
         WHEN jsonb_typeof(line) <> 'object' THEN format('line %s is no object', number)
-        WHEN line->>'item_id' IS NULL OR line->'quantity' IS NULL THEN format('line %s needs item_id and quantity', number)
+        WHEN line->'item_id' IS NULL OR line->'quantity' IS NULL THEN format('line %s needs item_id and quantity', number)
         WHEN jsonb_typeof(line->'quantity') <> 'number' OR (line->>'quantity')::numeric % 1 <> 0
             THEN format('line %s: quantity must be a whole number, not %s', number, left(line->>'quantity', 60))
         WHEN (line->>'quantity')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
             THEN format('line %s: quantity %s is too large', number, left(line->>'quantity', 60))
-        WHEN line->'expected_available' IS NOT NULL AND (jsonb_typeof(line->'expected_available') NOT IN ('number', 'null')
-                OR (line->>'expected_available')::numeric % 1 <> 0)
-            THEN format('line %s: expected_available must be a whole number, not %s', number, left(line->>'expected_available', 60))
         ELSE (
             SELECT format('line %s: there is no column %L', number, key)
             FROM jsonb_object_keys(line) AS key
@@ -381,12 +345,7 @@ BEGIN
         ELSE coalesce(jsonb_typeof(line->'quantity') <> 'number', true)
             OR (line->>'quantity')::numeric % 1 <> 0
             OR (line->>'quantity')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
-            OR line->>'item_id' IS NULL
-            OR CASE jsonb_typeof(line->'expected_available')
-                WHEN 'number' THEN (line->>'expected_available')::numeric % 1 <> 0
-                WHEN 'null' THEN false
-                ELSE line ? 'expected_available'
-            END
+            OR line->'item_id' IS NULL
             OR line - '{item_id,quantity,action,location_id,on_insufficient,expected_available,idempotency_key,reference,reason,notify}'::text[]
                 <> '{}'
     END
@@ -398,12 +357,12 @@ BEGIN
     RETURN QUERY
     SELECT array_agg(l.item_id ORDER BY number), array_agg(l.quantity::bigint ORDER BY number), array_agg(l.action ORDER BY number),
         array_agg(l.location_id ORDER BY number), array_agg(l.on_insufficient ORDER BY number),
-        array_agg(l.expected_available::bigint ORDER BY number),
+        array_agg(l.expected_available ORDER BY number),
         CASE WHEN count(l.idempotency_key) > 0 THEN array_agg(l.idempotency_key ORDER BY number) END,
         array_agg(l.reference ORDER BY number), array_agg(l.reason ORDER BY number), array_agg(l.notify ORDER BY number)
     FROM ROWS FROM (
         jsonb_to_recordset(lines) AS (item_id text, quantity numeric, action text, location_id text, on_insufficient text,
-            expected_available numeric, idempotency_key text, reference text, reason text, notify boolean)
+            expected_available bigint, idempotency_key text, reference text, reason text, notify boolean)
     ) WITH ORDINALITY
         AS l (item_id, quantity, action, location_id, on_insufficient, expected_available, idempotency_key, reference, reason, notify, number);
 END
@@ -437,8 +396,8 @@ AS $$
 BEGIN
     IF quantity <= 0 OR quantity IS NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = format('a transfer moves a quantity above 0, not %s', quantity);
-    ELSIF coalesce(from_location, 'main') = coalesce(to_location, 'main') THEN
-        RAISE invalid_parameter_value USING MESSAGE = format('both locations are %L', coalesce(from_location, 'main'));
+    ELSIF from_location = to_location THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('both locations are %L', from_location);
     ELSIF on_insufficient NOT IN ('reject', 'allow', 'wait') THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('on_insufficient of a transfer is reject, allow or wait, not %s: what leaves must arrive', on_insufficient);
@@ -469,13 +428,13 @@ DECLARE
     is_same boolean;
     -- The stock as the lines so far leave it, by item and location: [on_hand, allocated].
     scratch jsonb := '{}';
+    used jsonb := '{}';
     place text;
     on_hand numeric;
     allocated numeric;
     taken numeric;
     seen numeric;
     duplicates integer := 0;
-    mismatches integer := 0;
     total integer := 0;
     answers jsonb[] := '{}';
     answer jsonb;
@@ -483,21 +442,9 @@ DECLARE
     is_waiting boolean := false;
     new_code text;
 BEGIN
-    IF jsonb_typeof(lines) = 'array' AND jsonb_array_length(lines) > 1000 THEN
-        RAISE program_limit_exceeded USING MESSAGE = format('%s lines in one preview, at most 1000 are allowed', jsonb_array_length(lines));
-    END IF;
-    IF NOT sees_all() AND NOT has_grant(store_id, 'read_catalog') THEN
+    IF row_security_active('items') AND NOT has_grant(store_id, 'read_catalog') THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('%I lacks the scope read_catalog for store %L', current_user, store_id);
-    END IF;
-    SELECT given->>'idempotency_key' INTO place
-    FROM jsonb_array_elements(CASE WHEN jsonb_typeof(lines) = 'array' THEN lines ELSE '[]' END) AS element (given)
-    WHERE given->>'idempotency_key' IS NOT NULL
-    GROUP BY given->>'idempotency_key'
-    HAVING count(*) > 1
-    LIMIT 1;
-    IF place IS NOT NULL THEN
-        RAISE invalid_parameter_value USING MESSAGE = format('idempotency key %L stands on more than one line', place);
     END IF;
     FOR l IN
         SELECT number, i, coalesce(loc, 'main') AS loc, coalesce(a, 'adjust') AS a, q, coalesce(p, 'reject') AS p, e, k
@@ -525,11 +472,15 @@ BEGIN
         first_id := NULL;
         is_same := NULL;
         IF l.k IS NOT NULL THEN
-            SELECT k.job_id, (k.item_id, k.location_id, k.action::text, k.quantity, k.on_insufficient::text, k.expected_available)
-                IS NOT DISTINCT FROM (l.i, l.loc, l.a, l.q, l.p, l.e)
-            INTO first_id, is_same
-            FROM idempotency_keys AS k
-            WHERE k.idempotency_key = l.k AND k.store_id = preview.store_id;
+            IF used ? l.k THEN
+                is_same := used->l.k = jsonb_build_array(l.i, l.loc, l.a, l.q, l.p, l.e);
+            ELSE
+                SELECT k.job_id, (k.item_id, k.location_id, k.action::text, k.quantity, k.on_insufficient::text, k.expected_available)
+                    IS NOT DISTINCT FROM (l.i, l.loc, l.a, l.q, l.p, l.e)
+                INTO first_id, is_same
+                FROM idempotency_keys AS k
+                WHERE k.idempotency_key = l.k AND k.store_id = preview.store_id;
+            END IF;
         END IF;
         IF is_same THEN
             duplicates := duplicates + 1;
@@ -537,7 +488,6 @@ BEGIN
             CONTINUE;
         ELSIF NOT is_same THEN
             new_code := 'idempotency_mismatch';
-            mismatches := mismatches + 1;
             answer := answer || jsonb_build_object('first_job_id', first_id);
         ELSIF abs(l.q::numeric) > most OR (l.a IN ('allocate', 'deallocate', 'ship') AND l.q <= 0) OR (l.a = 'set' AND l.q < 0) THEN
             new_code := 'invalid_quantity';
@@ -589,11 +539,14 @@ BEGIN
             is_refused := true;
             answer := answer || jsonb_build_object('outcome', 'rejected', 'code', new_code);
         END IF;
+        IF l.k IS NOT NULL AND new_code IS DISTINCT FROM 'idempotency_mismatch' THEN
+            used := used || jsonb_build_object(l.k, jsonb_build_array(l.i, l.loc, l.a, l.q, l.p, l.e));
+        END IF;
         answers := answers || answer;
     END LOOP;
     IF as_group AND duplicates = total THEN
         NULL; -- a group sent again
-    ELSIF as_group AND duplicates + mismatches > 0 THEN
+    ELSIF as_group AND duplicates > 0 THEN
         -- Some lines are new and others are not: the new ones cannot be what was sent before.
         answers := ARRAY(
             SELECT a || jsonb_build_object('outcome', 'rejected', 'warning', NULL, 'applied_quantity', 0, 'waits', false,
@@ -638,26 +591,16 @@ CREATE FUNCTION :"schema".wait_for_result(job_id bigint, timeout_ms integer DEFA
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    deadline timestamptz := clock_timestamp() + coalesce(timeout_ms, 5000) * interval '1 millisecond';
-    -- Of a job that is still queued: the transaction that enqueued it, or a part of it behind a savepoint, with its epoch.
-    enqueued_by bigint := (SELECT xmin::text::bigint FROM jobs WHERE jobs.job_id = wait_for_result.job_id);
-    newest CONSTANT bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+    deadline timestamptz := clock_timestamp() + timeout_ms * interval '1 millisecond';
     pause_ms double precision := 1;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('a transaction that is %s never sees the result', current_setting('transaction_isolation')),
             HINT = 'Wait outside the transaction, or in one that is READ COMMITTED.';
-    END IF;
-    enqueued_by := enqueued_by + (newest >> 32 << 32);
-    -- Transaction ids come round after 2^32; the nearest of that number is meant.
-    IF enqueued_by > newest + (1::bigint << 31) THEN
-        enqueued_by := enqueued_by - (1::bigint << 32);
-    ELSIF enqueued_by < newest - (1::bigint << 31) THEN
-        enqueued_by := enqueued_by + (1::bigint << 32);
-    END IF;
-    -- It can be seen here and has not ended: it is this one.
-    IF enqueued_by > 2 AND pg_xact_status(enqueued_by::text::xid8) = 'in progress' THEN
+    ELSIF EXISTS (
+        SELECT FROM jobs WHERE jobs.job_id = wait_for_result.job_id AND xmin = pg_current_xact_id_if_assigned()::xid
+    ) THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('job %s was enqueued by this transaction, and nobody else sees it before it commits', job_id),
             HINT = 'Commit first, then wait.';
@@ -687,8 +630,7 @@ AS $$
     SELECT s.*
     FROM (
         SELECT jobs.job_id FROM jobs WHERE (jobs.group_id, jobs.store_id) = ($2, $1)
-        -- Groups of one name may lie between each other.
-        UNION
+        UNION ALL
         -- The first line says how far the group reaches.
         SELECT line.job_id
         FROM results AS first
@@ -770,11 +712,9 @@ AS $$
             CASE WHEN finished_at <= $4 THEN version ELSE version - 1 END AS version
         FROM oldest
         -- The change before the oldest one that is left may have been later or earlier than the time asked for.
-        WHERE (finished_at <= $4 OR previous_job_id IS NULL)
-            AND NOT EXISTS (SELECT FROM item WHERE updated_at <= $4)
+        WHERE finished_at <= $4 OR previous_job_id IS NULL
         UNION ALL
-        -- Nothing has changed since.
-        SELECT item.on_hand, item.allocated, item.version FROM item WHERE last_job_id IS NULL OR updated_at <= $4
+        SELECT item.on_hand, item.allocated, item.version FROM item WHERE last_job_id IS NULL
     )
     SELECT found.on_hand, found.allocated, found.on_hand - found.allocated, found.version FROM found
 $$;

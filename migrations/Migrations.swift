@@ -20,7 +20,8 @@ public struct Migration: Sendable {
         Migration(number: 3, name: "0003_access.sql", sql: text(PackageResources._003_access_sql)),
         Migration(number: 4, name: "0004_operators.sql", sql: text(PackageResources._004_operators_sql)),
         Migration(number: 5, name: "0005_producers.sql", sql: text(PackageResources._005_producers_sql)),
-        Migration(number: 6, name: "0006_lists.sql", sql: text(PackageResources._006_lists_sql)),
+        Migration(number: 6, name: "0006_corrections.sql", sql: text(PackageResources._006_corrections_sql)),
+        Migration(number: 7, name: "0007_lists.sql", sql: text(PackageResources._007_lists_sql)),
     ]
 
     /// The roles of a queue and their privileges, to be run after the migrations; safe to run again.
