@@ -174,7 +174,8 @@ public final class PrivateCluster: @unchecked Sendable {
         throw ClusterError(description: "the private PostgreSQL did not start again within 30 s; see \(logFile)")
     }
 
-    private var isRunning: Bool { serverProcessID.map { Foundation.kill($0, 0) == 0 } ?? false }
+    /// Whether there is a process of the server; it may be starting, recovering or stopping.
+    public var isRunning: Bool { serverProcessID.map { Foundation.kill($0, 0) == 0 } ?? false }
 
     private var isAccepting: Bool {
         do {

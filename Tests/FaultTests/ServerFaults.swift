@@ -225,7 +225,7 @@ extension Faults {
                 }
                 #expect(wasTold)
                 try FileManager.default.removeItem(atPath: ballast)
-                if cluster.serverProcessID.map({ kill($0, 0) == 0 }) != true { try cluster.startAgain() }
+                if !cluster.isRunning { try cluster.startAgain() }
                 #expect(eventually { (try? database.value("SELECT 1")) == "1" })
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
@@ -253,7 +253,7 @@ extension Faults {
                     try sync.succeed()
                     // Recovery may have met the same and ended the server for good, now or in a moment.
                     let isBack = try eventually {
-                        if cluster.serverProcessID.map({ kill($0, 0) == 0 }) != true { try cluster.startAgain() }
+                        if !cluster.isRunning { try cluster.startAgain() }
                         return (try? database.value("SELECT 1")) == "1"
                     }
                     #expect(isBack)
