@@ -7,16 +7,10 @@ import Testing
 
 /// The SQL functions for producers, called as a producer calls them.
 @Suite struct EnqueueSQLTests {
-    private static let items = """
+    static let items = """
         INSERT INTO stockq.items (store_id, item_id, on_hand, location_id) VALUES
             ('s', 'a', 10, 'main'), ('s', 'b', 5, 'main'), ('s', 'a', 0, 'cellar'), ('t', 'a', 10, 'main')
         """
-
-    /// The SQLSTATE and the message of a statement that must fail.
-    private static func refusal(of sql: String, _ database: TestDatabase) throws -> String {
-        let error = #expect(throws: PostgresError.self, "\(sql)") { try database.run(sql) }
-        return "\(error?.sqlState ?? "-") \(error?.message ?? "-")"
-    }
 
     @Test func whatIsLeftOutIsAsInAPlainInsert() async throws {
         try await withDatabase { database in
@@ -52,166 +46,6 @@ import Testing
         }
     }
 
-    @Test func aRepeatedKeyGivesTheFirstJobAndItsResult() async throws {
-        try await withDatabase { database in
-            try database.run(Self.items)
-            let call =
-                "SELECT concat_ws(' ', job_id, is_repeat, outcome, applied_quantity, on_hand_after) FROM stockq.enqueue('s', 'a', -2, idempotency_key => 'k')"
-            let first = try database.value(call)
-            #expect(first.hasSuffix(" f"))
-            let job = first.dropLast(2)
-            #expect(try database.value(call) == "\(job) t")
-            try database.drain()
-            #expect(try database.value(call) == "\(job) t applied -2 8")
-            // Another store, another key.
-            #expect(
-                try database.value("SELECT is_repeat FROM stockq.enqueue('t', 'a', -2, idempotency_key => 'k')") == "f")
-            for other in [
-                "-3, idempotency_key => 'k'", "-2, location_id => 'cellar', idempotency_key => 'k'",
-                "-2, on_insufficient => 'allow', idempotency_key => 'k'",
-                "-2, expected_available => 8, idempotency_key => 'k'",
-            ] {
-                #expect(
-                    try Self.refusal(of: "SELECT stockq.enqueue('s', 'a', \(other))", database)
-                        == "23505 idempotency key 'k' of store 's' was used by job \(job) for another request")
-            }
-            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "1")
-        }
-    }
-
-    /// However the jobs came in: by COPY, INSERT or function.
-    @Test func keysAreSettledByTheJudgementToo() async throws {
-        try await withDatabase { database in
-            try database.run(
-                Self.items + """
-                    ; INSERT INTO stockq.jobs (store_id, item_id, quantity, idempotency_key)
-                    VALUES ('s', 'a', -1, 'k'), ('s', 'a', -1, 'k'), ('s', 'a', -2, 'k'), ('s', 'b', -1, 'k'), ('t', 'a', -1, 'k')
-                    """)
-            try database.drain()
-            #expect(
-                try database.rows(
-                    """
-                    SELECT concat_ws(' ', outcome, code, (SELECT count(*) FROM stockq.results AS before WHERE before.job_id <= results.first_job_id))
-                    FROM stockq.results ORDER BY job_id
-                    """) == [
-                        "applied 0", "duplicate 1", "rejected idempotency_mismatch 1",
-                        "rejected idempotency_mismatch 1",
-                        "applied 0",
-                    ])
-            #expect(
-                try database.rows("SELECT on_hand FROM stockq.items ORDER BY store_id, item_id, location_id") == [
-                    "0", "9", "5", "9",
-                ])
-            try expectSoundBooks(database.connect())
-        }
-    }
-
-    /// Cancelled and failed jobs, duplicates and mismatches leave the key free; refusals of business use it up.
-    @Test func whatUsesAKeyUp() async throws {
-        try await withDatabase { database in
-            try database.run(
-                Self.items + """
-                    ; INSERT INTO stockq.jobs (store_id, item_id, quantity, idempotency_key, group_id) VALUES
-                    ('s', 'a', -1, 'applied', NULL), ('s', 'a', 0, 'unchanged', NULL), ('s', 'a', -99, 'rejected', NULL),
-                    ('s', 'a', -1, 'of a group', 'g'), ('s', 'a', -99, 'refused in a group', 'g'), ('s', 'a', -1, 'cancelled', NULL);
-                    SELECT stockq.cancel_jobs(ARRAY(SELECT job_id FROM stockq.jobs WHERE idempotency_key = 'cancelled'))
-                    """)
-            try database.drain()
-            #expect(
-                try database.rows("SELECT idempotency_key FROM stockq.idempotency_keys ORDER BY 1") == [
-                    "applied", "of a group", "refused in a group", "rejected", "unchanged",
-                ])
-        }
-    }
-
-    /// Whatever would become of a repetition by itself – waiting, a refusal of its group – its key is looked at first, also in a
-    /// batch in which no other key was used before.
-    @Test func aRepetitionThatWouldWaitIsADuplicate() async throws {
-        try await withDatabase { database in
-            let jobs = """
-                INSERT INTO stockq.jobs (store_id, item_id, quantity, on_insufficient, idempotency_key, group_id) VALUES
-                    ('s', 'b', -4, 'wait', 'k', NULL), ('s', 'a', -1, 'reject', 'g1', 'g'), ('s', 'b', -1, 'reject', 'g2', 'g');
-                """
-            try database.run(Self.items + ";" + jobs)
-            try database.drain()
-            try database.run(jobs)
-            try database.drain()
-            #expect(
-                try database.rows("SELECT outcome FROM stockq.results ORDER BY job_id") == [
-                    "applied", "applied", "applied", "duplicate", "duplicate", "duplicate",
-                ])
-        }
-    }
-
-    /// Whoever does not know whether an order arrived sends it again, perhaps before it was worked: one of both takes effect.
-    @Test func aGroupSentTwiceWhileQueuedTakesEffectOnce() async throws {
-        try await withDatabase { database in
-            let order = """
-                INSERT INTO stockq.jobs (store_id, item_id, quantity, idempotency_key, group_id) VALUES
-                    ('s', 'a', -1, 'k1', 'g'), ('s', 'b', -1, 'k2', 'g'), ('s', 'a', -1, NULL, 'g');
-                """
-            try database.run(Self.items + ";" + order + order)
-            // Two sessions at once: their ids lie between each other.
-            let (one, two) = (try database.connect(), try database.connect())
-            for session in [one, two] { try session.executeScript("BEGIN") }
-            for line in ["'a', -2, 'm1'", "'b', -2, 'm2'"] {
-                for session in [one, two] {
-                    try session.executeScript(
-                        "INSERT INTO stockq.jobs (store_id, item_id, quantity, idempotency_key, group_id) VALUES ('s', \(line), 'h')"
-                    )
-                }
-            }
-            for session in [one, two] { try session.executeScript("COMMIT") }
-            try database.drain()
-            #expect(
-                try database.rows(
-                    "SELECT concat_ws(' ', group_id, quantity, outcome, code) FROM stockq.results ORDER BY job_id") == [
-                        "g -1 applied", "g -1 applied", "g -1 applied", "g -1 rejected group_rejected",
-                        "g -1 rejected group_rejected", "g -1 rejected idempotency_mismatch", "h -2 applied",
-                        "h -2 duplicate",
-                        "h -2 applied", "h -2 duplicate",
-                    ])
-            try expectSoundBooks(try database.connect())
-        }
-    }
-
-    @Test func groupsOfOneNameLieBetweenEachOther() async throws {
-        try await withDatabase { database in
-            let sessions = try (0..<2).map { _ in try database.connect() }
-            let line = "INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id) VALUES ('s', 'x', 1, 'g')"
-            for session in sessions { try session.executeScript("BEGIN; \(line)") }
-            try sessions[0].executeScript("\(line); COMMIT")
-            try database.drain()
-            try sessions[1].executeScript("\(line); COMMIT")
-            try database.drain()
-            #expect(
-                try database.rows("SELECT count(*), count(DISTINCT job_id) FROM stockq.find_group('s', 'g')") == ["4,4"]
-            )
-        }
-    }
-
-    /// Two lanes use the same key at the same time: one is first, and the other one looks again.
-    @Test func twoLanesMeetAtAKey() async throws {
-        try await withDatabase { database in
-            try database.run(
-                """
-                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 100000);
-                INSERT INTO stockq.jobs (store_id, item_id, quantity, idempotency_key, ordering_key)
-                SELECT 's', 'a', -1, 'key-' || i / 8, 'lane-' || i % 8 FROM generate_series(0, 3999) AS i
-                """)
-            try database.drain {
-                $0.workers = 8
-                $0.batchJobsMax = 50
-            }
-            #expect(
-                try database.rows(
-                    "SELECT concat_ws(' ', outcome, count(*)) FROM stockq.results GROUP BY outcome ORDER BY 1") == [
-                        "applied 500", "duplicate 3500",
-                    ])
-            #expect(try database.value("SELECT on_hand FROM stockq.items") == "99500")
-        }
-    }
-
     @Test func aListIsAGroupOrNot() async throws {
         try await withDatabase { database in
             try database.run(Self.items)
@@ -232,38 +66,6 @@ import Testing
                     == [
                         "finished a group_rejected", "finished b insufficient_stock",
                     ])
-        }
-    }
-
-    @Test func aListWithAKeyIsAddedOnce() async throws {
-        try await withDatabase { database in
-            try database.run(Self.items)
-            func send(_ lines: String, group: String = "NULL") throws -> [String] {
-                try database.rows(
-                    """
-                    SELECT concat_ws(' ', line, is_repeat, outcome) FROM stockq.enqueue_lines('s', '\(lines)', group_id => \(group),
-                        idempotency_key => 'list')
-                    """)
-            }
-            let one = "{\"item_id\": \"a\", \"quantity\": -1}"
-            let two = "{\"item_id\": \"b\", \"quantity\": -1}"
-            #expect(try send("[\(one)]") == ["1 f"])
-            #expect(try send("[\(one), \(two)]") == ["1 t", "2 f"])
-            try database.drain()
-            #expect(try send("[\(one), \(two)]") == ["1 t applied", "2 t applied"])
-            #expect(
-                try Self.refusal(
-                    of: "SELECT stockq.enqueue_lines('s', '[\(two)]', idempotency_key => 'list')", database
-                ).hasPrefix("23505"))
-            // A group is all of it known, or none.
-            #expect(
-                try Self.refusal(
-                    of:
-                        "SELECT stockq.enqueue_lines('s', '[\(one), \(two), \(one)]', group_id => 'g', idempotency_key => 'list')",
-                    database
-                ) == "23505 of group 'g' of store 's', 2 lines were enqueued before under their keys, and 1 were not")
-            #expect(try send("[\(one), \(two)]", group: "'g'") == ["1 t applied", "2 t applied"])
-            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")
         }
     }
 
@@ -317,7 +119,7 @@ import Testing
     @Test(arguments: badCalls) func aBadCallSaysWhatIsWrong(_ call: String, says: String) async throws {
         try await withDatabase { database in
             try database.run(Self.items)
-            #expect(try Self.refusal(of: "SELECT * FROM stockq.\(call)", database) == says)
+            #expect(try database.refusal(of: "SELECT * FROM stockq.\(call)") == says)
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")
         }
     }
@@ -386,19 +188,17 @@ import Testing
             try waits.wait()
             #expect(told.withLock { $0 } == "applied 9")
             #expect(
-                try Self.refusal(
-                    of: "SELECT stockq.wait_for_result(job_id, 1000) FROM stockq.enqueue('s', 'a', -1)", database
+                try database.refusal(
+                    of: "SELECT stockq.wait_for_result(job_id, 1000) FROM stockq.enqueue('s', 'a', -1)"
                 ).hasSuffix("was enqueued by this transaction, and nobody else sees it before it commits"))
             #expect(
-                try Self.refusal(
+                try database.refusal(
                     of:
-                        "BEGIN; SAVEPOINT x; SELECT stockq.enqueue('s', 'a', -7); RELEASE x; SELECT stockq.wait_for_result((SELECT max(job_id) FROM stockq.jobs), 60000)",
-                    database
+                        "BEGIN; SAVEPOINT x; SELECT stockq.enqueue('s', 'a', -7); RELEASE x; SELECT stockq.wait_for_result((SELECT max(job_id) FROM stockq.jobs), 60000)"
                 ).hasPrefix("55000"))
             #expect(
-                try Self.refusal(
-                    of: "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT stockq.wait_for_result(1)", database
-                ) == "55000 a transaction that is repeatable read never sees the result")
+                try database.refusal(of: "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT stockq.wait_for_result(1)")
+                    == "55000 a transaction that is repeatable read never sees the result")
         }
     }
 
@@ -472,7 +272,7 @@ import Testing
             try session.executeScript("SELECT stockq.enqueue('t', 'a', -1)")
             try database.drain()
             #expect(
-                try Self.refusal(of: "SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')", database).hasPrefix(
+                try database.refusal(of: "SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')").hasPrefix(
                     "53400"))
             try session.executeScript(
                 "SELECT stockq.enqueue('s', 'a', -1); SELECT stockq.set_ceiling('s', NULL); SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')"

@@ -1,0 +1,386 @@
+import Foundation
+import Postgres
+import StockQueue
+import TestSupport
+import Testing
+
+/// What a producer may not reach by any way, and what the other roles may not either.
+@Suite struct ProducerAccessTests {
+    /// Two producers with a store each; calls `body` with a connection of the first one, and what names them.
+    private static func withProducers(
+        _ database: TestDatabase, scopes: String = "{update_catalog,read_catalog}", _ body: (Connection) throws -> Void
+    ) throws {
+        let (mine, other) = ("shop_of_\(database.name)", "rival_of_\(database.name)")
+        try database.run(
+            """
+            CREATE ROLE \(mine) LOGIN; CREATE ROLE \(other) LOGIN;
+            GRANT stockq_producer TO \(mine), \(other);
+            SELECT stockq.grant_store('\(mine)', 'mine', '\(scopes)');
+            SELECT stockq.grant_store('\(other)', 'theirs', '{update_catalog,read_catalog}');
+            INSERT INTO stockq.items (store_id, item_id, on_hand, parent_id, low_stock_threshold) VALUES
+                ('mine', 'a', 10, NULL, NULL), ('mine', 'a-red', 10, 'a', NULL), ('theirs', 'a', 10, NULL, 9);
+            """)
+        let rival = try database.connect(as: other)
+        try rival.executeScript(
+            """
+            SELECT stockq.enqueue('theirs', 'a', -1, idempotency_key => 'k', reference => 'secret', group_id => 'g');
+            """)
+        try database.drain()
+        try rival.executeScript("SELECT stockq.enqueue('theirs', 'a', -1, idempotency_key => 'queued')")
+        let connection = try database.connect(as: mine)
+        try body(connection)
+        try database.run("DROP OWNED BY \(mine), \(other); DROP ROLE \(mine), \(other)")
+    }
+
+    @Test func anotherStoreIsNotToBeSeen() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                for table in [
+                    "jobs", "results", "items", "notifications", "idempotency_keys", "keys_in_use", "job_states",
+                    "store_limits",
+                ] {
+                    #expect(
+                        try database.rows("SELECT 1 FROM stockq.\(table) WHERE store_id = 'theirs'", mine) == [],
+                        "\(table)")
+                }
+                let theirs = try database.value("SELECT job_id FROM stockq.results WHERE store_id = 'theirs'")
+                for call in [
+                    "find_job(\(theirs))", "find_key('theirs', 'k')", "find_key('theirs', 'queued')",
+                    "find_group('theirs', 'g')",
+                    "find_reference('theirs', 'secret')", "item_history('theirs', 'a')",
+                    "stock_at('theirs', 'a', 'main', now())",
+                    "wait_for_result(\(theirs), 1)",
+                ] {
+                    #expect(try database.rows("SELECT 1 FROM stockq.\(call)", mine) == [], "\(call)")
+                }
+                // The rival's keys are no keys here: neither an error nor a wait tells of them.
+                #expect(
+                    try database.rows(
+                        "SELECT is_repeat FROM stockq.enqueue('mine', 'a', -1, idempotency_key => 'k')", mine) == ["f"])
+                // And the rival's own store looks the same whether a key is used there or not.
+                for key in ["k", "queued", "never used"] {
+                    #expect(
+                        mine.refusal(of: "SELECT stockq.enqueue('theirs', 'a', -1, idempotency_key => '\(key)')")
+                            == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                }
+                try database.run("SELECT stockq.set_ceiling('theirs', 1)")
+                #expect(mine.refusal(of: "SELECT stockq.enqueue('theirs', 'a', -1)").hasPrefix("42501"))
+                #expect(mine.refusal(of: "SELECT stockq.preview('theirs', '[]')").hasPrefix("42501"))
+            }
+        }
+    }
+
+    @Test func anotherStoreIsNotToBeTouched() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                for sql in [
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('theirs', 'a', -1)",
+                    "SELECT stockq.enqueue_lines('theirs', '[{\"item_id\": \"a\", \"quantity\": -1}]')",
+                    "SELECT stockq.enqueue_arrays('theirs', '{a}', '{-1}')",
+                    "SELECT stockq.transfer('theirs', 'a', 1, 'main', 'cellar')",
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity, attempts) VALUES ('mine', 'a', -1, 5)",
+                    "UPDATE stockq.jobs SET quantity = 1", "DELETE FROM stockq.jobs", "TRUNCATE stockq.jobs",
+                    "UPDATE stockq.results SET quantity = 1", "DELETE FROM stockq.results",
+                    "INSERT INTO stockq.idempotency_keys SELECT * FROM stockq.idempotency_keys",
+                    "UPDATE stockq.items SET on_hand = 1", "SELECT * FROM stockq.grants",
+                    "SELECT stockq.cancel_jobs('{1}')",
+                    "SELECT stockq.grant_store(current_user, 'theirs', '{update_catalog}')",
+                    "SELECT * FROM stockq.results_000000000000000", "SELECT stockq.drop_expired_results('0')",
+                    "CREATE TABLE stockq.mine (id int)", "COPY stockq.grants TO STDOUT",
+                ] {
+                    #expect(mine.refusal(of: sql).hasPrefix("42501"), "\(sql)")
+                }
+                #expect(
+                    mine.refusal(of: "COPY stockq.jobs (store_id, item_id, quantity) FROM STDIN")
+                        == "0A000 COPY FROM not supported with row-level security")
+            }
+        }
+    }
+
+    /// What stands in the caller's own search path is never taken for the queue's.
+    @Test func ownObjectsDeceiveNobody() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                try mine.executeScript(
+                    """
+                    CREATE TEMP TABLE grants AS SELECT current_user::text AS producer, 'theirs' AS store_id, '{update_catalog,read_catalog}'::text[] AS scopes;
+                    CREATE TEMP TABLE my_grants AS SELECT store_id, scopes FROM grants;
+                    CREATE TEMP TABLE my_pass AS SELECT current_user::text AS producer, ''::bytea AS pass;
+                    CREATE TEMP TABLE pass_secret AS SELECT ''::bytea AS secret;
+                    CREATE TEMP TABLE my_variations (store_id text, item_id text, location_id text);
+                    CREATE TEMP TABLE jobs (store_id text);
+                    CREATE TEMP TABLE items (store_id text);
+                    CREATE FUNCTION pg_temp.has_grant(text, text DEFAULT NULL) RETURNS boolean LANGUAGE sql RETURN true;
+                    CREATE FUNCTION pg_temp.may_enqueue(text, text, text) RETURNS boolean LANGUAGE sql RETURN true;
+                    SET search_path = pg_temp, stockq
+                    """)
+                for call in ["enqueue('theirs', 'a', -1)", "enqueue_arrays('theirs', '{a}', '{-1}')"] {
+                    #expect(
+                        mine.refusal(of: "SELECT stockq.\(call)")
+                            == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                }
+                #expect(
+                    mine.refusal(of: "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('theirs', 'a', -1)")
+                        .hasPrefix("42501"))
+                #expect(try database.rows("SELECT 1 FROM stockq.results WHERE store_id = 'theirs'", mine) == [])
+                // The way in stays open.
+                #expect(try database.rows("SELECT is_repeat FROM stockq.enqueue('mine', 'a', -1)", mine) == ["f"])
+                #expect(
+                    try database.rows("SELECT is_repeat FROM stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
+                        == ["f"])
+            }
+        }
+    }
+
+    /// Lists go in with the owner's rights, and only in the name of whoever asks: whatever pass is shown, and through whosever
+    /// function.
+    @Test func aPassIsGoodForItsOwnerAlone() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                let rivalName = "rival_of_\(database.name)"
+                let rival = try database.connect(as: rivalName)
+                let lines =
+                    "jsonb_populate_record(NULL::stockq.lines, '{\"store_id\": \"theirs\", \"item_ids\": [\"a\"], \"quantities\": [-1]}')"
+                func refusal(pass: String) -> String {
+                    mine.refusal(of: "SELECT stockq.insert_lines_for('\(rivalName)', \(pass), \(lines))")
+                }
+                let isNotTheirs = "42501 the pass is not that of \(rivalName) in this transaction"
+                #expect(refusal(pass: "(SELECT pass FROM stockq.my_pass)") == isNotTheirs)
+                #expect(refusal(pass: "NULL") == isNotTheirs)
+                #expect(
+                    mine.refusal(of: "SELECT stockq.insert_lines_for(NULL, NULL, \(lines))")
+                        == "42501 the pass is not that of anybody in this transaction")
+                #expect(refusal(pass: "sha256('')") == isNotTheirs)
+                // The rival's own of a transaction before.
+                let stolen = try database.rows("SELECT encode(pass, 'hex') FROM stockq.my_pass", rival)[0]
+                #expect(refusal(pass: "'\\x\(stolen)'") == isNotTheirs)
+                // The rival calls a function that has its owner's rights, and gives it nothing by that.
+                try database.run("CREATE SCHEMA trap_of_\(database.name) AUTHORIZATION shop_of_\(database.name)")
+                try mine.executeScript(
+                    """
+                    CREATE FUNCTION trap_of_\(database.name).helpful(store_id text) RETURNS SETOF bigint LANGUAGE sql SECURITY DEFINER
+                        AS $$ SELECT job_id FROM stockq.enqueue_arrays(store_id, '{a}', '{-1}') $$;
+                    GRANT USAGE ON SCHEMA trap_of_\(database.name) TO PUBLIC
+                    """)
+                #expect(
+                    rival.refusal(of: "SELECT trap_of_\(database.name).helpful('theirs')")
+                        == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                #expect(
+                    try database.rows("SELECT helpful > 0 FROM trap_of_\(database.name).helpful('mine')", rival) == [
+                        "t"
+                    ])
+                #expect(
+                    try database.rows("SELECT store_id FROM stockq.jobs WHERE idempotency_key IS NULL") == ["mine"])
+            }
+        }
+    }
+
+    /// Whoever calls another's function may have plans printed, but the pass is in none of them.
+    @Test func plansDoNotShowThePass() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                try database.run("CREATE SCHEMA help_of_\(database.name) AUTHORIZATION rival_of_\(database.name)")
+                let rival = try database.connect(as: "rival_of_\(database.name)")
+                try rival.executeScript(
+                    """
+                    CREATE FUNCTION help_of_\(database.name).sell() RETURNS SETOF bigint LANGUAGE sql SECURITY DEFINER
+                        AS $$ SELECT job_id FROM stockq.enqueue_arrays('theirs', '{a}', '{-1}') $$;
+                    GRANT USAGE ON SCHEMA help_of_\(database.name) TO PUBLIC
+                    """)
+                try mine.executeScript(
+                    "SET debug_print_plan = on; SELECT help_of_\(database.name).sell(); SET debug_print_plan = off")
+                let log = try String(contentsOfFile: database.logFile, encoding: .utf8)
+                // 25 is text, and 17 bytea (pg_type.dat).
+                #expect(log.contains(":consttype 25"))
+                #expect(!log.contains(":consttype 17"))
+            }
+        }
+    }
+
+    /// Without the secret nothing goes in, and nothing is lost in silence; and no privilege shows it.
+    @Test func theSecretIsNobodysAndMissedLoudly() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                try database.run("GRANT pg_read_all_data TO shop_of_\(database.name)")
+                #expect(try database.rows("SELECT 1 FROM stockq.pass_secret", mine) == [])
+                _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
+                try database.run("DELETE FROM stockq.pass_secret")
+                let jobs = try database.value("SELECT count(*) FROM stockq.jobs")
+                #expect(
+                    mine.refusal(of: "SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')")
+                        == "XX000 1 lines were to be inserted, and 0 were")
+                #expect(
+                    mine.refusal(
+                        of:
+                            "SELECT stockq.insert_lines_for('shop_of_\(database.name)', NULL, ROW('mine', '{a}', '{-1}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::stockq.lines)"
+                    ).hasPrefix("42501"))
+                #expect(try database.value("SELECT count(*) FROM stockq.jobs") == jobs)
+            }
+        }
+    }
+
+    /// What the owner of the tables adds binds lists as it binds single jobs.
+    @Test func theOwnersRestrictionsBindLists() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                let name = "shop_of_\(database.name)"
+                try database.run(
+                    "CREATE POLICY no_set ON stockq.jobs AS RESTRICTIVE FOR INSERT TO \(name) WITH CHECK (action <> 'set')"
+                )
+                _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{5}')", mine)
+                #expect(
+                    mine.refusal(of: "SELECT stockq.enqueue_arrays('mine', '{a}', '{5}', '{set}')")
+                        == "42501 new row violates row-level security policy \"no_set\" for table \"jobs\"")
+                try database.run("DROP POLICY no_set ON stockq.jobs; ALTER ROLE \(name) BYPASSRLS")
+                // Whoever is under no row security at all needs no pass.
+                _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{5}', '{set}')", mine)
+            }
+        }
+    }
+
+    /// Who reads everything, or works, enqueues no further than their grants reach.
+    @Test(arguments: ["stockq_reader", "stockq_worker"]) func aProducerWhoIsMore(_ role: String) async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database) { mine in
+                try database.run("GRANT \(role) TO shop_of_\(database.name)")
+                #expect(
+                    try database.rows("SELECT DISTINCT store_id FROM stockq.items ORDER BY 1", mine)
+                        == ["mine", "theirs"])
+                for sql in [
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('theirs', 'a', -1)",
+                    "SELECT stockq.enqueue('theirs', 'a', -1)", "SELECT stockq.enqueue_arrays('theirs', '{a}', '{-1}')",
+                ] {
+                    #expect(
+                        mine.refusal(of: sql)
+                            == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                }
+                _ = try database.rows("SELECT stockq.enqueue('mine', 'a', -1)", mine)
+                _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
+            }
+        }
+    }
+
+    @Test func aVariationNeedsBothScopes() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database, scopes: "{update_catalog}") { mine in
+                let lacks = "42501 shop_of_\(database.name) lacks the scope read_catalog for store 'mine'"
+                _ = try database.rows("SELECT stockq.enqueue('mine', 'a', -1)", mine)
+                _ = try database.rows("SELECT stockq.enqueue('mine', 'not there', -1)", mine)
+                #expect(mine.refusal(of: "SELECT stockq.enqueue('mine', 'a-red', -1)") == lacks)
+                _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a,a}', '{-1,-1}')", mine)
+                #expect(
+                    mine.refusal(of: "SELECT stockq.enqueue_arrays('mine', '{a,a-red}', '{-1,-1}')") == lacks)
+                #expect(
+                    mine.refusal(
+                        of: "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('mine', 'a-red', -1)")
+                        == lacks)
+                #expect(try database.rows("SELECT 1 FROM stockq.items", mine) == [])
+                try database.run("SELECT stockq.grant_store('shop_of_\(database.name)', 'mine', '{read_catalog}')")
+                _ = try database.rows("SELECT stockq.enqueue('mine', 'a-red', -1)", mine)
+                #expect(try database.rows("SELECT item_id FROM stockq.items ORDER BY 1", mine) == ["a", "a-red"])
+                try database.run("SELECT stockq.revoke_store('shop_of_\(database.name)', 'mine', '{update_catalog}')")
+                #expect(
+                    mine.refusal(of: "SELECT stockq.enqueue('mine', 'a', -1)")
+                        == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'mine'")
+                try database.run("SELECT stockq.revoke_store('shop_of_\(database.name)', 'mine')")
+                #expect(try database.rows("SELECT 1 FROM stockq.results", mine) == [])
+            }
+        }
+    }
+
+    /// A worker of the role drains everything, and cannot change what has happened.
+    @Test func aWorkerWorksAndRewritesNothing() async throws {
+        try await withDatabase { database in
+            let name = "hand_of_\(database.name)"
+            try database.run(
+                """
+                CREATE ROLE \(name) LOGIN; GRANT stockq_worker TO \(name);
+                INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold) VALUES ('s', 'a', 100, 50);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, idempotency_key, on_insufficient)
+                SELECT 's', 'a', -1, CASE WHEN i % 3 = 0 THEN 'g' || i % 9 END, CASE WHEN i % 2 = 0 THEN 'k' || i % 40 END, 'allow'
+                FROM generate_series(1, 200) AS i
+                """)
+            try database.drain(as: name)
+            #expect(try database.value("SELECT count(*) FROM stockq.results") == "200")
+            let worker = try database.connect(as: name)
+            for sql in [
+                "UPDATE stockq.results SET quantity = 1", "DELETE FROM stockq.results", "TRUNCATE stockq.results",
+                "UPDATE stockq.idempotency_keys SET job_id = 1", "DELETE FROM stockq.idempotency_keys",
+                "DELETE FROM stockq.notifications",
+                "SELECT stockq.drop_expired_results('0')", "DELETE FROM stockq.items",
+                "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', 1)",
+                "DROP TABLE stockq.results_000000000000000", "ALTER TABLE stockq.jobs DISABLE ROW LEVEL SECURITY",
+            ] {
+                #expect(worker.refusal(of: sql).hasPrefix("42501"), "\(sql)")
+            }
+            try database.run("DROP OWNED BY \(name); DROP ROLE \(name)")
+        }
+    }
+
+    /// Quotes, semicolons, percent signs, line breaks and control characters are names like any other.
+    @Test func awkwardNamesArriveUnharmed() async throws {
+        try await withDatabase { database in
+            let name = "a'b\"; DROP TABLE stockq.jobs; -- %s %n\n\t\u{1}\\x {}\u{202E}ü"
+            let literal = quoteLiteral(name)
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES (\(literal), \(literal), 5)")
+            let connection = try database.connect()
+            let lines = try JSONSerialization.data(withJSONObject: [["item_id": name, "quantity": -1, "reason": name]])
+            try connection.executeScript(
+                """
+                SELECT stockq.enqueue(\(literal), \(literal), -1, idempotency_key => \(literal), reference => \(literal), group_id => \(literal));
+                SELECT stockq.enqueue_lines(\(literal), \(quoteLiteral(String(decoding: lines, as: UTF8.self))))
+                """)
+            try database.drain()
+            let rows = try connection.execute(
+                Statement(
+                    "awkward", [],
+                    "SELECT store_id, item_id, outcome::text, coalesce(reference, reason) FROM stockq.results"))
+            for row in 0..<2 {
+                #expect(rows.string(row, 0) == name && rows.string(row, 1) == name && rows.string(row, 3) == name)
+                #expect(rows.string(row, 2) == "applied")
+            }
+        }
+    }
+
+    /// Readers and administrators see every store without a grant; ceilings are for all.
+    @Test func whoSeesAllNeedsNoGrant() async throws {
+        try await withDatabase { database in
+            let name = "chief_of_\(database.name)"
+            try database.run(
+                """
+                CREATE ROLE \(name) LOGIN; GRANT stockq_admin TO \(name);
+                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 10)
+                """)
+            let chief = try database.connect(as: name)
+            #expect(
+                try database.rows(
+                    "SELECT outcome FROM stockq.preview('s', '[{\"item_id\": \"a\", \"quantity\": -2}]')", chief) == [
+                        "applied"
+                    ])
+            try chief.executeScript(
+                "SELECT stockq.set_ceiling('s', 2); SELECT stockq.enqueue_arrays('s', '{a,a}', '{1,1}')")
+            #expect(chief.refusal(of: "SELECT stockq.enqueue('s', 'a', 1)").hasPrefix("53400"))
+            try database.run("DROP OWNED BY \(name); DROP ROLE \(name)")
+        }
+    }
+
+    /// A producer loads by COPY with every column there is; without read_catalog a dry run says so instead of guessing.
+    @Test func aProducerLoadsEveryColumn() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database, scopes: "{update_catalog}") { mine in
+                let producer = Producer(connection: mine, schema: .standard)
+                var job = NewJob(store: "mine", item: "a", quantity: 1)
+                job.idempotencyKey = "bulk"
+                job.reason = "tab\tand \\ and\nbreak"
+                let first = try producer.enqueueBulk([job, NewJob(store: "mine", item: "a", quantity: 1)])
+                let again = try producer.enqueueBulk([job], skipsRepeats: true)
+                #expect(first == 2 && again == 0)
+                let hidden = #expect(throws: PostgresError.self) {
+                    try DryRun.answer(
+                        to: [.storeID: "mine", .itemID: "a", .quantity: "1"], connection: mine, schema: .standard)
+                }
+                #expect(hidden?.sqlState == "42501")
+            }
+        }
+    }
+}
