@@ -130,6 +130,54 @@ import Testing
         }
     }
 
+    /// A second sending with another content does not take the first one down, whether that is finished yet or not.
+    @Test(arguments: [false, true]) func anotherContentUnderTheSameKeysIsRefusedAlone(drainsBetween: Bool) async throws
+    {
+        try await withDatabase { database in
+            try database.run(EnqueueSQLTests.items)
+            func send(_ second: Int) throws {
+                try database.run(
+                    """
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity, idempotency_key, group_id)
+                    VALUES ('s', 'a', -1, 'o/1', 'g'), ('s', 'b', \(second), 'o/2', 'g')
+                    """)
+            }
+            try send(-1)
+            if drainsBetween { try database.drain() }
+            try send(-2)
+            try database.drain()
+            #expect(
+                try database.rows(
+                    "SELECT concat_ws(' ', job_id, outcome, code, first_job_id) FROM stockq.results ORDER BY job_id")
+                    == [
+                        "1 applied", "2 applied", "3 rejected group_rejected 1", "4 rejected idempotency_mismatch 2",
+                    ])
+            #expect(
+                try database.rows(
+                    "SELECT item_id, on_hand FROM stockq.items WHERE store_id = 's' AND location_id = 'main' ORDER BY 1"
+                ) == ["a,9", "b,4"])
+        }
+    }
+
+    /// A line too many makes the second sending another one; its new line does not join the first.
+    @Test func aLineTooManyDoesNotJoinTheFirstSending() async throws {
+        try await withDatabase { database in
+            try database.run(EnqueueSQLTests.items)
+            let lines = ["('s', 'a', -1, 'o/1', 'g')", "('s', 'b', -1, 'o/2', 'g')", "('s', 'b', -2, 'o/3', 'g')"]
+            for count in [2, 3] {
+                try database.run(
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity, idempotency_key, group_id) VALUES "
+                        + lines.prefix(count).joined(separator: ", "))
+            }
+            try database.drain()
+            #expect(
+                try database.results() == [
+                    "1 applied -1", "2 applied -1", "3 rejected group_rejected 0", "4 rejected group_rejected 0",
+                    "5 rejected idempotency_mismatch 0",
+                ])
+        }
+    }
+
     @Test func groupsOfOneNameLieBetweenEachOther() async throws {
         try await withDatabase { database in
             let sessions = try (0..<2).map { _ in try database.connect() }

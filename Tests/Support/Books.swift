@@ -198,7 +198,8 @@ public struct Books {
             concat_ws(' ', outcome, coalesce(code::text, '-'), coalesce(warning::text, '-'), applied_quantity,
                 '[' || concat_ws(', ', on_hand_before, on_hand_after, allocated_before, allocated_after, version) || ']',
                 coalesce(alert_before || ' ' || alert_after, '-'), coalesce(previous_job_id, 0), coalesce(first_job_id, 0)),
-            idempotency_key, transaction::text, version::text, (outcome = 'applied')::text, first_job_id::text
+            idempotency_key, transaction::text, version::text, (outcome = 'applied')::text, first_job_id::text,
+            (extract(epoch FROM enqueued_at) * 1000000)::bigint::text
         FROM (
             SELECT *, xmin::text::bigint AS transaction,
                 CASE WHEN group_id IS NULL THEN priority ELSE min(priority) OVER line END AS unit_priority,
@@ -221,6 +222,7 @@ public struct Books {
         job.notify = row[9] == "true"
         job.expired = row[10] == "true"
         job.key = row[12] == "∅" ? nil : row[12]
+        job.sentAt = Int64(row[17])!
         return job
     }
 

@@ -108,6 +108,7 @@ public struct JudgedShop {
             claimed.notify = job.notify
             claimed.isExpired = job.expired
             if let key = job.key { claimed.key = number(ofKey: key) }
+            if job.group != nil { claimed.enqueuedAt = job.sentAt }
             claimed.isLocked = !unlocked.contains(job.id)
             if let group = job.group {
                 let number = groups[group] ?? Int32(groups.count)

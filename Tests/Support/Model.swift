@@ -13,6 +13,8 @@ public struct Model {
         public var notify = true
         public var expired = false
         public var key: String?
+        /// Which transaction it came in.
+        public var sentAt: Int64 = 0
 
         /// What must be the same for a repeated key.
         var request: String { "\(item) \(action) \(quantity) \(policy) \(expected.map { "\($0)" } ?? "-")" }
@@ -144,8 +146,17 @@ public struct Model {
         }
     }
 
-    /// A group that was sent again while the first sending is queued: the second, third line of a key are of a second, third group.
+    /// A group that was sent again while the first sending is queued: what came in another transaction is another sending, and so
+    /// are the second, third line of a key in one.
     private static func parts(_ lines: [Job]) -> [[Job]] {
+        let keys = lines.compactMap(\.key)
+        if Set(keys).count == keys.count { return [lines] }
+        var transactions: [Int64] = []
+        for line in lines where !transactions.contains(line.sentAt) { transactions.append(line.sentAt) }
+        return transactions.flatMap { sentAt in partsOfOne(lines.filter { $0.sentAt == sentAt }) }
+    }
+
+    private static func partsOfOne(_ lines: [Job]) -> [[Job]] {
         var parts: [Int: [Job]] = [:]
         var number = 0
         for (place, line) in lines.enumerated() {

@@ -69,7 +69,10 @@ public struct Scenario {
         }
         // Under the name that it had, which makes one group of both while the first is queued, or under another.
         let name = random.chance(1, in: 2) ? lines[0].group : group
+        // In the transaction of the first sending, or in one of its own.
+        let sentAt = random.chance(1, in: 2) ? lines[0].sentAt : firstID
         for index in lines.indices {
+            lines[index].sentAt = sentAt
             lines[index].id = firstID + Int64(index)
             lines[index].group = lines[index].group == nil ? nil : name
         }

@@ -33,31 +33,43 @@ public func judge(_ jobs: [ClaimedJob], stock: [StockState], keys: [KeyState?] =
 /// Tells apart how often a group was sent: whoever does not know whether it arrived sends it again, under the same keys, and while
 /// both are queued they are one group by name.
 ///
-/// The nth line with a key and the same request belongs to the nth sending; a line without a key goes with the line before it.
+/// Lines that came in one transaction were sent together, unless a key repeats among them: the nth line with a key and the same
+/// request belongs to the nth sending then, and a line without a key goes with the line before it. Where no key repeats at all,
+/// the group is one, in however many transactions it came.
 ///
 /// - Returns: the places of the lines of each sending; nil where there is only one.
 private func sendings(of lines: ArraySlice<ClaimedJob>) -> [[Int]]? {
+    var keys: Set<Int32> = []
+    guard lines.contains(where: { $0.key >= 0 && !keys.insert($0.key).inserted }) else { return nil }
+    var transactions: [Int64: [Int]] = [:]
+    var inOrder: [Int64] = []
+    for index in lines.indices {
+        if transactions[lines[index].enqueuedAt] == nil { inOrder.append(lines[index].enqueuedAt) }
+        transactions[lines[index].enqueuedAt, default: []].append(index)
+    }
+    let sendings = inOrder.flatMap { repetitions(among: transactions[$0] ?? [], of: lines) }
+    return sendings.count > 1 ? sendings : nil
+}
+
+/// The sendings among the lines of one transaction.
+private func repetitions(among places: [Int], of lines: ArraySlice<ClaimedJob>) -> [[Int]] {
     var seen: [Int32: (request: KeyState.Request, count: Int)] = [:]
     var sendings: [[Int]] = [[]]
     var current = 0
-    for index in lines.indices {
+    for index in places {
         let line = lines[index]
         if line.key >= 0 {
             let request = KeyState.Request(of: line)
-            if let known = seen[line.key] {
-                // Another request under the key is no repetition: the group is refused as a whole.
-                if known.request != request { return nil }
-                current = known.count
-                seen[line.key] = (request, known.count + 1)
-            } else {
-                current = 0
-                seen[line.key] = (request, 1)
-            }
+            let known = seen[line.key]
+            // Another request under the key is no repetition: what was sent together is refused as a whole.
+            if let known, known.request != request { return [places] }
+            current = known?.count ?? 0
+            seen[line.key] = (request, current + 1)
         }
         while sendings.count <= current { sendings.append([]) }
         sendings[current].append(index)
     }
-    return sendings.count > 1 ? sendings : nil
+    return sendings
 }
 
 private struct BatchJudge {

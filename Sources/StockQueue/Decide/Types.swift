@@ -11,6 +11,8 @@ public struct ClaimedJob: Sendable {
     public var group: Int32 = -1
     /// Number of the idempotency key in the batch; -1 for a job without one.
     public var key: Int32 = -1
+    /// When the transaction that enqueued it began, in microseconds since 2000; 0 for a job that stands alone.
+    public var enqueuedAt: Int64 = 0
     public var action: Action
     public var onInsufficient: OnInsufficient
     public var priority: Int16 = 2

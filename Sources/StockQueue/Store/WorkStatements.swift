@@ -108,7 +108,8 @@ struct WorkStatements: Sendable {
             job_id, jobs.ctid, quantity, expected_available, priority, attempts, max_attempts, action, on_insufficient, notify,
                 coalesce(expires_at <= now(), false) AS is_expired, run_at IS NULL AS is_ready,
                 group_id, store_id, item_id, location_id,
-                idempotency_key, CASE WHEN idempotency_key IS NOT NULL THEN store_id END AS key_store
+                idempotency_key, CASE WHEN idempotency_key IS NOT NULL THEN store_id END AS key_store,
+                CASE WHEN group_id IS NOT NULL THEN enqueued_at END AS sent_at
             """
 
         holdLane = Statement(

@@ -142,6 +142,7 @@ struct ClaimSet {
             if groupLines.count < groups.count { groupLines.append(0) }
         }
         if !rows.isNull(row, 16) { job.key = keys.number(in: rows, row: row, firstColumn: 16) }
+        if !rows.isNull(row, 18) { job.enqueuedAt = rows.int64(row, 18) }
         return job
     }
 }
