@@ -27,7 +27,7 @@ import Testing
         }
     }
 
-    private static func whileWorking(_ database: TestDatabase, _ body: () throws -> Void) throws {
+    static func whileWorking(_ database: TestDatabase, _ body: () throws -> Void) throws {
         let pool = WorkerPool(connection: database.settings, schema: database.schema, settings: WorkerSettings())
         let running = Background { pool.run() }
         defer { pool.finish() }
@@ -120,87 +120,4 @@ import Testing
         pool.finish()
         try await onThread { try running.wait() }
     }
-
-    // MARK: what three interfaces of shops can do
-
-    /// From Python: each call with its published outcome.
-    @Test func theCallsOfShopsFromPython() async throws {
-        try await withDatabase { database in
-            try database.run(
-                """
-                INSERT INTO stockq.items (store_id, item_id, parent_id, on_hand, low_stock_threshold, tracked) VALUES
-                    ('7', '45', NULL, 10, 3, true), ('7', '45-9', '45', 5, NULL, true), ('7', '46', NULL, 0, NULL, false),
-                    ('7', '65f0c0ffee0123456789abcd', NULL, 10, NULL, true)
-                """)
-            try Self.whileWorking(database) {
-                let ended = try Self.python(Self.calls, database)
-                #expect(ended.code == 0, "\(ended.err)")
-                #expect(ended.out == "ok\n")
-            }
-            #expect(
-                try database.rows(
-                    "SELECT concat_ws(' ', item_id, kind) FROM stockq.notifications ORDER BY notification_id") == [
-                        "45 out_of_stock", "45-9 out_of_stock",
-                    ])
-        }
-    }
-
-    private static let calls = """
-        import json, os, psycopg
-
-        db = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
-
-        def done(job):
-            return db.execute("SELECT outcome, code, warning, applied_quantity, on_hand_after, allocated_after"
-                              " FROM stockq.wait_for_result(%s, 20000)", (job,)).fetchone()
-
-        def call(item, quantity, **more):
-            names = "".join(f", {name} => %({name})s" for name in more)
-            row = db.execute(f"SELECT job_id FROM stockq.enqueue('7', %(item)s, %(quantity)s{names})",
-                             dict(more, item=item, quantity=quantity)).fetchone()
-            return done(row[0])
-
-        def lines(rows, **more):
-            names = "".join(f", {name} => %({name})s" for name in more)
-            jobs = db.execute(f"SELECT job_id FROM stockq.enqueue_lines('7', %(rows)s{names})",
-                              dict(more, rows=json.dumps(rows))).fetchall()
-            return [done(job)[:2] for (job,) in jobs]
-
-        def refused(sqlstate, work):
-            try:
-                work()
-            except psycopg.Error as error:
-                assert error.sqlstate == sqlstate, error
-            else:
-                assert False, "not refused"
-
-        # Adjust by a delta: negative stock is allowed and warned of, the notification is the caller's wish.
-        assert call("45", -8, on_insufficient="allow", notify=False) == ("applied", None, None, -8, 2, 0)
-        assert call("45", -5, on_insufficient="allow", notify=True) == ("applied", None, "negative_stock", -5, -3, 0)
-        assert call("45-9", 2, on_insufficient="allow") == ("applied", None, None, 2, 7, 0)
-        assert call("45", 0)[:2] == ("unchanged", "no_change")
-        assert call("46", -1)[:2] == ("unchanged", "untracked")
-        assert call("47", -1)[:2] == ("rejected", "unknown_item")
-        assert call("45-9", 9007199254740991)[:2] == ("rejected", "out_of_range")
-        assert lines([{"item_id": "45-9", "quantity": 5.0}]) == [("applied", None)]
-        refused("22023", lambda: lines([{"item_id": "45-9", "quantity": 5.5}]))
-        # Deduct what was purchased: products and variations, all or nothing, repeated ids add up.
-        cart = [{"item_id": "45-9", "quantity": -6}, {"item_id": "65f0c0ffee0123456789abcd", "quantity": -4}, {"item_id": "45-9", "quantity": -6}]
-        assert lines(cart, group_id="cart 1") == [("applied", None)] * 3
-        assert lines(cart, group_id="cart 2") == [("rejected", "insufficient_stock"), ("rejected", "group_rejected"), ("rejected", "insufficient_stock")]
-        # Increment, decrement, allocate, deallocate: bounded by what is available and what is allocated.
-        item = "65f0c0ffee0123456789abcd"
-        assert call(item, 10) == ("applied", None, None, 10, 16, 0)
-        assert call(item, -17)[:2] == ("rejected", "insufficient_stock")
-        assert call(item, 12, action="allocate") == ("applied", None, None, 12, 16, 12)
-        assert call(item, 5, action="allocate")[:2] == ("rejected", "insufficient_stock")
-        assert call(item, -5)[:2] == ("rejected", "insufficient_stock")
-        assert call(item, 13, action="deallocate")[:2] == ("rejected", "insufficient_allocation")
-        assert call(item, 2, action="deallocate") == ("applied", None, None, 2, 16, 10)
-        assert call(item, 10, action="ship") == ("applied", None, None, 10, 6, 0)
-        assert call(item, 0, action="allocate")[:2] == ("rejected", "invalid_quantity")
-        assert call(item, 4, action="set") == ("applied", None, None, 4, 4, 0)
-        print("ok")
-
-        """
 }
