@@ -122,6 +122,8 @@ import Testing
                 return try await group.reduce(0, +)
             }
             #expect(sent == 32_000)
+            // A call is two messages at the least, and one in at most 1,500 is a connection's last.
+            #expect(proxy.cutConnections >= 32, "so many connections were cut: \(proxy.cutConnections)")
             client.close()
             proxy.close()
             try await onThread { try pool.stop() }

@@ -58,6 +58,7 @@ public final class Proxy: Sendable {
         var isClosed = false
         var connections: [Int: Link] = [:]
         var count = 0
+        var cut: Set<Int> = []
     }
 
     public let port: Int
@@ -100,6 +101,9 @@ public final class Proxy: Sendable {
     public func setRule(_ rule: @escaping Rule) { state.withLock { $0.rule = rule } }
 
     public func passAll() { setRule { _ in .pass } }
+
+    /// How many connections a rule has cut so far.
+    public var cutConnections: Int { state.withLock { $0.cut.count } }
 
     /// New connections are accepted and ended at once, or served again.
     public func refuse(_ refuses: Bool) { state.withLock { $0.isRefusing = refuses } }
@@ -172,7 +176,11 @@ public final class Proxy: Sendable {
             run { [self] in
                 Pump(
                     number: number, direction: direction, link: link,
-                    rule: { [self] message in state.withLock { $0.rule }(message) }
+                    rule: { [self] message in state.withLock { $0.rule }(message) },
+                    cut: { [self] in
+                        state.withLock { _ = $0.cut.insert(number) }
+                        link.cut()
+                    }
                 ).run()
                 if link.leave() { state.withLock { $0.connections[number] = nil } }
             }
@@ -224,6 +232,7 @@ private struct Pump {
     let direction: Proxy.Direction
     let link: Link
     let rule: Proxy.Rule
+    let cut: @Sendable () -> Void
 
     private var source: Int32 { direction == .toServer ? link.client : link.server }
     private var target: Int32 { direction == .toServer ? link.server : link.client }
@@ -259,11 +268,11 @@ private struct Pump {
         switch rule(describe(bytes, isStartup: isStartup)) {
         case .pass: return write(bytes)
         case .cut:
-            link.cut()
+            cut()
             return false
         case .cutAfter(let count):
             _ = write(Array(bytes.prefix(count)))
-            link.cut()
+            cut()
             return false
         case .silence:
             link.facts.withLock { $0.isSilent = true }
