@@ -61,6 +61,48 @@ import Testing
         }
     }
 
+    /// Which columns the small letters stand for, by their names' order.
+    private static let columns: [String: Set<String>] = [
+        "stockq_producer": [insertOfJobs],
+        "stockq_worker": [
+            // WORKER: it may update whole tables. Its columns belong here once it may update those alone, one line for each
+            // of jobs, items and lanes: "UPDATE jobs column column".
+        ],
+        "stockq_reader": [],
+        "stockq_admin": [
+            insertOfJobs,
+            "INSERT items alert_level allocated item_id location_id low_stock_threshold on_hand parent_id store_id tracked",
+            "UPDATE items low_stock_threshold parent_id tracked updated_at",
+        ],
+        "nobody": [],
+    ]
+    private static let insertOfJobs = """
+        INSERT jobs action expected_available expires_at group_id idempotency_key item_id location_id max_attempts notify \
+        on_insufficient ordering_key priority quantity reason reference run_at store_id
+        """
+
+    @Test func columnsOfTables() async throws {
+        try await withDatabase { database in
+            try Self.withNobody(database) {
+                for role in Self.roles {
+                    let name = role == "nobody" ? Self.nobody(database) : role
+                    let found = try database.rows(
+                        """
+                        SELECT concat_ws(' ', privilege, relname, string_agg(attname, ' ' ORDER BY attname))
+                        FROM pg_class
+                        JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+                        CROSS JOIN unnest('{INSERT,UPDATE}'::text[]) AS privilege
+                        WHERE relnamespace = 'stockq'::regnamespace AND relname IN ('jobs', 'items', 'lanes')
+                            AND NOT has_table_privilege('\(name)', pg_class.oid, privilege)
+                            AND has_column_privilege('\(name)', pg_class.oid, attnum, privilege)
+                        GROUP BY privilege, relname
+                        """)
+                    #expect(Set(found) == Self.columns[role], "\(role)")
+                }
+            }
+        }
+    }
+
     /// A partition is reached through the table alone, but by whoever reads everything.
     @Test func partitionsAndSequences() async throws {
         try await withDatabase { database in
