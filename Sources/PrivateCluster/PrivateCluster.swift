@@ -35,6 +35,7 @@ public final class PrivateCluster: @unchecked Sendable {
     private let supervisor: Process
     private let lifeline: Pipe
     private let lock = NSLock()
+    private let isKept: Bool
     private var isStopped = false
 
     /// What the server is told beyond its defaults.
@@ -90,7 +91,12 @@ public final class PrivateCluster: @unchecked Sendable {
         let account = try Account.forServer()
         folder = try Self.makeFolder(named: name, in: options.parentFolder, for: account)
         let data = folder + "/data"
+        isKept = options.isKept
+        supervisor = Process()
+        lifeline = Pipe()
         do {
+            // Before there is any data: whoever is stopped while it is made leaves nothing behind either.
+            try startSupervisor(programs, account, data, options)
             try makeData(programs, account, data)
             let conf = options.settings.map { "\($0.name) = '\($0.value)'\n" }.joined()
             try Self.append(
@@ -101,14 +107,7 @@ public final class PrivateCluster: @unchecked Sendable {
                 try Data(rules.joined(separator: "\n").utf8).write(
                     to: URL(fileURLWithPath: data + "/pg_hba.conf"), options: [])
             }
-        } catch {
-            try? FileManager.default.removeItem(atPath: folder)  // the first error is the one to tell
-            throw error
-        }
-        supervisor = Process()
-        lifeline = Pipe()
-        try startServer(programs, account, data, options)
-        do {
+            try order("start")
             try waitUntilReady()
         } catch {
             stop()
@@ -136,7 +135,8 @@ public final class PrivateCluster: @unchecked Sendable {
         if isStopped { return }
         isStopped = true
         try? lifeline.fileHandleForWriting.close()  // the supervisor's input ends, and that ends the supervisor
-        supervisor.waitUntilExit()
+        // Foundation sees a process end when the last of its children has, too, and a kept server does not.
+        if !isKept && supervisor.isRunning { supervisor.waitUntilExit() }
     }
 
     // MARK: stopping and starting again, to see what its clients make of it
@@ -192,24 +192,31 @@ public final class PrivateCluster: @unchecked Sendable {
 
     // MARK: starting
 
-    private func startServer(_ programs: String, _ account: Account, _ data: String, _ options: Options) throws {
+    /// The supervisor's orders are lines: to start the server, or to send it a signal and wait for its end.
+    private func startSupervisor(_ programs: String, _ account: Account, _ data: String, _ options: Options) throws {
         let server = account.command([programs + "/postgres", "-D", data])
-        let script =
+        let start =
             options.isKept
-            ? "setsid \"$@\" >\"$LOG\" 2>&1 </dev/null & "
-            : """
-            start() { "$@" >>"$LOG" 2>&1 </dev/null & server=$!; }
-            start "$@"
+            ? "setsid \"$@\" >\"$LOG\" 2>&1 </dev/null & exit"
+            : "\"$@\" >>\"$LOG\" 2>&1 </dev/null & server=$!"
+        // Something may still be writing the data when its owner is gone; it cannot once the folder is.
+        let script = """
             trap '' INT TERM HUP
+            server=
             while read -r line; do
                 case "$line" in
-                    start) start "$@" ;;
+                    start) \(start) ;;
                     *) kill -"$line" "$server" 2>/dev/null; wait "$server" ;;
                 esac
             done
-            kill -INT "$server" 2>/dev/null
-            wait "$server"
-            rm -rf "$FOLDER"
+            if [ -n "$server" ]; then
+                kill -INT "$server" 2>/dev/null
+                wait "$server"
+            fi
+            for attempt in 1 2 3 4 5 6 7 8 9; do
+                rm -rf "$FOLDER" 2>/dev/null && break
+                sleep 0.1
+            done
             """
         supervisor.executableURL = URL(fileURLWithPath: "/bin/sh")
         supervisor.arguments = ["-c", script, "sh"] + server

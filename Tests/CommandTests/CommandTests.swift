@@ -381,22 +381,4 @@ import Testing
             #expect(try String(contentsOfFile: folder + "/bench.svg", encoding: .utf8).hasPrefix("<svg "))
         }
     }
-
-    // MARK: the demo
-
-    @Test func theDemoWorksAndLeavesNothing() async throws {
-        try await onThread {
-            let before = try FileManager.default.contentsOfDirectory(atPath: "/tmp").filter {
-                $0.hasPrefix("stockq-demo-")
-            }
-            let ended = try Program().run(["demo", "--lines", "3000"])
-            #expect(ended.code == 0, "\(ended.err)")
-            #expect(ended.out.contains("nothing is wrong"))
-            #expect(ended.out.contains("Try next:"))
-            let after = try FileManager.default.contentsOfDirectory(atPath: "/tmp").filter {
-                $0.hasPrefix("stockq-demo-")
-            }
-            #expect(Set(after).subtracting(before).isEmpty)
-        }
-    }
 }

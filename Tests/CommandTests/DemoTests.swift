@@ -1,0 +1,66 @@
+import Foundation
+import StockQueue
+import TestSupport
+import Testing
+
+/// The demo, one at a time: each looks at the folders that demos make.
+@Suite(.serialized) struct DemoTests {
+    @Test func theDemoWorksAndLeavesNothing() async throws {
+        try await onThread {
+            let before = try FileManager.default.contentsOfDirectory(atPath: "/tmp").filter {
+                $0.hasPrefix("stockq-demo-")
+            }
+            let ended = try Program().run(["demo", "--lines", "3000"])
+            #expect(ended.code == 0, "\(ended.err)")
+            #expect(ended.out.contains("nothing is wrong"))
+            #expect(ended.out.contains("Try next:"))
+            let after = try FileManager.default.contentsOfDirectory(atPath: "/tmp").filter {
+                $0.hasPrefix("stockq-demo-")
+            }
+            #expect(Set(after).subtracting(before).isEmpty)
+        }
+    }
+
+    @Test func aKeptDemoEndsAndItsServerGoesOn() async throws {
+        try await onThread {
+            let demo = try Program().start(["demo", "--lines", "1000", "--keep"])
+            #expect(eventually(seconds: 60) { demo.outputText.contains("&& rm -rf ") })
+            let folder = try #require(demo.outputText.firstMatch(of: /&& rm -rf (\/tmp\/stockq-demo-\w+)/)).1
+            // Foundation would wait for the server as well, which has inherited its end of a pipe; the process itself is gone.
+            #expect(
+                eventually {
+                    let state = try? String(contentsOfFile: "/proc/\(demo.processID)/stat", encoding: .utf8)
+                    return state.map { $0.contains(") Z ") } ?? true
+                })
+            let line = try String(contentsOfFile: "\(folder)/data/postmaster.pid", encoding: .utf8).prefix {
+                $0 != "\n"
+            }
+            let server = try #require(Int32(line))
+            #expect(kill(server, 0) == 0)
+            kill(server, SIGINT)
+            #expect(eventually { kill(server, 0) != 0 })
+            try FileManager.default.removeItem(atPath: String(folder))
+        }
+    }
+
+    /// However early it is stopped.
+    @Test(arguments: [SIGINT, SIGTERM]) func aStoppedDemoLeavesNothing(signal: Int32) async throws {
+        try await onThread {
+            func folders() throws -> Set<String> {
+                Set(try FileManager.default.contentsOfDirectory(atPath: "/tmp").filter { $0.hasPrefix("stockq-demo-") })
+            }
+            let before = try folders()
+            let demo = try Program().start(["demo", "--lines", "1000"])
+            // While initdb makes the data.
+            #expect(
+                eventually {
+                    (try? folders().subtracting(before).contains {
+                        FileManager.default.fileExists(atPath: "/tmp/\($0)/data/PG_VERSION")
+                    }) ?? false
+                })
+            demo.send(signal)
+            _ = try demo.wait()
+            #expect(eventually { (try? folders().subtracting(before).isEmpty) ?? false })
+        }
+    }
+}
