@@ -78,8 +78,11 @@ struct Log: Sendable {
     }
 }
 
-/// A text as a JSON string.
+/// A text as a JSON string without control characters.
 func quotedJSON(_ text: String) -> String {
     guard let data = try? JSONEncoder().encode(text) else { return "\"?\"" }  // a String always encodes
-    return String(decoding: data, as: UTF8.self)
+    // The encoder leaves DEL and the C1 controls, of which U+009B begins an escape sequence, as they are.
+    return String(decoding: data, as: UTF8.self).unicodeScalars.map {
+        (0x7F...0x9F).contains($0.value) ? "\\u00" + String($0.value, radix: 16) : String($0)
+    }.joined()
 }
