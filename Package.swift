@@ -42,7 +42,8 @@ let package = Package(
             resources: [
                 .embedInCode("0001_initial.sql"), .embedInCode("0002_idempotency.sql"), .embedInCode("0003_access.sql"),
                 .embedInCode("0004_operators.sql"), .embedInCode("0005_producers.sql"),
-                .embedInCode("0006_corrections.sql"), .embedInCode("0007_lists.sql"), .embedInCode("roles.sql"),
+                .embedInCode("0006_corrections.sql"), .embedInCode("0007_lists.sql"),
+                .embedInCode("0008_amendments.sql"), .embedInCode("roles.sql"),
             ],
             swiftSettings: flags
         ),

@@ -22,6 +22,7 @@ public struct Migration: Sendable {
         Migration(number: 5, name: "0005_producers.sql", sql: text(PackageResources._005_producers_sql)),
         Migration(number: 6, name: "0006_corrections.sql", sql: text(PackageResources._006_corrections_sql)),
         Migration(number: 7, name: "0007_lists.sql", sql: text(PackageResources._007_lists_sql)),
+        Migration(number: 8, name: "0008_amendments.sql", sql: text(PackageResources._008_amendments_sql)),
     ]
 
     /// The roles of a queue and their privileges, to be run after the migrations; safe to run again.

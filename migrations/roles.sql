@@ -82,8 +82,13 @@ DECLARE
             item_history, stock_at TO %1$I'
     ];
     work text[] := ARRAY[
-        'GRANT SELECT, UPDATE, DELETE ON jobs TO %1$I',
-        'GRANT SELECT, UPDATE ON items, lanes TO %1$I',
+        'GRANT SELECT, DELETE ON jobs TO %1$I',
+        'GRANT UPDATE (run_at, scheduled_at, parked_at, expires_at, waiting_since, waiting_quantity, attempts, last_error) ON jobs TO %1$I',
+        'GRANT SELECT ON items, lanes TO %1$I',
+        'GRANT UPDATE (on_hand, allocated, version, last_job_id, alert_level, opening_on_hand, opening_allocated, updated_at)
+            ON items TO %1$I',
+        -- A lane is only locked; for that, some column must be open.
+        'GRANT UPDATE (revision) ON lanes TO %1$I',
         'GRANT SELECT, INSERT ON results, notifications, idempotency_keys TO %1$I',
         'GRANT SELECT ON paused_stores, migrations TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq TO %1$I',

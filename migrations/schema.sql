@@ -233,6 +233,7 @@ CREATE FUNCTION stockq.enqueue(store_id text, item_id text, quantity bigint, act
 DECLARE
     answer receipt;
     is_same boolean;
+    added bigint;
 BEGIN
     answer.line := 1;
     IF idempotency_key IS NOT NULL THEN
@@ -256,7 +257,8 @@ BEGIN
         END IF;
     END IF;
     answer.is_repeat := answer.job_id IS NOT NULL;
-    IF NOT answer.is_repeat THEN
+    -- A group is answered as a whole, and which lines it has is seen only when it is judged: a line that was there before is sent along.
+    IF NOT answer.is_repeat OR enqueue.group_id IS NOT NULL THEN
         PERFORM require_room(store_id, 1);
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key, group_id,
@@ -267,7 +269,8 @@ BEGIN
             enqueue.expected_available, enqueue.idempotency_key, enqueue.group_id, coalesce(enqueue.priority, 2), enqueue.run_at,
             enqueue.expires_at, coalesce(enqueue.notify, true), enqueue.ordering_key, enqueue.reason, enqueue.reference,
             coalesce(enqueue.max_attempts, 10)
-        ) RETURNING jobs.job_id INTO answer.job_id;
+        ) RETURNING jobs.job_id INTO added;
+        answer.job_id := coalesce(answer.job_id, added);
     END IF;
     RETURN answer;
 END
@@ -1163,6 +1166,11 @@ BEGIN
     IF most IS NULL THEN
         RETURN;
     END IF;
+    IF lines > most THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s lines at once never fit under the ceiling of store %L, which is %s', lines, store_id, most),
+            HINT = 'Send fewer at a time; an import has --rows-per-commit for that.';
+    END IF;
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO drawn FROM jobs_job_id_seq;
     -- The store, its ceiling, and the id up to which there is room for sure.
     room := string_to_array(current_setting(slot, true), E'\x1f');
@@ -1192,7 +1200,9 @@ DECLARE
 BEGIN
     PERFORM name_what_to_pause(store_id, lane, everything);
     PERFORM l.lane FROM lanes AS l WHERE store_id IS NOT NULL OR everything OR l.lane = resume.lane ORDER BY l.lane FOR UPDATE;
-    UPDATE lanes AS l SET paused_at = NULL, revision = revision + 1
+    UPDATE lanes AS l
+    SET revision = revision + 1,
+        paused_at = CASE WHEN everything OR l.lane = resume.lane THEN NULL ELSE paused_at END
     WHERE resume.store_id IS NOT NULL OR everything OR l.lane = resume.lane;
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
@@ -1440,6 +1450,11 @@ DECLARE
     newest CONSTANT bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
     pause_ms double precision := 1;
 BEGIN
+    IF timeout_ms NOT BETWEEN 0 AND 60000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('timeout_ms must be 0 to 60000, not %s', timeout_ms),
+            HINT = 'Who waits holds back vacuum and changes of the tables. To wait longer, call again.';
+    END IF;
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('a transaction that is %s never sees the result', current_setting('transaction_isolation')),

@@ -40,7 +40,8 @@ import Testing
         Unfit(
             sql: "ALTER ROLE ROLE SET default_transaction_read_only = on", says: "default_transaction_read_only is on"),
         Unfit(
-            sql: "REVOKE UPDATE ON stockq.items FROM stockq_worker", says: "this role lacks UPDATE on \"stockq\".items"),
+            sql: "REVOKE UPDATE ON stockq.items FROM stockq_worker",
+            says: "UPDATE (allocated) on \"stockq\".items, UPDATE (version) on"),
         Unfit(
             sql: "REVOKE UPDATE ON stockq.doorbell FROM stockq_worker",
             says: "this role lacks UPDATE on \"stockq\".doorbell"),

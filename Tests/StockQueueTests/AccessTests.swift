@@ -13,11 +13,11 @@ import Testing
     private static let tables = """
         grants             -    -    S    S    -
         idempotency_keys   S    SI   S    S    -
-        items              S    SU   S    Siu  -
+        items              S    Su   S    Siu  -
         job_states         S    -    S    S    -
-        jobs               Si   SUD  S    Si   -
+        jobs               Si   SuD  S    Si   -
         keys_in_use        S    -    S    S    -
-        lanes              -    SU   S    S    -
+        lanes              -    Su   S    S    -
         migrations         S    S    S    S    -
         my_grants          S    -    S    S    -
         my_pass            S    -    S    S    -
@@ -65,8 +65,9 @@ import Testing
     private static let columns: [String: Set<String>] = [
         "stockq_producer": [insertOfJobs],
         "stockq_worker": [
-            // WORKER: it may update whole tables. Its columns belong here once it may update those alone, one line for each
-            // of jobs, items and lanes: "UPDATE jobs column column".
+            "UPDATE items alert_level allocated last_job_id on_hand opening_allocated opening_on_hand updated_at version",
+            "UPDATE jobs attempts expires_at last_error parked_at run_at scheduled_at waiting_quantity waiting_since",
+            "UPDATE lanes revision",
         ],
         "stockq_reader": [],
         "stockq_admin": [

@@ -271,12 +271,29 @@ import Testing
             #expect(full?.sqlState == "53400" && full?.message == "store 's' has 3 ready jobs, and may have 3")
             try session.executeScript("SELECT stockq.enqueue('t', 'a', -1)")
             try database.drain()
+            try session.executeScript("SELECT stockq.enqueue('s', 'a', -1)")
             #expect(
-                try database.refusal(of: "SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')").hasPrefix(
-                    "53400"))
+                try database.refusal(of: "SELECT stockq.enqueue_arrays('s', '{a,a,a}', '{1,1,1}')").hasPrefix("53400"))
             try session.executeScript(
                 "SELECT stockq.enqueue('s', 'a', -1); SELECT stockq.set_ceiling('s', NULL); SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')"
             )
+        }
+    }
+
+    /// What can never fit is not to be tried again later.
+    @Test func moreLinesThanTheCeilingNeverFit() async throws {
+        try await withDatabase { database in
+            try database.run("SELECT stockq.set_ceiling('s', 3)")
+            #expect(
+                try database.refusal(of: "SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')")
+                    == "54000 4 lines at once never fit under the ceiling of store 's', which is 3")
+        }
+    }
+
+    @Test(arguments: [-1, 60_001]) func waitingHasALimit(_ milliseconds: Int) async throws {
+        try await withDatabase { database in
+            let refusal = try database.refusal(of: "SELECT stockq.wait_for_result(1, \(milliseconds))")
+            #expect(refusal == "22023 timeout_ms must be 0 to 60000, not \(milliseconds)")
         }
     }
 

@@ -130,6 +130,34 @@ import Testing
         }
     }
 
+    /// Line by line, too, a group is answered as a whole: its new line is not applied without the others.
+    @Test func aGroupSentLineByLineIsJudgedAsAWhole() async throws {
+        try await withDatabase { database in
+            try database.run(EnqueueSQLTests.items)
+            func send(_ count: Int) throws -> [String] {
+                let connection = try database.connect()
+                try connection.executeScript("BEGIN")
+                defer { try? connection.executeScript("COMMIT") }
+                return try (1...count).flatMap { line in
+                    try database.rows(
+                        "SELECT job_id, is_repeat FROM stockq.enqueue('s', 'a', -1, idempotency_key => 'o/\(line)', group_id => 'g')",
+                        connection)
+                }
+            }
+            #expect(try send(2) == ["1,f", "2,f"])
+            try database.drain()
+            #expect(try send(3) == ["1,t", "2,t", "5,f"])
+            try database.drain()
+            #expect(try send(2) == ["1,t", "2,t"])
+            try database.drain()
+            #expect(
+                try database.results() == [
+                    "1 applied -1", "2 applied -1", "3 rejected group_rejected 0", "4 rejected group_rejected 0",
+                    "5 rejected idempotency_mismatch 0", "6 duplicate 0", "7 duplicate 0",
+                ])
+        }
+    }
+
     /// A second sending with another content does not take the first one down, whether that is finished yet or not.
     @Test(arguments: [false, true]) func anotherContentUnderTheSameKeysIsRefusedAlone(drainsBetween: Bool) async throws
     {

@@ -126,6 +126,22 @@ import Testing
         }
     }
 
+    /// A lane that was paused for itself stays so when a store goes on; everything means everything.
+    @Test func eachPauseIsLiftedByItsOwnKind() async throws {
+        try await withDatabase { database in
+            try database.run("SELECT stockq.pause(lane => 7); SELECT stockq.pause(store_id => 's')")
+            try database.run("SELECT stockq.resume(store_id => 's')")
+            #expect(try database.rows("SELECT lane FROM stockq.lanes WHERE paused_at IS NOT NULL") == ["7"])
+            try database.run("SELECT stockq.pause(store_id => 's'); SELECT stockq.resume(lane => 8)")
+            #expect(try database.rows("SELECT lane FROM stockq.lanes WHERE paused_at IS NOT NULL") == ["7"])
+            #expect(try database.rows("SELECT store_id FROM stockq.paused_stores") == ["s"])
+            try database.run("SELECT stockq.resume(everything => true)")
+            #expect(
+                try database.value("SELECT count(*) FROM stockq.lanes WHERE paused_at IS NOT NULL OR has_paused_stores")
+                    == "0")
+        }
+    }
+
     /// An operator pauses and resumes while workers are at it; when pause has returned, nothing more of the store is finished.
     @Test func pausingWhileWorkersWork() async throws {
         try await withDatabase { database in

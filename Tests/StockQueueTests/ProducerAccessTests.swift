@@ -308,6 +308,8 @@ import Testing
                 "UPDATE stockq.idempotency_keys SET job_id = 1", "DELETE FROM stockq.idempotency_keys",
                 "DELETE FROM stockq.notifications",
                 "SELECT stockq.drop_expired_results('0')", "DELETE FROM stockq.items",
+                "UPDATE stockq.jobs SET quantity = 5", "UPDATE stockq.items SET store_id = 't'",
+                "UPDATE stockq.lanes SET paused_at = NULL",
                 "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', 1)",
                 "DROP TABLE stockq.results_000000000000000", "ALTER TABLE stockq.jobs DISABLE ROW LEVEL SECURITY",
             ] {

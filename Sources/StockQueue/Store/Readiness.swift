@@ -63,10 +63,29 @@ public struct Readiness: Sendable {
 
     /// What the statements of a worker do with each table and sequence.
     private static let needs: [(object: String, privileges: [String])] = [
-        ("jobs", ["SELECT", "UPDATE", "DELETE"]), ("items", ["SELECT", "UPDATE"]), ("lanes", ["SELECT", "UPDATE"]),
+        ("jobs", ["SELECT", "DELETE"]), ("items", ["SELECT"]), ("lanes", ["SELECT"]),
         ("results", ["SELECT", "INSERT"]), ("notifications", ["INSERT"]), ("idempotency_keys", ["SELECT", "INSERT"]),
         ("paused_stores", ["SELECT"]), ("doorbell", ["SELECT", "UPDATE"]),
         ("jobs_job_id_seq", ["SELECT"]),
+    ]
+
+    /// The columns that a worker's statements set, or, of a lane, must be able to so that the row can be locked.
+    private static let updates: [(table: String, columns: [String])] = [
+        (
+            "jobs",
+            [
+                "run_at", "scheduled_at", "parked_at", "expires_at", "waiting_since", "waiting_quantity", "attempts",
+                "last_error",
+            ]
+        ),
+        (
+            "items",
+            [
+                "on_hand", "allocated", "version", "last_job_id", "alert_level", "opening_on_hand", "opening_allocated",
+                "updated_at",
+            ]
+        ),
+        ("lanes", ["revision"]),
     ]
 
     /// Objects of the schema, and what is needed of each.
@@ -78,15 +97,20 @@ public struct Readiness: Sendable {
     }
 
     private mutating func checkPrivileges(_ connection: Connection, _ schema: Schema) throws(PostgresError) {
-        let pairs = Self.needs.flatMap { need in need.privileges.map { (need.object, $0) } }
+        let pairs =
+            Self.needs.flatMap { need in need.privileges.map { (need.object, $0) } }
+            + Self.updates.flatMap { update in update.columns.map { (update.table, "UPDATE (\($0))") } }
         let missing = try connection.execute(
             Statement(
                 "missing_privileges", [.textArray, .textArray],
                 """
                 SELECT format('%s on %s', privilege, object)
                 FROM unnest($1, $2) AS need (object, privilege)
-                WHERE NOT CASE WHEN (SELECT relkind FROM pg_class WHERE oid = object::regclass) = 'S'
-                    THEN has_sequence_privilege(object, privilege)
+                CROSS JOIN LATERAL (SELECT (regexp_match(privilege, '^UPDATE \\((.*)\\)$'))[1] AS column_name) AS named
+                WHERE NOT CASE
+                    WHEN column_name IS NOT NULL THEN has_column_privilege(object, column_name, 'UPDATE')
+                    WHEN (SELECT relkind FROM pg_class WHERE oid = object::regclass) = 'S'
+                        THEN has_sequence_privilege(object, privilege)
                     ELSE has_table_privilege(object, privilege)
                 END
                 """), Self.parameters(pairs, schema))
