@@ -1,5 +1,6 @@
 import CommandArguments
 import Foundation
+import Locking
 import Postgres
 import StockQueue
 
@@ -21,7 +22,7 @@ enum ImportCommand: Command {
         notes: """
             Columns: \(JobColumn.list).
             The first two and quantity must be there. A CSV's header names them; in NDJSON they are the keys.
-            The rows of a group must be adjacent; a group with a bad line is left out whole.
+            The rows of a group must be adjacent, at most 100,000; a group with a bad line is left out whole. A line has at most 1 MiB.
             Bad lines are told by number and reason and never stop the good ones, unless --strict. Exit code 1 if there were any.
             """)
 
@@ -36,11 +37,14 @@ enum ImportCommand: Command {
         if let prefix = options.idempotencyPrefix, !(1...180).contains(prefix.utf8.count) {
             throw UsageError("--idempotency-prefix takes 1 to 180 bytes, not \(prefix.utf8.count)", usage)
         }
-        let input = try Input(arguments)
+        let stop = StopOnSignal()
+        options.stop = stop.signal
+        let input = try Input(arguments, stop: stop.signal)
         options.format = input.format
         let (connection, schema) = try Database.open(arguments)
         let rejects = try Rejects(arguments, input)
         let start = DispatchTime.now().uptimeNanoseconds
+        stop.begin()
         let last = Last()
         var importer = try JobImport(
             connection: connection, schema: schema, source: input.source, options: options,
@@ -57,8 +61,12 @@ enum ImportCommand: Command {
             Terminal.endProgress()
             if let doubt = importer.doubt {
                 Self.resolve(doubt, &importer, arguments)
-            } else if !options.isStrict {
+            } else if !options.isStrict && !options.isDryRun && last.progress.settledLine > 0 {
                 Self.tellHowToGoOn(last.progress)
+            }
+            if stop.signal.isFinishing {
+                Terminal.note("stockq: stopped by a signal; what was not committed is rolled back")
+                return 130
             }
             throw error
         }
@@ -88,6 +96,26 @@ enum ImportCommand: Command {
         )
         let width = counts.map(\.key.count).max() ?? 0
         for (name, count) in counts { Terminal.print("  \(name.padding(toWidth: width))  \(grouped(count))") }
+    }
+
+    /// SIGINT and SIGTERM end the import at the next record, a second one at once.
+    private final class StopOnSignal: Sendable {
+        let signal = StopSignal()
+        private let state = Mutex((hasBegun: false, isStopping: false))
+
+        init() {
+            Signals.handle { [self] in
+                let before = state.withLock { state in
+                    defer { state.isStopping = true }
+                    return state
+                }
+                if !before.hasBegun || before.isStopping { exit(130) }
+                signal.abort()
+            }
+        }
+
+        /// From here on there is something to tell when it ends.
+        func begin() { state.withLock { $0.hasBegun = true } }
     }
 
     private final class Last {

@@ -16,7 +16,8 @@ struct Input {
     static let endedInMidLine =
         "the file ends in mid-line: its last line has no line break and was taken as it stood"
 
-    init(_ arguments: Arguments) throws {
+    /// - Parameter stop: ends the reading.
+    init(_ arguments: Arguments, stop: StopSignal? = nil) throws {
         let name = arguments.positionals[0]
         if let text = arguments.text("format") {
             guard let format = InputFormat(rawValue: text) else {
@@ -30,7 +31,7 @@ struct Input {
         if descriptor < 0 { throw Failure("cannot open \(name): \(String(cString: strerror(errno)))") }
         var status = stat()
         if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { throw Failure("\(name) is a folder") }
-        source = ByteSource(descriptor: descriptor)
+        source = ByteSource(descriptor: descriptor, stop: stop)
     }
 }
 
@@ -77,7 +78,13 @@ final class Rejects {
         guard let file else { return }
         var bytes = raw
         if bytes.last != UInt8(ascii: "\n") { bytes.append(UInt8(ascii: "\n")) }
-        try file.write(contentsOf: Data(isHeaderWritten ? [] : header) + Data(bytes))
+        do {
+            try file.write(contentsOf: Data(isHeaderWritten ? [] : header) + Data(bytes))
+        } catch {
+            let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+            let reason = cause.map { String(cString: strerror(Int32($0.code))) } ?? error.localizedDescription
+            throw Failure("cannot write the file of rejects: \(reason)")
+        }
         isHeaderWritten = true
     }
 }

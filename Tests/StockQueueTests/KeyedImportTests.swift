@@ -52,6 +52,22 @@ import Testing
     }
 
     /// A file whose lines have changed meanwhile is not the same: what is another request is refused by the judgement, and said.
+    /// What is there already needs no room.
+    @Test func repeatsAreNotCountedAgainstTheCeiling() async throws {
+        try await withDatabase { database in
+            try database.run("SELECT stockq.set_ceiling('s', 5)")
+            let connection = try database.connect()
+            let text = "store_id,item_id,quantity\ns,a,1\ns,a,1\ns,a,1\n"
+            let prefix: (inout JobImport.Options) -> Void = { $0.idempotencyPrefix = "f" }
+            #expect(try Self.load(text, connection, prefix).enqueued == 3)
+            #expect(try Self.load(text, connection, prefix).duplicates == 3)
+            let error = #expect(throws: PostgresError.self) {
+                try Self.load(text, connection) { $0.idempotencyPrefix = "g" }
+            }
+            #expect(error?.sqlState == "53400")
+        }
+    }
+
     @Test func anotherRequestIsNotSwallowed() async throws {
         try await withDatabase { database in
             try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 0)")

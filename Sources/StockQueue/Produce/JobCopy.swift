@@ -44,8 +44,12 @@ final class JobCopy: JobTarget {
             )
             : nil
         requireRoom = Statement(
-            "require_room", [],
-            "SELECT \(s).require_room(store_id, count(*)::integer) FROM \(Self.staged) GROUP BY store_id")
+            "require_room_\(UInt(bitPattern: list.hashValue))_\(skipsRepeats)", [],
+            """
+            SELECT \(s).require_room(store_id, count(*)::integer)
+            FROM (\(Self.kept(s, columns, skipsRepeats: skipsRepeats, of: "WHERE store_id IN (SELECT store_id FROM \(s).store_limits)"))) AS job
+            GROUP BY store_id
+            """)
         insertStaged = Statement(
             "insert_staged_\(UInt(bitPattern: list.hashValue))_\(skipsRepeats)", [],
             Self.insertion(s, columns, skipsRepeats: skipsRepeats))
@@ -66,9 +70,20 @@ final class JobCopy: JobTarget {
     private static func insertion(_ s: String, _ columns: [String], skipsRepeats: Bool) -> String {
         let list = columns.joined(separator: ", ")
         let selected = columns.map { isLabel($0) ? "\($0)::\(s).\($0)" : $0 }.joined(separator: ", ")
-        guard skipsRepeats else {
-            return "INSERT INTO \(s).jobs (\(list)) SELECT \(selected) FROM \(staged) ORDER BY ctid"
-        }
+        return """
+            INSERT INTO \(s).jobs (\(list))
+            SELECT \(selected)
+            FROM (\(kept(s, columns, skipsRepeats: skipsRepeats, of: ""))) AS job
+            ORDER BY place
+            """
+    }
+
+    /// The staged rows, with their places, that are to be enqueued.
+    ///
+    /// - Parameter condition: a WHERE clause for the staged rows.
+    private static func kept(_ s: String, _ columns: [String], skipsRepeats: Bool, of condition: String) -> String {
+        let rows = "SELECT *, ctid AS place FROM \(staged) \(condition)"
+        guard skipsRepeats else { return rows }
         func value(_ column: JobColumn) -> String {
             columns.contains(column.rawValue)
                 ? "job.\(column.rawValue)" : column.standardValue.map { "'\($0)'" } ?? "NULL"
@@ -80,22 +95,20 @@ final class JobCopy: JobTarget {
             + labels.map { "used.\($0.rawValue)::text = \(value($0))::text" }).joined(separator: " AND ")
         let group = columns.contains(JobColumn.groupID.rawValue) ? "job.group_id" : "NULL::text"
         return """
-            INSERT INTO \(s).jobs (\(list))
-            SELECT \(selected)
+            SELECT *
             FROM (
-                SELECT job.*, job.ctid AS place,
+                SELECT job.*,
                     CASE WHEN \(group) IS NULL THEN is_repeat
                         ELSE bool_and(is_repeat) OVER (PARTITION BY job.store_id, \(group)) END AS is_left_out
-                FROM \(staged) AS job
+                FROM (\(rows)) AS job
                 CROSS JOIN LATERAL (
                     SELECT EXISTS (
                         SELECT FROM \(s).keys_in_use AS used
                         WHERE used.idempotency_key = job.idempotency_key AND used.store_id = job.store_id AND \(same)
                     ) AS is_repeat
                 ) AS known
-            ) AS job
+            ) AS marked
             WHERE NOT is_left_out
-            ORDER BY place
             """
     }
 

@@ -38,6 +38,8 @@ public struct JobImport {
         public var idempotencyPrefix: String?
         /// Tell what would happen, and enqueue nothing.
         public var isDryRun = false
+        /// When it is aborted, the import ends with `Problem.stopped` and rolls its last transaction back.
+        public var stop: StopSignal?
 
         public init() {}
     }
@@ -56,7 +58,9 @@ public struct JobImport {
     private let keyColumn: Int?
     private var out: [UInt8] = []
     private var pending = PendingUnit()
-    private var seenGroups = RecentGroups(limit: 100_000)
+    private var seenGroups = RecentGroups()
+    /// The groups whose rows are not adjacent, where the input could be looked through first.
+    private var tornGroups = TornGroups()
     private var rowsInTransaction = 0
     private var transaction: Int64 = 0
 
@@ -76,7 +80,13 @@ public struct JobImport {
         self.onProgress = onProgress
         self.onReject = onReject
         let required = JobColumn.allCases.filter(\.isRequired)
+        let start = source.position
         fields = try FieldReader(source, format: options.format, required: required)
+        if let start, !options.isStrict, fields.columns.contains(.groupID) {
+            tornGroups = try TornGroups(&fields)
+            try source.goBack(to: start)
+            fields = try FieldReader(source, format: options.format, required: required)
+        }
         var columns = fields.columns
         if options.idempotencyPrefix != nil && !columns.contains(.idempotencyKey) { columns.append(.idempotencyKey) }
         keyColumn = columns.firstIndex(of: .idempotencyKey)
@@ -100,6 +110,7 @@ public struct JobImport {
     public mutating func run() throws -> ImportProgress {
         do {
             while let record = try fields.next() {
+                if options.stop?.isFinishing == true { throw Problem.stopped }
                 if record.line <= options.afterLine { continue }
                 progress.read += 1
                 progress.endedInMidLine = record.isUnterminated
@@ -169,8 +180,8 @@ public struct JobImport {
     private mutating func startUnit(_ key: [UInt8], _ record: InputRecord) throws {
         pending.key = key
         if key.isEmpty { return }
-        if !seenGroups.insert(key) {
-            let reason = "its group stood further up already; a group's rows must be adjacent"
+        if !seenGroups.insert(key) || tornGroups.contains(key) {
+            let reason = "its group stands in another place too; a group's rows must be adjacent"
             if options.isStrict { throw strictRefusal(record, reason) }
             pending.isBad = true
             pending.reasonForAll = reason
@@ -203,12 +214,8 @@ public struct JobImport {
         }
     }
 
-    /// Store and group in one; empty for a job without a group or a record that could not be split.
     private func groupKey(of record: InputRecord) -> [UInt8] {
-        guard record.problem == nil, let group = rules.groupColumn, let store = rules.storeColumn,
-            !record.fields[group].isEmpty
-        else { return [] }
-        return Array(record.fields[store]) + [0] + Array(record.fields[group])
+        record.groupKey(storeColumn: rules.storeColumn, groupColumn: rules.groupColumn)
     }
 
     private mutating func settlePending() throws {
@@ -303,14 +310,44 @@ public struct JobImport {
     }
 }
 
+extension InputRecord {
+    /// Store and group in one; empty for a job without a group or a record that could not be split.
+    fileprivate func groupKey(storeColumn: Int?, groupColumn: Int?) -> [UInt8] {
+        guard problem == nil, let groupColumn, let storeColumn, !fields[groupColumn].isEmpty else { return [] }
+        return Array(fields[storeColumn]) + [0] + Array(fields[groupColumn])
+    }
+}
+
+/// The groups of an input whose rows stand in more than one place, by a hash of 64 bits. What is enqueued cannot be taken back when
+/// the second place comes, so they must be known before.
+private struct TornGroups {
+    private var hashes: Set<Int> = []
+
+    init() {}
+
+    /// Reads the input to its end.
+    init(_ fields: inout FieldReader<JobColumn>) throws(Problem) {
+        let columns = (fields.columns.firstIndex(of: .storeID), fields.columns.firstIndex(of: .groupID))
+        var seen = RecentGroups()
+        var last: [UInt8] = []
+        while let record = try fields.next() {
+            // As in the import, a record that cannot be read does not end the group before it.
+            if record.problem != nil { continue }
+            let key = record.groupKey(storeColumn: columns.0, groupColumn: columns.1)
+            if !key.isEmpty && key != last && !seen.insert(key) { hashes.insert(key.hashValue) }
+            last = key
+        }
+    }
+
+    func contains(_ key: [UInt8]) -> Bool { !hashes.isEmpty && hashes.contains(key.hashValue) }
+}
+
 /// The groups read lately, by a hash of 64 bits, so that one whose rows are not adjacent is noticed: its second part
 /// would be a group of its own.
 private struct RecentGroups {
-    private let limit: Int
+    private let limit = 100_000
     private var newer: Set<Int> = []
     private var older: Set<Int> = []
-
-    init(limit: Int) { self.limit = limit }
 
     /// - Returns: false when the group was here already.
     mutating func insert(_ key: [UInt8]) -> Bool {

@@ -5,6 +5,9 @@ public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
     public let description: String
 
     public init(_ description: String) { self.description = description }
+
+    /// Whoever reads was told to stop.
+    public static let stopped = Problem("stopped")
 }
 
 /// The rules that one job must keep before it may enter the queue: those of the table's constraints, checked here so

@@ -4,16 +4,45 @@ import Foundation
 public struct ByteSource {
     private let descriptor: Int32
     private let chunk: Int
+    private let stop: StopSignal?
 
-    public init(descriptor: Int32, chunk: Int = 1 << 18) {
+    /// - Parameter stop: when it is aborted, reading throws, even where it waits for input.
+    public init(descriptor: Int32, chunk: Int = 1 << 18, stop: StopSignal? = nil) {
         self.descriptor = descriptor
         self.chunk = chunk
+        self.stop = stop
+    }
+
+    /// Where reading goes on; nil where the input cannot be read twice.
+    var position: off_t? {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+        let position = lseek(descriptor, 0, SEEK_CUR)
+        return position < 0 ? nil : position
+    }
+
+    /// Reads on from a place where it was before.
+    func goBack(to position: off_t) throws(Problem) {
+        if lseek(descriptor, position, SEEK_SET) < 0 {
+            throw Problem("cannot read from the beginning again: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    private func waitForInput() throws(Problem) {
+        guard let stop else { return }
+        var both = [
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: stop.abortDescriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        while poll(&both, 2, -1) < 0 && errno == EINTR {}
+        if both[1].revents != 0 { throw Problem.stopped }
     }
 
     /// Appends the next bytes.
     ///
     /// - Returns: false at the end of the input.
     func read(into buffer: inout [UInt8]) throws(Problem) -> Bool {
+        try waitForInput()
         let start = buffer.count
         buffer.append(contentsOf: repeatElement(0, count: chunk))
         while true {
