@@ -7,8 +7,9 @@ public struct Deadline: Sendable, Hashable, Comparable {
 
     private init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
+    /// - Parameter milliseconds: at most 34 years; more is as good as never.
     public static func after(milliseconds: Int) -> Deadline {
-        Deadline(nanoseconds: now + UInt64(max(0, milliseconds)) * 1_000_000)
+        Deadline(nanoseconds: now + UInt64(min(max(0, milliseconds), 1 << 40)) * 1_000_000)
     }
 
     /// Milliseconds until the deadline, rounded up; 0 when it has passed. At most 24 days, as `poll(2)` takes an Int32.

@@ -9,8 +9,10 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     /// Seconds from 1970 to 2000, as PostgreSQL counts days without leap seconds.
     private static let secondsTo2000: Int64 = 946_684_800
 
+    /// A date beyond what 64 bits of microseconds hold is infinite.
     public init(_ date: Date) {
-        microsecondsSince2000 = Int64(((date.timeIntervalSince1970 - Double(Self.secondsTo2000)) * 1e6).rounded())
+        let microseconds = ((date.timeIntervalSince1970 - Double(Self.secondsTo2000)) * 1e6).rounded()
+        microsecondsSince2000 = Int64(exactly: microseconds) ?? (microseconds > 0 ? .max : .min)
     }
 
     public var date: Date {

@@ -36,6 +36,10 @@ enum Main {
     /// The exit code of what was asked for. Nothing is held any more when the process exits.
     private static func code() -> Int32 {
         let words = Array(CommandLine.arguments.dropFirst())
+        if let place = firstUnreadableArgument() {
+            Terminal.note("stockq: argument \(place) is not valid UTF-8")
+            return 2
+        }
         Database.hidePasswordInProcessList()
         let code = run(words)
         return code == 0 && Terminal.outputProblem != nil ? 1 : code
@@ -47,6 +51,13 @@ enum Main {
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
             // The lowest free number is this one.
             _ = open("/dev/null", descriptor == STDIN_FILENO ? O_RDONLY : O_WRONLY)
+        }
+    }
+
+    /// Arguments come with what is no UTF-8 replaced; a store or an item would get another name.
+    private static func firstUnreadableArgument() -> Int? {
+        (1..<max(1, Int(CommandLine.argc))).first { index in
+            CommandLine.unsafeArgv[index].map { String(validatingCString: $0) == nil } ?? false
         }
     }
 
@@ -136,7 +147,11 @@ enum Main {
         case (.cannotConnect, "08001"?): error.message
         case (.cannotConnect, nil):
             "cannot reach the database: \(error.message)\nIs it running, and are --database-url, DATABASE_URL or PGHOST and PGPORT right?"
-        case (.server, "42501"?): "\(error.message): this user lacks a privilege (SQLSTATE 42501)"
+        // What a statement is called is for the log of a worker; here somebody has just asked for something.
+        case (.server, let sqlState):
+            ([
+                "\(error.message.printable)\(sqlState == "42501" ? ": this user lacks a privilege" : "")\(sqlState.map { " (SQLSTATE \($0))" } ?? "")"
+            ] + [error.detail, error.hint].compactMap { $0?.printable }).joined(separator: "\n")
         default: error.description
         }
     }

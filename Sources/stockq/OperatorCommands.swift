@@ -13,7 +13,11 @@ enum QueuedJobs {
     static func selection(_ arguments: Arguments, ids: [String]) throws -> Operator.Selection {
         let jobs = try ids.map { Int64(try arguments.number($0, named: "JOB", in: 1...Int.max)) }
         switch (jobs.isEmpty, arguments.text("group"), arguments.text("reference")) {
-        case (false, nil, nil): return .jobs(jobs)
+        case (false, nil, nil):
+            if arguments.has("store") {
+                throw UsageError("--store goes with --group or --reference, not with job ids", arguments.usage)
+            }
+            return .jobs(jobs)
         case (true, let group?, nil): return .group(store: try store(arguments), group)
         case (true, nil, let reference?): return .reference(store: try store(arguments), reference)
         default: throw UsageError("name jobs by their ids, or by --group, or by --reference", arguments.usage)
@@ -48,8 +52,9 @@ enum CancelCommand: Command {
 enum ReprioritiseCommand: Command {
     static let usage = Usage(
         command: "reprioritise", positionals: "PRIORITY [JOB…]", positionalCount: 1...1_000,
-        summary: "Gives queued jobs another priority, 1 (first) to 4 (last), groups whole.", options: QueuedJobs.options
-    )
+        summary: "Gives queued jobs another priority, 1 (first) to 4 (last), groups whole.",
+        options: QueuedJobs.options,
+        notes: "Exit code 1 if nothing was changed.")
 
     static func run(_ arguments: Arguments) throws -> Int32 {
         let priority = try arguments.number(arguments.positionals[0], named: "PRIORITY", in: 1...4)
@@ -57,7 +62,7 @@ enum ReprioritiseCommand: Command {
         let (connection, schema) = try Database.open(arguments)
         let changed = try Operator(connection: connection, schema: schema).reprioritise(selection, to: priority)
         Terminal.print("\(grouped(changed)) changed")
-        return 0
+        return changed > 0 ? 0 : 1
     }
 }
 
@@ -81,6 +86,9 @@ enum RetryCommand: Command {
         }
         let ways = [!jobs.isEmpty, arguments.has("failed"), code != nil].count { $0 }
         if ways != 1 { throw UsageError("name jobs by their ids, or give --failed, or --code", usage) }
+        if !jobs.isEmpty && (arguments.has("store") || arguments.has("since")) {
+            throw UsageError("--store and --since go with --failed or --code, not with job ids", usage)
+        }
         let since = try arguments.seconds("since") ?? 86_400
         let (connection, schema) = try Database.open(arguments)
         let hand = Operator(connection: connection, schema: schema)
@@ -88,7 +96,9 @@ enum RetryCommand: Command {
             try jobs.isEmpty
             ? hand.retry(code: code, store: arguments.text("store"), since: since) : hand.retry(jobs)
         for (job, first) in again { Terminal.print("job \(first) again as job \(job)") }
-        if again.isEmpty { Terminal.note("nothing to retry: none there, or each was retried before") }
+        if again.isEmpty {
+            Terminal.note("nothing to retry: none there, each was retried before, or refused for its idempotency key")
+        }
         return again.isEmpty ? 1 : 0
     }
 }

@@ -59,7 +59,11 @@ enum ResultCommand: Command {
         var text =
             "job \(job.jobId): queued – \(job.action) \(grouped(job.quantity)) of \(job.itemId.printable) in \(job.storeId.printable)"
         if job.waitingSince != nil { text += ", waits for stock" }
-        if let runAt = job.runAt { text += ", looked at again at \(runAt)" }
+        if job.runAt == "infinity" {
+            text += ", its store is paused"
+        } else if let runAt = job.runAt {
+            text += ", looked at again at \(runAt)"
+        }
         if job.attempts > 0 {
             text += ", \(job.attempts) of \(job.maxAttempts) attempts: \(job.lastError?.printable ?? "")"
         }

@@ -1,4 +1,5 @@
 import CommandArguments
+import Postgres
 import StockQueue
 
 enum VerifyCommand: Command {
@@ -10,6 +11,12 @@ enum VerifyCommand: Command {
 
     static func run(_ arguments: Arguments) throws -> Int32 {
         let (connection, schema) = try Database.open(arguments, timeoutMs: 3_600_000)
+        let seesAll = try connection.execute(Statement("sees_all", [], "SELECT \(schema.quoted).sees_all()")).bool(0, 0)
+        if !seesAll {
+            throw Failure(
+                "row security shows this user a part of the rows, so nothing would be proved; verify as the owner of the tables, or as a reader or admin"
+            )
+        }
         let verifier = Verifier(connection: connection, schema: schema)
         var violations = 0
         try verifier.runAll { finding in

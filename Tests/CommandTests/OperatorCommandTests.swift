@@ -1,4 +1,5 @@
 import Foundation
+import Postgres
 import StockQueue
 import TestSupport
 import Testing
@@ -56,6 +57,46 @@ import Testing
         }
     }
 
+    @Test func whatIsRefusedSaysWhatToDo() async throws {
+        try await withDatabase { database in
+            let program = Program(database)
+            _ = try program.run(["ceiling", "s", "1"])
+            _ = try program.run(["enqueue", "s", "a", "1"])
+            let refused = try program.run(["enqueue", "s", "a", "1"])
+            #expect(refused.code == 1)
+            #expect(
+                refused.err
+                    == "stockq: store 's' has 1 ready jobs, and may have 1 (SQLSTATE 53400)\nTry again later, when the workers have caught up.\n"
+            )
+            #expect(try program.run(["reprioritise", "1", "--store", "s", "--group", "none"]).code == 1)
+            _ = try program.run(["pause", "--store", "s"])
+            _ = try program.run(["run", "--drain", "--log-level", "error"])
+            #expect(try program.run(["result", "1"]).out.contains("its store is paused"))
+            // Control characters of a name reach no terminal.
+            _ = try program.run(["enqueue", "\u{1B}[2J\n", "a", "1", "--idempotency-key", "k"])
+            let odd = try program.run(["enqueue", "\u{1B}[2J\n", "a", "2", "--idempotency-key", "k"])
+            #expect(odd.code == 1)
+            #expect(odd.err.contains("SQLSTATE 23505") && !odd.err.contains("\u{1B}"), "\(odd.err.debugDescription)")
+            #expect(odd.err.split(separator: "\n").first?.contains("another request") == true)
+        }
+    }
+
+    /// Whoever sees a part of the rows proves nothing.
+    @Test func aProducerVerifiesNothing() async throws {
+        try await withDatabase { database in
+            let name = "prover_of_\(database.name)"
+            try database.run(
+                "CREATE ROLE \(name) LOGIN; GRANT stockq_producer TO \(name); SELECT stockq.grant_store('\(name)', 's', '{update_catalog}')"
+            )
+            var program = Program()
+            program.environment["DATABASE_URL"] = database.settings(as: name).conninfo
+            let refused = try program.run(["verify"])
+            #expect(refused.code == 1 && refused.out.isEmpty)
+            #expect(refused.err.contains("row security shows this user a part of the rows"))
+            try database.run("DROP OWNED BY \(name); DROP ROLE \(name)")
+        }
+    }
+
     @Test func grantsAreListed() async throws {
         try await withDatabase { database in
             let name = "clerk_of_\(database.name)"
@@ -76,6 +117,8 @@ import Testing
     static let wrong = [
         (["cancel"], "name jobs by their ids, or by --group, or by --reference"),
         (["cancel", "--group", "g"], "a group or a reference belongs to a store: give --store"),
+        (["cancel", "1", "--store", "s"], "--store goes with --group or --reference, not with job ids"),
+        (["retry", "1", "--since", "1h"], "--store and --since go with --failed or --code, not with job ids"),
         (["retry"], "name jobs by their ids, or give --failed, or --code"),
         (["retry", "--code", "tired"], "--code must be one of"), (["pause"], "give one of --store, --lane, --all"),
         (["pause", "--lane", "64"], "--lane takes a whole number from 0 to 63"),

@@ -57,7 +57,7 @@ public struct Inspector {
     /// An item's last movements, newest first.
     public func movements(_ key: ItemKey, limit: Int) throws -> [JSONRow<ResultView>] {
         var parameters = parameters(key)
-        parameters.add(Int32(limit))
+        parameters.add(Int32(clamping: limit))
         return try rows(
             "item_movements", [.text, .text, .text, .int4],
             "SELECT to_json(movement)::text FROM \(schema.quoted).item_history($1, $2, $3, $4) AS movement", parameters)
