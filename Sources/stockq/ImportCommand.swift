@@ -64,11 +64,7 @@ enum ImportCommand: Command {
             } else if !options.isStrict && !options.isDryRun && last.progress.settledLine > 0 {
                 Self.tellHowToGoOn(last.progress)
             }
-            if stop.signal.isFinishing {
-                Terminal.note("stockq: stopped by a signal; what was not committed is rolled back")
-                return 130
-            }
-            throw error
+            throw stop.signal.isFinishing ? Problem.stopped : error
         }
         Terminal.endProgress()
         if progress.rejected > 0 && options.idempotencyPrefix != nil {
@@ -98,18 +94,22 @@ enum ImportCommand: Command {
         for (name, count) in counts { Terminal.print("  \(name.padding(toWidth: width))  \(grouped(count))") }
     }
 
-    /// SIGINT and SIGTERM end the import at the next record, a second one at once.
+    /// SIGINT and SIGTERM end the import at the next record, another one at once.
     private final class StopOnSignal: Sendable {
         let signal = StopSignal()
-        private let state = Mutex((hasBegun: false, isStopping: false))
+        private let state = Mutex<(hasBegun: Bool, first: Stopwatch?)>((false, nil))
+        /// A signal may come twice, to the process and to its group; that is one.
+        private static let sameMs = 500
 
         init() {
             Signals.handle { [self] in
                 let before = state.withLock { state in
-                    defer { state.isStopping = true }
+                    defer { state.first = state.first ?? Stopwatch() }
                     return state
                 }
-                if !before.hasBegun || before.isStopping { exit(130) }
+                if !before.hasBegun || before.first.map({ $0.milliseconds > Self.sameMs }) == true {
+                    exit(Main.stoppedBySignal)
+                }
                 signal.abort()
             }
         }

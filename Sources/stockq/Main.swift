@@ -11,6 +11,9 @@ protocol Command: SendableMetatype {
 
 @main
 enum Main {
+    /// As shells have it for SIGINT: 128 and the signal's number.
+    static let stoppedBySignal: Int32 = 130
+
     static let version = "0.1.0"
 
     static let commands: [any Command.Type] = [
@@ -71,6 +74,9 @@ enum Main {
                     of: "stockq :", with: "stockq:"
                 ).replacingOccurrences(of: "stockq  --", with: "stockq --"))
             return 2
+        } catch let problem as Problem where problem == .stopped {
+            Terminal.note("stockq: stopped by a signal; what was not committed is rolled back")
+            return stoppedBySignal
         } catch let error as PostgresError {
             Terminal.note("stockq: \(explain(error))")
         } catch let error as SchemaError {

@@ -5,6 +5,29 @@ import Testing
 
 /// Imports with idempotency keys by the program, as they are killed and begun again.
 @Suite struct KilledImportTests {
+    /// Stopped by hand, it says where to go on.
+    @Test(arguments: [SIGINT, SIGTERM]) func aStoppedImportSaysHowFarItCame(signal: Int32) async throws {
+        try await withDatabase { database in
+            let path = NSTemporaryDirectory() + "stockq-stopped-\(UUID().uuidString)"
+            try #require(mkfifo(path, 0o600) == 0)
+            defer { unlink(path) }
+            let importing = try Program(database).start(["import", path, "--rows-per-commit", "10"])
+            let pipe = try #require(FileHandle(forWritingAtPath: path))
+            try pipe.write(
+                contentsOf: Data("store_id,item_id,quantity\n\(String(repeating: "s,a,1\n", count: 15))".utf8))
+            #expect(eventually { (try? database.value("SELECT count(*) FROM stockq.jobs")) == "10" })
+            importing.send(signal)
+            let ended = try importing.wait()
+            try pipe.close()
+            #expect(ended.code == 130)
+            #expect(
+                ended.err
+                    == "broken off: 10 jobs are enqueued, everything up to line 11; go on with --after-line 11\nstockq: stopped by a signal; what was not committed is rolled back\n"
+            )
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "10")
+        }
+    }
+
     /// Each line has a quantity of its own, so that their sum tells them apart.
     private static func lines(_ count: Int) -> String {
         "store_id,item_id,quantity\n" + (1...count).map { "s,a,\($0)\n" }.joined()
