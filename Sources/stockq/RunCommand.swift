@@ -51,7 +51,26 @@ enum RunCommand: Command {
         pool.run()
         progress.end()
         summarise(meter, log, json: arguments.has("json"))
+        if arguments.has("drain") { try tellOfPauses(arguments, log) }
         return signals.wasAborted || meter.totals.violations > 0 && settings.stopOnViolation != 0 ? 1 : 0
+    }
+
+    /// A drain that left jobs because they are paused looks as if there had been none.
+    private static func tellOfPauses(_ arguments: Arguments, _ log: Log) throws {
+        let (connection, schema) = try Database.open(arguments)
+        let s = schema.quoted
+        let paused = try connection.execute(
+            Statement(
+                "what_is_paused", [],
+                """
+                SELECT (SELECT count(*) FROM \(s).lanes WHERE paused_at IS NOT NULL),
+                    (SELECT count(*) FROM \(s).paused_stores)
+                """))
+        let (lanes, stores) = (paused.int64(0, 0), paused.int64(0, 1))
+        if lanes + stores == 0 { return }
+        log.write(
+            .warn, "paused",
+            [("lanes", lanes), ("stores", stores), ("text", "their jobs were left in the queue; see stockq stats")])
     }
 
     /// Connections, pipes and the standard streams; a process that cannot have them would fail somewhere in the middle.

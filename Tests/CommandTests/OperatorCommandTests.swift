@@ -70,7 +70,9 @@ import Testing
             )
             #expect(try program.run(["reprioritise", "1", "--store", "s", "--group", "none"]).code == 1)
             _ = try program.run(["pause", "--store", "s"])
-            _ = try program.run(["run", "--drain", "--log-level", "error"])
+            #expect(
+                try program.run(["run", "--drain", "--log-level", "warn"]).err.contains("event=paused lanes=0 stores=1")
+            )
             #expect(try program.run(["result", "1"]).out.contains("its store is paused"))
             // Control characters of a name reach no terminal.
             _ = try program.run(["enqueue", "\u{1B}[2J\n", "a", "1", "--idempotency-key", "k"])
