@@ -38,7 +38,6 @@ enum ImportCommand: Command {
             throw UsageError("--idempotency-prefix takes 1 to 180 bytes, not \(prefix.utf8.count)", usage)
         }
         let stop = StopOnSignal()
-        options.stop = stop.signal
         let input = try Input(arguments, stop: stop.signal)
         options.format = input.format
         let (connection, schema) = try Database.open(arguments)
@@ -64,7 +63,7 @@ enum ImportCommand: Command {
             } else if !options.isStrict && !options.isDryRun && last.progress.settledLine > 0 {
                 Self.tellHowToGoOn(last.progress)
             }
-            throw stop.signal.isFinishing ? Problem.stopped : error
+            throw error
         }
         Terminal.endProgress()
         if progress.rejected > 0 && options.idempotencyPrefix != nil {
@@ -94,7 +93,7 @@ enum ImportCommand: Command {
         for (name, count) in counts { Terminal.print("  \(name.padding(toWidth: width))  \(grouped(count))") }
     }
 
-    /// SIGINT and SIGTERM end the import at the next record, another one at once.
+    /// SIGINT and SIGTERM end the import when it next reads, another one at once.
     private final class StopOnSignal: Sendable {
         let signal = StopSignal()
         private let state = Mutex<(hasBegun: Bool, first: Stopwatch?)>((false, nil))

@@ -78,12 +78,9 @@ final class Rejects {
         guard let file else { return }
         var bytes = raw
         if bytes.last != UInt8(ascii: "\n") { bytes.append(UInt8(ascii: "\n")) }
-        do {
-            try file.write(contentsOf: Data(isHeaderWritten ? [] : header) + Data(bytes))
-        } catch {
-            let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-            let reason = cause.map { String(cString: strerror(Int32($0.code))) } ?? error.localizedDescription
-            throw Failure("cannot write the file of rejects: \(reason)")
+        if !isHeaderWritten { bytes = header + bytes }
+        if let problem = Terminal.write(bytes, to: file.fileDescriptor) {
+            throw Failure("cannot write the file of rejects: \(String(cString: strerror(problem)))")
         }
         isHeaderWritten = true
     }

@@ -58,15 +58,7 @@ enum RunCommand: Command {
     /// A drain that left jobs because they are paused looks as if there had been none.
     private static func tellOfPauses(_ arguments: Arguments, _ log: Log) throws {
         let (connection, schema) = try Database.open(arguments)
-        let s = schema.quoted
-        let paused = try connection.execute(
-            Statement(
-                "what_is_paused", [],
-                """
-                SELECT (SELECT count(*) FROM \(s).lanes WHERE paused_at IS NOT NULL),
-                    (SELECT count(*) FROM \(s).paused_stores)
-                """))
-        let (lanes, stores) = (paused.int64(0, 0), paused.int64(0, 1))
+        let (lanes, stores) = try Inspector(connection: connection, schema: schema).pauses()
         if lanes + stores == 0 { return }
         log.write(
             .warn, "paused",

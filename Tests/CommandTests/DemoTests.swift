@@ -5,19 +5,18 @@ import Testing
 
 /// The demo, one at a time: each looks at the folders that demos make.
 @Suite(.serialized) struct DemoTests {
+    private static func folders() throws -> Set<String> {
+        Set(try FileManager.default.contentsOfDirectory(atPath: "/tmp").filter { $0.hasPrefix("stockq-demo-") })
+    }
+
     @Test func theDemoWorksAndLeavesNothing() async throws {
         try await onThread {
-            let before = try FileManager.default.contentsOfDirectory(atPath: "/tmp").filter {
-                $0.hasPrefix("stockq-demo-")
-            }
+            let before = try Self.folders()
             let ended = try Program().run(["demo", "--lines", "3000"])
             #expect(ended.code == 0, "\(ended.err)")
             #expect(ended.out.contains("nothing is wrong"))
             #expect(ended.out.contains("Try next:"))
-            let after = try FileManager.default.contentsOfDirectory(atPath: "/tmp").filter {
-                $0.hasPrefix("stockq-demo-")
-            }
-            #expect(Set(after).subtracting(before).isEmpty)
+            #expect(try Self.folders().subtracting(before).isEmpty)
         }
     }
 
@@ -46,21 +45,18 @@ import Testing
     /// However early it is stopped.
     @Test(arguments: [SIGINT, SIGTERM]) func aStoppedDemoLeavesNothing(signal: Int32) async throws {
         try await onThread {
-            func folders() throws -> Set<String> {
-                Set(try FileManager.default.contentsOfDirectory(atPath: "/tmp").filter { $0.hasPrefix("stockq-demo-") })
-            }
-            let before = try folders()
+            let before = try Self.folders()
             let demo = try Program().start(["demo", "--lines", "1000"])
             // While initdb makes the data.
             #expect(
                 eventually {
-                    (try? folders().subtracting(before).contains {
+                    (try? Self.folders().subtracting(before).contains {
                         FileManager.default.fileExists(atPath: "/tmp/\($0)/data/PG_VERSION")
                     }) ?? false
                 })
             demo.send(signal)
             _ = try demo.wait()
-            #expect(eventually { (try? folders().subtracting(before).isEmpty) ?? false })
+            #expect(eventually { (try? Self.folders().subtracting(before).isEmpty) ?? false })
         }
     }
 }

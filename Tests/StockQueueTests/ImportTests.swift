@@ -38,14 +38,6 @@ import Testing
         return done
     }
 
-    private static func withFile(_ bytes: [UInt8], _ body: (Int32) throws -> Void) throws {
-        let path = NSTemporaryDirectory() + "stockq-import-\(UUID().uuidString)"
-        try Data(bytes).write(to: URL(fileURLWithPath: path))
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        let handle = try #require(FileHandle(forReadingAtPath: path))
-        try body(handle.fileDescriptor)
-    }
-
     private static let jobs = """
         SELECT concat_ws('|', store_id, item_id, location_id, quantity, action, on_insufficient, group_id, priority, notify, reason)
         FROM stockq.jobs ORDER BY job_id
@@ -225,7 +217,7 @@ import Testing
                 try pipe.fileHandleForWriting.close()
                 try load(pipe.fileHandleForReading.fileDescriptor)
             } else {
-                try Self.withFile(Array(text.utf8), load)
+                try withFile(Array(text.utf8), load)
             }
             #expect(rejects.map { String($0.prefix(2)) } == (isPipe ? ["4:"] : ["2:", "4:"]))
             if !isPipe {
@@ -242,7 +234,6 @@ import Testing
             let pipe = Pipe()
             let stop = StopSignal()
             var options = JobImport.Options()
-            options.stop = stop
             options.rowsPerCommit = 2
             var last = ImportProgress()
             try pipe.fileHandleForWriting.write(
@@ -364,7 +355,7 @@ import Testing
         try await withDatabase { database in
             let long = "s," + String(repeating: "x", count: 1_048_575)
             var rejects: [String] = []
-            try Self.withFile(Array("store_id,item_id,quantity\n\(long)\ns,good,1\n".utf8)) { descriptor in
+            try withFile(Array("store_id,item_id,quantity\n\(long)\ns,good,1\n".utf8)) { descriptor in
                 var importer = try JobImport(
                     connection: database.connect(), schema: .standard, source: ByteSource(descriptor: descriptor),
                     options: JobImport.Options(), onReject: { rejects.append("\($0): \($2)") })

@@ -11,19 +11,12 @@ import Testing
     ) throws -> ImportProgress {
         var options = JobImport.Options()
         change(&options)
-        return try withPipe(text) { source in
+        return try withFile(Array(text.utf8)) { descriptor in
             var importer = try JobImport(
-                connection: connection, schema: .standard, source: source, options: options, onReject: { _, _, _ in })
+                connection: connection, schema: .standard, source: ByteSource(descriptor: descriptor), options: options,
+                onReject: { _, _, _ in })
             return try importer.run()
         }
-    }
-
-    private static func withPipe<Value>(_ text: String, _ body: (ByteSource) throws -> Value) throws -> Value {
-        let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-        try Data(text.utf8).write(to: file)
-        defer { try? FileManager.default.removeItem(at: file) }
-        let handle = try FileHandle(forReadingFrom: file)
-        return try body(ByteSource(descriptor: handle.fileDescriptor))
     }
 
     private static let file =
@@ -114,12 +107,13 @@ import Testing
     }
 
     private static func dryRun(_ text: String, _ connection: Connection, rowsAtOnce: Int) throws -> [String: Int] {
-        try withPipe(text) { source in
+        try withFile(Array(text.utf8)) { descriptor in
             var options = JobImport.Options()
             options.isDryRun = true
             options.rowsPerCommit = rowsAtOnce
             var importer = try JobImport(
-                connection: connection, schema: .standard, source: source, options: options, onReject: { _, _, _ in })
+                connection: connection, schema: .standard, source: ByteSource(descriptor: descriptor), options: options,
+                onReject: { _, _, _ in })
             _ = try importer.run()
             return importer.dryRun?.counts ?? [:]
         }

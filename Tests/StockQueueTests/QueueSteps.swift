@@ -1,3 +1,4 @@
+import Foundation
 import Postgres
 import TestSupport
 import Testing
@@ -29,4 +30,13 @@ extension Connection {
         let error = #expect(throws: PostgresError.self, "\(sql)") { try executeScript(sql) }
         return "\(error?.sqlState ?? "-") \(error?.message ?? "-")"
     }
+}
+
+/// Lends the bytes as a file that is open for reading, and gone afterwards.
+func withFile<Value>(_ bytes: [UInt8], _ body: (Int32) throws -> Value) throws -> Value {
+    let path = NSTemporaryDirectory() + "stockq-import-\(UUID().uuidString)"
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let handle = try #require(FileHandle(forReadingAtPath: path))
+    return try body(handle.fileDescriptor)
 }

@@ -65,6 +65,18 @@ public struct Inspector {
 
     // MARK: jobs and results
 
+    /// How many lanes and stores are paused; cheaper than the statistics, which count the jobs.
+    public func pauses() throws -> (lanes: Int64, stores: Int64) {
+        let paused = try connection.execute(
+            Statement(
+                "what_is_paused", [],
+                """
+                SELECT (SELECT count(*) FROM \(schema.quoted).lanes WHERE paused_at IS NOT NULL),
+                    (SELECT count(*) FROM \(schema.quoted).paused_stores)
+                """))
+        return (paused.int64(0, 0), paused.int64(0, 1))
+    }
+
     public func result(of job: Int64) throws -> JSONRow<ResultView>? {
         var parameters = Parameters()
         parameters.add(job)

@@ -22,10 +22,12 @@ public struct Verifier {
     public static let violationsMax = 100
 
     private let connection: Connection
+    private let schema: Schema
     public let checks: [Check]
 
     public init(connection: Connection, schema: Schema) {
         self.connection = connection
+        self.schema = schema
         checks = Self.checks(schema.quoted)
     }
 
@@ -36,6 +38,11 @@ public struct Verifier {
             Statement("verify_\(sql.hashValue)", [], sql), timeoutMs: 3_600_000)
         let violations = (0..<min(rows.rowCount, Self.violationsMax)).map { rows.string($0, 0) }
         return Finding(check: check.name, violations: violations, isCut: rows.rowCount > Self.violationsMax)
+    }
+
+    /// Whether row security hides nothing from this user; otherwise the checks prove nothing.
+    public func seesEverything() throws(PostgresError) -> Bool {
+        try connection.execute(Statement("sees_all", [], "SELECT \(schema.quoted).sees_all()")).bool(0, 0)
     }
 
     /// Runs all checks on one snapshot, so that a queue that is being worked can be verified too.

@@ -38,8 +38,6 @@ public struct JobImport {
         public var idempotencyPrefix: String?
         /// Tell what would happen, and enqueue nothing.
         public var isDryRun = false
-        /// When it is aborted, the import ends with `Problem.stopped` and rolls its last transaction back.
-        public var stop: StopSignal?
 
         public init() {}
     }
@@ -58,8 +56,6 @@ public struct JobImport {
     private let keyColumn: Int?
     private var out: [UInt8] = []
     private var pending = PendingUnit()
-    private var seenGroups = RecentGroups()
-    /// The groups whose rows are not adjacent, where the input could be looked through first.
     private var tornGroups = TornGroups()
     private var rowsInTransaction = 0
     private var transaction: Int64 = 0
@@ -110,7 +106,6 @@ public struct JobImport {
     public mutating func run() throws -> ImportProgress {
         do {
             while let record = try fields.next() {
-                if options.stop?.isFinishing == true { throw Problem.stopped }
                 if record.line <= options.afterLine { continue }
                 progress.read += 1
                 progress.endedInMidLine = record.isUnterminated
@@ -180,7 +175,7 @@ public struct JobImport {
     private mutating func startUnit(_ key: [UInt8], _ record: InputRecord) throws {
         pending.key = key
         if key.isEmpty { return }
-        if !seenGroups.insert(key) || tornGroups.contains(key) {
+        if tornGroups.contains(key) {
             let reason = "its group stands in another place too; a group's rows must be adjacent"
             if options.isStrict { throw strictRefusal(record, reason) }
             pending.isBad = true
@@ -319,27 +314,32 @@ extension InputRecord {
 }
 
 /// The groups of an input whose rows stand in more than one place, by a hash of 64 bits. What is enqueued cannot be taken back when
-/// the second place comes, so they must be known before.
+/// the second place comes, so they should be known before.
 private struct TornGroups {
-    private var hashes: Set<Int> = []
+    /// Nil where the input was not looked through.
+    private var known: Set<Int>?
+    private var seen = RecentGroups()
 
+    /// For an input that can be read once only: a group is known when its second place comes.
     init() {}
 
     /// Reads the input to its end.
     init(_ fields: inout FieldReader<JobColumn>) throws(Problem) {
         let columns = (fields.columns.firstIndex(of: .storeID), fields.columns.firstIndex(of: .groupID))
-        var seen = RecentGroups()
+        var torn: Set<Int> = []
         var last: [UInt8] = []
         while let record = try fields.next() {
             // As in the import, a record that cannot be read does not end the group before it.
             if record.problem != nil { continue }
             let key = record.groupKey(storeColumn: columns.0, groupColumn: columns.1)
-            if !key.isEmpty && key != last && !seen.insert(key) { hashes.insert(key.hashValue) }
+            if !key.isEmpty && key != last && !seen.insert(key) { torn.insert(key.hashValue) }
             last = key
         }
+        known = torn
     }
 
-    func contains(_ key: [UInt8]) -> Bool { !hashes.isEmpty && hashes.contains(key.hashValue) }
+    /// - Parameter key: of a group that begins here.
+    mutating func contains(_ key: [UInt8]) -> Bool { known?.contains(key.hashValue) ?? !seen.insert(key) }
 }
 
 /// The groups read lately, by a hash of 64 bits, so that one whose rows are not adjacent is noticed: its second part

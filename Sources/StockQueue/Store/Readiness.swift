@@ -97,23 +97,24 @@ public struct Readiness: Sendable {
     }
 
     private mutating func checkPrivileges(_ connection: Connection, _ schema: Schema) throws(PostgresError) {
-        let pairs =
-            Self.needs.flatMap { need in need.privileges.map { (need.object, $0) } }
-            + Self.updates.flatMap { update in update.columns.map { (update.table, "UPDATE (\($0))") } }
+        var needs: [(object: String, need: String, column: String?)] = []
+        for need in Self.needs { needs += need.privileges.map { (need.object, $0, nil) } }
+        for update in Self.updates { needs += update.columns.map { (update.table, "UPDATE", $0) } }
+        var parameters = Self.parameters(needs.map { ($0.object, $0.need) }, schema)
+        parameters.addArray(needs.map(\.column))
         let missing = try connection.execute(
             Statement(
-                "missing_privileges", [.textArray, .textArray],
+                "missing_privileges", [.textArray, .textArray, .textArray],
                 """
-                SELECT format('%s on %s', privilege, object)
-                FROM unnest($1, $2) AS need (object, privilege)
-                CROSS JOIN LATERAL (SELECT (regexp_match(privilege, '^UPDATE \\((.*)\\)$'))[1] AS column_name) AS named
+                SELECT format('%s%s on %s', privilege, ' (' || column_name || ')', object)
+                FROM unnest($1, $2, $3) AS need (object, privilege, column_name)
                 WHERE NOT CASE
-                    WHEN column_name IS NOT NULL THEN has_column_privilege(object, column_name, 'UPDATE')
+                    WHEN column_name IS NOT NULL THEN has_column_privilege(object, column_name, privilege)
                     WHEN (SELECT relkind FROM pg_class WHERE oid = object::regclass) = 'S'
                         THEN has_sequence_privilege(object, privilege)
                     ELSE has_table_privilege(object, privilege)
                 END
-                """), Self.parameters(pairs, schema))
+                """), parameters)
         if missing.rowCount == 0 { return }
         let list = (0..<missing.rowCount).map { missing.string($0, 0) }.joined(separator: ", ")
         refusals.append("this role lacks \(list)")
