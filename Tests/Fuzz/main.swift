@@ -26,6 +26,7 @@ var count = CommandLine.argc - 1
 exit(
     runDriver(&count, &words) { start, count in
         if let problem = target.problem(with: Array(UnsafeBufferPointer(start: start, count: count))) {
+            // A crash is how libFuzzer is told of a finding.
             fatalError(problem)
         }
         return 0
