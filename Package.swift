@@ -33,10 +33,10 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
-        .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: flags),
+        .target(name: "StockQueuePostgres", dependencies: ["CLibPQ"], swiftSettings: flags),
         // The SQL files are compiled into the binary, so that an installed stockq carries its migrations.
         .target(
-            name: "Migrations",
+            name: "StockQueueMigrations",
             path: "migrations",
             exclude: ["schema.sql"],
             resources: [
@@ -48,44 +48,50 @@ let package = Package(
             swiftSettings: flags
         ),
         // The one lock, which a build for ThreadSanitizer replaces.
-        .target(name: "Locking", swiftSettings: flags),
-        .target(name: "StockQueue", dependencies: ["Locking", "Postgres", "Migrations"], swiftSettings: flags),
-        .target(name: "PrivateCluster", dependencies: ["Postgres"], swiftSettings: flags),
+        .target(name: "StockQueueLocking", swiftSettings: flags),
+        .target(
+            name: "StockQueue", dependencies: ["StockQueueLocking", "StockQueuePostgres", "StockQueueMigrations"],
+            swiftSettings: flags),
+        .target(name: "PrivateCluster", dependencies: ["StockQueuePostgres"], swiftSettings: flags),
         // Apart from the program, so that a test reaches it.
-        .target(name: "CommandArguments", swiftSettings: flags),
+        .target(name: "CommandLineKit", swiftSettings: flags),
         .executableTarget(
             name: "stockq",
-            dependencies: ["CommandArguments", "Locking", "StockQueue", "Postgres", "PrivateCluster"],
+            dependencies: [
+                "CommandLineKit", "StockQueueLocking", "StockQueue", "StockQueuePostgres", "PrivateCluster",
+            ],
             swiftSettings: flags
         ),
         .target(
             name: "TestSupport",
-            dependencies: ["Locking", "StockQueue", "Postgres", "PrivateCluster"],
+            dependencies: ["StockQueueLocking", "StockQueue", "StockQueuePostgres", "PrivateCluster"],
             path: "Tests/Support",
             swiftSettings: flags
         ),
         .target(
             name: "FuzzTargets",
-            dependencies: ["CLibPQ", "CommandArguments", "Postgres", "StockQueue", "TestSupport"],
+            dependencies: ["CLibPQ", "CommandLineKit", "StockQueuePostgres", "StockQueue", "TestSupport"],
             path: "Tests/FuzzTargets",
             swiftSettings: flags
         ),
         .testTarget(
-            name: "FuzzTests", dependencies: ["FuzzTargets", "Postgres", "StockQueue", "TestSupport"],
+            name: "FuzzTests", dependencies: ["FuzzTargets", "StockQueuePostgres", "StockQueue", "TestSupport"],
             swiftSettings: flags),
-        .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"], swiftSettings: flags),
+        .testTarget(name: "PostgresTests", dependencies: ["StockQueuePostgres", "TestSupport"], swiftSettings: flags),
         .testTarget(
-            name: "StockQueueTests", dependencies: ["Locking", "StockQueue", "TestSupport"], swiftSettings: flags),
+            name: "StockQueueTests", dependencies: ["StockQueueLocking", "StockQueue", "TestSupport"],
+            swiftSettings: flags),
         .testTarget(
             name: "FaultTests",
             dependencies: [
-                "stockq", "Locking", "StockQueue", "Postgres", "Migrations", "PrivateCluster", "TestSupport",
+                "stockq", "StockQueueLocking", "StockQueue", "StockQueuePostgres", "StockQueueMigrations",
+                "PrivateCluster", "TestSupport",
             ],
             swiftSettings: flags
         ),
         .testTarget(
             name: "CommandTests",
-            dependencies: ["stockq", "StockQueue", "Postgres", "TestSupport"],
+            dependencies: ["stockq", "StockQueue", "StockQueuePostgres", "TestSupport"],
             swiftSettings: flags
         ),
     ] + fuzzer

@@ -5,7 +5,7 @@
 
 CREATE TYPE :"schema".action AS ENUM ('adjust', 'allocate', 'deallocate', 'ship', 'set');
 CREATE TYPE :"schema".on_insufficient AS ENUM ('reject', 'allow', 'partial', 'wait');
-CREATE TYPE :"schema".outcome AS ENUM ('applied', 'unchanged', 'rejected', 'duplicate', 'cancelled', 'failed');
+CREATE TYPE :"schema".outcome AS ENUM ('applied', 'unchanged', 'rejected', 'duplicate', 'canceled', 'failed');
 CREATE TYPE :"schema".code AS ENUM (
     -- of 'unchanged'
     'untracked', 'no_change',
@@ -189,16 +189,16 @@ CREATE TABLE :"schema".notifications (
     CONSTRAINT notification_once UNIQUE (item_id, store_id, location_id, version)
 );
 
--- The doorbell. An insert rings only while the workers sleep: NOTIFY in every producer's commit takes a lock through
+-- The workers_awake. An insert rings only while the workers sleep: NOTIFY in every producer's commit takes a lock through
 -- commit and divides their throughput by three. A producer that reads "awake" just before the workers fall asleep
 -- does not ring; a worker that falls asleep therefore polls a few more times. The trigger may be left out: polling
 -- alone finds every job within a second.
 --
 -- The flag is a sequence: not called means asleep. Reading it costs a producer next to nothing and no snapshot (a table
 -- read in the trigger cost 64 producers a tenth of their commits), and a change is seen at once.
-CREATE SEQUENCE :"schema".doorbell;
+CREATE SEQUENCE :"schema".workers_awake;
 
-CREATE FUNCTION :"schema".ring_doorbell() RETURNS trigger
+CREATE FUNCTION :"schema".send_wakeup() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
 BEGIN
@@ -209,8 +209,8 @@ $$;
 
 -- The sequence's name becomes its oid here; the trigger keeps that.
 SET search_path = :"schema", pg_temp;
-CREATE TRIGGER ring_doorbell AFTER INSERT ON jobs
-    FOR EACH STATEMENT WHEN (pg_sequence_last_value('doorbell'::regclass) IS NULL) EXECUTE FUNCTION ring_doorbell();
+CREATE TRIGGER send_wakeup AFTER INSERT ON jobs
+    FOR EACH STATEMENT WHEN (pg_sequence_last_value('workers_awake'::regclass) IS NULL) EXECUTE FUNCTION send_wakeup();
 RESET search_path;
 
 -- The partitions of the results with their bounds.

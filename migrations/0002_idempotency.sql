@@ -39,7 +39,7 @@ CREATE TABLE :"schema".idempotency_keys (
 -- Rows stand in the order of time, so a few bytes for each megabyte find the expired ones.
 CREATE INDEX idempotency_keys_used ON :"schema".idempotency_keys USING brin (used_at);
 
--- A job that is still queued, by its key. Not unique: a COPY may bring a key twice, and the judgement settles it.
+-- A job that is still queued, by its key. Not unique: a COPY may bring a key twice, and the decision settles it.
 CREATE INDEX jobs_key ON :"schema".jobs (idempotency_key, store_id) WHERE idempotency_key IS NOT NULL;
 
 -- One entry a group instead of one a line.

@@ -1,4 +1,4 @@
--- What operators do by hand: cancel, retry, pause and resume, reprioritise, set attributes, grant stores. Each act is recorded.
+-- What operators do by hand: cancel, retry, pause and resume, reprioritize, set attributes, grant stores. Each act is recorded.
 --
 -- These functions run with their owner's rights, so that no role needs to write to the tables for them; roles.sql gives them to
 -- administrators alone.
@@ -37,9 +37,9 @@ ALTER TABLE :"schema".lanes
 ALTER TABLE :"schema".jobs
     -- Parked since its store is paused: a job that a worker claims is set aside for ever, `run_at` being infinity, and so it costs
     -- the claims of other stores nothing. Resuming makes it ready.
-    ADD COLUMN parked_at timestamptz,
+    ADD COLUMN paused_at timestamptz,
     DROP CONSTRAINT jobs_run_at_check,
-    ADD CONSTRAINT jobs_run_at_check CHECK (isfinite(run_at) OR parked_at IS NOT NULL AND run_at = 'infinity');
+    ADD CONSTRAINT jobs_run_at_check CHECK (isfinite(run_at) OR paused_at IS NOT NULL AND run_at = 'infinity');
 
 -- The most ready jobs of a store; beyond, enqueueing fails, and the producer tries again later. No row: no ceiling.
 CREATE TABLE :"schema".store_limits (
@@ -90,8 +90,8 @@ BEGIN
 END
 $$;
 
--- Cancels jobs that are still queued, groups whole: each gets the outcome 'cancelled', and its idempotency key stays free.
--- Waits for a batch that has them; what was finished by then stays so. Returns the jobs that were cancelled.
+-- Cancels jobs that are still queued, groups whole: each gets the outcome 'canceled', and its idempotency key stays free.
+-- Waits for a batch that has them; what was finished by then stays so. Returns the jobs that were canceled.
 CREATE FUNCTION :"schema".cancel_jobs(
     job_ids bigint[] DEFAULT NULL, store_id text DEFAULT NULL, group_id text DEFAULT NULL, reference text DEFAULT NULL,
     reason text DEFAULT NULL
@@ -100,7 +100,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
     wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
-    cancelled bigint[];
+    canceled bigint[];
 BEGIN
     -- Somebody may cancel before any worker has built what the results need.
     PERFORM add_results_partitions(5000000, 1);
@@ -114,27 +114,27 @@ BEGIN
         )
         SELECT
             gone.job_id, gone.quantity, 0, now(), gone.enqueued_at,
-            coalesce(gone.scheduled_at, CASE WHEN gone.attempts = 0 AND gone.waiting_since IS NULL AND gone.parked_at IS NULL THEN gone.run_at END),
-            gone.expires_at, gone.expected_available, 'cancelled', gone.action, gone.on_insufficient, gone.priority, gone.attempts,
+            coalesce(gone.scheduled_at, CASE WHEN gone.attempts = 0 AND gone.waiting_since IS NULL AND gone.paused_at IS NULL THEN gone.run_at END),
+            gone.expires_at, gone.expected_available, 'canceled', gone.action, gone.on_insufficient, gone.priority, gone.attempts,
             gone.max_attempts, gone.notify, gone.store_id, gone.item_id, gone.location_id, gone.group_id, gone.ordering_key, gone.reason,
-            gone.reference, 'cancelled by ' || session_user, cancel_jobs.reason, gone.idempotency_key, gone.retry_of,
+            gone.reference, 'canceled by ' || session_user, cancel_jobs.reason, gone.idempotency_key, gone.retry_of,
             CASE WHEN gone.group_id IS NOT NULL AND gone.job_id = min(gone.job_id) OVER line THEN max(gone.job_id) OVER line END
         FROM gone
         WINDOW line AS (PARTITION BY gone.group_id, gone.store_id)
         RETURNING results.job_id
     )
-    SELECT coalesce(array_agg(finished.job_id ORDER BY finished.job_id), '{}') INTO cancelled FROM finished;
+    SELECT coalesce(array_agg(finished.job_id ORDER BY finished.job_id), '{}') INTO canceled FROM finished;
     PERFORM record_operation(
         'cancel', jsonb_build_object('jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference, 'reason', reason),
-        cardinality(cancelled));
-    RETURN QUERY SELECT unnest(cancelled);
+        cardinality(canceled));
+    RETURN QUERY SELECT unnest(canceled);
 END
 $$;
 
 -- Enqueues finished jobs again, groups whole: those named, or the failed ones, or those with a code; the latter two of one store or
 -- of all, and not older than `since`. Only jobs that changed nothing can be retried, each once; the new job names the first one.
 --
--- The key of a failed or cancelled job was not used up and goes along; a rejected job's key was, and does not.
+-- The key of a failed or canceled job was not used up and goes along; a rejected job's key was, and does not.
 CREATE FUNCTION :"schema".retry_jobs(
     job_ids bigint[] DEFAULT NULL, failed boolean DEFAULT false, code text DEFAULT NULL, store_id text DEFAULT NULL,
     since interval DEFAULT '1 day'
@@ -154,7 +154,7 @@ BEGIN
         SELECT named.id, r.outcome INTO wrong
         FROM unnest(job_ids) AS named (id)
         LEFT JOIN results AS r ON r.job_id = named.id
-        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'cancelled')
+        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
         LIMIT 1;
         IF wrong.id IS NOT NULL THEN
             RAISE object_not_in_prerequisite_state USING
@@ -192,7 +192,7 @@ BEGIN
         SELECT
             r.quantity, r.expected_available, CASE WHEN r.expires_at > now() THEN r.expires_at END, r.priority, r.max_attempts,
             r.action, r.on_insufficient, r.notify, r.store_id, r.item_id, r.location_id, r.group_id, r.ordering_key, r.reason,
-            r.reference, CASE WHEN r.outcome IN ('failed', 'cancelled') THEN r.idempotency_key END, r.job_id
+            r.reference, CASE WHEN r.outcome IN ('failed', 'canceled') THEN r.idempotency_key END, r.job_id
         FROM whole
         JOIN results AS r ON r.job_id = whole.job_id
         WHERE NOT EXISTS (SELECT FROM retries WHERE retries.job_id = whole.job_id)
@@ -214,7 +214,7 @@ CREATE FUNCTION :"schema".pause(store_id text DEFAULT NULL, lane integer DEFAULT
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
-    PERFORM name_what_to_pause(store_id, lane, everything);
+    PERFORM check_pause_target(store_id, lane, everything);
     -- Whoever works a lane holds its row; in the order of lanes, so that two operators do not wait for each other.
     PERFORM l.lane FROM lanes AS l WHERE store_id IS NOT NULL OR everything OR l.lane = pause.lane ORDER BY l.lane FOR UPDATE;
     IF store_id IS NOT NULL THEN
@@ -228,32 +228,32 @@ BEGIN
 END
 $$;
 
--- Lets the work go on: on a store, a lane, or everything that was paused. Returns how many parked jobs are ready again.
+-- Lets the work go on: on a store, a lane, or everything that was paused. Returns how many paused jobs are ready again.
 CREATE FUNCTION :"schema".resume(store_id text DEFAULT NULL, lane integer DEFAULT NULL, everything boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    woken bigint := 0;
+    promoted bigint := 0;
 BEGIN
-    PERFORM name_what_to_pause(store_id, lane, everything);
+    PERFORM check_pause_target(store_id, lane, everything);
     PERFORM l.lane FROM lanes AS l WHERE store_id IS NOT NULL OR everything OR l.lane = resume.lane ORDER BY l.lane FOR UPDATE;
     UPDATE lanes AS l SET paused_at = NULL WHERE (everything OR l.lane = resume.lane) AND l.paused_at IS NOT NULL;
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
-        UPDATE jobs SET run_at = NULL, parked_at = NULL
+        UPDATE jobs SET run_at = NULL, paused_at = NULL
         WHERE run_at = 'infinity' AND (everything OR jobs.store_id = resume.store_id);
-        GET DIAGNOSTICS woken = ROW_COUNT;
+        GET DIAGNOSTICS promoted = ROW_COUNT;
         UPDATE lanes SET has_paused_stores = false WHERE has_paused_stores AND NOT EXISTS (SELECT FROM paused_stores);
     END IF;
     PERFORM record_operation(
-        'resume', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), woken);
+        'resume', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), promoted);
     -- The workers may be asleep.
     PERFORM pg_notify(current_schema(), '');
-    RETURN woken;
+    RETURN promoted;
 END
 $$;
 
-CREATE FUNCTION :"schema".name_what_to_pause(store_id text, lane integer, everything boolean) RETURNS void
+CREATE FUNCTION :"schema".check_pause_target(store_id text, lane integer, everything boolean) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
@@ -266,7 +266,7 @@ END
 $$;
 
 -- Gives queued jobs another priority, groups whole. Returns how many.
-CREATE FUNCTION :"schema".reprioritise(
+CREATE FUNCTION :"schema".reprioritize(
     priority integer, job_ids bigint[] DEFAULT NULL, store_id text DEFAULT NULL, group_id text DEFAULT NULL,
     reference text DEFAULT NULL
 ) RETURNS bigint
@@ -276,10 +276,10 @@ DECLARE
     wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
     changed bigint;
 BEGIN
-    UPDATE jobs SET priority = reprioritise.priority WHERE job_id = ANY (wanted) AND jobs.priority <> reprioritise.priority;
+    UPDATE jobs SET priority = reprioritize.priority WHERE job_id = ANY (wanted) AND jobs.priority <> reprioritize.priority;
     GET DIAGNOSTICS changed = ROW_COUNT;
     PERFORM record_operation(
-        'reprioritise',
+        'reprioritize',
         jsonb_build_object('priority', priority, 'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference),
         changed);
     RETURN changed;
@@ -319,13 +319,13 @@ END
 $$;
 
 -- Sets the most ready jobs that a store may have; null for no ceiling.
-CREATE FUNCTION :"schema".set_ceiling(store_id text, ready_jobs_max integer) RETURNS void
+CREATE FUNCTION :"schema".set_store_limit(store_id text, ready_jobs_max integer) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
-    DELETE FROM store_limits AS l WHERE l.store_id = set_ceiling.store_id;
+    DELETE FROM store_limits AS l WHERE l.store_id = set_store_limit.store_id;
     IF ready_jobs_max IS NOT NULL THEN
-        INSERT INTO store_limits VALUES (set_ceiling.store_id, set_ceiling.ready_jobs_max);
+        INSERT INTO store_limits VALUES (set_store_limit.store_id, set_store_limit.ready_jobs_max);
     END IF;
     PERFORM record_operation('ceiling', jsonb_build_object('store_id', store_id, 'ready_jobs_max', ready_jobs_max), NULL);
 END

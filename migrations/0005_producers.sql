@@ -8,7 +8,7 @@ CREATE TYPE :"schema".receipt AS (
     line integer,
     -- The job; of a repeated idempotency key the first one.
     job_id bigint,
-    is_repeat boolean,
+    is_duplicate boolean,
     -- What became of the first job; null while it is queued.
     outcome :"schema".outcome,
     code :"schema".code,
@@ -32,7 +32,7 @@ WHERE idempotency_key IS NOT NULL;
 CREATE VIEW :"schema".job_states WITH (security_invoker) AS
 SELECT job_id,
     CASE
-        WHEN parked_at IS NOT NULL THEN 'paused'
+        WHEN paused_at IS NOT NULL THEN 'paused'
         WHEN run_at IS NULL THEN 'ready'
         WHEN waiting_since IS NOT NULL THEN 'waiting'
         WHEN attempts > 0 THEN 'retrying'
@@ -60,13 +60,13 @@ WHERE producer = current_user::text AND run_at IS NULL;
 
 -- Refuses when a store has as many ready jobs as it may, with SQLSTATE 53400 (configuration_limit_exceeded): try again later.
 --
--- Without a ceiling it costs a look at a table of a few rows. With one, the jobs are counted, and a session that found room
+-- Without a ceiling it costs a poll at a table of a few rows. With one, the jobs are counted, and a session that found room
 -- for n jobs does not count again before n ids have been drawn, by whomever: until then the ceiling cannot be reached.
-CREATE FUNCTION :"schema".require_room(store_id text, lines integer) RETURNS void
+CREATE FUNCTION :"schema".check_store_limit(store_id text, lines integer) RETURNS void
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = require_room.store_id);
+    most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = check_store_limit.store_id);
     drawn bigint;
     room text[];
     ready integer;
@@ -81,10 +81,10 @@ BEGIN
         RETURN;
     END IF;
     IF row_security_active('jobs') THEN
-        SELECT count(*) INTO ready FROM (SELECT FROM my_ready_jobs AS j WHERE j.store_id = require_room.store_id LIMIT most) AS counted;
+        SELECT count(*) INTO ready FROM (SELECT FROM my_ready_jobs AS j WHERE j.store_id = check_store_limit.store_id LIMIT most) AS counted;
     ELSE
         SELECT count(*) INTO ready
-        FROM (SELECT FROM jobs WHERE jobs.store_id = require_room.store_id AND run_at IS NULL LIMIT most) AS counted;
+        FROM (SELECT FROM jobs WHERE jobs.store_id = check_store_limit.store_id AND run_at IS NULL LIMIT most) AS counted;
     END IF;
     IF ready + lines > most THEN
         RAISE configuration_limit_exceeded USING
@@ -126,7 +126,7 @@ BEGIN
         ORDER BY is_used DESC, k.job_id
         LIMIT 1;
         IF NOT is_same THEN
-            PERFORM refuse_other_request(store_id, idempotency_key, answer.job_id);
+            PERFORM raise_key_conflict(store_id, idempotency_key, answer.job_id);
         ELSIF is_same THEN
             SELECT r.outcome, r.code, r.warning, r.applied_quantity, r.on_hand_after, r.allocated_after
             INTO answer.outcome, answer.code, answer.warning, answer.applied_quantity, answer.on_hand_after, answer.allocated_after
@@ -134,9 +134,9 @@ BEGIN
             WHERE r.job_id = answer.job_id;
         END IF;
     END IF;
-    answer.is_repeat := answer.job_id IS NOT NULL;
-    IF NOT answer.is_repeat THEN
-        PERFORM require_room(store_id, 1);
+    answer.is_duplicate := answer.job_id IS NOT NULL;
+    IF NOT answer.is_duplicate THEN
+        PERFORM check_store_limit(store_id, 1);
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key, group_id,
             priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts
@@ -152,7 +152,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION :"schema".refuse_other_request(store_id text, idempotency_key text, job_id bigint) RETURNS void
+CREATE FUNCTION :"schema".raise_key_conflict(store_id text, idempotency_key text, job_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
@@ -195,7 +195,7 @@ BEGIN
         LEFT JOIN results ON results.job_id = first.job_id
     LOOP
         IF NOT known.is_same THEN
-            PERFORM refuse_other_request(store_id, known.key, known.job_id);
+            PERFORM raise_key_conflict(store_id, known.key, known.job_id);
         END IF;
         RETURN QUERY SELECT known.number::integer, known.job_id, known.outcome, known.code, known.warning, known.applied_quantity,
             known.on_hand_after, known.allocated_after;
@@ -274,7 +274,7 @@ BEGIN
         );
     END IF;
     IF missing > 0 THEN
-        PERFORM require_room(store_id, missing);
+        PERFORM check_store_limit(store_id, missing);
     END IF;
     -- Identity values are drawn in the order of the select; so the nth new job is the nth new line.
     RETURN QUERY
@@ -413,7 +413,7 @@ $$;
 
 -- What a list of lines would do now, one after the other, or as a group. Nothing is written and no queued job is regarded.
 --
--- These are the rules of the judgement (docs/reference.md) written a second time; a test holds both against each other.
+-- These are the rules of the decision (docs/reference.md) written a second time; a test holds both against each other.
 CREATE FUNCTION :"schema".preview(store_id text, lines jsonb, as_group boolean DEFAULT false) RETURNS TABLE (
     line integer, outcome :"schema".outcome, code :"schema".code, warning :"schema".warning, waits boolean, applied_quantity bigint,
     on_hand_before bigint, on_hand_after bigint, allocated_before bigint, allocated_after bigint, first_job_id bigint
@@ -586,7 +586,7 @@ $$;
 
 -- Waits until a job has its result, at most so many milliseconds. Returns no row when the time was over before.
 --
--- The job must have been committed: nobody works on what they cannot see. Each look is a look by the primary key.
+-- The job must have been committed: nobody works on what they cannot see. Each poll is a poll by the primary key.
 CREATE FUNCTION :"schema".wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000) RETURNS SETOF :"schema".results
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$

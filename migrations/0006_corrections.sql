@@ -4,10 +4,10 @@
 ALTER TABLE :"schema".lanes
     -- Raised where jobs with ids drawn long ago become ready by hand: a worker forgets its low-water marks then, or newer jobs
     -- would overtake them.
-    ADD COLUMN revision bigint NOT NULL DEFAULT 0;
+    ADD COLUMN epoch bigint NOT NULL DEFAULT 0;
 
 -- Whether whoever asks sees every store: the owner of the tables, and the roles whose policies let everything through.
-CREATE FUNCTION :"schema".sees_all() RETURNS boolean
+CREATE FUNCTION :"schema".can_read_all_stores() RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
@@ -73,14 +73,14 @@ BEGIN
         SELECT named.id, r.outcome, r.first_job_id INTO wrong
         FROM unnest(job_ids) AS named (id)
         LEFT JOIN results AS r ON r.job_id = named.id
-        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'cancelled')
+        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
             OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
         LIMIT 1;
         IF FOUND THEN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
                     WHEN wrong.outcome IS NULL THEN 'has no result'
-                    WHEN wrong.outcome IN ('failed', 'rejected', 'cancelled') THEN 'was refused for its idempotency key'
+                    WHEN wrong.outcome IN ('failed', 'rejected', 'canceled') THEN 'was refused for its idempotency key'
                     ELSE 'was ' || wrong.outcome
                 END);
         END IF;
@@ -124,7 +124,7 @@ BEGIN
             r.job_id
         FROM whole
         JOIN results AS r ON r.job_id = whole.job_id
-        WHERE r.outcome IN ('failed', 'rejected', 'cancelled')
+        WHERE r.outcome IN ('failed', 'rejected', 'canceled')
             AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = whole.job_id)
             -- Of a group no line may have been refused for its key.
             AND NOT EXISTS (
@@ -145,34 +145,34 @@ BEGIN
 END
 $$;
 
--- Lets the work go on: on a store, a lane, or everything that was paused. Returns how many parked jobs are ready again.
+-- Lets the work go on: on a store, a lane, or everything that was paused. Returns how many paused jobs are ready again.
 CREATE OR REPLACE FUNCTION :"schema".resume(store_id text DEFAULT NULL, lane integer DEFAULT NULL, everything boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    woken bigint := 0;
+    promoted bigint := 0;
 BEGIN
-    PERFORM name_what_to_pause(store_id, lane, everything);
+    PERFORM check_pause_target(store_id, lane, everything);
     PERFORM l.lane FROM lanes AS l WHERE store_id IS NOT NULL OR everything OR l.lane = resume.lane ORDER BY l.lane FOR UPDATE;
-    UPDATE lanes AS l SET paused_at = NULL, revision = revision + 1
+    UPDATE lanes AS l SET paused_at = NULL, epoch = epoch + 1
     WHERE resume.store_id IS NOT NULL OR everything OR l.lane = resume.lane;
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
-        UPDATE jobs SET run_at = NULL, parked_at = NULL
+        UPDATE jobs SET run_at = NULL, paused_at = NULL
         WHERE run_at = 'infinity' AND (everything OR jobs.store_id = resume.store_id);
-        GET DIAGNOSTICS woken = ROW_COUNT;
+        GET DIAGNOSTICS promoted = ROW_COUNT;
         UPDATE lanes SET has_paused_stores = false WHERE has_paused_stores AND NOT EXISTS (SELECT FROM paused_stores);
     END IF;
     PERFORM record_operation(
-        'resume', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), woken);
+        'resume', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), promoted);
     -- The workers may be asleep.
     PERFORM pg_notify(current_schema(), '');
-    RETURN woken;
+    RETURN promoted;
 END
 $$;
 
 -- Gives queued jobs another priority, groups whole. Returns how many.
-CREATE OR REPLACE FUNCTION :"schema".reprioritise(
+CREATE OR REPLACE FUNCTION :"schema".reprioritize(
     priority integer, job_ids bigint[] DEFAULT NULL, store_id text DEFAULT NULL, group_id text DEFAULT NULL,
     reference text DEFAULT NULL
 ) RETURNS bigint
@@ -184,11 +184,11 @@ DECLARE
 BEGIN
     -- Whoever works a lane holds its row.
     PERFORM l.lane FROM lanes AS l WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted)) ORDER BY l.lane FOR UPDATE;
-    UPDATE lanes AS l SET revision = revision + 1 WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted));
-    UPDATE jobs SET priority = reprioritise.priority WHERE job_id = ANY (wanted) AND jobs.priority <> reprioritise.priority;
+    UPDATE lanes AS l SET epoch = epoch + 1 WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted));
+    UPDATE jobs SET priority = reprioritize.priority WHERE job_id = ANY (wanted) AND jobs.priority <> reprioritize.priority;
     GET DIAGNOSTICS changed = ROW_COUNT;
     PERFORM record_operation(
-        'reprioritise',
+        'reprioritize',
         jsonb_build_object('priority', priority, 'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference),
         changed);
     RETURN changed;
@@ -291,7 +291,7 @@ $$;
 
 -- What a list of lines would do now, one after the other, or as a group. Nothing is written and no queued job is regarded.
 --
--- These are the rules of the judgement (docs/reference.md) written a second time; a test holds both against each other.
+-- These are the rules of the decision (docs/reference.md) written a second time; a test holds both against each other.
 CREATE OR REPLACE FUNCTION :"schema".preview(store_id text, lines jsonb, as_group boolean DEFAULT false) RETURNS TABLE (
     line integer, outcome :"schema".outcome, code :"schema".code, warning :"schema".warning, waits boolean, applied_quantity bigint,
     on_hand_before bigint, on_hand_after bigint, allocated_before bigint, allocated_after bigint, first_job_id bigint
@@ -323,7 +323,7 @@ BEGIN
     IF jsonb_typeof(lines) = 'array' AND jsonb_array_length(lines) > 1000 THEN
         RAISE program_limit_exceeded USING MESSAGE = format('%s lines in one preview, at most 1000 are allowed', jsonb_array_length(lines));
     END IF;
-    IF NOT sees_all() AND NOT has_grant(store_id, 'read_catalog') THEN
+    IF NOT can_read_all_stores() AND NOT has_grant(store_id, 'read_catalog') THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('%I lacks the scope read_catalog for store %L', current_user, store_id);
     END IF;
@@ -470,7 +470,7 @@ $$;
 
 -- Waits until a job has its result, at most so many milliseconds. Returns no row when the time was over before.
 --
--- The job must have been committed: nobody works on what they cannot see. Each look is a look by the primary key.
+-- The job must have been committed: nobody works on what they cannot see. Each poll is a poll by the primary key.
 CREATE OR REPLACE FUNCTION :"schema".wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000) RETURNS SETOF :"schema".results
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
@@ -565,4 +565,4 @@ AS $$
     SELECT found.on_hand, found.allocated, found.on_hand - found.allocated, found.version FROM found
 $$;
 
-REVOKE ALL ON FUNCTION :"schema".sees_all FROM PUBLIC;
+REVOKE ALL ON FUNCTION :"schema".can_read_all_stores FROM PUBLIC;

@@ -53,27 +53,27 @@ BEGIN
 END
 $$;
 
--- What makes passes unforgeable. A copy of the database has it too; a new one: UPDATE stockq.pass_secret SET secret = DEFAULT.
-CREATE TABLE :"schema".pass_secret (
+-- What makes passes unforgeable. A copy of the database has it too; a new one: UPDATE stockq.caller_token_secret SET secret = DEFAULT.
+CREATE TABLE :"schema".caller_token_secret (
     is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row),
     secret bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
 );
-INSERT INTO :"schema".pass_secret DEFAULT VALUES;
+INSERT INTO :"schema".caller_token_secret DEFAULT VALUES;
 -- Without a policy nobody but the owner sees the row, whatever privileges they hold.
-ALTER TABLE :"schema".pass_secret ENABLE ROW LEVEL SECURITY;
+ALTER TABLE :"schema".caller_token_secret ENABLE ROW LEVEL SECURITY;
 
 -- Proves to a function with its owner's rights who calls it, within one transaction.
 --
 -- In such a function current_user is its owner; session_user and the setting `role` tell who began, who may be somebody else when
 -- another function with its owner's rights lies between. A view reads with its owner's rights, and yet current_user in it is
 -- whoever asks; so everybody gets a pass in their own name, and in no other.
-CREATE VIEW :"schema".my_pass WITH (security_barrier) AS
+CREATE VIEW :"schema".my_caller_token WITH (security_barrier) AS
 SELECT current_user::text AS producer,
-    sha256(convert_to(pg_current_xact_id()::text || ' ' || current_user::text, 'UTF8') || secret) AS pass
-FROM :"schema".pass_secret;
+    sha256(convert_to(pg_current_xact_id()::text || ' ' || current_user::text, 'UTF8') || secret) AS caller_token
+FROM :"schema".caller_token_secret;
 
 -- Whether policies of the owner's own restrict what goes into the queue; they are asked line by line.
-CREATE FUNCTION :"schema".has_restrictions() RETURNS boolean
+CREATE FUNCTION :"schema".has_restrictive_policies() RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
@@ -82,17 +82,17 @@ END
 $$;
 
 -- Whether the lines of whoever asks go in with their own rights: the owner's, admins', and where line by line has to be asked.
-CREATE FUNCTION :"schema".inserts_by_own_rights() RETURNS boolean
+CREATE FUNCTION :"schema".inserts_as_caller() RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
-    RETURN NOT row_security_active('jobs') OR has_restrictions()
+    RETURN NOT row_security_active('jobs') OR has_restrictive_policies()
         OR EXISTS (SELECT FROM pg_roles WHERE rolname = current_schema() || '_admin' AND pg_has_role(oid, 'USAGE'));
 END
 $$;
 
 -- Says which scope is missing.
-CREATE FUNCTION :"schema".refuse_scope(producer text, scope text, store_id text, item_id text) RETURNS void
+CREATE FUNCTION :"schema".raise_missing_scope(producer text, scope text, store_id text, item_id text) RETURNS void
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
@@ -109,18 +109,18 @@ $$;
 -- Inserts the lines of a producer who is no owner, and asks for the grant once for all of them.
 --
 -- Plans are not to be printed: one could show the pass to whoever calls another's function that gets here.
-CREATE FUNCTION :"schema".insert_lines_for(producer text, pass bytea, list :"schema".lines) RETURNS bigint[]
+CREATE FUNCTION :"schema".insert_lines_for(producer text, caller_token bytea, list :"schema".lines) RETURNS bigint[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET debug_print_plan = off
 AS $$
 DECLARE
-    right_pass bytea;
+    expected_token bytea;
     held text[];
     new_jobs bigint[];
     variation text;
 BEGIN
-    SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret) INTO right_pass FROM pass_secret;
-    IF pass IS NULL OR right_pass IS NULL OR pass <> right_pass OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
-        OR has_restrictions()
+    SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret) INTO expected_token FROM caller_token_secret;
+    IF caller_token IS NULL OR expected_token IS NULL OR caller_token <> expected_token OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
+        OR has_restrictive_policies()
     THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('the pass is not that of %s in this transaction', coalesce(quote_ident(producer), 'anybody')),
@@ -128,7 +128,7 @@ BEGIN
     END IF;
     SELECT scopes INTO held FROM grants WHERE grants.producer = insert_lines_for.producer AND grants.store_id = list.store_id;
     IF held IS NULL OR 'update_catalog' <> ALL (held) THEN
-        PERFORM refuse_scope(producer, 'update_catalog', list.store_id, list.item_ids[1]);
+        PERFORM raise_missing_scope(producer, 'update_catalog', list.store_id, list.item_ids[1]);
     END IF;
     new_jobs := insert_lines(list);
     IF 'read_catalog' <> ALL (held) THEN
@@ -139,7 +139,7 @@ BEGIN
         WHERE parent_id IS NOT NULL
         LIMIT 1;
         IF FOUND THEN
-            PERFORM refuse_scope(producer, 'read_catalog', list.store_id, variation);
+            PERFORM raise_missing_scope(producer, 'read_catalog', list.store_id, variation);
         END IF;
     END IF;
     RETURN new_jobs;
@@ -156,12 +156,12 @@ BEGIN
     IF 'update_catalog' = ANY (held) AND 'read_catalog' = ANY (held) THEN
         RETURN true;
     ELSIF held IS NULL OR 'update_catalog' <> ALL (held) THEN
-        PERFORM refuse_scope(current_user::text, 'update_catalog', store_id, item_id);
+        PERFORM raise_missing_scope(current_user::text, 'update_catalog', store_id, item_id);
     ELSIF EXISTS (
         SELECT FROM my_variations AS v
         WHERE (v.store_id, v.item_id, v.location_id) = (may_enqueue.store_id, may_enqueue.item_id, may_enqueue.location_id)
     ) THEN
-        PERFORM refuse_scope(current_user::text, 'read_catalog', store_id, item_id);
+        PERFORM raise_missing_scope(current_user::text, 'read_catalog', store_id, item_id);
     END IF;
     RETURN true;
 END
@@ -169,13 +169,13 @@ $$;
 
 -- Refuses when a store has as many ready jobs as it may, with SQLSTATE 53400 (configuration_limit_exceeded): try again later.
 --
--- Without a ceiling it costs a look at a table of a few rows. With one, the jobs are counted, and a session that found room
+-- Without a ceiling it costs a poll at a table of a few rows. With one, the jobs are counted, and a session that found room
 -- for n jobs does not count again before n ids have been drawn, by whomever: until then the ceiling cannot be reached.
-CREATE OR REPLACE FUNCTION :"schema".require_room(store_id text, lines integer) RETURNS void
+CREATE OR REPLACE FUNCTION :"schema".check_store_limit(store_id text, lines integer) RETURNS void
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = require_room.store_id);
+    most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = check_store_limit.store_id);
     drawn bigint;
     -- A session's note for each store that it enqueues for. Two stores of one name here would count for each other's every job.
     slot CONSTANT text := 'stockq.room_' || (hashtext(store_id) & 2147483647);
@@ -191,11 +191,11 @@ BEGIN
     IF room[1] = store_id AND room[2]::integer = most AND drawn + lines <= room[3]::bigint THEN
         RETURN;
     END IF;
-    IF NOT sees_all() THEN
-        SELECT count(*) INTO ready FROM (SELECT FROM my_ready_jobs AS j WHERE j.store_id = require_room.store_id LIMIT most) AS counted;
+    IF NOT can_read_all_stores() THEN
+        SELECT count(*) INTO ready FROM (SELECT FROM my_ready_jobs AS j WHERE j.store_id = check_store_limit.store_id LIMIT most) AS counted;
     ELSE
         SELECT count(*) INTO ready
-        FROM (SELECT FROM jobs WHERE jobs.store_id = require_room.store_id AND run_at IS NULL LIMIT most) AS counted;
+        FROM (SELECT FROM jobs WHERE jobs.store_id = check_store_limit.store_id AND run_at IS NULL LIMIT most) AS counted;
     END IF;
     IF ready + lines > most THEN
         RAISE configuration_limit_exceeded USING
@@ -298,7 +298,7 @@ BEGIN
         );
     END IF;
     IF missing > 0 THEN
-        PERFORM require_room(store_id, missing);
+        PERFORM check_store_limit(store_id, missing);
         new_lines.store_id := store_id;
         new_lines.item_ids := item_ids;
         new_lines.quantities := quantities;
@@ -317,15 +317,15 @@ BEGIN
         new_lines.expires_at := expires_at;
         new_lines.ordering_key := ordering_key;
         new_lines.max_attempts := max_attempts;
-        IF inserts_by_own_rights() THEN
+        IF inserts_as_caller() THEN
             new_jobs := insert_lines(new_lines);
         ELSE
-            SELECT insert_lines_for(p.producer, p.pass, new_lines) INTO new_jobs FROM my_pass AS p;
+            SELECT insert_lines_for(p.producer, p.caller_token, new_lines) INTO new_jobs FROM my_caller_token AS p;
         END IF;
         IF coalesce(cardinality(new_jobs), 0) <> missing THEN
             RAISE internal_error USING
                 MESSAGE = format('%s lines were to be inserted, and %s were', missing, coalesce(cardinality(new_jobs), 0)),
-                HINT = 'Is the one row of pass_secret gone?';
+                HINT = 'Is the one row of caller_token_secret gone?';
         END IF;
     END IF;
     -- The nth new job is the nth new line.
@@ -351,8 +351,8 @@ DECLARE
     role text;
 BEGIN
     FOR role IN SELECT rolname FROM pg_roles WHERE rolname IN (current_schema() || '_producer', current_schema() || '_admin') LOOP
-        EXECUTE format('GRANT SELECT ON my_pass TO %I', role);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION refuse_scope, has_restrictions, inserts_by_own_rights,
+        EXECUTE format('GRANT SELECT ON my_caller_token TO %I', role);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION raise_missing_scope, has_restrictive_policies, inserts_as_caller,
             insert_lines, insert_lines_for TO %I', role);
     END LOOP;
 END

@@ -2,31 +2,31 @@
 
 -- To resume a store lifted the pauses of all lanes.
 -- Lets the work go on: on a store, a lane, or everything that was paused, each store and lane too. A store's jobs are in any lane, so
--- all lanes get a new revision, and those that are paused themselves stay so. Returns how many parked jobs are ready again.
+-- all lanes get a new epoch, and those that are paused themselves stay so. Returns how many paused jobs are ready again.
 CREATE OR REPLACE FUNCTION :"schema".resume(store_id text DEFAULT NULL, lane integer DEFAULT NULL, everything boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    woken bigint := 0;
+    promoted bigint := 0;
 BEGIN
-    PERFORM name_what_to_pause(store_id, lane, everything);
+    PERFORM check_pause_target(store_id, lane, everything);
     PERFORM l.lane FROM lanes AS l WHERE store_id IS NOT NULL OR everything OR l.lane = resume.lane ORDER BY l.lane FOR UPDATE;
     UPDATE lanes AS l
-    SET revision = revision + 1,
+    SET epoch = epoch + 1,
         paused_at = CASE WHEN everything OR l.lane = resume.lane THEN NULL ELSE paused_at END
     WHERE resume.store_id IS NOT NULL OR everything OR l.lane = resume.lane;
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
-        UPDATE jobs SET run_at = NULL, parked_at = NULL
+        UPDATE jobs SET run_at = NULL, paused_at = NULL
         WHERE run_at = 'infinity' AND (everything OR jobs.store_id = resume.store_id);
-        GET DIAGNOSTICS woken = ROW_COUNT;
+        GET DIAGNOSTICS promoted = ROW_COUNT;
         UPDATE lanes SET has_paused_stores = false WHERE has_paused_stores AND NOT EXISTS (SELECT FROM paused_stores);
     END IF;
     PERFORM record_operation(
-        'resume', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), woken);
+        'resume', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), promoted);
     -- The workers may be asleep.
     PERFORM pg_notify(current_schema(), '');
-    RETURN woken;
+    RETURN promoted;
 END
 $$;
 
@@ -34,13 +34,13 @@ $$;
 -- Refuses when a store has as many ready jobs as it may, with SQLSTATE 53400 (configuration_limit_exceeded): try again later.
 -- More lines than the ceiling at once never fit; that is SQLSTATE 54000 (program_limit_exceeded).
 --
--- Without a ceiling it costs a look at a table of a few rows. With one, the jobs are counted, and a session that found room
+-- Without a ceiling it costs a poll at a table of a few rows. With one, the jobs are counted, and a session that found room
 -- for n jobs does not count again before n ids have been drawn, by whomever: until then the ceiling cannot be reached.
-CREATE OR REPLACE FUNCTION :"schema".require_room(store_id text, lines integer) RETURNS void
+CREATE OR REPLACE FUNCTION :"schema".check_store_limit(store_id text, lines integer) RETURNS void
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = require_room.store_id);
+    most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = check_store_limit.store_id);
     drawn bigint;
     -- A session's note for each store that it enqueues for. Two stores of one name here would count for each other's every job.
     slot CONSTANT text := 'stockq.room_' || (hashtext(store_id) & 2147483647);
@@ -61,11 +61,11 @@ BEGIN
     IF room[1] = store_id AND room[2]::integer = most AND drawn + lines <= room[3]::bigint THEN
         RETURN;
     END IF;
-    IF NOT sees_all() THEN
-        SELECT count(*) INTO ready FROM (SELECT FROM my_ready_jobs AS j WHERE j.store_id = require_room.store_id LIMIT most) AS counted;
+    IF NOT can_read_all_stores() THEN
+        SELECT count(*) INTO ready FROM (SELECT FROM my_ready_jobs AS j WHERE j.store_id = check_store_limit.store_id LIMIT most) AS counted;
     ELSE
         SELECT count(*) INTO ready
-        FROM (SELECT FROM jobs WHERE jobs.store_id = require_room.store_id AND run_at IS NULL LIMIT most) AS counted;
+        FROM (SELECT FROM jobs WHERE jobs.store_id = check_store_limit.store_id AND run_at IS NULL LIMIT most) AS counted;
     END IF;
     IF ready + lines > most THEN
         RAISE configuration_limit_exceeded USING
@@ -76,7 +76,7 @@ BEGIN
 END
 $$;
 
--- Lines of a group that was there before were left out one by one, so that only the new ones of it were judged.
+-- Lines of a group that was there before were left out one by one, so that only the new ones of it were decided.
 -- Enqueues one job. What is left out has the default that a plain INSERT would give it.
 --
 -- With an idempotency key that was used before, nothing is enqueued: the first job's id comes back, and what became of it. A line of
@@ -110,7 +110,7 @@ BEGIN
         ORDER BY is_used DESC, k.job_id
         LIMIT 1;
         IF NOT is_same THEN
-            PERFORM refuse_other_request(store_id, idempotency_key, answer.job_id);
+            PERFORM raise_key_conflict(store_id, idempotency_key, answer.job_id);
         ELSIF is_same THEN
             SELECT r.outcome, r.code, r.warning, r.applied_quantity, r.on_hand_after, r.allocated_after
             INTO answer.outcome, answer.code, answer.warning, answer.applied_quantity, answer.on_hand_after, answer.allocated_after
@@ -118,10 +118,10 @@ BEGIN
             WHERE r.job_id = answer.job_id;
         END IF;
     END IF;
-    answer.is_repeat := answer.job_id IS NOT NULL;
-    -- A group is answered as a whole, and which lines it has is seen only when it is judged: a line that was there before is sent along.
-    IF NOT answer.is_repeat OR enqueue.group_id IS NOT NULL THEN
-        PERFORM require_room(store_id, 1);
+    answer.is_duplicate := answer.job_id IS NOT NULL;
+    -- A group is answered as a whole, and which lines it has is seen only when it is decided: a line that was there before is sent along.
+    IF NOT answer.is_duplicate OR enqueue.group_id IS NOT NULL THEN
+        PERFORM check_store_limit(store_id, 1);
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key, group_id,
             priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts
@@ -141,7 +141,7 @@ $$;
 -- It waited for as long as it was told to, even when its client was gone, and all the while held back vacuum.
 -- Waits until a job has its result, at most so many milliseconds. Returns no row when the time was over before.
 --
--- The job must have been committed: nobody works on what they cannot see. Each look is a look by the primary key.
+-- The job must have been committed: nobody works on what they cannot see. Each poll is a poll by the primary key.
 CREATE OR REPLACE FUNCTION :"schema".wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000) RETURNS SETOF :"schema".results
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$

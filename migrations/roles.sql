@@ -67,32 +67,32 @@ DECLARE
     enqueue text[] := ARRAY[
         'GRANT INSERT (store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, group_id, priority,
             run_at, expires_at, ordering_key, notify, max_attempts, reason, reference, idempotency_key) ON jobs TO %1$I',
-        'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_pass, my_variations,
+        'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_caller_token, my_variations,
             my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
-        'GRANT SELECT ON SEQUENCE jobs_job_id_seq, doorbell TO %1$I',
-        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, refuse_scope, sees_all, has_restrictions,
-            inserts_by_own_rights, require_room, known_keys, refuse_other_request, read_lines,
+        'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake TO %1$I',
+        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores, has_restrictive_policies,
+            inserts_as_caller, check_store_limit, known_keys, raise_key_conflict, read_lines,
             insert_lines, insert_lines_for, enqueue, enqueue_arrays, enqueue_lines, transfer, preview,
             wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
         'GRANT SELECT ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I',
-        'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, sees_all, read_lines, preview, wait_for_result, find_job, find_group, find_key, find_reference,
+        'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, can_read_all_stores, read_lines, preview, wait_for_result, find_job, find_group, find_key, find_reference,
             item_history, stock_at TO %1$I'
     ];
     work text[] := ARRAY[
         'GRANT SELECT, DELETE ON jobs TO %1$I',
-        'GRANT UPDATE (run_at, scheduled_at, parked_at, expires_at, waiting_since, waiting_quantity, attempts, last_error) ON jobs TO %1$I',
+        'GRANT UPDATE (run_at, scheduled_at, paused_at, expires_at, waiting_since, waiting_quantity, attempts, last_error) ON jobs TO %1$I',
         'GRANT SELECT ON items, lanes TO %1$I',
         'GRANT UPDATE (on_hand, allocated, version, last_job_id, alert_level, opening_on_hand, opening_allocated, updated_at)
             ON items TO %1$I',
         -- A lane is only locked; for that, some column must be open.
-        'GRANT UPDATE (revision) ON lanes TO %1$I',
+        'GRANT UPDATE (epoch) ON lanes TO %1$I',
         'GRANT SELECT, INSERT ON results, notifications, idempotency_keys TO %1$I',
         'GRANT SELECT ON paused_stores, migrations TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq TO %1$I',
-        'GRANT SELECT, UPDATE ON SEQUENCE doorbell TO %1$I',
+        'GRANT SELECT, UPDATE ON SEQUENCE workers_awake TO %1$I',
         'GRANT EXECUTE ON FUNCTION add_results_partitions TO %1$I'
     ];
     administer text[] := ARRAY[
@@ -100,7 +100,7 @@ DECLARE
             ON items TO %1$I',
         'GRANT UPDATE (parent_id, low_stock_threshold, tracked, updated_at) ON items TO %1$I',
         'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, grant_store, revoke_store, cancel_jobs, retry_jobs,
-            pause, resume, reprioritise, set_item, set_ceiling TO %1$I'
+            pause, resume, reprioritize, set_item, set_store_limit TO %1$I'
     ];
 BEGIN
     FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'reader', 'admin'] LOOP

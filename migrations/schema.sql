@@ -62,7 +62,7 @@ CREATE TYPE stockq.outcome AS ENUM (
     'unchanged',
     'rejected',
     'duplicate',
-    'cancelled',
+    'canceled',
     'failed'
 );
 CREATE TYPE stockq.warning AS ENUM (
@@ -71,7 +71,7 @@ CREATE TYPE stockq.warning AS ENUM (
 CREATE TYPE stockq.receipt AS (
 	line integer,
 	job_id bigint,
-	is_repeat boolean,
+	is_duplicate boolean,
 	outcome stockq.outcome,
 	code stockq.code,
 	warning stockq.warning,
@@ -126,13 +126,24 @@ BEGIN
     RETURN built;
 END
 $$;
+CREATE FUNCTION stockq.can_read_all_stores() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN NOT row_security_active('jobs') OR EXISTS (
+        SELECT FROM pg_roles
+        WHERE rolname IN (current_schema() || '_reader', current_schema() || '_admin') AND pg_has_role(oid, 'USAGE')
+    );
+END
+$$;
 CREATE FUNCTION stockq.cancel_jobs(job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text) RETURNS SETOF bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 DECLARE
     wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
-    cancelled bigint[];
+    canceled bigint[];
 BEGIN
     -- Somebody may cancel before any worker has built what the results need.
     PERFORM add_results_partitions(5000000, 1);
@@ -146,20 +157,72 @@ BEGIN
         )
         SELECT
             gone.job_id, gone.quantity, 0, now(), gone.enqueued_at,
-            coalesce(gone.scheduled_at, CASE WHEN gone.attempts = 0 AND gone.waiting_since IS NULL AND gone.parked_at IS NULL THEN gone.run_at END),
-            gone.expires_at, gone.expected_available, 'cancelled', gone.action, gone.on_insufficient, gone.priority, gone.attempts,
+            coalesce(gone.scheduled_at, CASE WHEN gone.attempts = 0 AND gone.waiting_since IS NULL AND gone.paused_at IS NULL THEN gone.run_at END),
+            gone.expires_at, gone.expected_available, 'canceled', gone.action, gone.on_insufficient, gone.priority, gone.attempts,
             gone.max_attempts, gone.notify, gone.store_id, gone.item_id, gone.location_id, gone.group_id, gone.ordering_key, gone.reason,
-            gone.reference, 'cancelled by ' || session_user, cancel_jobs.reason, gone.idempotency_key, gone.retry_of,
+            gone.reference, 'canceled by ' || session_user, cancel_jobs.reason, gone.idempotency_key, gone.retry_of,
             CASE WHEN gone.group_id IS NOT NULL AND gone.job_id = min(gone.job_id) OVER line THEN max(gone.job_id) OVER line END
         FROM gone
         WINDOW line AS (PARTITION BY gone.group_id, gone.store_id)
         RETURNING results.job_id
     )
-    SELECT coalesce(array_agg(finished.job_id ORDER BY finished.job_id), '{}') INTO cancelled FROM finished;
+    SELECT coalesce(array_agg(finished.job_id ORDER BY finished.job_id), '{}') INTO canceled FROM finished;
     PERFORM record_operation(
         'cancel', jsonb_build_object('jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference, 'reason', reason),
-        cardinality(cancelled));
-    RETURN QUERY SELECT unnest(cancelled);
+        cardinality(canceled));
+    RETURN QUERY SELECT unnest(canceled);
+END
+$$;
+CREATE FUNCTION stockq.check_pause_target(store_id text, lane integer, everything boolean) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    IF num_nonnulls(store_id, lane, nullif(everything, false)) <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name a store, or a lane, or everything';
+    ELSIF lane NOT BETWEEN 0 AND 63 THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('there are lanes 0 to 63, not %s', lane);
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_store_limit(store_id text, lines integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = check_store_limit.store_id);
+    drawn bigint;
+    -- A session's note for each store that it enqueues for. Two stores of one name here would count for each other's every job.
+    slot CONSTANT text := 'stockq.room_' || (hashtext(store_id) & 2147483647);
+    room text[];
+    ready integer;
+BEGIN
+    IF most IS NULL THEN
+        RETURN;
+    END IF;
+    IF lines > most THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s lines at once never fit under the ceiling of store %L, which is %s', lines, store_id, most),
+            HINT = 'Send fewer at a time; an import has --rows-per-commit for that.';
+    END IF;
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO drawn FROM jobs_job_id_seq;
+    -- The store, its ceiling, and the id up to which there is room for sure.
+    room := string_to_array(current_setting(slot, true), E'\x1f');
+    IF room[1] = store_id AND room[2]::integer = most AND drawn + lines <= room[3]::bigint THEN
+        RETURN;
+    END IF;
+    IF NOT can_read_all_stores() THEN
+        SELECT count(*) INTO ready FROM (SELECT FROM my_ready_jobs AS j WHERE j.store_id = check_store_limit.store_id LIMIT most) AS counted;
+    ELSE
+        SELECT count(*) INTO ready
+        FROM (SELECT FROM jobs WHERE jobs.store_id = check_store_limit.store_id AND run_at IS NULL LIMIT most) AS counted;
+    END IF;
+    IF ready + lines > most THEN
+        RAISE configuration_limit_exceeded USING
+            MESSAGE = format('store %L has %s ready jobs, and may have %s', store_id, ready, most),
+            HINT = 'Try again later, when the workers have caught up.';
+    END IF;
+    PERFORM set_config(slot, concat_ws(E'\x1f', store_id, most, drawn + most - ready), false);
 END
 $$;
 CREATE FUNCTION stockq.drop_expired_keys(keep interval, most integer) RETURNS integer
@@ -248,7 +311,7 @@ BEGIN
         ORDER BY is_used DESC, k.job_id
         LIMIT 1;
         IF NOT is_same THEN
-            PERFORM refuse_other_request(store_id, idempotency_key, answer.job_id);
+            PERFORM raise_key_conflict(store_id, idempotency_key, answer.job_id);
         ELSIF is_same THEN
             SELECT r.outcome, r.code, r.warning, r.applied_quantity, r.on_hand_after, r.allocated_after
             INTO answer.outcome, answer.code, answer.warning, answer.applied_quantity, answer.on_hand_after, answer.allocated_after
@@ -256,10 +319,10 @@ BEGIN
             WHERE r.job_id = answer.job_id;
         END IF;
     END IF;
-    answer.is_repeat := answer.job_id IS NOT NULL;
-    -- A group is answered as a whole, and which lines it has is seen only when it is judged: a line that was there before is sent along.
-    IF NOT answer.is_repeat OR enqueue.group_id IS NOT NULL THEN
-        PERFORM require_room(store_id, 1);
+    answer.is_duplicate := answer.job_id IS NOT NULL;
+    -- A group is answered as a whole, and which lines it has is seen only when it is decided: a line that was there before is sent along.
+    IF NOT answer.is_duplicate OR enqueue.group_id IS NOT NULL THEN
+        PERFORM check_store_limit(store_id, 1);
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key, group_id,
             priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts
@@ -357,7 +420,7 @@ BEGIN
         );
     END IF;
     IF missing > 0 THEN
-        PERFORM require_room(store_id, missing);
+        PERFORM check_store_limit(store_id, missing);
         new_lines.store_id := store_id;
         new_lines.item_ids := item_ids;
         new_lines.quantities := quantities;
@@ -376,15 +439,15 @@ BEGIN
         new_lines.expires_at := expires_at;
         new_lines.ordering_key := ordering_key;
         new_lines.max_attempts := max_attempts;
-        IF inserts_by_own_rights() THEN
+        IF inserts_as_caller() THEN
             new_jobs := insert_lines(new_lines);
         ELSE
-            SELECT insert_lines_for(p.producer, p.pass, new_lines) INTO new_jobs FROM my_pass AS p;
+            SELECT insert_lines_for(p.producer, p.caller_token, new_lines) INTO new_jobs FROM my_caller_token AS p;
         END IF;
         IF coalesce(cardinality(new_jobs), 0) <> missing THEN
             RAISE internal_error USING
                 MESSAGE = format('%s lines were to be inserted, and %s were', missing, coalesce(cardinality(new_jobs), 0)),
-                HINT = 'Is the one row of pass_secret gone?';
+                HINT = 'Is the one row of caller_token_secret gone?';
         END IF;
     END IF;
     -- The nth new job is the nth new line.
@@ -436,7 +499,7 @@ CREATE TABLE stockq.jobs (
     last_error text COLLATE pg_catalog."C",
     idempotency_key text COLLATE pg_catalog."C",
     retry_of bigint,
-    parked_at timestamp with time zone,
+    paused_at timestamp with time zone,
     CONSTRAINT group_in_store_lane CHECK (((group_id IS NULL) OR (ordering_key IS NULL))),
     CONSTRAINT jobs_attempts_check CHECK (((attempts >= 0) AND (attempts <= 1000))),
     CONSTRAINT jobs_group_id_check CHECK (((octet_length(group_id) >= 1) AND (octet_length(group_id) <= 200))),
@@ -448,7 +511,7 @@ CREATE TABLE stockq.jobs (
     CONSTRAINT jobs_priority_check CHECK (((priority >= 1) AND (priority <= 4))),
     CONSTRAINT jobs_reason_check CHECK ((octet_length(reason) <= 2000)),
     CONSTRAINT jobs_reference_check CHECK ((octet_length(reference) <= 2000)),
-    CONSTRAINT jobs_run_at_check CHECK ((isfinite(run_at) OR ((parked_at IS NOT NULL) AND (run_at = 'infinity'::timestamp with time zone)))),
+    CONSTRAINT jobs_run_at_check CHECK ((isfinite(run_at) OR ((paused_at IS NOT NULL) AND (run_at = 'infinity'::timestamp with time zone)))),
     CONSTRAINT jobs_store_id_check CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200))),
     CONSTRAINT policy_fits_action CHECK (((on_insufficient = 'reject'::stockq.on_insufficient) OR (action = ANY (ARRAY['adjust'::stockq.action, 'allocate'::stockq.action])) OR ((action = 'set'::stockq.action) AND (on_insufficient = 'allow'::stockq.on_insufficient))))
 )
@@ -498,7 +561,7 @@ PARTITION BY RANGE (job_id);
 CREATE VIEW stockq.job_states WITH (security_invoker='true') AS
  SELECT jobs.job_id,
         CASE
-            WHEN (jobs.parked_at IS NOT NULL) THEN 'paused'::text
+            WHEN (jobs.paused_at IS NOT NULL) THEN 'paused'::text
             WHEN (jobs.run_at IS NULL) THEN 'ready'::text
             WHEN (jobs.waiting_since IS NOT NULL) THEN 'waiting'::text
             WHEN (jobs.attempts > 0) THEN 'retrying'::text
@@ -634,7 +697,7 @@ BEGIN
     );
 END
 $$;
-CREATE FUNCTION stockq.has_restrictions() RETURNS boolean
+CREATE FUNCTION stockq.has_restrictive_policies() RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
@@ -671,20 +734,20 @@ BEGIN
     RETURN new_jobs;
 END
 $$;
-CREATE FUNCTION stockq.insert_lines_for(producer text, pass bytea, list stockq.lines) RETURNS bigint[]
+CREATE FUNCTION stockq.insert_lines_for(producer text, caller_token bytea, list stockq.lines) RETURNS bigint[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     SET debug_print_plan TO 'off'
     AS $$
 DECLARE
-    right_pass bytea;
+    expected_token bytea;
     held text[];
     new_jobs bigint[];
     variation text;
 BEGIN
-    SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret) INTO right_pass FROM pass_secret;
-    IF pass IS NULL OR right_pass IS NULL OR pass <> right_pass OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
-        OR has_restrictions()
+    SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret) INTO expected_token FROM caller_token_secret;
+    IF caller_token IS NULL OR expected_token IS NULL OR caller_token <> expected_token OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
+        OR has_restrictive_policies()
     THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('the pass is not that of %s in this transaction', coalesce(quote_ident(producer), 'anybody')),
@@ -692,7 +755,7 @@ BEGIN
     END IF;
     SELECT scopes INTO held FROM grants WHERE grants.producer = insert_lines_for.producer AND grants.store_id = list.store_id;
     IF held IS NULL OR 'update_catalog' <> ALL (held) THEN
-        PERFORM refuse_scope(producer, 'update_catalog', list.store_id, list.item_ids[1]);
+        PERFORM raise_missing_scope(producer, 'update_catalog', list.store_id, list.item_ids[1]);
     END IF;
     new_jobs := insert_lines(list);
     IF 'read_catalog' <> ALL (held) THEN
@@ -703,18 +766,18 @@ BEGIN
         WHERE parent_id IS NOT NULL
         LIMIT 1;
         IF FOUND THEN
-            PERFORM refuse_scope(producer, 'read_catalog', list.store_id, variation);
+            PERFORM raise_missing_scope(producer, 'read_catalog', list.store_id, variation);
         END IF;
     END IF;
     RETURN new_jobs;
 END
 $$;
-CREATE FUNCTION stockq.inserts_by_own_rights() RETURNS boolean
+CREATE FUNCTION stockq.inserts_as_caller() RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 BEGIN
-    RETURN NOT row_security_active('jobs') OR has_restrictions()
+    RETURN NOT row_security_active('jobs') OR has_restrictive_policies()
         OR EXISTS (SELECT FROM pg_roles WHERE rolname = current_schema() || '_admin' AND pg_has_role(oid, 'USAGE'));
 END
 $$;
@@ -762,7 +825,7 @@ BEGIN
         LEFT JOIN results ON results.job_id = first.job_id
     LOOP
         IF NOT known.is_same THEN
-            PERFORM refuse_other_request(store_id, known.key, known.job_id);
+            PERFORM raise_key_conflict(store_id, known.key, known.job_id);
         END IF;
         RETURN QUERY SELECT known.number::integer, known.job_id, known.outcome, known.code, known.warning, known.applied_quantity,
             known.on_hand_after, known.allocated_after;
@@ -779,26 +842,14 @@ BEGIN
     IF 'update_catalog' = ANY (held) AND 'read_catalog' = ANY (held) THEN
         RETURN true;
     ELSIF held IS NULL OR 'update_catalog' <> ALL (held) THEN
-        PERFORM refuse_scope(current_user::text, 'update_catalog', store_id, item_id);
+        PERFORM raise_missing_scope(current_user::text, 'update_catalog', store_id, item_id);
     ELSIF EXISTS (
         SELECT FROM my_variations AS v
         WHERE (v.store_id, v.item_id, v.location_id) = (may_enqueue.store_id, may_enqueue.item_id, may_enqueue.location_id)
     ) THEN
-        PERFORM refuse_scope(current_user::text, 'read_catalog', store_id, item_id);
+        PERFORM raise_missing_scope(current_user::text, 'read_catalog', store_id, item_id);
     END IF;
     RETURN true;
-END
-$$;
-CREATE FUNCTION stockq.name_what_to_pause(store_id text, lane integer, everything boolean) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO 'stockq', 'pg_temp'
-    AS $$
-BEGIN
-    IF num_nonnulls(store_id, lane, nullif(everything, false)) <> 1 THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name a store, or a lane, or everything';
-    ELSIF lane NOT BETWEEN 0 AND 63 THEN
-        RAISE invalid_parameter_value USING MESSAGE = format('there are lanes 0 to 63, not %s', lane);
-    END IF;
 END
 $$;
 CREATE FUNCTION stockq.partition_bounds(OUT name text, OUT lower_bound bigint, OUT upper_bound bigint) RETURNS SETOF record
@@ -819,7 +870,7 @@ CREATE FUNCTION stockq.pause(store_id text DEFAULT NULL::text, lane integer DEFA
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 BEGIN
-    PERFORM name_what_to_pause(store_id, lane, everything);
+    PERFORM check_pause_target(store_id, lane, everything);
     -- Whoever works a lane holds its row; in the order of lanes, so that two operators do not wait for each other.
     PERFORM l.lane FROM lanes AS l WHERE store_id IS NOT NULL OR everything OR l.lane = pause.lane ORDER BY l.lane FOR UPDATE;
     IF store_id IS NOT NULL THEN
@@ -861,7 +912,7 @@ BEGIN
     IF jsonb_typeof(lines) = 'array' AND jsonb_array_length(lines) > 1000 THEN
         RAISE program_limit_exceeded USING MESSAGE = format('%s lines in one preview, at most 1000 are allowed', jsonb_array_length(lines));
     END IF;
-    IF NOT sees_all() AND NOT has_grant(store_id, 'read_catalog') THEN
+    IF NOT can_read_all_stores() AND NOT has_grant(store_id, 'read_catalog') THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('%I lacks the scope read_catalog for store %L', current_user, store_id);
     END IF;
@@ -1035,6 +1086,31 @@ BEGIN
     );
 END
 $$;
+CREATE FUNCTION stockq.raise_key_conflict(store_id text, idempotency_key text, job_id bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE unique_violation USING
+        MESSAGE = format('idempotency key %L of store %L was used by job %s for another request', idempotency_key, store_id, job_id),
+        DETAIL = 'The same request has the same item, location, action, quantity, policy and expected_available.',
+        CONSTRAINT = 'idempotency_key';
+END
+$$;
+CREATE FUNCTION stockq.raise_missing_scope(producer text, scope text, store_id text, item_id text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE insufficient_privilege USING
+        MESSAGE = format('%I lacks the scope %s for store %L', producer, scope, store_id),
+        DETAIL = CASE scope
+            WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
+            ELSE 'Enqueueing needs this scope.'
+        END,
+        HINT = 'An administrator gives it with: stockq grant PRODUCER --store STORE --scope ' || scope;
+END
+$$;
 CREATE FUNCTION stockq.read_lines(lines jsonb) RETURNS TABLE(item_ids text[], quantities bigint[], actions text[], location_ids text[], on_insufficients text[], expected_availables bigint[], idempotency_keys text[], "references" text[], reasons text[], notifies boolean[])
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -1106,32 +1182,7 @@ CREATE FUNCTION stockq.record_operation(verb text, subject jsonb, jobs bigint) R
         $1, jsonb_strip_nulls($2), $3
     )
 $_$;
-CREATE FUNCTION stockq.refuse_other_request(store_id text, idempotency_key text, job_id bigint) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'stockq', 'pg_temp'
-    AS $$
-BEGIN
-    RAISE unique_violation USING
-        MESSAGE = format('idempotency key %L of store %L was used by job %s for another request', idempotency_key, store_id, job_id),
-        DETAIL = 'The same request has the same item, location, action, quantity, policy and expected_available.',
-        CONSTRAINT = 'idempotency_key';
-END
-$$;
-CREATE FUNCTION stockq.refuse_scope(producer text, scope text, store_id text, item_id text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'stockq', 'pg_temp'
-    AS $$
-BEGIN
-    RAISE insufficient_privilege USING
-        MESSAGE = format('%I lacks the scope %s for store %L', producer, scope, store_id),
-        DETAIL = CASE scope
-            WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
-            ELSE 'Enqueueing needs this scope.'
-        END,
-        HINT = 'An administrator gives it with: stockq grant PRODUCER --store STORE --scope ' || scope;
-END
-$$;
-CREATE FUNCTION stockq.reprioritise(priority integer, job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text) RETURNS bigint
+CREATE FUNCTION stockq.reprioritize(priority integer, job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
@@ -1141,54 +1192,14 @@ DECLARE
 BEGIN
     -- Whoever works a lane holds its row.
     PERFORM l.lane FROM lanes AS l WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted)) ORDER BY l.lane FOR UPDATE;
-    UPDATE lanes AS l SET revision = revision + 1 WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted));
-    UPDATE jobs SET priority = reprioritise.priority WHERE job_id = ANY (wanted) AND jobs.priority <> reprioritise.priority;
+    UPDATE lanes AS l SET epoch = epoch + 1 WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted));
+    UPDATE jobs SET priority = reprioritize.priority WHERE job_id = ANY (wanted) AND jobs.priority <> reprioritize.priority;
     GET DIAGNOSTICS changed = ROW_COUNT;
     PERFORM record_operation(
-        'reprioritise',
+        'reprioritize',
         jsonb_build_object('priority', priority, 'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference),
         changed);
     RETURN changed;
-END
-$$;
-CREATE FUNCTION stockq.require_room(store_id text, lines integer) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'stockq', 'pg_temp'
-    AS $$
-DECLARE
-    most integer := (SELECT ready_jobs_max FROM store_limits WHERE store_limits.store_id = require_room.store_id);
-    drawn bigint;
-    -- A session's note for each store that it enqueues for. Two stores of one name here would count for each other's every job.
-    slot CONSTANT text := 'stockq.room_' || (hashtext(store_id) & 2147483647);
-    room text[];
-    ready integer;
-BEGIN
-    IF most IS NULL THEN
-        RETURN;
-    END IF;
-    IF lines > most THEN
-        RAISE program_limit_exceeded USING
-            MESSAGE = format('%s lines at once never fit under the ceiling of store %L, which is %s', lines, store_id, most),
-            HINT = 'Send fewer at a time; an import has --rows-per-commit for that.';
-    END IF;
-    SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO drawn FROM jobs_job_id_seq;
-    -- The store, its ceiling, and the id up to which there is room for sure.
-    room := string_to_array(current_setting(slot, true), E'\x1f');
-    IF room[1] = store_id AND room[2]::integer = most AND drawn + lines <= room[3]::bigint THEN
-        RETURN;
-    END IF;
-    IF NOT sees_all() THEN
-        SELECT count(*) INTO ready FROM (SELECT FROM my_ready_jobs AS j WHERE j.store_id = require_room.store_id LIMIT most) AS counted;
-    ELSE
-        SELECT count(*) INTO ready
-        FROM (SELECT FROM jobs WHERE jobs.store_id = require_room.store_id AND run_at IS NULL LIMIT most) AS counted;
-    END IF;
-    IF ready + lines > most THEN
-        RAISE configuration_limit_exceeded USING
-            MESSAGE = format('store %L has %s ready jobs, and may have %s', store_id, ready, most),
-            HINT = 'Try again later, when the workers have caught up.';
-    END IF;
-    PERFORM set_config(slot, concat_ws(E'\x1f', store_id, most, drawn + most - ready), false);
 END
 $$;
 CREATE FUNCTION stockq.resume(store_id text DEFAULT NULL::text, lane integer DEFAULT NULL::integer, everything boolean DEFAULT false) RETURNS bigint
@@ -1196,26 +1207,26 @@ CREATE FUNCTION stockq.resume(store_id text DEFAULT NULL::text, lane integer DEF
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 DECLARE
-    woken bigint := 0;
+    promoted bigint := 0;
 BEGIN
-    PERFORM name_what_to_pause(store_id, lane, everything);
+    PERFORM check_pause_target(store_id, lane, everything);
     PERFORM l.lane FROM lanes AS l WHERE store_id IS NOT NULL OR everything OR l.lane = resume.lane ORDER BY l.lane FOR UPDATE;
     UPDATE lanes AS l
-    SET revision = revision + 1,
+    SET epoch = epoch + 1,
         paused_at = CASE WHEN everything OR l.lane = resume.lane THEN NULL ELSE paused_at END
     WHERE resume.store_id IS NOT NULL OR everything OR l.lane = resume.lane;
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
-        UPDATE jobs SET run_at = NULL, parked_at = NULL
+        UPDATE jobs SET run_at = NULL, paused_at = NULL
         WHERE run_at = 'infinity' AND (everything OR jobs.store_id = resume.store_id);
-        GET DIAGNOSTICS woken = ROW_COUNT;
+        GET DIAGNOSTICS promoted = ROW_COUNT;
         UPDATE lanes SET has_paused_stores = false WHERE has_paused_stores AND NOT EXISTS (SELECT FROM paused_stores);
     END IF;
     PERFORM record_operation(
-        'resume', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), woken);
+        'resume', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), promoted);
     -- The workers may be asleep.
     PERFORM pg_notify(current_schema(), '');
-    RETURN woken;
+    RETURN promoted;
 END
 $$;
 CREATE FUNCTION stockq.retry_jobs(job_ids bigint[] DEFAULT NULL::bigint[], failed boolean DEFAULT false, code text DEFAULT NULL::text, store_id text DEFAULT NULL::text, since interval DEFAULT '1 day'::interval) RETURNS TABLE(job_id bigint, retry_of bigint)
@@ -1235,14 +1246,14 @@ BEGIN
         SELECT named.id, r.outcome, r.first_job_id INTO wrong
         FROM unnest(job_ids) AS named (id)
         LEFT JOIN results AS r ON r.job_id = named.id
-        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'cancelled')
+        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
             OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
         LIMIT 1;
         IF FOUND THEN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
                     WHEN wrong.outcome IS NULL THEN 'has no result'
-                    WHEN wrong.outcome IN ('failed', 'rejected', 'cancelled') THEN 'was refused for its idempotency key'
+                    WHEN wrong.outcome IN ('failed', 'rejected', 'canceled') THEN 'was refused for its idempotency key'
                     ELSE 'was ' || wrong.outcome
                 END);
         END IF;
@@ -1286,7 +1297,7 @@ BEGIN
             r.job_id
         FROM whole
         JOIN results AS r ON r.job_id = whole.job_id
-        WHERE r.outcome IN ('failed', 'rejected', 'cancelled')
+        WHERE r.outcome IN ('failed', 'rejected', 'canceled')
             AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = whole.job_id)
             -- Of a group no line may have been refused for its key.
             AND NOT EXISTS (
@@ -1329,35 +1340,12 @@ BEGIN
     RETURN true;
 END
 $$;
-CREATE FUNCTION stockq.ring_doorbell() RETURNS trigger
+CREATE FUNCTION stockq.send_wakeup() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
     PERFORM pg_notify(TG_TABLE_SCHEMA, '');
     RETURN NULL;
-END
-$$;
-CREATE FUNCTION stockq.sees_all() RETURNS boolean
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'stockq', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN NOT row_security_active('jobs') OR EXISTS (
-        SELECT FROM pg_roles
-        WHERE rolname IN (current_schema() || '_reader', current_schema() || '_admin') AND pg_has_role(oid, 'USAGE')
-    );
-END
-$$;
-CREATE FUNCTION stockq.set_ceiling(store_id text, ready_jobs_max integer) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'stockq', 'pg_temp'
-    AS $$
-BEGIN
-    DELETE FROM store_limits AS l WHERE l.store_id = set_ceiling.store_id;
-    IF ready_jobs_max IS NOT NULL THEN
-        INSERT INTO store_limits VALUES (set_ceiling.store_id, set_ceiling.ready_jobs_max);
-    END IF;
-    PERFORM record_operation('ceiling', jsonb_build_object('store_id', store_id, 'ready_jobs_max', ready_jobs_max), NULL);
 END
 $$;
 CREATE FUNCTION stockq.set_item(store_id text, item_id text, location_id text DEFAULT 'main'::text, low_stock_threshold bigint DEFAULT NULL::bigint, tracked boolean DEFAULT NULL::boolean, parent_id text DEFAULT NULL::text, clear text[] DEFAULT '{}'::text[]) RETURNS boolean
@@ -1386,6 +1374,18 @@ BEGIN
             NULL);
     END IF;
     RETURN is_there;
+END
+$$;
+CREATE FUNCTION stockq.set_store_limit(store_id text, ready_jobs_max integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM store_limits AS l WHERE l.store_id = set_store_limit.store_id;
+    IF ready_jobs_max IS NOT NULL THEN
+        INSERT INTO store_limits VALUES (set_store_limit.store_id, set_store_limit.ready_jobs_max);
+    END IF;
+    PERFORM record_operation('ceiling', jsonb_build_object('store_id', store_id, 'ready_jobs_max', ready_jobs_max), NULL);
 END
 $$;
 CREATE FUNCTION stockq.stock_at(store_id text, item_id text, location_id text, at timestamp with time zone, OUT on_hand bigint, OUT allocated bigint, OUT available bigint, OUT version bigint) RETURNS SETOF record
@@ -1483,12 +1483,11 @@ BEGIN
     END LOOP;
 END
 $$;
-CREATE SEQUENCE stockq.doorbell
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
+CREATE TABLE stockq.caller_token_secret (
+    is_only_row boolean DEFAULT true NOT NULL,
+    secret bytea DEFAULT (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) NOT NULL,
+    CONSTRAINT caller_token_secret_is_only_row_check CHECK (is_only_row)
+);
 CREATE TABLE stockq.grants (
     producer text NOT NULL COLLATE pg_catalog."C",
     store_id text NOT NULL COLLATE pg_catalog."C",
@@ -1576,7 +1575,7 @@ CREATE TABLE stockq.lanes (
     lane smallint NOT NULL,
     paused_at timestamp with time zone,
     has_paused_stores boolean DEFAULT false NOT NULL,
-    revision bigint DEFAULT 0 NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
     CONSTRAINT lanes_lane_check CHECK (((lane >= 0) AND (lane <= 63)))
 );
 CREATE TABLE stockq.migrations (
@@ -1585,20 +1584,15 @@ CREATE TABLE stockq.migrations (
     checksum text NOT NULL,
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE VIEW stockq.my_caller_token WITH (security_barrier='true') AS
+ SELECT (CURRENT_USER)::text AS producer,
+    sha256((convert_to((((pg_current_xact_id())::text || ' '::text) || (CURRENT_USER)::text), 'UTF8'::name) || caller_token_secret.secret)) AS caller_token
+   FROM stockq.caller_token_secret;
 CREATE VIEW stockq.my_grants WITH (security_barrier='true') AS
  SELECT grants.store_id,
     grants.scopes
    FROM stockq.grants
   WHERE (grants.producer = (CURRENT_USER)::text);
-CREATE TABLE stockq.pass_secret (
-    is_only_row boolean DEFAULT true NOT NULL,
-    secret bytea DEFAULT (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) NOT NULL,
-    CONSTRAINT pass_secret_is_only_row_check CHECK (is_only_row)
-);
-CREATE VIEW stockq.my_pass WITH (security_barrier='true') AS
- SELECT (CURRENT_USER)::text AS producer,
-    sha256((convert_to((((pg_current_xact_id())::text || ' '::text) || (CURRENT_USER)::text), 'UTF8'::name) || pass_secret.secret)) AS pass
-   FROM stockq.pass_secret;
 CREATE VIEW stockq.my_ready_jobs WITH (security_barrier='true') AS
  SELECT jobs.store_id
    FROM (stockq.jobs
@@ -1747,8 +1741,16 @@ CREATE TABLE stockq.store_limits (
     CONSTRAINT store_limits_ready_jobs_max_check CHECK (((ready_jobs_max >= 1) AND (ready_jobs_max <= 100000000))),
     CONSTRAINT store_limits_store_id_check CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
 );
+CREATE SEQUENCE stockq.workers_awake
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
 ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000000000000 FOR VALUES FROM ('0') TO ('5000000');
 ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000005000000 FOR VALUES FROM ('5000000') TO ('10000000');
+ALTER TABLE ONLY stockq.caller_token_secret
+    ADD CONSTRAINT caller_token_secret_pkey PRIMARY KEY (is_only_row);
 ALTER TABLE ONLY stockq.grants
     ADD CONSTRAINT grants_pkey PRIMARY KEY (producer, store_id);
 ALTER TABLE ONLY stockq.idempotency_keys
@@ -1767,8 +1769,6 @@ ALTER TABLE ONLY stockq.notifications
     ADD CONSTRAINT notifications_pkey PRIMARY KEY (notification_id);
 ALTER TABLE ONLY stockq.operations
     ADD CONSTRAINT operations_pkey PRIMARY KEY (operation_id);
-ALTER TABLE ONLY stockq.pass_secret
-    ADD CONSTRAINT pass_secret_pkey PRIMARY KEY (is_only_row);
 ALTER TABLE ONLY stockq.paused_stores
     ADD CONSTRAINT paused_stores_pkey PRIMARY KEY (store_id);
 ALTER TABLE ONLY stockq.results
@@ -1799,18 +1799,18 @@ ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000000000000_
 ALTER INDEX stockq.results_group ATTACH PARTITION stockq.results_000000005000000_group_id_store_id_idx;
 ALTER INDEX stockq.results_failed ATTACH PARTITION stockq.results_000000005000000_job_id_idx;
 ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000005000000_pkey;
-CREATE TRIGGER ring_doorbell AFTER INSERT ON stockq.jobs FOR EACH STATEMENT WHEN ((pg_sequence_last_value('stockq.doorbell'::regclass) IS NULL)) EXECUTE FUNCTION stockq.ring_doorbell();
+CREATE TRIGGER send_wakeup AFTER INSERT ON stockq.jobs FOR EACH STATEMENT WHEN ((pg_sequence_last_value('stockq.workers_awake'::regclass) IS NULL)) EXECUTE FUNCTION stockq.send_wakeup();
 CREATE POLICY admin_all ON stockq.idempotency_keys TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.items TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.jobs TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.notifications TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.results TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.store_limits TO stockq_admin USING (true);
+ALTER TABLE stockq.caller_token_secret ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.idempotency_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.items ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.notifications ENABLE ROW LEVEL SECURITY;
-ALTER TABLE stockq.pass_secret ENABLE ROW LEVEL SECURITY;
 CREATE POLICY producers_enqueue ON stockq.jobs FOR INSERT WITH CHECK (stockq.may_enqueue(store_id, item_id, location_id));
 CREATE POLICY producers_read ON stockq.idempotency_keys FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.items FOR SELECT USING (stockq.has_grant(store_id, 'read_catalog'::text));

@@ -1,5 +1,5 @@
 import Foundation
-import Postgres
+import StockQueuePostgres
 
 /// Why a private cluster could not be started.
 public struct ClusterError: Error, CustomStringConvertible {
@@ -164,7 +164,7 @@ public final class PrivateCluster: @unchecked Sendable {
         let deadline = Deadline.after(milliseconds: 30_000)
         while !deadline.hasPassed {
             try order("start")
-            // A killed postmaster leaves children that hold the shared memory for a moment; a start is refused meanwhile.
+            // A killed postmaster leaves children that hold the shared tuning for a moment; a start is refused meanwhile.
             let attempt = Deadline.after(milliseconds: 2_000)
             repeat {
                 pause(milliseconds: Self.askEveryMs)

@@ -1,13 +1,13 @@
-import CommandArguments
+import CommandLineKit
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 
 /// Where the database is, from the command line and the environment.
 enum Database {
     static let options = [
         Option("database-url", "URL", "the database; default: DATABASE_URL, else libpq's PGHOST, PGDATABASE, …"),
-        Option("schema", "NAME", "the queue's schema; default: STOCKQ_SCHEMA, else \(Schema.defaultName)"),
+        Option("schema", "NAME", "the queue's schema; default: STOCKQ_SCHEMA, else \(QueueSchema.defaultName)"),
         Option("pooled", nil, "the database is behind a pooler in transaction mode (PgBouncer)"),
     ]
 
@@ -26,17 +26,17 @@ enum Database {
         return settings
     }
 
-    static func schema(_ arguments: Arguments) throws -> Schema {
+    static func schema(_ arguments: Arguments) throws -> QueueSchema {
         let name =
-            arguments.text("schema") ?? ProcessInfo.processInfo.environment["STOCKQ_SCHEMA"] ?? Schema.defaultName
-        guard let schema = Schema(name) else {
+            arguments.text("schema") ?? ProcessInfo.processInfo.environment["STOCKQ_SCHEMA"] ?? QueueSchema.defaultName
+        guard let schema = QueueSchema(name) else {
             throw UsageError("'\(name)' cannot name a schema: 1 to 63 bytes, not beginning with pg_", arguments.usage)
         }
         return schema
     }
 
     /// Connects and checks that the schema is at this program's version.
-    static func open(_ arguments: Arguments, timeoutMs: Int? = nil) throws -> (Connection, Schema) {
+    static func open(_ arguments: Arguments, timeoutMs: Int? = nil) throws -> (Connection, QueueSchema) {
         let schema = try schema(arguments)
         var settings = try settings(arguments)
         // Scans over everything are slow on a large store, and that is no fault.

@@ -1,8 +1,8 @@
-import CommandArguments
+import CommandLineKit
 import Foundation
-import Postgres
 import PrivateCluster
 import StockQueue
+import StockQueuePostgres
 
 enum DemoCommand: Command {
     static let usage = Usage(
@@ -11,7 +11,7 @@ enum DemoCommand: Command {
             Option("lines", "N", "about how many jobs; default 100000"),
             Option("workers", "N", "worker threads; default 2"),
             Option("seed", "N", "another day; default 1"),
-            Option("keep", nil, "leave the server running, to look around"),
+            Option("keep", nil, "leave the server running, to poll around"),
         ],
         usesDatabase: false,
         notes: "Needs the server's programs (Debian: postgresql). Nothing is left running or on disk, unless --keep.")
@@ -53,7 +53,7 @@ enum DemoCommand: Command {
                 """
 
                 Try next:
-                  \(program) demo --keep                      look around in what came out
+                  \(program) demo --keep                      poll around in what came out
                   \(program) migrate --database-url URL       set up a queue in a database of yours
                   \(program) run --database-url URL           and work it off
                 """)
@@ -66,7 +66,7 @@ private struct Demo {
     let cluster: PrivateCluster
     let workers: Int
     let connection: Connection
-    let schema = Schema.standard
+    let schema = QueueSchema.standard
 
     init(cluster: PrivateCluster, workers: Int) throws {
         self.cluster = cluster
@@ -80,10 +80,10 @@ private struct Demo {
 
     func prepare(lines: Int, seed: UInt64) throws {
         var shop = DemoShop(seed: seed, itemsPerStore: 500)
-        let items = try withInput(shop.catalogue()) { source in
+        let items = try withInput(shop.catalog()) { source in
             var importer = try ItemImport(
                 connection: connection, schema: schema, source: source, format: .csv, setsStock: false,
-                onReject: { line, _, reason in throw Failure("catalogue line \(line): \(reason)") })
+                onReject: { line, _, reason in throw Failure("catalog line \(line): \(reason)") })
             return try importer.run()
         }
         let jobs = try withInput(shop.day(lines: lines)) { source in
@@ -93,7 +93,7 @@ private struct Demo {
             return try importer.run()
         }
         Terminal.print(
-            "A catalogue of \(grouped(items.created)) items in 8 stores, and a day's burst of \(grouped(jobs.enqueued)) jobs:\n"
+            "A catalog of \(grouped(items.created)) items in 8 stores, and a day's burst of \(grouped(jobs.enqueued)) jobs:\n"
                 + "orders of one to six lines (all or nothing), returns, restocks, breakages.\n")
     }
 
@@ -121,7 +121,7 @@ private struct Demo {
             connection: ConnectionSettings(
                 conninfo: cluster.conninfo(database: "demo"), applicationName: "stockq demo"),
             schema: schema, settings: settings, drains: true,
-            tell: { event in
+            onEvent: { event in
                 meter.take(event)
                 log.write(event)
             })
@@ -136,7 +136,7 @@ private struct Demo {
                 + "each job's stock, result and removal in one durable transaction.\n")
     }
 
-    /// - Returns: whether the books are right.
+    /// - Returns: whether the ledger are right.
     func report() throws -> Bool {
         let inspector = Inspector(connection: connection, schema: schema)
         let stats = try inspector.statistics(seconds: 86_400).value
@@ -144,10 +144,10 @@ private struct Demo {
             "Outcomes\n" + StatsCommand.list(stats.outcomes, Outcome.allCases.map(\.rawValue)).joined(separator: "\n"))
         Terminal.print(
             "Why jobs were rejected\n"
-                + StatsCommand.list(stats.codes, Code.allCases.map(\.rawValue)).joined(separator: "\n"))
-        let refusals = try inspector.refused(limit: 4)
-        if !refusals.isEmpty { Terminal.print("\nA few refused orders") }
-        for refused in refusals { Terminal.print("  " + ResultCommand.sentence(refused.value)) }
+                + StatsCommand.list(stats.codes, ResultCode.allCases.map(\.rawValue)).joined(separator: "\n"))
+        let blockers = try inspector.refused(limit: 4)
+        if !blockers.isEmpty { Terminal.print("\nA few refused orders") }
+        for refused in blockers { Terminal.print("  " + ResultCommand.sentence(refused.value)) }
         let told = try inspector.lastNotifications(limit: 6)
         if !told.isEmpty { Terminal.print("\nWhat ran low or out at the end") }
         for told in told {

@@ -21,8 +21,8 @@ struct DemoShop {
 
     private func name(_ number: Int) -> String { "\(kinds[number % kinds.count])-\(number / kinds.count + 1)" }
 
-    /// The catalogue as a CSV. The first items of a store are its popular ones, and are stocked better.
-    mutating func catalogue() -> String {
+    /// The catalog as a CSV. The first items of a store are its popular ones, and are stocked better.
+    mutating func catalog() -> String {
         var csv = "store_id,item_id,on_hand,low_stock_threshold\n"
         for store in stores {
             for number in 0..<itemsPerStore {

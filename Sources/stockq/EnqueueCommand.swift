@@ -1,17 +1,17 @@
-import CommandArguments
-import Postgres
+import CommandLineKit
 import StockQueue
+import StockQueuePostgres
 
 enum EnqueueCommand: Command {
     static let usage = Usage(
         command: "enqueue", positionals: "STORE ITEM QUANTITY", positionalCount: 3...3,
         summary: "Enqueues one job and prints its id.",
         options: [
-            Option("action", "A", "\(Action.list); default adjust"),
+            Option("action", "A", "\(StockAction.list); default adjust"),
             Option("location", "L", "the item's location; default main"),
             Option(
                 "on-insufficient", "P",
-                "what to do when too little is available: \(OnInsufficient.list); default reject"),
+                "what to do when too little is available: \(InsufficientStockPolicy.list); default reject"),
             Option("group", "G", "jobs of one group are applied all together or not at all"),
             Option("priority", "N", "1 (first) to 4 (last); default 2"),
             Option("run-at", "T", "not before this time (2026-03-01T12:00:00Z), or this long from now (+90s, +15m)"),
@@ -30,7 +30,7 @@ enum EnqueueCommand: Command {
         ],
         notes: "A negative quantity is written as it is: stockq enqueue berlin shirt-m -2")
 
-    private static let columns: [(option: String, column: JobColumn)] = [
+    private static let columns: [(option: String, column: JobField)] = [
         ("action", .action), ("location", .locationID), ("on-insufficient", .onInsufficient), ("group", .groupID),
         ("priority", .priority), ("run-at", .runAt), ("expires-at", .expiresAt),
         ("expected-available", .expectedAvailable),
@@ -39,7 +39,7 @@ enum EnqueueCommand: Command {
     ]
 
     static func run(_ arguments: Arguments) throws -> Int32 {
-        var fields: [JobColumn: String] = [
+        var fields: [JobField: String] = [
             .storeID: arguments.positionals[0], .itemID: arguments.positionals[1], .quantity: arguments.positionals[2],
         ]
         for (option, column) in columns { fields[column] = arguments.text(option) }
@@ -59,12 +59,12 @@ enum EnqueueCommand: Command {
         let producer = Producer(connection: connection, schema: schema)
         let receipt = try producer.enqueue(fields, delaySeconds: delay)
         let job = receipt.jobID
-        if receipt.isRepeat {
+        if receipt.isDuplicate {
             Terminal.note("the idempotency key was used by job \(job) for the same request; nothing was enqueued")
         }
         guard arguments.has("wait") else {
             Terminal.print(
-                arguments.has("json") ? "{\"job_id\":\(job),\"is_repeat\":\(receipt.isRepeat)}" : String(job))
+                arguments.has("json") ? "{\"job_id\":\(job),\"is_duplicate\":\(receipt.isDuplicate)}" : String(job))
             return 0
         }
         let stop = StopSignal()
@@ -81,22 +81,22 @@ enum EnqueueCommand: Command {
     }
 
     private static func tellDryRun(
-        _ fields: [JobColumn: String], _ connection: Connection, _ schema: Schema, json: Bool
+        _ fields: [JobField: String], _ connection: Connection, _ schema: QueueSchema, json: Bool
     ) throws -> Int32 {
         guard let answer = try DryRun.answer(to: fields, connection: connection, schema: schema) else { return 1 }
-        let verdict = answer.verdict
+        let decision = answer.decision
         let (before, after) = (
-            verdict.onHandBefore - verdict.allocatedBefore, verdict.onHandAfter - verdict.allocatedAfter
+            decision.onHandBefore - decision.allocatedBefore, decision.onHandAfter - decision.allocatedAfter
         )
         if json {
             Terminal.print(
-                "{\"would_be\":\"\(answer.summary)\",\"applied_quantity\":\(verdict.appliedQuantity),"
-                    + "\"available_before\":\(verdict.hasStock ? String(before) : "null"),"
-                    + "\"available_after\":\(verdict.hasStock ? String(after) : "null")}")
+                "{\"would_be\":\"\(answer.summary)\",\"applied_quantity\":\(decision.appliedQuantity),"
+                    + "\"available_before\":\(decision.hasStock ? String(before) : "null"),"
+                    + "\"available_after\":\(decision.hasStock ? String(after) : "null")}")
         } else {
-            let stock = verdict.hasStock ? "; available \(ItemsShowCommand.change(before, after))" : ""
+            let stock = decision.hasStock ? "; available \(ItemsShowCommand.change(before, after))" : ""
             Terminal.print("would be: \(answer.summary)\(stock); nothing was enqueued")
         }
-        return verdict.fate == .result && (verdict.outcome == .applied || verdict.outcome == .unchanged) ? 0 : 1
+        return decision.fate == .result && (decision.outcome == .applied || decision.outcome == .unchanged) ? 0 : 1
     }
 }

@@ -1,8 +1,8 @@
-import CommandArguments
+import CommandLineKit
 import Foundation
-import Locking
-import Postgres
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 
 enum ImportCommand: Command {
     static let usage = Usage(
@@ -20,7 +20,7 @@ enum ImportCommand: Command {
             Option("json", nil, "print the summary as JSON"),
         ] + Input.options,
         notes: """
-            Columns: \(JobColumn.list).
+            Columns: \(JobField.list).
             The first two and quantity must be there. A CSV's header names them; in NDJSON they are the keys.
             The rows of a group must be adjacent, at most 100,000; a group with a bad line is left out whole. A line has at most 1 MiB.
             Bad lines are told by number and reason and never stop the good ones, unless --strict. Exit code 1 if there were any.
@@ -29,7 +29,7 @@ enum ImportCommand: Command {
     static func run(_ arguments: Arguments) throws -> Int32 {
         var options = JobImport.Options()
         options.isStrict = arguments.has("strict")
-        options.standardPriority = try arguments.number("priority", in: 1...4) ?? options.standardPriority
+        options.defaultPriority = try arguments.number("priority", in: 1...4) ?? options.defaultPriority
         options.afterLine = try arguments.number("after-line", in: 0...Int.max) ?? 0
         options.rowsPerCommit = try arguments.number("rows-per-commit", in: 1...10_000_000) ?? options.rowsPerCommit
         options.isDryRun = arguments.has("dry-run")
@@ -58,9 +58,9 @@ enum ImportCommand: Command {
             progress = try importer.run()
         } catch {
             Terminal.endProgress()
-            if let doubt = importer.doubt {
-                Self.resolve(doubt, &importer, arguments)
-            } else if !options.isStrict && !options.isDryRun && last.progress.settledLine > 0 {
+            if let inDoubt = importer.inDoubt {
+                Self.resolve(inDoubt, &importer, arguments)
+            } else if !options.isStrict && !options.isDryRun && last.progress.committedThroughLine > 0 {
                 Self.tellHowToGoOn(last.progress)
             }
             throw error
@@ -123,34 +123,35 @@ enum ImportCommand: Command {
 
     private static func tellHowToGoOn(_ progress: ImportProgress) {
         Terminal.note(
-            "broken off: \(grouped(progress.enqueued)) jobs are enqueued, everything up to line \(progress.settledLine); "
-                + "go on with --after-line \(progress.settledLine)")
+            "broken off: \(grouped(progress.enqueued)) jobs are enqueued, everything up to line \(progress.committedThroughLine); "
+                + "go on with --after-line \(progress.committedThroughLine)")
     }
 
     /// The answer to a COMMIT was lost: asks the server what became of it, since enqueueing the lines again would double them.
-    private static func resolve(_ doubt: JobImport.Doubt, _ importer: inout JobImport, _ arguments: Arguments) {
+    private static func resolve(_ inDoubt: JobImport.InDoubtCommit, _ importer: inout JobImport, _ arguments: Arguments)
+    {
         let deadline = DispatchTime.now().uptimeNanoseconds + 30_000_000_000
         var pauses = Backoff(firstMs: 50, longestMs: 2_000)
         let never = StopSignal()
         while DispatchTime.now().uptimeNanoseconds < deadline {
             if let (connection, _) = try? Database.open(arguments),  // not back yet: the next try may find it
-                let progress = try? importer.resolveDoubt(over: connection)
+                let progress = try? importer.resolveInDoubt(over: connection)
             {
                 return tellHowToGoOn(progress)
             }
             _ = never.wait(milliseconds: pauses.next())
         }
         Terminal.note(
-            "broken off while committing: the \(grouped(doubt.rows)) jobs up to line \(doubt.line) may or may not be enqueued. "
-                + "Ask the server before going on: SELECT pg_xact_status('\(doubt.transaction)'); "
-                + "if it says committed, go on with --after-line \(doubt.line)")
+            "broken off while committing: the \(grouped(inDoubt.rows)) jobs up to line \(inDoubt.line) may or may not be enqueued. "
+                + "Ask the server before going on: SELECT pg_xact_status('\(inDoubt.transaction)'); "
+                + "if it says committed, go on with --after-line \(inDoubt.line)")
     }
 
     private static func tell(_ progress: ImportProgress, since start: UInt64, json: Bool) {
         if json {
             Terminal.print(
                 "{\"read\":\(progress.read),\"enqueued\":\(progress.enqueued),\"rejected\":\(progress.rejected),\"duplicates\":\(progress.duplicates),"
-                    + "\"settled_line\":\(progress.settledLine),\"seconds\":\(Self.seconds(since: start)),"
+                    + "\"settled_line\":\(progress.committedThroughLine),\"seconds\":\(Self.seconds(since: start)),"
                     + "\"peak_rss_kib\":\(ProcessUsage.peakResidentKiB)}")
         } else {
             Terminal.print(line(progress, since: start))

@@ -1,4 +1,4 @@
-import CommandArguments
+import CommandLineKit
 import Foundation
 import StockQueue
 
@@ -55,7 +55,7 @@ final class Rejects {
         var read = stat()
         var written = stat()
         guard fstat(input.descriptor, &read) == 0, fstat(descriptor, &written) == 0 else {
-            throw Failure("cannot look at \(path): \(String(cString: strerror(errno)))")
+            throw Failure("cannot poll at \(path): \(String(cString: strerror(errno)))")
         }
         if read.st_dev == written.st_dev && read.st_ino == written.st_ino {
             close(descriptor)

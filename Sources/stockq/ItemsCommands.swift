@@ -1,7 +1,7 @@
-import CommandArguments
+import CommandLineKit
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 
 enum ItemsImportCommand: Command {
     static let usage = Usage(
@@ -12,7 +12,7 @@ enum ItemsImportCommand: Command {
             Option("json", nil, "print the summary as JSON"),
         ] + Input.options,
         notes: """
-            Columns: \(ItemColumn.allCases.map(\.rawValue).joined(separator: ", ")).
+            Columns: \(ItemField.allCases.map(\.rawValue).joined(separator: ", ")).
             The first three must be there. A CSV's header names them. Only attributes that have a column are changed.
             """)
 
@@ -90,7 +90,7 @@ enum ItemsListCommand: Command {
         name.addingPercentEncoding(withAllowedCharacters: CharacterSet(charactersIn: "%/'").inverted) ?? name
     }
 
-    static func row(_ item: ItemView) -> [String] {
+    static func row(_ item: Item) -> [String] {
         [
             item.storeId.printable, item.itemId.printable, item.locationId.printable, grouped(item.onHand),
             grouped(item.allocated), grouped(item.available), item.lowStockThreshold.map { grouped($0) } ?? "–",

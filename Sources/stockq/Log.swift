@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 
 /// Structured log lines on standard error: a time, a level, an event, and fields as `name=value`.
 struct Log: Sendable {
@@ -46,9 +46,9 @@ struct Log: Sendable {
         case .connected(let worker, let server): write(.debug, "connected", [("worker", worker), ("server", server)])
         case .disconnected(let worker, let error, let pause):
             write(.warn, "disconnected", [("worker", worker), ("error", error), ("retry_in_ms", pause)])
-        case .batchRefused(let worker, let lane, let jobs, let error):
-            write(.warn, "batch_refused", [("worker", worker), ("lane", lane), ("jobs", jobs), ("error", error)])
-        case .jobRefused(let worker, let lane, let job, let gaveUp, let error):
+        case .batchHalved(let worker, let lane, let jobs, let error):
+            write(.warn, "batch_halved", [("worker", worker), ("lane", lane), ("jobs", jobs), ("error", error)])
+        case .attemptFailed(let worker, let lane, let job, let gaveUp, let error):
             write(
                 gaveUp ? .error : .warn, gaveUp ? "job_failed" : "job_retried_later",
                 [("worker", worker), ("lane", lane), ("job", job), ("error", error)])
@@ -69,9 +69,9 @@ struct Log: Sendable {
         case .partitionsAdded(let count): write(.info, "partitions_added", [("count", count)])
         case .partitionDropped(let name): write(.info, "partition_dropped", [("name", name)])
         case .maintenanceFailed(let error): write(.warn, "maintenance_failed", [("error", error)])
-        case .frozenSessionsEnded(let count): write(.warn, "frozen_sessions_ended", [("count", count)])
+        case .stalledSessionsTerminated(let count): write(.warn, "stalled_sessions_terminated", [("count", count)])
         case .checkFailed(let error): write(.warn, "check_failed", [("error", error)])
-        case .violation(let text): write(.error, "books_violated", [("violation", text)])
+        case .violation(let text): write(.error, "integrity_violation", [("violation", text)])
         case .stopping: write(.info, "stopping")
         case .stopped: write(.info, "stopped")
         }

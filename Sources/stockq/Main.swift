@@ -1,7 +1,7 @@
-import CommandArguments
+import CommandLineKit
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 
 /// A command of the program.
 protocol Command: SendableMetatype {
@@ -21,7 +21,7 @@ enum Main {
         ItemsSetCommand.self, EnqueueCommand.self, TransferCommand.self, ImportCommand.self, RunCommand.self,
         ResultCommand.self,
         StatsCommand.self, CancelCommand.self, RetryCommand.self, PauseCommand.self, ResumeCommand.self,
-        ReprioritiseCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self, CeilingCommand.self,
+        ReprioritizeCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self, LimitsSetCommand.self,
         PruneCommand.self,
         NotificationsCommand.self, VerifyCommand.self, BenchCommand.self,
     ]
@@ -74,7 +74,7 @@ enum Main {
                     of: "stockq :", with: "stockq:"
                 ).replacingOccurrences(of: "stockq  --", with: "stockq --"))
             return 2
-        } catch let problem as Problem where problem == .stopped {
+        } catch let problem as ValidationError where problem == .stopped {
             Terminal.note("stockq: stopped by a signal; what was not committed is rolled back")
             return stoppedBySignal
         } catch let error as PostgresError {

@@ -1,6 +1,6 @@
-import CommandArguments
-import Postgres
+import CommandLineKit
 import StockQueue
+import StockQueuePostgres
 
 enum MigrateCommand: Command {
     static let usage = Usage(
@@ -40,7 +40,7 @@ enum MigrateCommand: Command {
         return 0
     }
 
-    private static func showStatus(_ migrator: Migrator, _ schema: Schema, json: Bool) throws -> Int32 {
+    private static func showStatus(_ migrator: Migrator, _ schema: QueueSchema, json: Bool) throws -> Int32 {
         for status in try migrator.status() {
             if json {
                 let time = status.appliedAt.map { "\"\($0)\"" } ?? "null"

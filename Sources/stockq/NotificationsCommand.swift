@@ -1,7 +1,7 @@
-import CommandArguments
+import CommandLineKit
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 
 enum NotificationsCommand: Command {
     static let usage = Usage(
@@ -43,7 +43,7 @@ enum NotificationsCommand: Command {
         return 0
     }
 
-    private static func show(_ row: JSONRow<NotificationView>, _ json: Bool) {
+    private static func show(_ row: JSONRow<StockNotification>, _ json: Bool) {
         let told = row.value
         Terminal.print(
             json

@@ -1,6 +1,6 @@
-import CommandArguments
-import Postgres
+import CommandLineKit
 import StockQueue
+import StockQueuePostgres
 
 /// Which queued jobs an operator means: ids, or a group or reference of a store.
 enum QueuedJobs {
@@ -10,7 +10,7 @@ enum QueuedJobs {
         Option("store", "STORE", "the store that a group or reference belongs to"),
     ]
 
-    static func selection(_ arguments: Arguments, ids: [String]) throws -> Operator.Selection {
+    static func selection(_ arguments: Arguments, ids: [String]) throws -> QueueAdmin.Selection {
         let jobs = try ids.map { Int64(try arguments.number($0, named: "JOB", in: 1...Int.max)) }
         switch (jobs.isEmpty, arguments.text("group"), arguments.text("reference")) {
         case (false, nil, nil):
@@ -37,21 +37,21 @@ enum CancelCommand: Command {
         command: "cancel", positionals: "[JOB…]", positionalCount: 0...1_000,
         summary: "Cancels queued jobs, groups whole.",
         options: QueuedJobs.options + [Option("reason", "TEXT", "kept in the results")],
-        notes: "What a worker has just finished stays finished. Exit code 1 if nothing was cancelled.")
+        notes: "What a worker has just finished stays finished. Exit code 1 if nothing was canceled.")
 
     static func run(_ arguments: Arguments) throws -> Int32 {
         let selection = try QueuedJobs.selection(arguments, ids: arguments.positionals)
         let (connection, schema) = try Database.open(arguments)
-        let cancelled = try Operator(connection: connection, schema: schema).cancel(
+        let canceled = try QueueAdmin(connection: connection, schema: schema).cancel(
             selection, reason: arguments.text("reason"))
-        Terminal.print("\(grouped(cancelled.count)) cancelled\(cancelled.isEmpty ? "" : ": ")\(list(cancelled))")
-        return cancelled.isEmpty ? 1 : 0
+        Terminal.print("\(grouped(canceled.count)) canceled\(canceled.isEmpty ? "" : ": ")\(list(canceled))")
+        return canceled.isEmpty ? 1 : 0
     }
 }
 
-enum ReprioritiseCommand: Command {
+enum ReprioritizeCommand: Command {
     static let usage = Usage(
-        command: "reprioritise", positionals: "PRIORITY [JOB…]", positionalCount: 1...1_000,
+        command: "reprioritize", positionals: "PRIORITY [JOB…]", positionalCount: 1...1_000,
         summary: "Gives queued jobs another priority, 1 (first) to 4 (last), groups whole.",
         options: QueuedJobs.options,
         notes: "Exit code 1 if nothing was changed.")
@@ -60,7 +60,7 @@ enum ReprioritiseCommand: Command {
         let priority = try arguments.number(arguments.positionals[0], named: "PRIORITY", in: 1...4)
         let selection = try QueuedJobs.selection(arguments, ids: Array(arguments.positionals.dropFirst()))
         let (connection, schema) = try Database.open(arguments)
-        let changed = try Operator(connection: connection, schema: schema).reprioritise(selection, to: priority)
+        let changed = try QueueAdmin(connection: connection, schema: schema).reprioritize(selection, to: priority)
         Terminal.print("\(grouped(changed)) changed")
         return changed > 0 ? 0 : 1
     }
@@ -69,7 +69,7 @@ enum ReprioritiseCommand: Command {
 enum RetryCommand: Command {
     static let usage = Usage(
         command: "retry", positionals: "[JOB…]", positionalCount: 0...1_000,
-        summary: "Enqueues failed, rejected or cancelled jobs again, groups whole, each once.",
+        summary: "Enqueues failed, rejected or canceled jobs again, groups whole, each once.",
         options: [
             Option("failed", nil, "all failed ones"), Option("code", "C", "all that were rejected with this code"),
             Option("store", "STORE", "with --failed or --code: of this store alone"),
@@ -79,10 +79,10 @@ enum RetryCommand: Command {
 
     static func run(_ arguments: Arguments) throws -> Int32 {
         let jobs = try arguments.positionals.map { Int64(try arguments.number($0, named: "JOB", in: 1...Int.max)) }
-        var code: Code?
+        var code: ResultCode?
         if let text = arguments.text("code") {
-            code = Code(rawValue: text)
-            if code == nil { throw UsageError("--code must be one of \(Code.list), not '\(text)'", usage) }
+            code = ResultCode(rawValue: text)
+            if code == nil { throw UsageError("--code must be one of \(ResultCode.list), not '\(text)'", usage) }
         }
         let ways = [!jobs.isEmpty, arguments.has("failed"), code != nil].count { $0 }
         if ways != 1 { throw UsageError("name jobs by their ids, or give --failed, or --code", usage) }
@@ -91,7 +91,7 @@ enum RetryCommand: Command {
         }
         let since = try arguments.seconds("since") ?? 86_400
         let (connection, schema) = try Database.open(arguments)
-        let hand = Operator(connection: connection, schema: schema)
+        let hand = QueueAdmin(connection: connection, schema: schema)
         let again =
             try jobs.isEmpty
             ? hand.retry(code: code, store: arguments.text("store"), since: since) : hand.retry(jobs)
@@ -110,7 +110,7 @@ private enum Scope {
         Option("all", nil, "everything"),
     ]
 
-    static func scope(_ arguments: Arguments) throws -> Operator.Scope {
+    static func scope(_ arguments: Arguments) throws -> QueueAdmin.Scope {
         let lane = try arguments.number("lane", in: 0...63)
         switch (arguments.text("store"), lane, arguments.has("all")) {
         case (let store?, nil, false): return .store(store)
@@ -129,7 +129,7 @@ enum PauseCommand: Command {
     static func run(_ arguments: Arguments) throws -> Int32 {
         let scope = try Scope.scope(arguments)
         let (connection, schema) = try Database.open(arguments)
-        try Operator(connection: connection, schema: schema).pause(scope)
+        try QueueAdmin(connection: connection, schema: schema).pause(scope)
         Terminal.print("paused")
         return 0
     }
@@ -142,13 +142,13 @@ enum ResumeCommand: Command {
     static func run(_ arguments: Arguments) throws -> Int32 {
         let scope = try Scope.scope(arguments)
         let (connection, schema) = try Database.open(arguments)
-        let woken = try Operator(connection: connection, schema: schema).resume(scope)
-        Terminal.print("resumed; \(grouped(woken)) parked jobs are ready again")
+        let promoted = try QueueAdmin(connection: connection, schema: schema).resume(scope)
+        Terminal.print("resumed; \(grouped(promoted)) paused jobs are ready again")
         return 0
     }
 }
 
-enum CeilingCommand: Command {
+enum LimitsSetCommand: Command {
     static let usage = Usage(
         command: "ceiling", positionals: "STORE N|none", positionalCount: 2...2,
         summary: "Sets the most ready jobs that a store may have.",
@@ -158,7 +158,7 @@ enum CeilingCommand: Command {
         let text = arguments.positionals[1]
         let most = text == "none" ? nil : try arguments.number(text, named: "N", in: 1...100_000_000)
         let (connection, schema) = try Database.open(arguments)
-        try Operator(connection: connection, schema: schema).setCeiling(
+        try QueueAdmin(connection: connection, schema: schema).setStoreLimit(
             store: arguments.positionals[0], readyJobs: most)
         Terminal.print(most.map { "at most \(grouped($0)) ready jobs" } ?? "no ceiling")
         return 0
@@ -179,7 +179,7 @@ enum PruneCommand: Command {
         let results = try arguments.seconds("keep-results") ?? Int64(standard.keepResultsSeconds)
         let keys = try arguments.seconds("keep-keys") ?? Int64(standard.keepKeysSeconds)
         let (connection, schema) = try Database.open(arguments)
-        let dropped = try Operator(connection: connection, schema: schema).prune(
+        let dropped = try QueueAdmin(connection: connection, schema: schema).prune(
             keepResultsSeconds: results, keepKeysSeconds: keys)
         Terminal.print(
             "\(dropped.partitions.count) partitions of results dropped, \(grouped(dropped.keys)) keys forgotten")
@@ -218,7 +218,7 @@ enum ItemsSetCommand: Command {
             throw UsageError("give --threshold, --tracked or --parent", usage)
         }
         let (connection, schema) = try Database.open(arguments)
-        let isThere = try Operator(connection: connection, schema: schema).setItem(
+        let isThere = try QueueAdmin(connection: connection, schema: schema).setItem(
             key, threshold: threshold, tracked: tracked.map { $0 == "yes" }, parent: parent == "none" ? nil : parent,
             clear: clear)
         if !isThere {
@@ -245,7 +245,7 @@ enum TransferCommand: Command {
         let words = arguments.positionals
         let quantity = try arguments.number(words[2], named: "QUANTITY", in: 1...Int(Quantity.max))
         let text = arguments.text("on-insufficient") ?? "reject"
-        guard let policy = OnInsufficient(rawValue: text), policy != .partial else {
+        guard let policy = InsufficientStockPolicy(rawValue: text), policy != .partial else {
             throw UsageError("--on-insufficient must be reject, allow or wait, not '\(text)'", usage)
         }
         let (connection, schema) = try Database.open(arguments)
@@ -253,7 +253,7 @@ enum TransferCommand: Command {
             Int64(quantity), of: ItemKey(words[0], words[1], location: words[3]), to: words[4],
             idempotencyKey: arguments.text("idempotency-key"), onInsufficient: policy, reason: arguments.text("reason"),
             reference: arguments.text("reference"))
-        if receipts.contains(where: \.isRepeat) {
+        if receipts.contains(where: \.isDuplicate) {
             Terminal.note("the idempotency key was used before; nothing was enqueued")
         }
         Terminal.print(list(receipts.map(\.jobID)))
@@ -276,7 +276,7 @@ enum GrantCommand: Command {
     static func run(_ arguments: Arguments) throws -> Int32 {
         let (store, scopes) = try grantOptions(arguments)
         let (connection, schema) = try Database.open(arguments)
-        try Operator(connection: connection, schema: schema).grant(
+        try QueueAdmin(connection: connection, schema: schema).grant(
             arguments.positionals[0], store: store, scopes: scopes.isEmpty ? allScopes : scopes)
         Terminal.print("granted")
         return 0
@@ -296,7 +296,7 @@ enum RevokeCommand: Command {
     static func run(_ arguments: Arguments) throws -> Int32 {
         let (store, scopes) = try grantOptions(arguments)
         let (connection, schema) = try Database.open(arguments)
-        let had = try Operator(connection: connection, schema: schema).revoke(
+        let had = try QueueAdmin(connection: connection, schema: schema).revoke(
             arguments.positionals[0], store: store, scopes: scopes)
         Terminal.print(had ? "revoked" : "it had no such grant")
         return had ? 0 : 1
@@ -308,7 +308,7 @@ enum GrantsListCommand: Command {
 
     static func run(_ arguments: Arguments) throws -> Int32 {
         let (connection, schema) = try Database.open(arguments)
-        let rows = try Operator(connection: connection, schema: schema).grants().map { grant in
+        let rows = try QueueAdmin(connection: connection, schema: schema).grants().map { grant in
             [
                 grant.producer.printable + (grant.isRole ? "" : " (no such role)"), grant.store.printable,
                 grant.scopes.joined(separator: ", "), grant.grantedBy.printable, "\(grant.grantedAt)",

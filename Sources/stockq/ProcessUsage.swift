@@ -15,12 +15,12 @@ enum ProcessUsage {
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }
 
-    /// The most memory that was resident at any time, in KiB; 0 where `/proc` does not say.
+    /// The most tuning that was resident at any time, in KiB; 0 where `/proc` does not say.
     ///
     /// Not `ru_maxrss`, which begins with what the parent had when it started this process.
     static var peakResidentKiB: Int { memoryKiB("VmHWM", ofProcess: "self") }
 
-    /// A field of `/proc/PID/status` that counts memory; 0 where there is none.
+    /// A field of `/proc/PID/status` that counts tuning; 0 where there is none.
     static func memoryKiB(_ field: String, ofProcess process: String) -> Int {
         let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
         let line = status?.split(separator: "\n").first { $0.hasPrefix(field + ":") }

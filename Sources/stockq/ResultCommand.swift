@@ -1,6 +1,6 @@
-import CommandArguments
-import Postgres
+import CommandLineKit
 import StockQueue
+import StockQueuePostgres
 
 enum ResultCommand: Command {
     static let usage = Usage(
@@ -34,7 +34,7 @@ enum ResultCommand: Command {
     }
 
     /// A result as a sentence or two.
-    static func sentence(_ result: ResultView) -> String {
+    static func sentence(_ result: JobResult) -> String {
         var text = "job \(result.jobId): \(result.outcome)"
         if let code = result.code { text += " (\(code))" }
         if let warning = result.warning { text += ", warning \(warning)" }
@@ -55,7 +55,7 @@ enum ResultCommand: Command {
         return text
     }
 
-    private static func sentence(_ job: JobView) -> String {
+    private static func sentence(_ job: QueuedJob) -> String {
         var text =
             "job \(job.jobId): queued – \(job.action) \(grouped(job.quantity)) of \(job.itemId.printable) in \(job.storeId.printable)"
         if job.waitingSince != nil { text += ", waits for stock" }

@@ -1,9 +1,9 @@
-import CommandArguments
+import CommandLineKit
 import Dispatch
 import Foundation
-import Locking
-import Postgres
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 
 enum RunCommand: Command {
     static let usage = Usage(
@@ -42,7 +42,7 @@ enum RunCommand: Command {
         let pool = WorkerPool(
             connection: try Database.settings(arguments), schema: schema, settings: settings,
             drains: arguments.has("drain"),
-            tell: { [log] event in
+            onEvent: { [log] event in
                 meter.take(event)
                 log.write(event)
             })
@@ -80,14 +80,14 @@ enum RunCommand: Command {
     /// Waits for a database that is not there yet, and checks what would make a worker silently wrong.
     private static func openWhenThere(
         _ arguments: Arguments, _ settings: WorkerSettings, _ log: Log
-    ) throws -> Schema {
+    ) throws -> QueueSchema {
         let deadline = Deadline.after(milliseconds: settings.startTimeoutMs)
         var backoff = Backoff(firstMs: settings.reconnectFirstMs, longestMs: settings.reconnectLongestMs)
         var told: Deadline?
         while true {
             do {
                 return try open(arguments, settings, log)
-            } catch let error as PostgresError where error.mayPass && !deadline.hasPassed {
+            } catch let error as PostgresError where error.isTransient && !deadline.hasPassed {
                 if told?.hasPassed != false {
                     log.write(.warn, "waiting_for_database", [("error", error)])
                     told = .after(milliseconds: 5_000)
@@ -97,20 +97,20 @@ enum RunCommand: Command {
         }
     }
 
-    private static func open(_ arguments: Arguments, _ settings: WorkerSettings, _ log: Log) throws -> Schema {
+    private static func open(_ arguments: Arguments, _ settings: WorkerSettings, _ log: Log) throws -> QueueSchema {
         let (connection, schema) = try openMigrated(arguments, settings)
-        let readiness = try Readiness(
+        let readiness = try StartupCheck(
             connection: connection, schema: schema, requiresDurability: settings.requireDurability != 0)
         for warning in readiness.warnings { log.write(.warn, "warning", [("text", warning)]) }
-        if !readiness.refusals.isEmpty {
-            throw Failure("cannot run here: " + readiness.refusals.joined(separator: "\n  and: "))
+        if !readiness.blockers.isEmpty {
+            throw Failure("cannot run here: " + readiness.blockers.joined(separator: "\n  and: "))
         }
         return schema
     }
 
     private static func openMigrated(
         _ arguments: Arguments, _ settings: WorkerSettings
-    ) throws -> (Connection, Schema) {
+    ) throws -> (Connection, QueueSchema) {
         do {
             return try Database.open(arguments, timeoutMs: settings.callTimeoutMs)
         } catch SchemaError.database(let error) {

@@ -1,6 +1,6 @@
 import Foundation
-import Locking
 import StockQueue
+import StockQueueLocking
 
 /// Adds up what workers tell, for the progress line and the summary.
 final class RunMeter: Sendable {

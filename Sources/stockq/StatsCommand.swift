@@ -1,6 +1,6 @@
-import CommandArguments
-import Postgres
+import CommandLineKit
 import StockQueue
+import StockQueuePostgres
 
 enum StatsCommand: Command {
     static let usage = Usage(
@@ -18,7 +18,7 @@ enum StatsCommand: Command {
         return 0
     }
 
-    static func text(_ stats: StatisticsView, span: String) -> String {
+    static func text(_ stats: QueueStatistics, span: String) -> String {
         let queue = stats.queue
         var oldest = ""
         if let age = queue.oldestReadySeconds { oldest = ", the oldest for \(Self.span(age))" }
@@ -40,7 +40,7 @@ enum StatsCommand: Command {
             "finished within \(span)",
         ]
         lines += Self.list(stats.outcomes, Outcome.allCases.map(\.rawValue))
-        if !stats.codes.isEmpty { lines += ["codes"] + Self.list(stats.codes, Code.allCases.map(\.rawValue)) }
+        if !stats.codes.isEmpty { lines += ["codes"] + Self.list(stats.codes, ResultCode.allCases.map(\.rawValue)) }
         if stats.warnings > 0 { lines += ["warnings", "  negative_stock  \(grouped(stats.warnings))"] }
         if !stats.notifications.isEmpty {
             lines += ["notifications"] + Self.list(stats.notifications, NotificationKind.allCases.map(\.rawValue))

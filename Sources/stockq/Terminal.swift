@@ -1,5 +1,5 @@
 import Foundation
-import Locking
+import StockQueueLocking
 
 /// Standard output and standard error.
 enum Terminal {

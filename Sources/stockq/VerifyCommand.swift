@@ -1,9 +1,9 @@
-import CommandArguments
+import CommandLineKit
 import StockQueue
 
 enum VerifyCommand: Command {
     static let usage = Usage(
-        command: "verify", summary: "Proves the books: stock, results, notifications and queue agree.",
+        command: "verify", summary: "Proves the ledger: stock, results, notifications and queue agree.",
         options: [Option("json", nil, "one JSON object a check")],
         notes: "Reads everything there is, on one snapshot, so workers need not stop. Exit code 1 if anything is wrong."
     )

@@ -1,5 +1,5 @@
 import Foundation
-import Postgres
+import StockQueuePostgres
 import TestSupport
 import Testing
 

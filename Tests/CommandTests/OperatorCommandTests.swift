@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -18,15 +18,15 @@ import Testing
                 return ended.out + ended.err
             }
             let job = try run("enqueue s a -1 --reference r1").trimmingCharacters(in: .newlines)
-            #expect(try run("cancel \(job) --reason mistake") == "1 cancelled: \(job)\n")
-            #expect(try run("cancel --store s --reference r1", code: 1) == "0 cancelled\n")
+            #expect(try run("cancel \(job) --reason mistake") == "1 canceled: \(job)\n")
+            #expect(try run("cancel --store s --reference r1", code: 1) == "0 canceled\n")
             #expect(try run("retry \(job)").hasPrefix("job \(job) again as job "))
             #expect(try run("retry --failed", code: 1).contains("nothing to retry"))
-            #expect(try run("reprioritise 1 --store s --reference r1") == "1 changed\n")
+            #expect(try run("reprioritize 1 --store s --reference r1") == "1 changed\n")
             #expect(try run("pause --store s") == "paused\n")
             _ = try run("run --drain --log-level error")
             #expect(try run("stats").contains("paused     1 of s"))
-            #expect(try run("resume --store s") == "resumed; 1 parked jobs are ready again\n")
+            #expect(try run("resume --store s") == "resumed; 1 paused jobs are ready again\n")
             #expect(try run("transfer s a 4 main cellar --idempotency-key t").split(separator: " ").count == 2)
             #expect(try run("transfer s a 4 main cellar --idempotency-key t").contains("nothing was enqueued"))
             #expect(
@@ -50,7 +50,7 @@ import Testing
             #expect(try database.value("SELECT count(*) FROM stockq.idempotency_keys") == "0")
             #expect(
                 try database.rows("SELECT verb FROM stockq.operations ORDER BY operation_id") == [
-                    "cancel", "cancel", "retry", "retry", "reprioritise", "pause", "resume", "items set", "items set",
+                    "cancel", "cancel", "retry", "retry", "reprioritize", "pause", "resume", "items set", "items set",
                     "ceiling",
                     "ceiling",
                 ])
@@ -68,7 +68,7 @@ import Testing
                 refused.err
                     == "stockq: store 's' has 1 ready jobs, and may have 1 (SQLSTATE 53400)\nTry again later, when the workers have caught up.\n"
             )
-            #expect(try program.run(["reprioritise", "1", "--store", "s", "--group", "none"]).code == 1)
+            #expect(try program.run(["reprioritize", "1", "--store", "s", "--group", "none"]).code == 1)
             _ = try program.run(["pause", "--store", "s"])
             #expect(
                 try program.run(["run", "--drain", "--log-level", "warn"]).err.contains("event=paused lanes=0 stores=1")

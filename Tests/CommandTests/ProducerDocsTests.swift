@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -92,10 +92,10 @@ import Testing
         let conninfo = database.conninfo
 
         // The example begins here.
-        let queue = QueueClient(ConnectionSettings(conninfo: conninfo, applicationName: "shop"))
+        let queue = StockQueueClient(ConnectionSettings(conninfo: conninfo, applicationName: "shop"))
         defer { queue.close() }
 
-        var job = NewJob(store: "berlin", item: "mug", quantity: -1)
+        var job = JobRequest(store: "berlin", item: "mug", quantity: -1)
         job.idempotencyKey = "order 1005"
         let receipt = try await queue.enqueue(job)
         if let result = try await queue.result(of: receipt.jobID, timeoutMs: 10_000) {
@@ -103,11 +103,12 @@ import Testing
         }
 
         let lines = [
-            NewJob(store: "berlin", item: "mug", quantity: -1), NewJob(store: "berlin", item: "shirt-m", quantity: -1),
+            JobRequest(store: "berlin", item: "mug", quantity: -1),
+            JobRequest(store: "berlin", item: "shirt-m", quantity: -1),
         ]
         let receipts = try await queue.enqueue(lines, idempotencyKey: "order 1006")
         let loaded = try await queue.enqueueBulk(
-            (1...1_000).map { _ in NewJob(store: "berlin", item: "shirt-m", quantity: 1) })
+            (1...1_000).map { _ in JobRequest(store: "berlin", item: "shirt-m", quantity: 1) })
         let history = try await queue.history(of: ItemKey("berlin", "mug"), limit: 5)
         // And ends here.
 

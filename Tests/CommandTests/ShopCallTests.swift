@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 

@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -43,8 +43,8 @@ import Testing
             sql: "REVOKE UPDATE ON stockq.items FROM stockq_worker",
             says: "UPDATE (allocated) on \"stockq\".items, UPDATE (version) on"),
         Unfit(
-            sql: "REVOKE UPDATE ON stockq.doorbell FROM stockq_worker",
-            says: "this role lacks UPDATE on \"stockq\".doorbell"),
+            sql: "REVOKE UPDATE ON stockq.workers_awake FROM stockq_worker",
+            says: "this role lacks UPDATE on \"stockq\".workers_awake"),
         Unfit(
             sql: "DROP POLICY worker_select ON stockq.jobs", says: "row security may hide rows of \"stockq\".jobs"),
         Unfit(
@@ -132,7 +132,7 @@ import Testing
         "INSERT INTO stockq.jobs (job_id, store_id, item_id, quantity, run_at) OVERRIDING SYSTEM VALUE SELECT job_id, 's', 'a', 1, now() + interval '1 day' FROM stockq.results WHERE version = 3",
     ]
 
-    /// Wrong books of an item that is being worked are told while workers run, and stop them where that is wished.
+    /// Wrong ledger of an item that is being worked are told while workers run, and stop them where that is wished.
     @Test(arguments: tamperings, [false, true]) func wrongBooksAreTold(_ tampering: String, stops: Bool) async throws {
         try await withDatabase { database in
             try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 100)")
@@ -145,7 +145,7 @@ import Testing
             let running = try Program(database).start(
                 ["run", "--json", "--set", "checkEveryMs=10", "--set", "stopOnViolation=\(stops ? 1 : 0)"])
             try database.run(job)
-            #expect(eventually { running.errorText.contains("event=books_violated") })
+            #expect(eventually { running.errorText.contains("event=integrity_violation") })
             if !stops { running.send(SIGTERM) }
             let ended = try running.wait()
             #expect(ended.code == (stops ? 1 : 0))

@@ -1,13 +1,13 @@
 import Foundation
-import Locking
-import Postgres
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 import TestSupport
 import Testing
 
 extension Faults {
     /// What the database can answer, and what its other users can do: errors of every class at every statement, held and
-    /// changed stock, cancelled jobs, jobs that cannot be written.
+    /// changed stock, canceled jobs, jobs that cannot be written.
     @Suite(.serialized) struct Content {
         /// Errors that belong to nobody's job: tried again, and counted against none.
         static let transient = ["40001", "40P01", "55P03", "57014", "57P01", "08006", "53300"]
@@ -46,8 +46,8 @@ extension Faults {
         }
 
         private static let statements = [
-            "begin", "hold_lane", "claim", "count_up_to", "count_groups", "claim_groups", "read_groups", "lock_stock",
-            "lock_remembered_stock", "lock_free_stock", "read_stock", "read_up_to", "write_stock", "write_results",
+            "begin", "lock_lane", "claim", "count_up_to", "count_groups", "claim_groups", "read_groups", "lock_items",
+            "lock_cached_items", "lock_unlocked_items", "read_items", "read_up_to", "write_items", "write_results",
             "write_notifications", "defer_waiting", "promote_waiting", "commit",
         ]
 
@@ -63,7 +63,7 @@ extension Faults {
                     SELECT 'store-0', 'item-1', 1, 'cut-' || txid_current(), CASE n WHEN 2 THEN now() + interval '1 hour' END
                     FROM generate_series(1, 2) AS n
                     """)
-            case "lock_free_stock", "read_stock", "read_up_to":
+            case "lock_unlocked_items", "read_items", "read_up_to":
                 try other.executeScript(
                     statement == "read_up_to"
                         ? "BEGIN; SELECT FROM stockq.jobs WHERE false"
@@ -136,19 +136,19 @@ extension Faults {
                                 SELECT job_id FROM stockq.jobs WHERE group_id IS NULL ORDER BY random() LIMIT 3 FOR UPDATE SKIP LOCKED
                             ) RETURNING job_id
                         )
-                        INSERT INTO audit.cancelled SELECT job_id FROM gone
+                        INSERT INTO audit.canceled SELECT job_id FROM gone
                         """)
                 }
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
                 Faults.report("an operator's deadlocks with workers: \(deadlocks)")
-                // Deleted items are in the copy and not in the books; they had no jobs.
+                // Deleted items are in the copy and not in the ledger; they had no jobs.
                 try database.run("DELETE FROM audit.items WHERE item_id LIKE 'passing-%'")
                 try rig.expectSound(order: .ofItems)
             }
         }
 
-        /// What is decided about a row that somebody else is changing is decided when he is done, refusals too.
+        /// What is decided about a row that somebody else is changing is decided when he is done, blockers too.
         @Test func decisionsWaitForWhoeverHoldsTheRow() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 99, stores: 1)

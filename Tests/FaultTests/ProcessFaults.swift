@@ -1,7 +1,7 @@
 import Foundation
-import Locking
-import Postgres
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -242,7 +242,7 @@ final class Trap: Sendable {
     /// At the message of this number among the worker's, counted from 0.
     convenience init(
         _ proxy: Proxy, atMessage number: Int, of direction: Proxy.Direction?,
-        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.Action
+        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.StockAction
     ) {
         self.init(proxy, number, { direction == nil || $0.direction == direction }, act)
     }
@@ -250,14 +250,14 @@ final class Trap: Sendable {
     /// When a statement is on its way to the server.
     convenience init(
         _ proxy: Proxy, on statement: String,
-        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.Action
+        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.StockAction
     ) {
         self.init(proxy, 0, { $0.isOf("E") && $0.direction == .toServer && $0.statement == statement }, act)
     }
 
     private init(
         _ proxy: Proxy, _ number: Int, _ isMeant: @escaping @Sendable (Proxy.Message) -> Bool,
-        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.Action
+        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.StockAction
     ) {
         state = Mutex(State(left: number))
         proxy.setRule { [self] message in

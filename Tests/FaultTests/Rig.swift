@@ -1,8 +1,8 @@
 import Foundation
-import Locking
-import Postgres
 import PrivateCluster
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -19,15 +19,15 @@ import Testing
 final class Rig: Sendable {
     let database: TestDatabase
     let proxy: Proxy
-    let books: Shops
+    let ledger: Shops
 
     /// - Parameter seed: of the jobs.
     init(_ database: TestDatabase, seed: UInt64 = 1, stores: Int = 2) throws {
         self.database = database
         proxy = try Proxy(to: database)
         try Books.open(in: database)
-        books = Shops(seed: seed, stores: stores)
-        try database.run(books.itemsSQL)
+        ledger = Shops(seed: seed, stores: stores)
+        try database.run(ledger.itemsSQL)
     }
 
     /// How a worker reaches the server: through the proxy.
@@ -65,7 +65,7 @@ final class Rig: Sendable {
     /// Enqueues a round of jobs in every shop.
     func enqueueRound(_ count: Int = 8) throws {
         let connection = try database.connect()
-        for sql in books.next(count) { try connection.executeScript(sql) }
+        for sql in ledger.next(count) { try connection.executeScript(sql) }
     }
 
     /// Waits until nothing but what waits for stock is queued; tells what is left when that takes too long.
@@ -107,8 +107,8 @@ final class RunningPool: Sendable {
     private let pool: WorkerPool
     private let ended: Background
 
-    init(_ connection: ConnectionSettings, _ schema: Schema, _ settings: WorkerSettings) {
-        let pool = WorkerPool(connection: connection, schema: schema, settings: settings, tell: events.take)
+    init(_ connection: ConnectionSettings, _ schema: QueueSchema, _ settings: WorkerSettings) {
+        let pool = WorkerPool(connection: connection, schema: schema, settings: settings, onEvent: events.take)
         self.pool = pool
         ended = Background { pool.run() }
     }
@@ -169,7 +169,7 @@ final class Shops: Sendable {
     }
 }
 
-/// Enqueues until it is stopped, and begins anew when its connection is lost. Whether a lost COMMIT was done, the books know: they
+/// Enqueues until it is stopped, and begins anew when its connection is lost. Whether a lost COMMIT was done, the ledger know: they
 /// are kept in the same transaction.
 final class Producer: Sendable {
     private let stopped = StopSignal()

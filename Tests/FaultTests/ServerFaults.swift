@@ -1,9 +1,9 @@
 import Foundation
-import Locking
-import Migrations
-import Postgres
 import PrivateCluster
 import StockQueue
+import StockQueueLocking
+import StockQueueMigrations
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -110,7 +110,7 @@ extension Faults {
                 let database = try TestDatabase(on: cluster)
                 let rig = try Rig(database, seed: 47, stores: 4)
                 let pool = rig.startDirect()
-                let producer = Producer(rig.database) { _ in rig.books.next(6) }
+                let producer = Producer(rig.database) { _ in rig.ledger.next(6) }
                 var times: [Int] = []
                 for round in 0..<(Faults.isFull ? 30 : 3) {
                     let results = try database.value("SELECT count(*) FROM stockq.results")
@@ -145,7 +145,7 @@ extension Faults {
                 let database = try TestDatabase(on: cluster)
                 let rig = try Rig(database, seed: 53, stores: 4)
                 let pool = rig.startDirect()
-                let producer = Producer(rig.database) { _ in rig.books.next(6) }
+                let producer = Producer(rig.database) { _ in rig.ledger.next(6) }
                 for _ in 0..<(Faults.isFull ? 20 : 2) {
                     let batches = pool.batches
                     #expect(eventually { pool.batches > batches + 3 })
@@ -188,7 +188,7 @@ extension Faults {
                     }
                 }
                 #expect(isRefused)
-                for sql in rig.books.next(8) { try killer.executeScript(sql) }
+                for sql in rig.ledger.next(8) { try killer.executeScript(sql) }
                 taken = []
                 #expect(try rig.isWorkedOff())
                 try pool.stop()
@@ -243,7 +243,7 @@ extension Faults {
                 let database = try TestDatabase(on: cluster)
                 let rig = try Rig(database, seed: 83, stores: 4)
                 let pool = rig.startDirect()
-                let producer = Producer(rig.database) { _ in rig.books.next(6) }
+                let producer = Producer(rig.database) { _ in rig.ledger.next(6) }
                 for _ in 0..<(Faults.isFull ? 20 : 2) {
                     let batches = pool.batches
                     #expect(eventually { pool.batches > batches + 3 })
@@ -323,7 +323,7 @@ extension Faults {
                 let batches = pool.batches
                 let start = Stopwatch()
                 let connection = try promoted.connect()
-                for sql in rig.books.next(8) { try connection.executeScript(sql) }
+                for sql in rig.ledger.next(8) { try connection.executeScript(sql) }
                 #expect(eventually { pool.batches > batches })
                 let took = start.milliseconds
                 Faults.report("first result \(took) ms after the promotion of the standby")
@@ -371,7 +371,7 @@ extension Faults {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 79, stores: 4)
                 let pool = rig.startDirect()
-                let producer = Producer(rig.database) { _ in rig.books.next(6) }
+                let producer = Producer(rig.database) { _ in rig.ledger.next(6) }
                 let newer = Migration(
                     number: Migration.all.count + 1, name: "9999_newer.sql",
                     sql: """

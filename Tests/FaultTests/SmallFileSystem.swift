@@ -1,6 +1,6 @@
 import Foundation
 
-/// A file system in memory that can be filled.
+/// A file system in tuning that can be filled.
 final class SmallFileSystem {
     /// Mounting is for root, and not for every root.
     static let isPossible = (try? SmallFileSystem(megabytes: 1)) != nil

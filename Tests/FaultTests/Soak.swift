@@ -1,8 +1,8 @@
 import Foundation
-import Locking
-import Postgres
 import PrivateCluster
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -55,7 +55,7 @@ private final class Storm {
                 SELECT job_id FROM stockq.jobs WHERE group_id IS NULL ORDER BY random() LIMIT 1 FOR UPDATE SKIP LOCKED
             ) RETURNING job_id
         )
-        INSERT INTO audit.cancelled SELECT job_id FROM gone;
+        INSERT INTO audit.canceled SELECT job_id FROM gone;
         COMMIT
         """
 
@@ -79,7 +79,7 @@ private final class Storm {
             let producers = (0..<Self.stores).map { store in
                 // A few jobs ten times a second, now and then many at once.
                 Producer(rig.database, everyMs: 100) { [rig] round in
-                    [rig.books.next(round % 50 == 0 ? 600 : 6, store: store)]
+                    [rig.ledger.next(round % 50 == 0 ? 600 : 6, store: store)]
                 }
             }
             let hand = Producer(rig.database, everyMs: 300) { _ in [Self.operatorsHand] }
@@ -95,7 +95,7 @@ private final class Storm {
         for worker in workers {
             worker.send(SIGTERM)
             let ended = try worker.wait()
-            #expect(!ended.err.contains("books_violated"), "\(ended.err)")
+            #expect(!ended.err.contains("integrity_violation"), "\(ended.err)")
         }
         try rig.expectSound(order: .ofItems)
         tellNumbers()
@@ -268,7 +268,7 @@ private final class Observer: Sendable {
     func see(_ message: Proxy.Message) {
         guard message.isOfWorker else { return }
         if message.direction == .toServer {
-            if message.isOf("B") && message.statement == "write_stock" {
+            if message.isOf("B") && message.statement == "write_items" {
                 state.withLock { _ = $0.changed.insert(message.connection) }
             }
         } else if message.isOf("C") && (message.tag == "COMMIT" || message.tag == "ROLLBACK") {

@@ -1,7 +1,7 @@
 import Foundation
-import Locking
-import Postgres
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -170,7 +170,7 @@ extension Faults {
                 let pool = rig.start()
                 try rig.enqueueRound()
                 #expect(try rig.isWorkedOff())
-                for action in [Proxy.Action.delay(milliseconds: 5), .drip] {
+                for action in [Proxy.StockAction.delay(milliseconds: 5), .drip] {
                     rig.proxy.setRule { $0.isOfWorker ? action : .pass }
                     try rig.enqueueRound(4)
                     #expect(try rig.isWorkedOff(seconds: 60))
@@ -192,12 +192,12 @@ extension Faults {
                 rig.proxy.refuse(true)
                 rig.proxy.cutAll()
                 try rig.enqueueRound()
-                func refusals() -> Int {
+                func blockers() -> Int {
                     pool.events.all.count {
                         if case .disconnected(_, let error, _) = $0 { error.kind == .cannotConnect } else { false }
                     }
                 }
-                #expect(eventually { refusals() > 20 })
+                #expect(eventually { blockers() > 20 })
                 rig.proxy.refuse(false)
                 let start = Stopwatch()
                 #expect(try rig.isWorkedOff())
@@ -221,7 +221,7 @@ extension Faults {
 
             var hasCut: Bool { left.withLock { $0.hasCut } }
 
-            @Sendable func rule(_ message: Proxy.Message) -> Proxy.Action {
+            @Sendable func rule(_ message: Proxy.Message) -> Proxy.StockAction {
                 guard message.isOfWorker, message.direction == direction else { return .pass }
                 return left.withLock { left in
                     if left.hasCut { return .pass }

@@ -1,4 +1,4 @@
-import CommandArguments
+import CommandLineKit
 
 /// From the words of a command line to options and positionals, or a told mistake.
 enum ArgumentsCheck {

@@ -42,9 +42,9 @@ struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Colu
     private struct Reading {
         var columns: [Column] = []
         var records: [InputRecord] = []
-        var refusal: Problem?
+        var refusal: ValidationError?
 
-        var seen: Result<[Record], Problem> {
+        var seen: Result<[Record], ValidationError> {
             if let refusal { return .failure(refusal) }
             return .success(
                 records.map { record in
@@ -64,7 +64,7 @@ struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Colu
         var ends: [Int32] = [-1, -1]
         precondition(pipe(&ends) == 0 && write(ends[1], bytes, bytes.count) == bytes.count && close(ends[1]) == 0)
         defer { close(ends[0]) }
-        do throws(Problem) {
+        do throws(ValidationError) {
             var reader = try FieldReader(
                 ByteSource(descriptor: ends[0], chunk: chunk), format: format, required: required,
                 recordBytesMax: recordBytesMax)

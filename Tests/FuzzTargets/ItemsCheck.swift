@@ -3,7 +3,7 @@ import StockQueue
 /// From the bytes of an items file to rows, or a told problem.
 enum ItemsCheck {
     static func problem(with bytes: [UInt8], _ format: InputFormat) -> String? {
-        let input = InputCheck<ItemColumn>(bytes, format, required: ItemColumn.required)
+        let input = InputCheck<ItemField>(bytes, format, required: ItemField.required)
         if let problem = input.problem { return problem }
         let rules = ItemRules(columns: input.columns)
         for record in input.records {
@@ -20,12 +20,12 @@ enum ItemsCheck {
     }
 
     /// - Returns: nil where the line is to be refused.
-    private static func row(_ fields: [ItemColumn: [UInt8]]) -> ItemRow? {
-        func given(_ column: ItemColumn) -> [UInt8]? { fields[column].flatMap { $0.isEmpty ? nil : $0 } }
-        for column in [ItemColumn.storeID, .itemID, .locationID, .parentID] {
+    private static func row(_ fields: [ItemField: [UInt8]]) -> ItemRow? {
+        func given(_ column: ItemField) -> [UInt8]? { fields[column].flatMap { $0.isEmpty ? nil : $0 } }
+        for column in [ItemField.storeID, .itemID, .locationID, .parentID] {
             if let bytes = given(column), !PlainRules.isText(bytes, longest: 200) { return nil }
         }
-        func text(_ column: ItemColumn) -> String? { given(column).flatMap(PlainRules.text) }
+        func text(_ column: ItemField) -> String? { given(column).flatMap(PlainRules.text) }
         guard let store = text(.storeID), let item = text(.itemID) else { return nil }
         guard let onHand = given(.onHand).flatMap(PlainRules.number), onHand.magnitude <= PlainRules.most.magnitude
         else { return nil }

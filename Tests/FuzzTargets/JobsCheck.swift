@@ -3,10 +3,10 @@ import StockQueue
 /// From the bytes of a jobs file to lines for COPY, or a told problem.
 enum JobsCheck {
     static func problem(with bytes: [UInt8], _ format: InputFormat) -> String? {
-        let required = JobColumn.allCases.filter(\.isRequired)
-        let input = InputCheck<JobColumn>(bytes, format, required: required)
+        let required = JobField.allCases.filter(\.isRequired)
+        let input = InputCheck<JobField>(bytes, format, required: required)
         if let problem = input.problem { return problem }
-        let rules = JobRules(columns: input.columns, standardPriority: 3)
+        let rules = JobRules(columns: input.columns, defaultPriority: 3)
         for record in input.records {
             if format == .ndjson, let problem = ObjectCheck.problem(with: record, input.columns) { return problem }
             if record.problem != nil { continue }
@@ -17,10 +17,10 @@ enum JobsCheck {
     }
 
     private static func problem(
-        with fields: [JobColumn: [UInt8]], _ record: InputRecord, _ rules: JobRules
+        with fields: [JobField: [UInt8]], _ record: InputRecord, _ rules: JobRules
     ) -> String? {
         var line: [UInt8] = []
-        do throws(Problem) {
+        do throws(ValidationError) {
             try rules.encode({ record.fields[$0] }, into: &line)
         } catch {
             return isValid(fields) ? "\(fields) is refused: \(error)" : nil
@@ -30,7 +30,7 @@ enum JobsCheck {
         let names = rules.copyColumns
         guard let written, written.count == names.count else { return "\(line) is no line of COPY for \(names)" }
         for (name, value) in zip(names, written) {
-            guard let column = JobColumn(rawValue: name) else { return "\(name) is no column" }
+            guard let column = JobField(rawValue: name) else { return "\(name) is no column" }
             let given = fields[column] ?? []
             if !isSame(column, given, value) { return "\(name) \(given) is written as \(value ?? [])" }
         }
@@ -39,12 +39,12 @@ enum JobsCheck {
 
     // MARK: what may be let in
 
-    private static func isValid(_ fields: [JobColumn: [UInt8]]) -> Bool {
-        func text(_ column: JobColumn, or standard: String = "") -> String {
+    private static func isValid(_ fields: [JobField: [UInt8]]) -> Bool {
+        func text(_ column: JobField, or standard: String = "") -> String {
             let bytes = fields[column] ?? []
             return bytes.isEmpty ? standard : String(decoding: bytes, as: UTF8.self)
         }
-        func isEmpty(_ column: JobColumn) -> Bool { fields[column]?.isEmpty != false }
+        func isEmpty(_ column: JobField) -> Bool { fields[column]?.isEmpty != false }
         if [.storeID, .itemID, .quantity].contains(where: isEmpty) { return false }
         for (column, bytes) in fields where !bytes.isEmpty {
             if !isValid(column, bytes) { return false }
@@ -61,7 +61,7 @@ enum JobsCheck {
         return isEmpty(.groupID) || isEmpty(.orderingKey)
     }
 
-    private static func isValid(_ column: JobColumn, _ bytes: [UInt8]) -> Bool {
+    private static func isValid(_ column: JobField, _ bytes: [UInt8]) -> Bool {
         func isNumber(_ range: ClosedRange<Int128>) -> Bool { PlainRules.number(bytes).map(range.contains) == true }
         switch column {
         case .storeID, .itemID, .locationID, .groupID, .orderingKey, .idempotencyKey:
@@ -78,12 +78,12 @@ enum JobsCheck {
         }
     }
 
-    private static func isSame(_ column: JobColumn, _ given: [UInt8], _ written: [UInt8]?) -> Bool {
+    private static func isSame(_ column: JobField, _ given: [UInt8], _ written: [UInt8]?) -> Bool {
         guard given.isEmpty else {
             if column == .notify { return PlainRules.flag(given) == written.flatMap(PlainRules.flag) }
             return written == given
         }
-        let standard: [JobColumn: String] = [
+        let standard: [JobField: String] = [
             .locationID: "main", .action: "adjust", .onInsufficient: "reject", .priority: "3", .notify: "true",
             .maxAttempts: "10",
         ]

@@ -1,7 +1,7 @@
 import StockQueue
 import TestSupport
 
-/// Batches of jobs through the judgement, against the model that takes one job at a time. Unlike the random scenarios of
+/// Batches of jobs through the decision, against the model that takes one job at a time. Unlike the random scenarios of
 /// the test suite, somebody else may hold jobs and items here.
 enum JudgeCheck {
     static func problem(with bytes: [UInt8]) -> String? {

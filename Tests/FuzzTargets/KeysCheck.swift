@@ -1,4 +1,4 @@
-import Postgres
+import StockQueuePostgres
 
 /// Keys taken into a table, given as texts or in a result, against a dictionary.
 enum KeysCheck {

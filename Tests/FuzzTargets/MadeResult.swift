@@ -1,6 +1,6 @@
 import CLibPQ
 import Foundation
-import Postgres
+import StockQueuePostgres
 
 /// Results that no server sent.
 public enum MadeResult {
@@ -9,7 +9,7 @@ public enum MadeResult {
 
     /// As a server's answer stands in libpq: every value with its length, and a NUL behind it.
     static func of(_ rows: [[[UInt8]?]], columns: Int) -> ResultSet {
-        guard let handle = PQmakeEmptyPGresult(nil, PGRES_TUPLES_OK) else { fatalError("out of memory") }
+        guard let handle = PQmakeEmptyPGresult(nil, PGRES_TUPLES_OK) else { fatalError("out of tuning") }
         let name = strdup("column")
         defer { free(name) }
         var attributes = (0..<columns).map { _ in

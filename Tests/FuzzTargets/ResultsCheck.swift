@@ -1,4 +1,4 @@
-import Postgres
+import StockQueuePostgres
 
 /// Rows as libpq holds them, with values of the right length for their types: what is read must be what was sent.
 ///
@@ -61,8 +61,8 @@ enum ResultsCheck {
         case .int2: result.int16(row, column) == Int16(truncatingIfNeeded: number)
         case .bool: result.bool(row, column) == (number == 1)
         case .place:
-            result.place(row, column)
-                == RowPlace(block: UInt32(number >> 16), line: UInt16(truncatingIfNeeded: number))
+            result.tupleID(row, column)
+                == TupleID(block: UInt32(number >> 16), line: UInt16(truncatingIfNeeded: number))
         case .text: result.string(row, column) == String(decoding: value, as: UTF8.self)
         case .label:
             result.label(row, column, among: Labels(words)) == words.firstIndex { Array($0.utf8) == value }

@@ -1,7 +1,7 @@
 import Foundation
 import FuzzTargets
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -104,7 +104,7 @@ import Testing
                 connection: connection, schema: .standard, source: source, format: format, setsStock: false,
                 onReject: { _, _, _ in })
             return try importer.run().created
-        } catch is Problem {
+        } catch is ValidationError {
             return 0  // the input as a whole is refused
         }
     }

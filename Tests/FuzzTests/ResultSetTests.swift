@@ -1,8 +1,8 @@
 import FuzzTargets
-import Postgres
+import StockQueuePostgres
 import Testing
 
-/// An answer of another shape than the statement's ends the process: nothing that it says may reach the books.
+/// An answer of another shape than the statement's ends the process: nothing that it says may reach the ledger.
 @Suite struct ResultSetTests {
     @Test func aNumberOfAnotherLength() async {
         await #expect(processExitsWith: .failure) { _ = MadeResult.of([0, 0, 0, 1]).int64(0, 0) }
@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test func aPlaceOfAnotherLength() async {
-        await #expect(processExitsWith: .failure) { _ = MadeResult.of([0, 0, 0, 0, 1]).place(0, 0) }
+        await #expect(processExitsWith: .failure) { _ = MadeResult.of([0, 0, 0, 0, 1]).tupleID(0, 0) }
     }
 
     @Test func aNULLInAPlainForm() async {

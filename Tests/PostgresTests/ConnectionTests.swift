@@ -1,5 +1,5 @@
 import Foundation
-import Postgres
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -31,7 +31,7 @@ import Testing
             parameters.addArray(of: 1, int32: { _ in 9 })
             parameters.addArray(of: 2, bool: { $0 == 0 })
             parameters.addArray(["a,b", nil, "", "\"q\""])
-            parameters.addArray(of: 1, place: { _ in RowPlace(block: 70_000, line: 12) })
+            parameters.addArray(of: 1, tupleID: { _ in TupleID(block: 70_000, line: 12) })
             let row = try connection.execute(Self.typed, parameters)
             let texts = (0..<12).map { row.string(0, $0) }
             #expect(
@@ -71,7 +71,7 @@ import Testing
             #expect(error.sqlState == "23505")
             #expect(error.constraint == "once")
             #expect(error.statement == "twice")
-            #expect(!error.endsConnection)
+            #expect(!error.isConnectionFatal)
             // The row's values are in the detail, which is not logged.
             #expect(!error.description.contains("(1)"))
             #expect(try connection.execute(Statement("still", [], "SELECT 1")).int32(0, 0) == 1)
@@ -116,7 +116,7 @@ import Testing
                 try connection.execute(Statement("sleep", [], "SELECT pg_sleep(30)"), timeoutMs: 100)
             }
             #expect(error.kind == .deadline)
-            #expect(error.endsConnection)
+            #expect(error.isConnectionFatal)
             #expect(!deadline.hasPassed)
         }
     }
@@ -161,7 +161,7 @@ import Testing
             let error = try #require(throws: PostgresError.self) {
                 try connection.execute(Statement("after", [], "SELECT pg_sleep(5)"))
             }
-            #expect(error.endsConnection)
+            #expect(error.isConnectionFatal)
         }
     }
 

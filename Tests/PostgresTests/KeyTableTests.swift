@@ -1,4 +1,4 @@
-import Postgres
+import StockQueuePostgres
 import TestSupport
 import Testing
 

@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -11,6 +11,7 @@ import Testing
     /// S SELECT, I INSERT, U UPDATE, D DELETE, T TRUNCATE, R REFERENCES, G TRIGGER; small letters for some columns only. The
     /// columns are producer, worker, reader, admin and a role that is none of them.
     private static let tables = """
+        caller_token_secret - - S S -
         grants             -    -    S    S    -
         idempotency_keys   S    SI   S    S    -
         items              S    Su   S    Siu  -
@@ -19,13 +20,12 @@ import Testing
         keys_in_use        S    -    S    S    -
         lanes              -    Su   S    S    -
         migrations         S    S    S    S    -
+        my_caller_token    S    -    S    S    -
         my_grants          S    -    S    S    -
-        my_pass            S    -    S    S    -
         my_ready_jobs      S    -    S    S    -
         my_variations      S    -    S    S    -
         notifications      S    SI   S    S    -
         operations         -    -    S    S    -
-        pass_secret        -    -    S    S    -
         paused_stores      -    S    S    S    -
         results            S    SI   S    S    -
         retries            -    -    S    S    -
@@ -66,8 +66,8 @@ import Testing
         "stockq_producer": [insertOfJobs],
         "stockq_worker": [
             "UPDATE items alert_level allocated last_job_id on_hand opening_allocated opening_on_hand updated_at version",
-            "UPDATE jobs attempts expires_at last_error parked_at run_at scheduled_at waiting_quantity waiting_since",
-            "UPDATE lanes revision",
+            "UPDATE jobs attempts expires_at last_error paused_at run_at scheduled_at waiting_quantity waiting_since",
+            "UPDATE lanes epoch",
         ],
         "stockq_reader": [],
         "stockq_admin": [
@@ -130,8 +130,8 @@ import Testing
                     """)
                 #expect(
                     sequences == [
-                        "doorbell stockq_producer SELECT", "doorbell stockq_worker SELECT UPDATE",
                         "jobs_job_id_seq stockq_producer SELECT", "jobs_job_id_seq stockq_worker SELECT",
+                        "workers_awake stockq_producer SELECT", "workers_awake stockq_worker SELECT UPDATE",
                     ])
             }
         }
@@ -139,9 +139,9 @@ import Testing
 
     private static let functions: [String: Set<String>] = [
         "stockq_producer": [
-            "has_grant", "may_enqueue", "refuse_scope", "sees_all", "has_restrictions",
-            "inserts_by_own_rights", "insert_lines", "insert_lines_for",
-            "require_room", "known_keys", "refuse_other_request", "read_lines",
+            "has_grant", "may_enqueue", "raise_missing_scope", "can_read_all_stores", "has_restrictive_policies",
+            "inserts_as_caller", "insert_lines", "insert_lines_for",
+            "check_store_limit", "known_keys", "raise_key_conflict", "read_lines",
             "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "preview", "wait_for_result", "find_job", "find_group",
             "find_key",
@@ -149,7 +149,8 @@ import Testing
         ],
         "stockq_worker": ["add_results_partitions"],
         "stockq_reader": [
-            "partition_bounds", "has_grant", "sees_all", "read_lines", "preview", "wait_for_result", "find_job",
+            "partition_bounds", "has_grant", "can_read_all_stores", "read_lines", "preview", "wait_for_result",
+            "find_job",
             "find_group",
             "find_key",
             "find_reference", "item_history", "stock_at",
@@ -160,7 +161,7 @@ import Testing
         "drop_expired_results", "drop_expired_keys", "grant_store", "revoke_store", "cancel_jobs",
         "retry_jobs",
         "pause", "resume",
-        "reprioritise", "set_item", "set_ceiling",
+        "reprioritize", "set_item", "set_store_limit",
     ]
 
     @Test func functionsAndTypes() async throws {

@@ -1,13 +1,14 @@
 import Foundation
-import Locking
-import Postgres
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 import TestSupport
 import Testing
 
 /// The client of a Swift server application.
 @Suite struct ClientTests {
-    private static func withShop<Value>(_ body: (TestDatabase, QueueClient) async throws -> Value) async throws -> Value
+    private static func withShop<Value>(_ body: (TestDatabase, StockQueueClient) async throws -> Value) async throws
+        -> Value
     {
         let database = try TestDatabase()
         defer { database.drop() }
@@ -16,7 +17,7 @@ import Testing
                 "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 100), ('s', 'b', 5), ('t', 'a', 1)"
             )
         }
-        let client = QueueClient(database.settings)
+        let client = StockQueueClient(database.settings)
         defer { client.close() }
         return try await body(database, client)
     }
@@ -27,17 +28,17 @@ import Testing
 
     @Test func jobsGroupsAndBulk() async throws {
         try await Self.withShop { database, client in
-            var job = NewJob(store: "s", item: "a", quantity: -2)
+            var job = JobRequest(store: "s", item: "a", quantity: -2)
             job.idempotencyKey = "k"
             let first = try await client.enqueue(job)
             #expect(try await client.enqueue(job).jobID == first.jobID)
-            var line = NewJob(store: "s", item: "b", quantity: -9)
+            var line = JobRequest(store: "s", item: "b", quantity: -9)
             line.groupID = "g"
-            var other = NewJob(store: "s", item: "a", quantity: -1)
+            var other = JobRequest(store: "s", item: "a", quantity: -1)
             other.groupID = "g"
             let group = try await client.enqueue([line, other])
             #expect(
-                try await client.enqueueBulk((0..<5_000).map { _ in NewJob(store: "s", item: "a", quantity: 1) })
+                try await client.enqueueBulk((0..<5_000).map { _ in JobRequest(store: "s", item: "a", quantity: 1) })
                     == 5_000)
             #expect(try await client.result(of: first.jobID, timeoutMs: 20) == nil)
             let waits = Task { try await client.result(of: group[0].jobID, timeoutMs: 300_000)?.code }
@@ -53,25 +54,27 @@ import Testing
 
     @Test func errorsSayWhichWay() async throws {
         try await Self.withShop { database, client in
-            var job = NewJob(store: "s", item: "a", quantity: -2)
+            var job = JobRequest(store: "s", item: "a", quantity: -2)
             job.idempotencyKey = "k"
             _ = try await client.enqueue(job)
             job.quantity = -3
             await #expect { _ = try await client.enqueue(job) } throws: {
-                if case QueueError.keyOfAnotherRequest = $0 { true } else { false }
+                if case QueueError.keyConflict = $0 { true } else { false }
             }
-            await #expect { _ = try await client.enqueue(NewJob(store: "", item: "a", quantity: 1)) } throws: {
+            await #expect { _ = try await client.enqueue(JobRequest(store: "", item: "a", quantity: 1)) } throws: {
                 if case QueueError.invalid = $0 { true } else { false }
             }
-            try await onThread { try database.run("SELECT stockq.set_ceiling('s', 1)") }
-            await #expect { _ = try await client.enqueue(NewJob(store: "s", item: "a", quantity: 1)) } throws: {
+            try await onThread { try database.run("SELECT stockq.set_store_limit('s', 1)") }
+            await #expect { _ = try await client.enqueue(JobRequest(store: "s", item: "a", quantity: 1)) } throws: {
                 if case QueueError.storeIsFull = $0 { true } else { false }
             }
-            await #expect { _ = try await client.enqueueBulk([NewJob(store: "s", item: "a", quantity: 1)]) } throws: {
+            await #expect {
+                _ = try await client.enqueueBulk([JobRequest(store: "s", item: "a", quantity: 1)])
+            } throws: {
                 if case QueueError.storeIsFull = $0 { true } else { false }
             }
             client.close()
-            await #expect { _ = try await client.enqueue(NewJob(store: "t", item: "a", quantity: 1)) } throws: {
+            await #expect { _ = try await client.enqueue(JobRequest(store: "t", item: "a", quantity: 1)) } throws: {
                 if case QueueError.closed = $0 { true } else { false }
             }
             await #expect { _ = try await client.result(of: 1, timeoutMs: 5) } throws: {
@@ -84,7 +87,7 @@ import Testing
     @Test func onceOnlyWhateverIsCut() async throws {
         try await Self.withShop { database, _ in
             let proxy = try Proxy(to: database)
-            let client = QueueClient(
+            let client = StockQueueClient(
                 ConnectionSettings(conninfo: proxy.conninfo(database: database.name), applicationName: "shop"),
                 connections: 32)
             let left = Mutex(20)
@@ -103,7 +106,7 @@ import Testing
                     group.addTask {
                         var acknowledged = 0
                         for call in 0..<1_000 {
-                            var job = NewJob(store: "s", item: "a", quantity: 1)
+                            var job = JobRequest(store: "s", item: "a", quantity: 1)
                             job.idempotencyKey = "key-\((caller &* 31 &+ call) % 500)"
                             // A connection that was lost more often than the client tries: the caller tries again.
                             while true {
@@ -112,7 +115,7 @@ import Testing
                                     acknowledged += 1
                                     break
                                 } catch {
-                                    guard case .database(let cause) = error, cause.mayPass else { throw error }
+                                    guard case .database(let cause) = error, cause.isTransient else { throw error }
                                 }
                             }
                         }

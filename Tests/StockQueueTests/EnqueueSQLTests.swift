@@ -1,7 +1,7 @@
 import Foundation
-import Locking
-import Postgres
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -51,7 +51,7 @@ import Testing
             try database.run(Self.items)
             let lines = "[{\"item_id\": \"a\", \"quantity\": -3}, {\"item_id\": \"b\", \"quantity\": -6}]"
             let alone = try database.rows(
-                "SELECT concat_ws(' ', line, is_repeat) FROM stockq.enqueue_lines('s', '\(lines)')")
+                "SELECT concat_ws(' ', line, is_duplicate) FROM stockq.enqueue_lines('s', '\(lines)')")
             #expect(alone == ["1 f", "2 f"])
             _ = try database.rows("SELECT job_id FROM stockq.enqueue_lines('s', '\(lines)', group_id => 'order-1')")
             try database.drain()
@@ -145,7 +145,7 @@ import Testing
                     ])
             #expect(
                 try database.rows(
-                    "SELECT concat_ws(' ', is_repeat, outcome) FROM stockq.transfer('s', 'a', 4, 'main', 'cellar', idempotency_key => 't1')"
+                    "SELECT concat_ws(' ', is_duplicate, outcome) FROM stockq.transfer('s', 'a', 4, 'main', 'cellar', idempotency_key => 't1')"
                 )
                     == ["t applied", "t applied"])
         }
@@ -262,7 +262,7 @@ import Testing
     /// The ceiling is exact for one producer at a time, and costs a count only near it.
     @Test func aStoreMayHaveACeiling() async throws {
         try await withDatabase { database in
-            try database.run(Self.items + "; SELECT stockq.set_ceiling('s', 3)")
+            try database.run(Self.items + "; SELECT stockq.set_store_limit('s', 3)")
             let session = try database.connect()
             for _ in 1...3 { try session.executeScript("SELECT stockq.enqueue('s', 'a', -1)") }
             let full = #expect(throws: PostgresError.self) {
@@ -275,7 +275,7 @@ import Testing
             #expect(
                 try database.refusal(of: "SELECT stockq.enqueue_arrays('s', '{a,a,a}', '{1,1,1}')").hasPrefix("53400"))
             try session.executeScript(
-                "SELECT stockq.enqueue('s', 'a', -1); SELECT stockq.set_ceiling('s', NULL); SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')"
+                "SELECT stockq.enqueue('s', 'a', -1); SELECT stockq.set_store_limit('s', NULL); SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')"
             )
         }
     }
@@ -283,7 +283,7 @@ import Testing
     /// What can never fit is not to be tried again later.
     @Test func moreLinesThanTheCeilingNeverFit() async throws {
         try await withDatabase { database in
-            try database.run("SELECT stockq.set_ceiling('s', 3)")
+            try database.run("SELECT stockq.set_store_limit('s', 3)")
             #expect(
                 try database.refusal(of: "SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')")
                     == "54000 4 lines at once never fit under the ceiling of store 's', which is 3")
@@ -297,7 +297,7 @@ import Testing
         }
     }
 
-    /// What a dry run says is what the model says, which the judgement is held against by the million.
+    /// What a dry run says is what the model says, which the decision is held against by the million.
     @Test(arguments: 0..<6) func aPreviewSaysWhatWouldHappen(seed: UInt64) async throws {
         try await withDatabase { database in
             var scenario = Scenario(seed: seed, items: 5)
@@ -346,7 +346,7 @@ import Testing
                 }
                 #expect(told.count == expected.count)
                 #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")
-                // Now for real, so that the next list meets keys that were used; but not what would wait, and be woken.
+                // Now for real, so that the next list meets keys that were used; but not what would wait, and be promoted.
                 if model.waiting.isEmpty {
                     try connection.executeScript(StoreCase(name: "s", items: [:], jobs: jobs).jobsSQL)
                     try database.drain { $0.workers = 1 }

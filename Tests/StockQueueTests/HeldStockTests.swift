@@ -1,5 +1,5 @@
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -18,7 +18,8 @@ import Testing
             settings.batchJobsMax = 1
             let events = Events()
             let pool = WorkerPool(
-                connection: database.settings, schema: .standard, settings: settings, drains: true, tell: events.take)
+                connection: database.settings, schema: .standard, settings: settings, drains: true, onEvent: events.take
+            )
             let ended = Background { pool.run() }
             // Job 2 stands behind the group, which touches its item further on.
             #expect(events.wait { if case .batch(_, _, _, 0, _, _, _, 3, _) = $0 { true } else { false } })
@@ -45,7 +46,7 @@ import Testing
             let events = Events()
             let pool = WorkerPool(
                 connection: database.settings, schema: .standard, settings: WorkerSettings(), drains: true,
-                tell: events.take)
+                onEvent: events.take)
             let ended = Background { pool.run() }
             let went = events.wait { if case .batch(_, _, _, 2, _, _, _, 2, _) = $0 { true } else { false } }
             #expect(went, "two finish, two are left")

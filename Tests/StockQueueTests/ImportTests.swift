@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -157,7 +157,7 @@ import Testing
             #expect(done.rejected == String(decoding: bad.bytes, as: UTF8.self) + "\n", "as it stood")
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "2")
             // With --strict the same file is refused whole.
-            let problem = try #require(throws: Problem.self) {
+            let problem = try #require(throws: ValidationError.self) {
                 try Self.importJobs(database, bytes: bytes) { $0.isStrict = true }
             }
             #expect(problem.description == "line 3: \(bad.reason); nothing was enqueued")
@@ -246,8 +246,8 @@ import Testing
                     last = progress
                     if progress.enqueued == 2 { stop.abort() }
                 }, onReject: { _, _, _ in })
-            #expect(throws: Problem.stopped) { try importer.run() }
-            #expect(last.settledLine == 3)
+            #expect(throws: ValidationError.stopped) { try importer.run() }
+            #expect(last.committedThroughLine == 3)
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "2")
         }
     }
@@ -286,7 +286,7 @@ import Testing
             #expect(
                 done.rejects == [
                     "3: quantity must be a whole number, not '5.5'", "4: quantity must not be an object or an array",
-                    "5: unknown key 'qty'; known are \(JobColumn.list)", "6: quantity is empty",
+                    "5: unknown key 'qty'; known are \(JobField.list)", "6: quantity is empty",
                     "7: quantity stands twice in the object",
                     "8: quantity must be a whole number, not '4503599627370497.5'", "9: not a JSON object",
                     "10: not a JSON object",
@@ -331,12 +331,12 @@ import Testing
         ("store_id,item_id\ns,a\n", "the header lacks the column quantity"),
         (
             "store_id,item_id,quantity,colour\n",
-            "the header names an unknown column 'colour'; known are \(JobColumn.list)"
+            "the header names an unknown column 'colour'; known are \(JobField.list)"
         ),
         ("store_id,item_id,quantity,item_id\n", "the header names item_id twice"),
     ]) func aFileThatCannotBeUsedIsRefused(text: String, reason: String) async throws {
         try await withDatabase { database in
-            let problem = try #require(throws: Problem.self) { try Self.importJobs(database, text) }
+            let problem = try #require(throws: ValidationError.self) { try Self.importJobs(database, text) }
             #expect(problem.description == reason)
         }
     }

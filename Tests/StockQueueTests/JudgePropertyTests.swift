@@ -3,7 +3,7 @@ import StockQueue
 import TestSupport
 import Testing
 
-/// A million random jobs and more through the pure judgement, batch by batch, against the one-at-a-time model.
+/// A million random jobs and more through the pure decision, batch by batch, against the one-at-a-time model.
 @Suite struct JudgePropertyTests {
     /// One seed of one's own with `STOCKQ_SEED=…`; a failure prints the seed it happened with.
     static var seeds: [UInt64] {

@@ -4,7 +4,8 @@ import Testing
 /// The rules of design one by one: what each action and policy does, and in which order the checks are made.
 @Suite struct JudgeTests {
     private func job(
-        _ action: Action, _ quantity: Int64, _ policy: OnInsufficient = .reject, id: Int64 = 1, item: Int32 = 0,
+        _ action: StockAction, _ quantity: Int64, _ policy: InsufficientStockPolicy = .reject, id: Int64 = 1,
+        item: Int32 = 0,
         group: Int32 = -1, _ change: (inout ClaimedJob) -> Void = { _ in }
     ) -> ClaimedJob {
         var job = ClaimedJob(id: id, item: item, action: action, onInsufficient: policy, quantity: quantity)
@@ -13,15 +14,15 @@ import Testing
         return job
     }
 
-    private func one(_ job: ClaimedJob, _ stock: StockState) -> (Verdict, StockState) {
-        let judgement = judge([job], stock: [stock])
-        return (judgement.verdicts[0], judgement.stock[0])
+    private func one(_ job: ClaimedJob, _ stock: ItemState) -> (JobDecision, ItemState) {
+        let decision = decide([job], stock: [stock])
+        return (decision.decisions[0], decision.stock[0])
     }
 
     struct Case: Sendable, CustomTestStringConvertible {
-        var action: Action
+        var action: StockAction
         var quantity: Int64
-        var policy = OnInsufficient.reject
+        var policy = InsufficientStockPolicy.reject
         var onHand: Int64
         var allocated: Int64 = 0
         /// `applied`, `waits`, or the code.
@@ -76,10 +77,10 @@ import Testing
     ]
 
     @Test(arguments: cases) func ruleHolds(_ expected: Case) {
-        let (verdict, stock) = one(
+        let (decision, stock) = one(
             job(expected.action, expected.quantity, expected.policy),
-            StockState(onHand: expected.onHand, allocated: expected.allocated))
-        let says = verdict.fate == .waits ? "waits" : verdict.code?.rawValue ?? verdict.outcome.rawValue
+            ItemState(onHand: expected.onHand, allocated: expected.allocated))
+        let says = decision.fate == .waits ? "waits" : decision.code?.rawValue ?? decision.outcome.rawValue
         #expect(says == expected.says)
         #expect(stock.onHand == expected.onHandAfter)
         #expect(stock.allocated == expected.allocatedAfter)
@@ -88,7 +89,7 @@ import Testing
 
     @Test func checksAreMadeInOrder() {
         // All is wrong with this job; taking one fault away at a time brings up the next.
-        var stock = StockState()
+        var stock = ItemState()
         var wrong = job(.allocate, 0) {
             $0.isExpired = true
             $0.expectedAvailable = 99
@@ -98,7 +99,7 @@ import Testing
         #expect(one(wrong, stock).0.code == .invalidQuantity)
         wrong.quantity = 50
         #expect(one(wrong, stock).0.code == .unknownItem)
-        stock = StockState(onHand: 3, tracked: false)
+        stock = ItemState(onHand: 3, tracked: false)
         #expect(one(wrong, stock).0.code == .untracked)
         stock.tracked = true
         #expect(one(wrong, stock).0.code == .stale)
@@ -109,51 +110,51 @@ import Testing
     }
 
     @Test func partialSaysHowMuch() {
-        let (verdict, _) = one(job(.adjust, -9, .partial), StockState(onHand: 4))
-        #expect(verdict.appliedQuantity == -4)
+        let (decision, _) = one(job(.adjust, -9, .partial), ItemState(onHand: 4))
+        #expect(decision.appliedQuantity == -4)
     }
 
     @Test func aRepeatedItemInAGroupCountsTwice() {
         let lines = [job(.adjust, -3, id: 1, group: 0), job(.adjust, -3, id: 2, group: 0)]
-        let judgement = judge(lines, stock: [StockState(onHand: 5)])
-        #expect(judgement.verdicts.map(\.code) == [.groupRejected, .insufficientStock])
-        #expect(judgement.stock[0].onHand == 5)
-        #expect(judgement.changedItems.isEmpty)
+        let decision = decide(lines, stock: [ItemState(onHand: 5)])
+        #expect(decision.decisions.map(\.code) == [.groupRejected, .insufficientStock])
+        #expect(decision.stock[0].onHand == 5)
+        #expect(decision.changedItems.isEmpty)
         // A rejected line shows the real stock, before the group.
-        #expect(judgement.verdicts[1].onHandBefore == 5)
+        #expect(decision.decisions[1].onHandBefore == 5)
     }
 
     @Test func aFailingLineLeavesTheScratchAlone() {
         let lines = [
             job(.adjust, -9, id: 1, group: 0), job(.adjust, -5, id: 2, group: 0), job(.adjust, -1, id: 3, group: 0),
         ]
-        let judgement = judge(lines, stock: [StockState(onHand: 5)])
-        #expect(judgement.verdicts.map(\.code) == [.insufficientStock, .groupRejected, .insufficientStock])
+        let decision = decide(lines, stock: [ItemState(onHand: 5)])
+        #expect(decision.decisions.map(\.code) == [.insufficientStock, .groupRejected, .insufficientStock])
     }
 
     @Test func aRefusalBeatsWaiting() {
         let lines = [job(.adjust, -9, .wait, id: 1, group: 0), job(.adjust, -1, id: 2, item: 1, group: 0)]
-        let judgement = judge(lines, stock: [StockState(onHand: 5), StockState()])
-        #expect(judgement.verdicts.map(\.code) == [.groupRejected, .unknownItem])
-        #expect(judgement.waiting == 0)
+        let decision = decide(lines, stock: [ItemState(onHand: 5), ItemState()])
+        #expect(decision.decisions.map(\.code) == [.groupRejected, .unknownItem])
+        #expect(decision.waiting == 0)
     }
 
     @Test func oneWaitingLineMakesTheWholeGroupWait() {
         let lines = [job(.adjust, -1, id: 1, group: 0), job(.adjust, -9, .wait, id: 2, group: 0)]
-        let judgement = judge(lines, stock: [StockState(onHand: 5)])
-        #expect(judgement.waiting == 2)
-        #expect(judgement.verdicts.map(\.waitingQuantity) == [nil, 9])
-        #expect(judgement.stock[0].onHand == 5)
+        let decision = decide(lines, stock: [ItemState(onHand: 5)])
+        #expect(decision.waiting == 2)
+        #expect(decision.decisions.map(\.waitingQuantity) == [nil, 9])
+        #expect(decision.stock[0].onHand == 5)
     }
 
     @Test func aWaitingJobHoldsNobodyBack() {
         let jobs = [job(.adjust, -9, .wait, id: 1), job(.adjust, -5, id: 2)]
-        let judgement = judge(jobs, stock: [StockState(onHand: 5)])
-        #expect(judgement.verdicts[1].outcome == .applied)
+        let decision = decide(jobs, stock: [ItemState(onHand: 5)])
+        #expect(decision.decisions[1].outcome == .applied)
     }
 
     @Test func whatIsHeldTakesItsFollowersWithIt() {
-        var held = StockState(onHand: 5)
+        var held = ItemState(onHand: 5)
         held.presence = .held
         let jobs = [
             job(.adjust, -1, id: 1, item: 0),  // held
@@ -162,34 +163,34 @@ import Testing
             job(.adjust, -1, id: 4, item: 1),  // behind the group on item 1
             job(.adjust, -1, id: 5, item: 2),  // free
         ]
-        let judgement = judge(jobs, stock: [held, StockState(onHand: 5), StockState(onHand: 5)])
-        #expect(judgement.verdicts.map(\.fate) == [.left, .left, .left, .left, .result])
-        #expect(judgement.left == 4)
+        let decision = decide(jobs, stock: [held, ItemState(onHand: 5), ItemState(onHand: 5)])
+        #expect(decision.decisions.map(\.fate) == [.left, .left, .left, .left, .result])
+        #expect(decision.left == 4)
     }
 
     @Test func aJobThatSomebodyElseHoldsIsNotOvertaken() {
         let jobs = [
             job(.adjust, -1, id: 1) { $0.isLocked = false }, job(.adjust, -1, id: 2), job(.adjust, -1, id: 3, item: 1),
         ]
-        let judgement = judge(jobs, stock: [StockState(onHand: 5), StockState(onHand: 5)])
-        #expect(judgement.verdicts.map(\.fate) == [.left, .left, .result])
+        let decision = decide(jobs, stock: [ItemState(onHand: 5), ItemState(onHand: 5)])
+        #expect(decision.decisions.map(\.fate) == [.left, .left, .result])
     }
 
     @Test func aSilentJobTellsNothingAndReArms() {
-        var stock = StockState(onHand: 10, threshold: 5)
+        var stock = ItemState(onHand: 10, threshold: 5)
         // A silent fall is told by the next job that speaks.
-        var judgement = judge([job(.adjust, -6, id: 1) { $0.notify = false }, job(.adjust, -1, id: 2)], stock: [stock])
-        #expect(judgement.levelChanges.map(\.kind) == [.lowStock])
-        #expect(judgement.levelChanges.first?.job == 1)
+        var decision = decide([job(.adjust, -6, id: 1) { $0.notify = false }, job(.adjust, -1, id: 2)], stock: [stock])
+        #expect(decision.levelChanges.map(\.kind) == [.lowStock])
+        #expect(decision.levelChanges.first?.job == 1)
         // A silent rise is remembered: the next fall is told again.
-        stock = judgement.stock[0]
-        judgement = judge([job(.adjust, 10, id: 3) { $0.notify = false }, job(.adjust, -9, id: 4)], stock: [stock])
-        #expect(judgement.levelChanges.map(\.kind) == [.lowStock])
+        stock = decision.stock[0]
+        decision = decide([job(.adjust, 10, id: 3) { $0.notify = false }, job(.adjust, -9, id: 4)], stock: [stock])
+        #expect(decision.levelChanges.map(\.kind) == [.lowStock])
     }
 
     @Test func theLevelAtCreationIsTheBaseline() {
-        let judgement = judge([job(.adjust, -1, id: 1)], stock: [StockState(onHand: 3, threshold: 5)])
-        #expect(judgement.levelChanges.isEmpty)
-        #expect(judgement.stock[0].toldLevel == .low)
+        let decision = decide([job(.adjust, -1, id: 1)], stock: [ItemState(onHand: 3, threshold: 5)])
+        #expect(decision.levelChanges.isEmpty)
+        #expect(decision.stock[0].notifiedLevel == .low)
     }
 }

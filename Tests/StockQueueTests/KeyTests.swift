@@ -1,7 +1,7 @@
 import Foundation
-import Locking
-import Postgres
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -11,7 +11,7 @@ import Testing
         try await withDatabase { database in
             try database.run(EnqueueSQLTests.items)
             let call =
-                "SELECT concat_ws(' ', job_id, is_repeat, outcome, applied_quantity, on_hand_after) FROM stockq.enqueue('s', 'a', -2, idempotency_key => 'k')"
+                "SELECT concat_ws(' ', job_id, is_duplicate, outcome, applied_quantity, on_hand_after) FROM stockq.enqueue('s', 'a', -2, idempotency_key => 'k')"
             let first = try database.value(call)
             #expect(first.hasSuffix(" f"))
             let job = first.dropLast(2)
@@ -20,7 +20,8 @@ import Testing
             #expect(try database.value(call) == "\(job) t applied -2 8")
             // Another store, another key.
             #expect(
-                try database.value("SELECT is_repeat FROM stockq.enqueue('t', 'a', -2, idempotency_key => 'k')") == "f")
+                try database.value("SELECT is_duplicate FROM stockq.enqueue('t', 'a', -2, idempotency_key => 'k')")
+                    == "f")
             for other in [
                 "-3, idempotency_key => 'k'", "-2, location_id => 'cellar', idempotency_key => 'k'",
                 "-2, on_insufficient => 'allow', idempotency_key => 'k'",
@@ -61,15 +62,15 @@ import Testing
         }
     }
 
-    /// Cancelled and failed jobs, duplicates and mismatches leave the key free; refusals of business use it up.
+    /// Cancelled and failed jobs, duplicates and mismatches leave the key free; blockers of business use it up.
     @Test func whatUsesAKeyUp() async throws {
         try await withDatabase { database in
             try database.run(
                 EnqueueSQLTests.items + """
                     ; INSERT INTO stockq.jobs (store_id, item_id, quantity, idempotency_key, group_id) VALUES
                     ('s', 'a', -1, 'applied', NULL), ('s', 'a', 0, 'unchanged', NULL), ('s', 'a', -99, 'rejected', NULL),
-                    ('s', 'a', -1, 'of a group', 'g'), ('s', 'a', -99, 'refused in a group', 'g'), ('s', 'a', -1, 'cancelled', NULL);
-                    SELECT stockq.cancel_jobs(ARRAY(SELECT job_id FROM stockq.jobs WHERE idempotency_key = 'cancelled'))
+                    ('s', 'a', -1, 'of a group', 'g'), ('s', 'a', -99, 'refused in a group', 'g'), ('s', 'a', -1, 'canceled', NULL);
+                    SELECT stockq.cancel_jobs(ARRAY(SELECT job_id FROM stockq.jobs WHERE idempotency_key = 'canceled'))
                     """)
             try database.drain()
             #expect(
@@ -140,7 +141,7 @@ import Testing
                 defer { try? connection.executeScript("COMMIT") }
                 return try (1...count).flatMap { line in
                     try database.rows(
-                        "SELECT job_id, is_repeat FROM stockq.enqueue('s', 'a', -1, idempotency_key => 'o/\(line)', group_id => 'g')",
+                        "SELECT job_id, is_duplicate FROM stockq.enqueue('s', 'a', -1, idempotency_key => 'o/\(line)', group_id => 'g')",
                         connection)
                 }
             }
@@ -249,7 +250,7 @@ import Testing
             func send(_ lines: String, group: String = "NULL") throws -> [String] {
                 try database.rows(
                     """
-                    SELECT concat_ws(' ', line, is_repeat, outcome) FROM stockq.enqueue_lines('s', '\(lines)', group_id => \(group),
+                    SELECT concat_ws(' ', line, is_duplicate, outcome) FROM stockq.enqueue_lines('s', '\(lines)', group_id => \(group),
                         idempotency_key => 'list')
                     """)
             }

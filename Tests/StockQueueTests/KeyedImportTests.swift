@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -44,11 +44,11 @@ import Testing
         }
     }
 
-    /// A file whose lines have changed meanwhile is not the same: what is another request is refused by the judgement, and said.
+    /// A file whose lines have changed meanwhile is not the same: what is another request is refused by the decision, and said.
     /// What is there already needs no room.
     @Test func repeatsAreNotCountedAgainstTheCeiling() async throws {
         try await withDatabase { database in
-            try database.run("SELECT stockq.set_ceiling('s', 5)")
+            try database.run("SELECT stockq.set_store_limit('s', 5)")
             let connection = try database.connect()
             let text = "store_id,item_id,quantity\ns,a,1\ns,a,1\ns,a,1\n"
             let prefix: (inout JobImport.Options) -> Void = { $0.idempotencyPrefix = "f" }

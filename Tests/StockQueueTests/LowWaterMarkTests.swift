@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -17,7 +17,7 @@ import Testing
             )
             #expect(try eventually { try database.value("SELECT count(*) FROM stockq.results") == "\(round * 100)" })
         }
-        // A mark above what was seen would hide the first jobs of a round until the next look at everything.
+        // A mark above what was seen would hide the first jobs of a round until the next poll at everything.
         try expectInOrder(database)
         try body()
         pool.finish()

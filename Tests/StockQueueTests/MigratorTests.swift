@@ -1,7 +1,7 @@
 import Foundation
-import Migrations
-import Postgres
 import StockQueue
+import StockQueueMigrations
+import StockQueuePostgres
 import TestSupport
 import Testing
 

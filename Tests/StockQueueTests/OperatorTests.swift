@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -27,14 +27,14 @@ import Testing
             try database.drain()
             #expect(
                 try Self.results(database) == [
-                    "s a -1 cancelled", "s a -2 applied", "s a -3 cancelled", "t a -4 applied", "s a -5 cancelled",
+                    "s a -1 canceled", "s a -2 applied", "s a -3 canceled", "t a -4 applied", "s a -5 canceled",
                 ])
             #expect(
                 try database.rows("SELECT DISTINCT message FROM stockq.results WHERE group_id = 'g' AND store_id = 's'")
                     == ["by mistake"])
             #expect(
                 try database.rows("SELECT concat_ws(' ', state, outcome) FROM stockq.find_group('s', 'g')") == [
-                    "finished cancelled", "finished cancelled",
+                    "finished canceled", "finished canceled",
                 ])
             #expect(
                 try database.rows("SELECT concat_ws(' ', who, verb, jobs) FROM stockq.operations ORDER BY 1") == [
@@ -42,7 +42,8 @@ import Testing
                 ])
             // The key is free, and what is finished stays finished.
             #expect(
-                try database.value("SELECT is_repeat FROM stockq.enqueue('s', 'a', -1, idempotency_key => 'k')") == "f")
+                try database.value("SELECT is_duplicate FROM stockq.enqueue('s', 'a', -1, idempotency_key => 'k')")
+                    == "f")
             #expect(try database.rows("SELECT stockq.cancel_jobs(ARRAY(SELECT job_id FROM stockq.results))") == [])
             try expectSoundBooks(try database.connect())
         }
@@ -81,7 +82,7 @@ import Testing
         }
     }
 
-    /// A paused store is not worked and costs the others nothing: its jobs are parked, and go on when it is resumed.
+    /// A paused store is not worked and costs the others nothing: its jobs are paused, and go on when it is resumed.
     @Test func aPausedStoreIsParked() async throws {
         try await withDatabase { database in
             try database.run(
@@ -98,7 +99,7 @@ import Testing
             #expect(try database.value("SELECT count(*) FROM stockq.jobs WHERE run_at IS NULL") == "0")
             let inspector = Inspector(connection: try database.connect(), schema: .standard)
             #expect(try inspector.statistics(seconds: 60).value.queue.paused == 5)
-            // One that is cancelled and one whose stock rises stay where they are.
+            // One that is canceled and one whose stock rises stay where they are.
             #expect(try database.value("SELECT stockq.resume(store_id => 's')") == "5")
             try database.drain()
             #expect(try database.value("SELECT on_hand FROM stockq.items WHERE store_id = 's'") == "5")
@@ -241,7 +242,7 @@ import Testing
                 Self.items + """
                     INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id) VALUES ('s', 'a', -9, NULL), ('s', 'a', -5, 'g'), ('s', 'a', -2, 'g');
                     """)
-            #expect(try database.value("SELECT stockq.reprioritise(1, store_id => 's', group_id => 'g')") == "2")
+            #expect(try database.value("SELECT stockq.reprioritize(1, store_id => 's', group_id => 'g')") == "2")
             try database.drain { $0.workers = 1 }
             #expect(
                 try Self.results(database) == [

@@ -1,5 +1,5 @@
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -54,7 +54,7 @@ import Testing
             let events = Events()
             let pool = WorkerPool(
                 connection: database.settings, schema: .standard, settings: WorkerSettings(), drains: true,
-                tell: events.take)
+                onEvent: events.take)
             let ended = Background { pool.run() }
             let left = events.wait {
                 if case .batch(_, _, _, let finished, _, _, _, let left, _) = $0 {

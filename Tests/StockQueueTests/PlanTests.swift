@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -19,7 +19,7 @@ import Testing
         try await withDatabase(migrated: false) { database in
             // The log is shared by all tests of the run; the schema's name tells whose plans they are.
             let name = "plans_\(statistics.rawValue.lowercased())\(pooled ? "_pooled" : "")"
-            let schema = try #require(Schema(name))
+            let schema = try #require(QueueSchema(name))
             let migrator = Migrator(connection: try database.connect(), schema: schema)
             try migrator.migrate()
             _ = try migrator.makeRoles()
@@ -56,7 +56,7 @@ import Testing
                 {
                     Int($0.output.1)
                 }.max()
-                // The look asks for every lane and priority, 256 of them, and keeps those with jobs.
+                // The poll asks for every lane and priority, 256 of them, and keeps those with jobs.
                 let isLook = plan.contains("ceil(extract(epoch")
                 #expect((wasted ?? 0) <= (isLook ? 256 : 64), "rows are read for nothing:\n\(plan)")
                 #expect(
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    /// Several lanes, a backlog beyond a batch, deferred jobs, groups, and jobs that wait and are woken.
+    /// Several lanes, a backlog beyond a batch, deferred jobs, groups, and jobs that wait and are promoted.
     private static func fill(_ database: TestDatabase, _ schema: String) throws {
         try database.run(
             """

@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -56,14 +56,16 @@ import Testing
                 // The rival's keys are no keys here: neither an error nor a wait tells of them.
                 #expect(
                     try database.rows(
-                        "SELECT is_repeat FROM stockq.enqueue('mine', 'a', -1, idempotency_key => 'k')", mine) == ["f"])
+                        "SELECT is_duplicate FROM stockq.enqueue('mine', 'a', -1, idempotency_key => 'k')", mine) == [
+                            "f"
+                        ])
                 // And the rival's own store looks the same whether a key is used there or not.
                 for key in ["k", "queued", "never used"] {
                     #expect(
                         mine.refusal(of: "SELECT stockq.enqueue('theirs', 'a', -1, idempotency_key => '\(key)')")
                             == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
                 }
-                try database.run("SELECT stockq.set_ceiling('theirs', 1)")
+                try database.run("SELECT stockq.set_store_limit('theirs', 1)")
                 #expect(mine.refusal(of: "SELECT stockq.enqueue('theirs', 'a', -1)").hasPrefix("42501"))
                 #expect(mine.refusal(of: "SELECT stockq.preview('theirs', '[]')").hasPrefix("42501"))
             }
@@ -105,8 +107,8 @@ import Testing
                     """
                     CREATE TEMP TABLE grants AS SELECT current_user::text AS producer, 'theirs' AS store_id, '{update_catalog,read_catalog}'::text[] AS scopes;
                     CREATE TEMP TABLE my_grants AS SELECT store_id, scopes FROM grants;
-                    CREATE TEMP TABLE my_pass AS SELECT current_user::text AS producer, ''::bytea AS pass;
-                    CREATE TEMP TABLE pass_secret AS SELECT ''::bytea AS secret;
+                    CREATE TEMP TABLE my_caller_token AS SELECT current_user::text AS producer, ''::bytea AS caller_token;
+                    CREATE TEMP TABLE caller_token_secret AS SELECT ''::bytea AS secret;
                     CREATE TEMP TABLE my_variations (store_id text, item_id text, location_id text);
                     CREATE TEMP TABLE jobs (store_id text);
                     CREATE TEMP TABLE items (store_id text);
@@ -124,9 +126,9 @@ import Testing
                         .hasPrefix("42501"))
                 #expect(try database.rows("SELECT 1 FROM stockq.results WHERE store_id = 'theirs'", mine) == [])
                 // The way in stays open.
-                #expect(try database.rows("SELECT is_repeat FROM stockq.enqueue('mine', 'a', -1)", mine) == ["f"])
+                #expect(try database.rows("SELECT is_duplicate FROM stockq.enqueue('mine', 'a', -1)", mine) == ["f"])
                 #expect(
-                    try database.rows("SELECT is_repeat FROM stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
+                    try database.rows("SELECT is_duplicate FROM stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
                         == ["f"])
             }
         }
@@ -145,14 +147,15 @@ import Testing
                     mine.refusal(of: "SELECT stockq.insert_lines_for('\(rivalName)', \(pass), \(lines))")
                 }
                 let isNotTheirs = "42501 the pass is not that of \(rivalName) in this transaction"
-                #expect(refusal(pass: "(SELECT pass FROM stockq.my_pass)") == isNotTheirs)
+                #expect(refusal(pass: "(SELECT caller_token FROM stockq.my_caller_token)") == isNotTheirs)
                 #expect(refusal(pass: "NULL") == isNotTheirs)
                 #expect(
                     mine.refusal(of: "SELECT stockq.insert_lines_for(NULL, NULL, \(lines))")
                         == "42501 the pass is not that of anybody in this transaction")
                 #expect(refusal(pass: "sha256('')") == isNotTheirs)
                 // The rival's own of a transaction before.
-                let stolen = try database.rows("SELECT encode(pass, 'hex') FROM stockq.my_pass", rival)[0]
+                let stolen = try database.rows("SELECT encode(caller_token, 'hex') FROM stockq.my_caller_token", rival)[
+                    0]
                 #expect(refusal(pass: "'\\x\(stolen)'") == isNotTheirs)
                 // The rival calls a function that has its owner's rights, and gives it nothing by that.
                 try database.run("CREATE SCHEMA trap_of_\(database.name) AUTHORIZATION shop_of_\(database.name)")
@@ -202,9 +205,9 @@ import Testing
         try await withDatabase { database in
             try Self.withProducers(database) { mine in
                 try database.run("GRANT pg_read_all_data TO shop_of_\(database.name)")
-                #expect(try database.rows("SELECT 1 FROM stockq.pass_secret", mine) == [])
+                #expect(try database.rows("SELECT 1 FROM stockq.caller_token_secret", mine) == [])
                 _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
-                try database.run("DELETE FROM stockq.pass_secret")
+                try database.run("DELETE FROM stockq.caller_token_secret")
                 let jobs = try database.value("SELECT count(*) FROM stockq.jobs")
                 #expect(
                     mine.refusal(of: "SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')")
@@ -360,7 +363,7 @@ import Testing
                         "applied"
                     ])
             try chief.executeScript(
-                "SELECT stockq.set_ceiling('s', 2); SELECT stockq.enqueue_arrays('s', '{a,a}', '{1,1}')")
+                "SELECT stockq.set_store_limit('s', 2); SELECT stockq.enqueue_arrays('s', '{a,a}', '{1,1}')")
             #expect(chief.refusal(of: "SELECT stockq.enqueue('s', 'a', 1)").hasPrefix("53400"))
             try database.run("DROP OWNED BY \(name); DROP ROLE \(name)")
         }
@@ -371,11 +374,11 @@ import Testing
         try await withDatabase { database in
             try Self.withProducers(database, scopes: "{update_catalog}") { mine in
                 let producer = Producer(connection: mine, schema: .standard)
-                var job = NewJob(store: "mine", item: "a", quantity: 1)
+                var job = JobRequest(store: "mine", item: "a", quantity: 1)
                 job.idempotencyKey = "bulk"
                 job.reason = "tab\tand \\ and\nbreak"
-                let first = try producer.enqueueBulk([job, NewJob(store: "mine", item: "a", quantity: 1)])
-                let again = try producer.enqueueBulk([job], skipsRepeats: true)
+                let first = try producer.enqueueBulk([job, JobRequest(store: "mine", item: "a", quantity: 1)])
+                let again = try producer.enqueueBulk([job], skipsDuplicates: true)
                 #expect(first == 2 && again == 0)
                 let hidden = #expect(throws: PostgresError.self) {
                     try DryRun.answer(

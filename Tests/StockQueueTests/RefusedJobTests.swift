@@ -1,5 +1,5 @@
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -22,7 +22,7 @@ import Testing
                     "137,23514,poison"
                 ])
             #expect(try database.value("SELECT on_hand FROM stockq.items") == "9501")
-            #expect(events.contains { if case .jobRefused(_, _, _, true, _) = $0 { true } else { false } })
+            #expect(events.contains { if case .attemptFailed(_, _, _, true, _) = $0 { true } else { false } })
             try expectSoundBooks(database.connect())
         }
     }

@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -15,7 +15,7 @@ import Testing
                 SELECT 's', 'a', -1, now() + i * interval '30 milliseconds' FROM generate_series(1, 20) AS i
                 """)
             let pool = WorkerPool(
-                connection: database.settings, schema: .standard, settings: WorkerSettings(), tell: { _ in })
+                connection: database.settings, schema: .standard, settings: WorkerSettings(), onEvent: { _ in })
             let ended = Background { pool.run() }
             let areDone = try eventually {
                 let early = try database.rows(
@@ -82,7 +82,7 @@ import Testing
             try database.drain()
             try database.run("UPDATE stockq.jobs SET run_at = now() + interval '1 hour'")
             try database.enqueue("item_id, quantity", "('s', 'a', 20)")
-            // One look takes in 8, so waking 20 takes three.
+            // One poll takes in 8, so waking 20 takes three.
             try database.drain { $0.wakeWaitingMax = 8 }
             #expect(try database.value("SELECT count(*), min(job_id) FROM stockq.jobs") == "30,21")
             #expect(try database.value("SELECT on_hand FROM stockq.items") == "0")
@@ -116,7 +116,7 @@ import Testing
                 "('s', 'a', -1, 'wait', now() + interval '200 milliseconds')")
             let events = Events()
             let pool = WorkerPool(
-                connection: database.settings, schema: .standard, settings: WorkerSettings(), tell: events.take)
+                connection: database.settings, schema: .standard, settings: WorkerSettings(), onEvent: events.take)
             let ended = Background { pool.run() }
             let rejected = events.wait { if case .batch(_, _, _, _, _, 1, _, _, _) = $0 { true } else { false } }
             pool.finish()
@@ -138,7 +138,7 @@ import Testing
             let events = Events()
             let pool = WorkerPool(
                 connection: database.settings, schema: .standard, settings: WorkerSettings(),
-                tell: events.take)
+                onEvent: events.take)
             let ended = Background { pool.run() }
             #expect(try eventually { try database.value("SELECT count(*) FROM stockq.results") == "2" })
             #expect(try database.results() == ["2 applied -2", "3 applied 10"])

@@ -1,5 +1,5 @@
-import Postgres
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -69,7 +69,7 @@ import Testing
                     s.batchJobsMax = 50
                     return s
                 }(),
-                tell: events.take)
+                onEvent: events.take)
             let ended = Background { pool.run() }
             _ = events.wait { if case .batch = $0 { true } else { false } }
             pool.finish()
@@ -87,7 +87,7 @@ import Testing
             try database.addItem("a", 1_000)
             let events = Events()
             let pool = WorkerPool(
-                connection: database.settings, schema: .standard, settings: WorkerSettings(), tell: events.take)
+                connection: database.settings, schema: .standard, settings: WorkerSettings(), onEvent: events.take)
             let ended = Background { pool.run() }
             #expect(events.wait { if case .connected = $0 { true } else { false } })
             try database.run(
@@ -107,7 +107,7 @@ import Testing
             try listener.listen(channel: "stockq")
             try database.enqueue("item_id, quantity", "('s', 'a', -1)")
             #expect(try listener.waitForNotification(wakeDescriptor: -1, timeoutMs: 10_000) == ["stockq"])
-            try database.run("SELECT setval('stockq.doorbell', 1, true)")
+            try database.run("SELECT setval('stockq.workers_awake', 1, true)")
             try database.enqueue("item_id, quantity", "('s', 'a', -1)")
             // A notification of our own comes behind whatever was rung before it.
             try database.run("LISTEN nothing; SELECT pg_notify('stockq', 'mine')")
@@ -130,7 +130,7 @@ import Testing
 
     @Test func aQueueLivesInAnySchema() async throws {
         try await withDatabase(migrated: false) { database in
-            let schema = Schema("Odd \"shop\"")!
+            let schema = QueueSchema("Odd \"shop\"")!
             let connection = try database.connect()
             try Migrator(connection: connection, schema: schema).migrate()
             let s = schema.quoted

@@ -1,5 +1,5 @@
-import Postgres
 import StockQueue
+import StockQueuePostgres
 
 /// The oracle of the fault tests: what must hold whatever happened, asked of the database in SQL and of the one-at-a-time
 /// model. It shares no code with the worker.
@@ -22,7 +22,7 @@ public struct Books {
             CREATE TABLE audit.jobs (LIKE stockq.jobs, PRIMARY KEY (job_id));
             CREATE TABLE audit.items (LIKE stockq.items, PRIMARY KEY (store_id, item_id, location_id));
             -- What an operator took out of the queue.
-            CREATE TABLE audit.cancelled (job_id bigint PRIMARY KEY);
+            CREATE TABLE audit.canceled (job_id bigint PRIMARY KEY);
             CREATE FUNCTION audit.keep() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN
                 EXECUTE format('INSERT INTO audit.%I SELECT * FROM added', TG_TABLE_NAME);
@@ -51,7 +51,7 @@ public struct Books {
                 SELECT 'job ' || job_id || ' is neither queued nor finished' FROM audit.jobs
                 WHERE NOT EXISTS (SELECT FROM stockq.jobs WHERE jobs.job_id = audit.jobs.job_id)
                     AND NOT EXISTS (SELECT FROM stockq.results WHERE results.job_id = audit.jobs.job_id)
-                    AND NOT EXISTS (SELECT FROM audit.cancelled WHERE cancelled.job_id = audit.jobs.job_id)
+                    AND NOT EXISTS (SELECT FROM audit.canceled WHERE canceled.job_id = audit.jobs.job_id)
                 UNION ALL
                 SELECT 'job ' || job_id || ' was never enqueued' FROM (
                     SELECT job_id FROM stockq.jobs UNION ALL SELECT job_id FROM stockq.results

@@ -1,9 +1,9 @@
 import StockQueue
 
-/// The judgement's side: stock by item number, carried from batch to batch.
+/// The decision's side: stock by item number, carried from batch to batch.
 public struct JudgedShop {
     private var names: [String]
-    private var stock: [StockState]
+    private var stock: [ItemState]
     private var keyNames: [String] = []
     private var keys: [KeyState?] = []
 
@@ -11,7 +11,7 @@ public struct JudgedShop {
         names = items.keys.sorted()
         stock = names.map { name in
             let item = items[name]!
-            return StockState(
+            return ItemState(
                 onHand: Int64(item.onHand), allocated: Int64(item.allocated),
                 threshold: item.threshold.map { Int64($0) },
                 tracked: item.tracked)
@@ -33,26 +33,26 @@ public struct JudgedShop {
         let before = stock
         var locked = stock
         for (number, name) in names.enumerated() where held.contains(name) { locked[number].presence = .held }
-        let judgement = judge(claimed, stock: locked, keys: keys)
-        keys = judgement.keys
-        stock = judgement.stock
+        let decision = decide(claimed, stock: locked, keys: keys)
+        keys = decision.keys
+        stock = decision.stock
         for number in stock.indices { stock[number].presence = before[number].presence }
         if keyNames.indices.contains(where: { keys[$0]?.jobID != model.usedKeys[keyNames[$0]]?.job }) {
             return "keys \(keyNames) are used by \(keys.map { $0?.jobID }), the model has \(model.usedKeys)"
         }
-        return verdictProblem(claimed, judgement, model, left) ?? stockProblem(model, before, judgement)
-            ?? tellingProblem(claimed, judgement, newNotifications)
+        return verdictProblem(claimed, decision, model, left) ?? stockProblem(model, before, decision)
+            ?? tellingProblem(claimed, decision, newNotifications)
     }
 
     private func verdictProblem(
-        _ claimed: [ClaimedJob], _ judgement: Judgement, _ model: Model, _ left: Set<Int64>
+        _ claimed: [ClaimedJob], _ decision: BatchDecision, _ model: Model, _ left: Set<Int64>
     ) -> String? {
-        let (finished, waiting) = (judgement.finished, judgement.waiting)
-        if judgement.verdicts.count != claimed.count { return "\(judgement.verdicts.count) verdicts" }
-        if judgement.left != left.count { return "\(judgement.left) jobs are left, not \(left.count)" }
+        let (finished, waiting) = (decision.finished, decision.waiting)
+        if decision.decisions.count != claimed.count { return "\(decision.decisions.count) decisions" }
+        if decision.left != left.count { return "\(decision.left) jobs are left, not \(left.count)" }
         if finished + waiting + left.count != claimed.count { return "\(finished) are finished and \(waiting) wait" }
-        for (job, verdict) in zip(claimed, judgement.verdicts) {
-            let mine = describe(job, verdict)
+        for (job, decision) in zip(claimed, decision.decisions) {
+            let mine = describe(job, decision)
             let theirs =
                 if left.contains(job.id) { "left" } else if model.waiting.contains(job.id) { "waits" } else {
                     model.results[job.id].map(describe) ?? "nothing"
@@ -62,22 +62,22 @@ public struct JudgedShop {
         return nil
     }
 
-    private func stockProblem(_ model: Model, _ before: [StockState], _ judgement: Judgement) -> String? {
+    private func stockProblem(_ model: Model, _ before: [ItemState], _ decision: BatchDecision) -> String? {
         for (name, state) in zip(names, stock) {
             guard let item = model.items[name] else { continue }
             let mine =
-                "\(state.onHand) \(state.allocated) \(state.version) \(state.toldLevel ?? state.level) \(state.lastJobID ?? 0)"
+                "\(state.onHand) \(state.allocated) \(state.version) \(state.notifiedLevel ?? state.level) \(state.lastJobID ?? 0)"
             let theirs = "\(item.onHand) \(item.allocated) \(item.version) \(item.told) \(item.lastJob ?? 0)"
             if mine != theirs { return "item \(name): \(mine), the model says \(theirs)" }
         }
         let changed = stock.indices.filter { stock[$0].version != before[$0].version }.map { Int32($0) }
-        return judgement.changedItems == changed ? nil : "\(judgement.changedItems) are to be written, not \(changed)"
+        return decision.changedItems == changed ? nil : "\(decision.changedItems) are to be written, not \(changed)"
     }
 
     private func tellingProblem(
-        _ claimed: [ClaimedJob], _ judgement: Judgement, _ newNotifications: [Model.Notification]
+        _ claimed: [ClaimedJob], _ decision: BatchDecision, _ newNotifications: [Model.Notification]
     ) -> String? {
-        let told = judgement.levelChanges.map { change in
+        let told = decision.levelChanges.map { change in
             Model.Notification(
                 item: names[Int(change.item)], version: Int(change.version), kind: change.kind.rawValue,
                 job: claimed[Int(change.job)].id, before: Int128(change.availableBefore),
@@ -102,8 +102,8 @@ public struct JudgedShop {
         var groups: [String: Int32] = [:]
         return ordered.map { job in
             var claimed = ClaimedJob(
-                id: job.id, item: number(of: job.item), action: Action(rawValue: job.action)!,
-                onInsufficient: OnInsufficient(rawValue: job.policy)!, quantity: job.quantity)
+                id: job.id, item: number(of: job.item), action: StockAction(rawValue: job.action)!,
+                onInsufficient: InsufficientStockPolicy(rawValue: job.policy)!, quantity: job.quantity)
             claimed.expectedAvailable = job.expected
             claimed.notify = job.notify
             claimed.isExpired = job.expired
@@ -122,7 +122,7 @@ public struct JudgedShop {
     private mutating func number(of item: String) -> Int32 {
         if let known = names.firstIndex(of: item) { return Int32(known) }
         names.append(item)
-        stock.append(StockState())
+        stock.append(ItemState())
         return Int32(names.count - 1)
     }
 
@@ -133,20 +133,21 @@ public struct JudgedShop {
         return Int32(keyNames.count - 1)
     }
 
-    private func describe(_ job: ClaimedJob, _ verdict: Verdict) -> String {
-        if verdict.fate == .waits { return "waits" }
-        if verdict.fate == .left { return "left" }
+    private func describe(_ job: ClaimedJob, _ decision: JobDecision) -> String {
+        if decision.fate == .waits { return "waits" }
+        if decision.fate == .left { return "left" }
         let result = Model.Result(
-            job: job.id, outcome: verdict.outcome.rawValue, code: verdict.code?.rawValue ?? "-",
-            warning: verdict.warnsNegative ? "negative_stock" : "-", applied: Int128(verdict.appliedQuantity),
-            stock: verdict.hasStock
+            job: job.id, outcome: decision.outcome.rawValue, code: decision.code?.rawValue ?? "-",
+            warning: decision.warnsNegative ? "negative_stock" : "-", applied: Int128(decision.appliedQuantity),
+            stock: decision.hasStock
                 ? [
-                    verdict.onHandBefore, verdict.onHandAfter, verdict.allocatedBefore, verdict.allocatedAfter,
-                    verdict.version,
+                    decision.onHandBefore, decision.onHandAfter, decision.allocatedBefore, decision.allocatedAfter,
+                    decision.version,
                 ]
                 .map { Int128($0) } : [],
-            levels: verdict.levelBefore.map { "\($0) \(verdict.levelAfter!)" } ?? "-", previous: verdict.previousJobID,
-            first: verdict.firstJobID)
+            levels: decision.levelBefore.map { "\($0) \(decision.levelAfter!)" } ?? "-",
+            previous: decision.previousJobID,
+            first: decision.firstJobID)
         return describe(result)
     }
 

@@ -1,5 +1,5 @@
-/// A plain one-at-a-time model of the queue, written apart from the judgement: texts for keys and codes, 128-bit
-/// numbers, and a copy of everything where the judgement keeps notes.
+/// A plain one-at-a-time model of the queue, written apart from the decision: texts for keys and codes, 128-bit
+/// numbers, and a copy of everything where the decision keeps notes.
 public struct Model {
     public struct Job: Sendable {
         public var id: Int64
@@ -140,7 +140,7 @@ public struct Model {
             return
         }
         if takeRepeated(lines) { return }
-        judge(lines)
+        decide(lines)
         for line in lines {
             if let key = line.key, results[line.id] != nil { usedKeys[key] = (line.id, line.request) }
         }
@@ -193,7 +193,7 @@ public struct Model {
         return true
     }
 
-    private mutating func judge(_ lines: [Job]) {
+    private mutating func decide(_ lines: [Job]) {
         let before = self
         var outcomes: [String] = []
         for line in lines { outcomes.append(takeLine(line, groupStart: before)) }

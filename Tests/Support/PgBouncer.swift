@@ -1,6 +1,6 @@
 import Foundation
-import Postgres
 import PrivateCluster
+import StockQueuePostgres
 
 /// A PgBouncer in transaction mode in front of a private cluster; it ends with its owner.
 public final class PgBouncer: @unchecked Sendable {

@@ -1,7 +1,7 @@
 import Foundation
-import Locking
-import Postgres
 import PrivateCluster
+import StockQueueLocking
+import StockQueuePostgres
 
 /// A man in the middle between a worker and its server, who understands the protocol's messages (PostgreSQL manual, 55.7
 /// "Message Formats") and does to them what a test says.
@@ -33,7 +33,7 @@ public final class Proxy: Sendable {
 
     public static let startup: UInt8 = 0
 
-    public enum Action: Sendable {
+    public enum StockAction: Sendable {
         case pass
         /// Neither this message nor any other arrives; both sides see the connection end.
         case cut
@@ -50,7 +50,7 @@ public final class Proxy: Sendable {
         case fail(sqlState: String)
     }
 
-    public typealias Rule = @Sendable (Message) -> Action
+    public typealias Rule = @Sendable (Message) -> StockAction
 
     private struct State {
         var rule: Rule = { _ in .pass }

@@ -1,4 +1,4 @@
-/// A random shop and random jobs: small stocks so that refusals are common, and the quantities at the edges of what
+/// A random shop and random jobs: small stocks so that blockers are common, and the quantities at the edges of what
 /// may be. The same for the same seed.
 public struct Scenario {
     public var random: SeededRandom

@@ -1,4 +1,4 @@
-import Postgres
+import StockQueuePostgres
 
 /// One store's items and jobs, in SQL and in the model.
 public struct StoreCase: Sendable {

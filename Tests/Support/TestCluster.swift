@@ -1,10 +1,10 @@
 import Foundation
-import Locking
-import Postgres
 import PrivateCluster
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 
-import struct Synchronization.Atomic  // and not its Mutex, which Locking stands for
+import struct Synchronization.Atomic  // and not its Mutex, which StockQueueLocking stands for
 
 /// The PostgreSQL server of a test run: started at the first use, gone with the process.
 public enum TestCluster {
@@ -51,7 +51,7 @@ public enum TestCluster {
 public final class TestDatabase: Sendable {
     public let cluster: PrivateCluster
     public let name: String
-    public let schema = Schema.standard
+    public let schema = QueueSchema.standard
 
     private static let counter = Atomic(0)
 
@@ -141,7 +141,7 @@ public final class TestDatabase: Sendable {
         change(&settings)
         let events = Events()
         let connection = role.map { self.settings(as: $0) } ?? self.settings
-        WorkerPool(connection: connection, schema: schema, settings: settings, drains: true, tell: events.take).run()
+        WorkerPool(connection: connection, schema: schema, settings: settings, drains: true, onEvent: events.take).run()
         return events.all
     }
 }

@@ -1,14 +1,14 @@
 import Dispatch
 import Foundation
-import Locking
-import Postgres
+import StockQueueLocking
+import StockQueuePostgres
 
 /// Why the queue refused, or could not be reached.
 public enum QueueError: Error, Sendable {
     /// A field breaks a rule; nothing was sent.
-    case invalid(Problem)
+    case invalid(ValidationError)
     /// The idempotency key stands for another request (SQLSTATE 23505).
-    case keyOfAnotherRequest(String)
+    case keyConflict(String)
     /// This user has no grant for the store, or lacks the scope that the message names (42501).
     case notPermitted(String)
     /// The store has as many ready jobs as it may; try again later (53400).
@@ -21,10 +21,10 @@ public enum QueueError: Error, Sendable {
     init(_ error: any Error) {
         switch error {
         case let error as QueueError: self = error
-        case let error as Problem: self = .invalid(error)
+        case let error as ValidationError: self = .invalid(error)
         case let error as PostgresError:
             switch error.sqlState {
-            case "23505" where error.constraint == "idempotency_key": self = .keyOfAnotherRequest(error.message)
+            case "23505" where error.constraint == "idempotency_key": self = .keyConflict(error.message)
             case "42501": self = .notPermitted(error.message)
             case "53400": self = .storeIsFull(error.message)
             default: self = .database(error)
@@ -37,8 +37,8 @@ public enum QueueError: Error, Sendable {
 /// The queue for a server application: enqueues, awaits results, reads the history.
 ///
 /// ```swift
-/// let queue = QueueClient(ConnectionSettings(conninfo: "postgresql:///shop", applicationName: "orders"))
-/// var job = NewJob(store: "berlin", item: "shirt-m", quantity: -1)
+/// let queue = StockQueueClient(ConnectionSettings(conninfo: "postgresql:///shop", applicationName: "orders"))
+/// var job = JobRequest(store: "berlin", item: "shirt-m", quantity: -1)
 /// job.idempotencyKey = "order 1001"
 /// let receipt = try await queue.enqueue(job)
 /// let result = try await queue.result(of: receipt.jobID, timeoutMs: 5_000)
@@ -47,7 +47,7 @@ public enum QueueError: Error, Sendable {
 /// `async` is at this edge alone: each connection lives in a thread of its own, and blocking calls stay off Swift's pool. A call
 /// whose connection is lost throws, but for jobs with idempotency keys: those are sent again, since they cannot take effect
 /// twice.
-public final class QueueClient: Sendable {
+public final class StockQueueClient: Sendable {
     /// Does something with the thread's connection, which it makes when it has none. Returns whether that can still be used.
     private typealias Work = @Sendable (_ connection: () throws -> Connection) -> Bool
 
@@ -57,7 +57,7 @@ public final class QueueClient: Sendable {
     }
 
     private let settings: ConnectionSettings
-    private let schema: Schema
+    private let schema: QueueSchema
     private let state = Mutex(State())
     /// One count for each piece of work; after `close`, one for each thread.
     private let available = DispatchSemaphore(value: 0)
@@ -70,7 +70,7 @@ public final class QueueClient: Sendable {
     /// Connects when first asked.
     ///
     /// - Parameter connections: how many calls are served at a time, 1–100.
-    public init(_ settings: ConnectionSettings, schema: Schema = .standard, connections: Int = 4) {
+    public init(_ settings: ConnectionSettings, schema: QueueSchema = .standard, connections: Int = 4) {
         precondition((1...100).contains(connections))
         var settings = settings
         // A producer's statements are short; compiling them costs more than it saves.
@@ -100,31 +100,31 @@ public final class QueueClient: Sendable {
     // MARK: enqueueing
 
     /// Enqueues one job.
-    public func enqueue(_ job: NewJob) async throws(QueueError) -> Receipt {
-        try await perform(mayRepeat: job.idempotencyKey != nil) { try $0.enqueue(job) }
+    public func enqueue(_ job: JobRequest) async throws(QueueError) -> Receipt {
+        try await perform(mayRetry: job.idempotencyKey != nil) { try $0.enqueue(job) }
     }
 
     /// Enqueues lines of one store, at most 10,000, as one group where they have a group's name: see `Producer.enqueue`.
     ///
     /// - Parameter idempotencyKey: gives each line this key and its number.
-    public func enqueue(_ lines: [NewJob], idempotencyKey: String? = nil) async throws(QueueError) -> [Receipt] {
+    public func enqueue(_ lines: [JobRequest], idempotencyKey: String? = nil) async throws(QueueError) -> [Receipt] {
         let areKeyed = idempotencyKey != nil || lines.allSatisfy { $0.idempotencyKey != nil }
-        return try await perform(mayRepeat: areKeyed) { try $0.enqueue(lines, idempotencyKey: idempotencyKey) }
+        return try await perform(mayRetry: areKeyed) { try $0.enqueue(lines, idempotencyKey: idempotencyKey) }
     }
 
     /// Enqueues any number of jobs by COPY, in one transaction; where all have idempotency keys, those used before are left out.
     ///
     /// - Returns: how many were enqueued.
-    public func enqueueBulk(_ jobs: [NewJob]) async throws(QueueError) -> Int {
+    public func enqueueBulk(_ jobs: [JobRequest]) async throws(QueueError) -> Int {
         let areKeyed = jobs.allSatisfy { $0.idempotencyKey != nil }
-        return try await perform(mayRepeat: areKeyed) { try $0.enqueueBulk(jobs, skipsRepeats: areKeyed) }
+        return try await perform(mayRetry: areKeyed) { try $0.enqueueBulk(jobs, skipsDuplicates: areKeyed) }
     }
 
     /// Moves stock from one location to another: see `Producer.transfer`.
     public func transfer(
         _ quantity: Int64, of key: ItemKey, to location: String, idempotencyKey: String? = nil
     ) async throws(QueueError) -> [Receipt] {
-        try await perform(mayRepeat: idempotencyKey != nil) {
+        try await perform(mayRetry: idempotencyKey != nil) {
             try $0.transfer(quantity, of: key, to: location, idempotencyKey: idempotencyKey)
         }
     }
@@ -132,22 +132,22 @@ public final class QueueClient: Sendable {
     // MARK: reading
 
     /// An item's last movements, newest first.
-    public func history(of key: ItemKey, limit: Int = 10) async throws(QueueError) -> [ResultView] {
+    public func history(of key: ItemKey, limit: Int = 10) async throws(QueueError) -> [JobResult] {
         try await inspect { try $0.movements(key, limit: limit).map(\.value) }
     }
 
-    public func item(_ key: ItemKey) async throws(QueueError) -> ItemView? {
+    public func item(_ key: ItemKey) async throws(QueueError) -> Item? {
         try await inspect { try $0.item(key)?.value }
     }
 
     /// What became of a job; nil while it has no result.
-    public func result(of job: Int64) async throws(QueueError) -> ResultView? {
+    public func result(of job: Int64) async throws(QueueError) -> JobResult? {
         try await inspect { try $0.result(of: job)?.value }
     }
 
-    /// Waits for the result of a job; nil when the time was over before. All who wait share one look at the database.
-    public func result(of job: Int64, timeoutMs: Int) async throws(QueueError) -> ResultView? {
-        let answer: Result<ResultView?, QueueError> = await withCheckedContinuation { continuation in
+    /// Waits for the result of a job; nil when the time was over before. All who wait share one poll at the database.
+    public func result(of job: Int64, timeoutMs: Int) async throws(QueueError) -> JobResult? {
+        let answer: Result<JobResult?, QueueError> = await withCheckedContinuation { continuation in
             watch.wait(for: job, timeoutMs: timeoutMs) { continuation.resume(returning: $0) }
         }
         return try answer.get()
@@ -158,17 +158,17 @@ public final class QueueClient: Sendable {
     private func inspect<Value: Sendable>(
         _ body: @escaping @Sendable (Inspector) throws -> Value
     ) async throws(QueueError) -> Value {
-        try await call(mayRepeat: true) { [schema] in try body(Inspector(connection: $0, schema: schema)) }
+        try await call(mayRetry: true) { [schema] in try body(Inspector(connection: $0, schema: schema)) }
     }
 
     private func perform<Value: Sendable>(
-        mayRepeat: Bool, _ body: @escaping @Sendable (Producer) throws -> Value
+        mayRetry: Bool, _ body: @escaping @Sendable (Producer) throws -> Value
     ) async throws(QueueError) -> Value {
-        try await call(mayRepeat: mayRepeat) { [schema] in try body(Producer(connection: $0, schema: schema)) }
+        try await call(mayRetry: mayRetry) { [schema] in try body(Producer(connection: $0, schema: schema)) }
     }
 
     private func call<Value: Sendable>(
-        mayRepeat: Bool, _ body: @escaping @Sendable (Connection) throws -> Value
+        mayRetry: Bool, _ body: @escaping @Sendable (Connection) throws -> Value
     ) async throws(QueueError) -> Value {
         var sends = 0
         while true {
@@ -177,12 +177,12 @@ public final class QueueClient: Sendable {
                 let isTaken = submit { connection in
                     let answer = Result { try body(connection()) }.mapError { QueueError($0) }
                     continuation.resume(returning: answer)
-                    if case .failure(.database(let error)) = answer { return !error.endsConnection }
+                    if case .failure(.database(let error)) = answer { return !error.isConnectionFatal }
                     return true
                 }
                 if !isTaken { continuation.resume(returning: .failure(.closed)) }
             }
-            if case .failure(.database(let error)) = answer, mayRepeat, error.endsConnection, sends < Self.sendsMax {
+            if case .failure(.database(let error)) = answer, mayRetry, error.isConnectionFatal, sends < Self.sendsMax {
                 continue
             }
             return try answer.get()

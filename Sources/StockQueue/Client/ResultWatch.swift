@@ -1,10 +1,10 @@
 import Foundation
-import Locking
-import Postgres
+import StockQueueLocking
+import StockQueuePostgres
 
 /// Waits for results on behalf of many: one thread and one connection, there only while somebody waits, ask for all of them.
 final class ResultWatch: Sendable {
-    typealias Answer = @Sendable (Result<ResultView?, QueueError>) -> Void
+    typealias Answer = @Sendable (Result<JobResult?, QueueError>) -> Void
 
     private struct Waiter {
         var deadline: Deadline
@@ -15,19 +15,19 @@ final class ResultWatch: Sendable {
         var waiters: [Int64: [Waiter]] = [:]
         var isWatching = false
         var isClosed = false
-        /// Somebody has come since the last look: look soon.
+        /// Somebody has come since the last poll: poll soon.
         var isFresh = false
     }
 
     private let settings: ConnectionSettings
-    private let schema: Schema
+    private let schema: QueueSchema
     private let state = Mutex(State())
     private let stop = StopSignal()
 
     /// Pauses between two looks: short after somebody has come, then growing.
     private static let pauseMs = (shortest: 1, longest: 50)
 
-    init(_ settings: ConnectionSettings, _ schema: Schema) {
+    init(_ settings: ConnectionSettings, _ schema: QueueSchema) {
         self.settings = settings
         self.schema = schema
     }
@@ -61,12 +61,12 @@ final class ResultWatch: Sendable {
             do {
                 let usable = try connection ?? Connection(settings)
                 connection = usable
-                try look(for: jobs, usable)
+                try poll(for: jobs, usable)
             } catch {
                 connection = nil
                 let reason = QueueError(error)
                 // A server that is away may be back before the time is over.
-                if case .database(let cause) = reason, cause.mayPass {} else { answerAll(.failure(reason)) }
+                if case .database(let cause) = reason, cause.isTransient {} else { answerAll(.failure(reason)) }
             }
             answerLate()
             let isFresh = state.withLock { state in
@@ -86,7 +86,7 @@ final class ResultWatch: Sendable {
         }
     }
 
-    private func look(for jobs: [Int64], _ connection: Connection) throws {
+    private func poll(for jobs: [Int64], _ connection: Connection) throws {
         var parameters = Parameters()
         parameters.addArray(of: jobs.count, int64: { jobs[$0] })
         let found = try connection.execute(
@@ -118,7 +118,7 @@ final class ResultWatch: Sendable {
         for waiter in late { waiter.answer(.success(nil)) }
     }
 
-    private func answerAll(_ result: Result<ResultView?, QueueError>) {
+    private func answerAll(_ result: Result<JobResult?, QueueError>) {
         let all = state.withLock { state in
             defer { state.waiters = [:] }
             return state.waiters.values.flatMap { $0 }

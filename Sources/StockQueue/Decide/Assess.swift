@@ -1,8 +1,8 @@
 /// What one job would do to one item: the rules of the actions and policies, in the order in which they are checked.
 enum Assessment {
     case apply(onHand: Int64, allocated: Int64, quantity: Int64)
-    case unchanged(Code)
-    case reject(Code)
+    case unchanged(ResultCode)
+    case reject(ResultCode)
     /// Needs this much to be available.
     case wait(Int64)
 }
@@ -13,7 +13,7 @@ enum Assessment {
 /// an Int64.
 ///
 /// - Parameter availableSeen: what `expected_available` is compared with: the stock before the job's group.
-func assess(_ job: ClaimedJob, against stock: StockState, availableSeen: Int64) -> Assessment {
+func assess(_ job: ClaimedJob, against stock: ItemState, availableSeen: Int64) -> Assessment {
     let quantity = job.quantity
     if job.isExpired { return .reject(.expired) }
     if !isValid(quantity, for: job.action) { return .reject(.invalidQuantity) }
@@ -45,7 +45,7 @@ func assess(_ job: ClaimedJob, against stock: StockState, availableSeen: Int64) 
 }
 
 /// Right sign and size for the action. A zero `adjust` is not wrong, it changes nothing.
-private func isValid(_ quantity: Int64, for action: Action) -> Bool {
+private func isValid(_ quantity: Int64, for action: StockAction) -> Bool {
     guard Quantity.isInRange(quantity) else { return false }
     return switch action {
     case .adjust: true
@@ -56,7 +56,7 @@ private func isValid(_ quantity: Int64, for action: Action) -> Bool {
 
 /// Takes from what is available, by the job's policy when that is too little.
 private func draw(
-    _ need: Int64, from stock: StockState, _ policy: OnInsufficient, _ take: (Int64) -> Assessment
+    _ need: Int64, from stock: ItemState, _ policy: InsufficientStockPolicy, _ take: (Int64) -> Assessment
 ) -> Assessment {
     if stock.available >= need { return take(need) }
     switch policy {

@@ -5,9 +5,9 @@
 ///   - stock: what the batch found under its locks, by item number.
 ///   - keys: the idempotency keys that were used up before, by key number; nil for one that is free.
 /// - Returns: the same results, versions, stock and notifications as judging the jobs one at a time.
-public func judge(_ jobs: [ClaimedJob], stock: [StockState], keys: [KeyState?] = []) -> Judgement {
-    var judge = BatchJudge(stock: stock, keys: keys)
-    judge.result.verdicts.reserveCapacity(jobs.count)
+public func decide(_ jobs: [ClaimedJob], stock: [ItemState], keys: [KeyState?] = []) -> BatchDecision {
+    var decide = BatchDecider(stock: stock, keys: keys)
+    decide.result.decisions.reserveCapacity(jobs.count)
     let hasKeys = !keys.isEmpty
     var start = 0
     while start < jobs.count {
@@ -16,18 +16,18 @@ public func judge(_ jobs: [ClaimedJob], stock: [StockState], keys: [KeyState?] =
         if group >= 0 {
             while end < jobs.count && jobs[end].group == group { end += 1 }
         }
-        if judge.mustLeave(jobs[start..<end]) {
-            judge.leave(jobs[start..<end])
+        if decide.mustSkip(jobs[start..<end]) {
+            decide.leave(jobs[start..<end])
         } else if group < 0 {
-            judge.judgeSingle(jobs[start], at: Int32(start))
+            decide.decideSingle(jobs[start], at: Int32(start))
         } else if hasKeys, let sendings = sendings(of: jobs[start..<end]) {
-            judge.judgeSendings(sendings, of: jobs[start..<end])
+            decide.judgeSendings(sendings, of: jobs[start..<end])
         } else {
-            judge.judgeGroup(jobs[start..<end])
+            decide.decideGroup(jobs[start..<end])
         }
         start = end
     }
-    return judge.finish()
+    return decide.finish()
 }
 
 /// Tells apart how often a group was sent: whoever does not know whether it arrived sends it again, under the same keys, and while
@@ -72,43 +72,43 @@ private func repetitions(among places: [Int], of lines: ArraySlice<ClaimedJob>) 
     return sendings
 }
 
-private struct BatchJudge {
-    var result = Judgement()
-    private var stock: [StockState]
+private struct BatchDecider {
+    var result = BatchDecision()
+    private var stock: [ItemState]
     private var keys: [KeyState?]
     /// Items that a job left behind touches: later jobs on them are left too, or they would overtake it.
-    private var isLeft: [Bool]
+    private var isSkipped: [Bool]
     private var isChanged: [Bool]
-    private var hasRisen: [Bool]
+    private var hasMoreStock: [Bool]
 
-    init(stock: [StockState], keys: [KeyState?]) {
+    init(stock: [ItemState], keys: [KeyState?]) {
         self.stock = stock
         self.keys = keys
-        isLeft = stock.map { $0.presence == .held }
+        isSkipped = stock.map { $0.presence == .held }
         isChanged = [Bool](repeating: false, count: stock.count)
-        hasRisen = isChanged
+        hasMoreStock = isChanged
     }
 
     // MARK: left behind
 
-    func mustLeave(_ unit: ArraySlice<ClaimedJob>) -> Bool {
-        unit.contains { !$0.isLocked || isLeft[Int($0.item)] }
+    func mustSkip(_ unit: ArraySlice<ClaimedJob>) -> Bool {
+        unit.contains { !$0.isLocked || isSkipped[Int($0.item)] }
     }
 
     mutating func leave(_ unit: ArraySlice<ClaimedJob>) {
         for job in unit {
-            isLeft[Int(job.item)] = true
-            result.verdicts.append(Verdict(.left, .unchanged, nil, stock: stock[Int(job.item)]))
+            isSkipped[Int(job.item)] = true
+            result.decisions.append(JobDecision(.left, .unchanged, nil, stock: stock[Int(job.item)]))
         }
         result.left += unit.count
     }
 
     // MARK: a job that stands alone
 
-    mutating func judgeSingle(_ job: ClaimedJob, at index: Int32) {
+    mutating func decideSingle(_ job: ClaimedJob, at index: Int32) {
         let before = stock[Int(job.item)]
         if let used = use(of: job) {
-            result.verdicts.append(Self.repeated(job, used, stock: before))
+            result.decisions.append(Self.repeated(job, used, stock: before))
             result.finished += 1
             return
         }
@@ -116,13 +116,13 @@ private struct BatchJudge {
         case .apply(let onHand, let allocated, let quantity):
             apply(job, at: index, onHand: onHand, allocated: allocated, quantity: quantity)
         case .unchanged(let code):
-            result.verdicts.append(Verdict(.result, .unchanged, code, stock: before))
+            result.decisions.append(JobDecision(.result, .unchanged, code, stock: before))
         case .reject(let code):
-            result.verdicts.append(Verdict(.result, .rejected, code, stock: before))
+            result.decisions.append(JobDecision(.result, .rejected, code, stock: before))
         case .wait(let need):
-            var verdict = Verdict(.waits, .unchanged, nil, stock: before)
-            verdict.waitingQuantity = need
-            result.verdicts.append(verdict)
+            var decision = JobDecision(.waits, .unchanged, nil, stock: before)
+            decision.waitingQuantity = need
+            result.decisions.append(decision)
             result.waiting += 1
             return
         }
@@ -135,13 +135,13 @@ private struct BatchJudge {
     /// Who used the job's key up before it; nil where nobody did, and for a job without a key.
     private func use(of job: ClaimedJob) -> KeyState? { job.key < 0 ? nil : keys[Int(job.key)] }
 
-    private static func repeated(_ job: ClaimedJob, _ used: KeyState, stock: StockState) -> Verdict {
-        var verdict =
+    private static func repeated(_ job: ClaimedJob, _ used: KeyState, stock: ItemState) -> JobDecision {
+        var decision =
             used.request == KeyState.Request(of: job)
-            ? Verdict(.result, .duplicate, nil, stock: stock)
-            : Verdict(.result, .rejected, .idempotencyMismatch, stock: stock)
-        verdict.firstJobID = used.jobID
-        return verdict
+            ? JobDecision(.result, .duplicate, nil, stock: stock)
+            : JobDecision(.result, .rejected, .idempotencyMismatch, stock: stock)
+        decision.firstJobID = used.jobID
+        return decision
     }
 
     private mutating func useKey(of job: ClaimedJob, at index: Int32) {
@@ -154,7 +154,7 @@ private struct BatchJudge {
     ///
     /// A group is answered once, as a whole: sent again, it is a duplicate line by line. One of which only some lines were there
     /// before is not what was sent, nor is one with a key twice or a key that stands for another request.
-    private func repeatedGroup(_ lines: ArraySlice<ClaimedJob>) -> [Verdict]? {
+    private func repeatedGroup(_ lines: ArraySlice<ClaimedJob>) -> [JobDecision]? {
         var uses = lines.map { use(of: $0) }
         var seen: [Int32: KeyState] = [:]
         for (place, line) in zip(uses.indices, lines) where line.key >= 0 && uses[place] == nil {
@@ -163,17 +163,17 @@ private struct BatchJudge {
         }
         if uses.allSatisfy({ $0 == nil }) { return nil }
         let isDuplicate = zip(uses, lines).map { $0?.request == KeyState.Request(of: $1) }
-        let isWhole = !isDuplicate.contains(false)
+        let isFullScan = !isDuplicate.contains(false)
         return zip(zip(uses, isDuplicate), lines).map { use, line in
             let state = stock[Int(line.item)]
-            var verdict =
-                if isWhole {
-                    Verdict(.result, .duplicate, nil, stock: state)
+            var decision =
+                if isFullScan {
+                    JobDecision(.result, .duplicate, nil, stock: state)
                 } else {
-                    Verdict(.result, .rejected, use.1 ? .groupRejected : .idempotencyMismatch, stock: state)
+                    JobDecision(.result, .rejected, use.1 ? .groupRejected : .idempotencyMismatch, stock: state)
                 }
-            verdict.firstJobID = use.0?.jobID
-            return verdict
+            decision.firstJobID = use.0?.jobID
+            return decision
         }
     }
 
@@ -181,43 +181,43 @@ private struct BatchJudge {
 
     /// Judges a group that was sent more than once: each sending as a group of its own, one after the other.
     mutating func judgeSendings(_ sendings: [[Int]], of lines: ArraySlice<ClaimedJob>) {
-        let firstVerdict = result.verdicts.count
-        var verdicts: [Int: Verdict] = [:]
+        let firstVerdict = result.decisions.count
+        var decisions: [Int: JobDecision] = [:]
         for places in sendings {
             // The lines of a sending side by side, and what was noted of them put back to their places.
             let sending = places.map { lines[$0] }
             let changes = result.levelChanges.count
             let users = result.keyUsers.count
-            judgeGroup(sending[...])
+            decideGroup(sending[...])
             for index in changes..<result.levelChanges.count {
                 result.levelChanges[index].job = Int32(places[Int(result.levelChanges[index].job)])
             }
             for index in users..<result.keyUsers.count {
                 result.keyUsers[index] = Int32(places[Int(result.keyUsers[index])])
             }
-            for (place, verdict) in zip(places, result.verdicts[firstVerdict...]) { verdicts[place] = verdict }
-            result.verdicts.removeSubrange(firstVerdict...)
+            for (place, decision) in zip(places, result.decisions[firstVerdict...]) { decisions[place] = decision }
+            result.decisions.removeSubrange(firstVerdict...)
         }
-        for index in lines.indices { if let verdict = verdicts[index] { result.verdicts.append(verdict) } }
+        for index in lines.indices { if let decision = decisions[index] { result.decisions.append(decision) } }
     }
 
     /// Judges the lines against the stock as the lines before them leave it, and takes everything back when one of
     /// them is refused or must wait. A refusal beats waiting.
-    mutating func judgeGroup(_ lines: ArraySlice<ClaimedJob>) {
+    mutating func decideGroup(_ lines: ArraySlice<ClaimedJob>) {
         if let repeated = repeatedGroup(lines) {
-            result.verdicts += repeated
+            result.decisions += repeated
             result.finished += lines.count
             return
         }
-        var before: [Int32: StockState] = [:]
+        var before: [Int32: ItemState] = [:]
         var changedBefore: [Int32: (changed: Bool, risen: Bool)] = [:]
         for line in lines where before[line.item] == nil {
             before[line.item] = stock[Int(line.item)]
-            changedBefore[line.item] = (isChanged[Int(line.item)], hasRisen[Int(line.item)])
+            changedBefore[line.item] = (isChanged[Int(line.item)], hasMoreStock[Int(line.item)])
         }
-        let firstVerdict = result.verdicts.count
+        let firstVerdict = result.decisions.count
         let firstChange = result.levelChanges.count
-        var refusals: [Int: Code] = [:]
+        var blockers: [Int: ResultCode] = [:]
         var needs: [Int: Int64] = [:]
         for index in lines.indices {
             let line = lines[index]
@@ -226,16 +226,16 @@ private struct BatchJudge {
             switch assess(line, against: now, availableSeen: seen.available) {
             case .apply(let onHand, let allocated, let quantity):
                 apply(line, at: Int32(index), onHand: onHand, allocated: allocated, quantity: quantity)
-            case .unchanged(let code): result.verdicts.append(Verdict(.result, .unchanged, code, stock: now))
+            case .unchanged(let code): result.decisions.append(JobDecision(.result, .unchanged, code, stock: now))
             case .reject(let code):
-                refusals[index] = code
-                result.verdicts.append(Verdict(.result, .rejected, code, stock: seen))
+                blockers[index] = code
+                result.decisions.append(JobDecision(.result, .rejected, code, stock: seen))
             case .wait(let need):
                 needs[index] = need
-                result.verdicts.append(Verdict(.waits, .unchanged, nil, stock: seen))
+                result.decisions.append(JobDecision(.waits, .unchanged, nil, stock: seen))
             }
         }
-        if refusals.isEmpty && needs.isEmpty {
+        if blockers.isEmpty && needs.isEmpty {
             result.finished += lines.count
             useKeys(of: lines)
             return
@@ -243,21 +243,22 @@ private struct BatchJudge {
         for (item, state) in before { stock[Int(item)] = state }
         for (item, marks) in changedBefore {
             isChanged[Int(item)] = marks.changed
-            hasRisen[Int(item)] = marks.risen
+            hasMoreStock[Int(item)] = marks.risen
         }
         result.levelChanges.removeSubrange(firstChange...)
-        result.verdicts.removeSubrange(firstVerdict...)
+        result.decisions.removeSubrange(firstVerdict...)
         for index in lines.indices {
             let state = stock[Int(lines[index].item)]
-            if refusals.isEmpty {
-                var verdict = Verdict(.waits, .unchanged, nil, stock: state)
-                verdict.waitingQuantity = needs[index]
-                result.verdicts.append(verdict)
+            if blockers.isEmpty {
+                var decision = JobDecision(.waits, .unchanged, nil, stock: state)
+                decision.waitingQuantity = needs[index]
+                result.decisions.append(decision)
             } else {
-                result.verdicts.append(Verdict(.result, .rejected, refusals[index] ?? .groupRejected, stock: state))
+                result.decisions.append(
+                    JobDecision(.result, .rejected, blockers[index] ?? .groupRejected, stock: state))
             }
         }
-        if refusals.isEmpty {
+        if blockers.isEmpty {
             result.waiting += lines.count
         } else {
             result.finished += lines.count
@@ -274,38 +275,38 @@ private struct BatchJudge {
     private mutating func apply(_ job: ClaimedJob, at index: Int32, onHand: Int64, allocated: Int64, quantity: Int64) {
         let item = Int(job.item)
         let before = stock[item]
-        var verdict = Verdict(.result, .applied, nil, stock: before)
+        var decision = JobDecision(.result, .applied, nil, stock: before)
         stock[item].onHand = onHand
         stock[item].allocated = allocated
         stock[item].version += 1
         stock[item].lastJobID = job.id
         let after = stock[item]
-        let told = before.toldLevel ?? before.level
+        let told = before.notifiedLevel ?? before.level
         let level = after.level
         // A silent job tells nothing, yet re-arms: a level that got better is remembered, a worse one is left to be told.
-        stock[item].toldLevel = job.notify ? level : min(told, level)
+        stock[item].notifiedLevel = job.notify ? level : min(told, level)
         if job.notify, let kind = NotificationKind(from: told, to: level) {
             result.levelChanges.append(
                 LevelChange(
                     kind: kind, job: index, item: job.item, threshold: after.threshold,
                     availableBefore: before.available, availableAfter: after.available, version: after.version))
         }
-        verdict.appliedQuantity = quantity
-        verdict.warnsNegative = after.available < 0
-        verdict.onHandAfter = onHand
-        verdict.allocatedAfter = allocated
-        verdict.version = after.version
-        verdict.levelBefore = told
-        verdict.levelAfter = level
-        verdict.previousJobID = before.lastJobID
-        result.verdicts.append(verdict)
+        decision.appliedQuantity = quantity
+        decision.warnsNegative = after.available < 0
+        decision.onHandAfter = onHand
+        decision.allocatedAfter = allocated
+        decision.version = after.version
+        decision.levelBefore = told
+        decision.levelAfter = level
+        decision.previousJobID = before.lastJobID
+        result.decisions.append(decision)
         isChanged[item] = true
-        if after.available > before.available { hasRisen[item] = true }
+        if after.available > before.available { hasMoreStock[item] = true }
     }
 
-    consuming func finish() -> Judgement {
+    consuming func finish() -> BatchDecision {
         result.changedItems = isChanged.indices.filter { isChanged[$0] }.map { Int32($0) }
-        result.risenItems = hasRisen.indices.filter { hasRisen[$0] }.map { Int32($0) }
+        result.itemsWithMoreStock = hasMoreStock.indices.filter { hasMoreStock[$0] }.map { Int32($0) }
         result.stock = stock
         result.keys = keys
         return result

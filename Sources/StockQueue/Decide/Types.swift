@@ -1,10 +1,10 @@
-import Postgres
+import StockQueuePostgres
 
-/// A claimed job as the judgement sees it: integers only. Texts stay with the batch that claimed it.
+/// A claimed job as the decision sees it: integers only. Texts stay with the batch that claimed it.
 public struct ClaimedJob: Sendable {
     public var id: Int64
     /// Where the row stands; good while the claim's lock is held.
-    public var place: RowPlace
+    public var place: TupleID
     /// Number of the item in the batch's stock table.
     public var item: Int32
     /// Number of the group in the batch; -1 for a job that stands alone.
@@ -13,8 +13,8 @@ public struct ClaimedJob: Sendable {
     public var key: Int32 = -1
     /// When the transaction that enqueued it began, in microseconds since 2000; 0 for a job that stands alone.
     public var enqueuedAt: Int64 = 0
-    public var action: Action
-    public var onInsufficient: OnInsufficient
+    public var action: StockAction
+    public var onInsufficient: InsufficientStockPolicy
     public var priority: Int16 = 2
     public var attempts: Int16 = 0
     public var maxAttempts: Int16 = 10
@@ -29,8 +29,8 @@ public struct ClaimedJob: Sendable {
     public var isLocked = true
 
     public init(
-        id: Int64, place: RowPlace = RowPlace(block: 0, line: 0), item: Int32, action: Action,
-        onInsufficient: OnInsufficient = .reject, quantity: Int64
+        id: Int64, place: TupleID = TupleID(block: 0, line: 0), item: Int32, action: StockAction,
+        onInsufficient: InsufficientStockPolicy = .reject, quantity: Int64
     ) {
         self.id = id
         self.place = place
@@ -42,7 +42,7 @@ public struct ClaimedJob: Sendable {
 }
 
 /// An item as the batch found it under its lock.
-public struct StockState: Sendable, Hashable {
+public struct ItemState: Sendable, Hashable {
     public enum Presence: Sendable, Hashable {
         case known
         /// There is no such item.
@@ -52,14 +52,14 @@ public struct StockState: Sendable, Hashable {
     }
 
     public var presence = Presence.unknown
-    public var place = RowPlace(block: 0, line: 0)
+    public var place = TupleID(block: 0, line: 0)
     public var tracked = true
     public var onHand: Int64 = 0
     public var allocated: Int64 = 0
     public var version: Int64 = 0
     public var threshold: Int64?
     /// The level last told; nil while nothing was, so that the level at the first change is the baseline.
-    public var toldLevel: AlertLevel?
+    public var notifiedLevel: AlertLevel?
     /// The job that made `version`.
     public var lastJobID: Int64?
 
@@ -90,13 +90,14 @@ public struct KeyState: Sendable, Hashable {
     public struct Request: Sendable, Hashable {
         /// Number of the item in the batch; -1 for one that no job of the batch names.
         public var item: Int32
-        public var action: Action
+        public var action: StockAction
         public var quantity: Int64
-        public var onInsufficient: OnInsufficient
+        public var onInsufficient: InsufficientStockPolicy
         public var expectedAvailable: Int64?
 
         public init(
-            item: Int32, action: Action, quantity: Int64, onInsufficient: OnInsufficient, expectedAvailable: Int64?
+            item: Int32, action: StockAction, quantity: Int64, onInsufficient: InsufficientStockPolicy,
+            expectedAvailable: Int64?
         ) {
             self.item = item
             self.action = action
@@ -122,8 +123,8 @@ public struct KeyState: Sendable, Hashable {
     }
 }
 
-/// What the judgement says of one job.
-public struct Verdict: Sendable, Hashable {
+/// What the decision says of one job.
+public struct JobDecision: Sendable, Hashable {
     public enum Fate: Sendable, Hashable {
         /// The job gets its result now.
         case result
@@ -135,7 +136,7 @@ public struct Verdict: Sendable, Hashable {
 
     public var fate: Fate
     public var outcome: Outcome
-    public var code: Code?
+    public var code: ResultCode?
     /// The one warning there is, `negative_stock`.
     public var warnsNegative = false
     public var appliedQuantity: Int64 = 0
@@ -155,7 +156,7 @@ public struct Verdict: Sendable, Hashable {
     /// For a line that lacks stock and waits: how much it needs.
     public var waitingQuantity: Int64?
 
-    init(_ fate: Fate, _ outcome: Outcome, _ code: Code?, stock: StockState) {
+    init(_ fate: Fate, _ outcome: Outcome, _ code: ResultCode?, stock: ItemState) {
         self.fate = fate
         self.outcome = outcome
         self.code = code
@@ -182,17 +183,17 @@ public struct LevelChange: Sendable, Hashable {
 }
 
 /// What is to be done about a batch.
-public struct Judgement: Sendable {
+public struct BatchDecision: Sendable {
     /// One for each claimed job, in the same order.
-    public var verdicts: [Verdict] = []
+    public var decisions: [JobDecision] = []
     /// The stock after the batch, by item number.
-    public var stock: [StockState] = []
+    public var stock: [ItemState] = []
     /// The idempotency keys after the batch, by key number; nil for one that is free.
     public var keys: [KeyState?] = []
     /// The items whose stock changed, by number, ascending.
     public var changedItems: [Int32] = []
     /// The items that had more available after some job than before it: what waits for them may go on.
-    public var risenItems: [Int32] = []
+    public var itemsWithMoreStock: [Int32] = []
     public var levelChanges: [LevelChange] = []
     /// The jobs that use up their idempotency keys, by place among the claimed ones.
     public var keyUsers: [Int32] = []

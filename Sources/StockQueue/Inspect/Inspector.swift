@@ -1,5 +1,5 @@
 import Foundation
-import Postgres
+import StockQueuePostgres
 
 /// A row as PostgreSQL wrote it in JSON, and as a value.
 public struct JSONRow<Value: Decodable & Sendable>: Sendable {
@@ -12,9 +12,9 @@ public struct JSONRow<Value: Decodable & Sendable>: Sendable {
 /// Rows come as JSON that PostgreSQL makes, so that `--json` shows the very names of the tables' columns.
 public struct Inspector {
     private let connection: Connection
-    private let schema: Schema
+    private let schema: QueueSchema
 
-    public init(connection: Connection, schema: Schema) {
+    public init(connection: Connection, schema: QueueSchema) {
         self.connection = connection
         self.schema = schema
     }
@@ -25,7 +25,7 @@ public struct Inspector {
     ///
     /// - Parameter after: the key behind which to begin.
     public func items(store: String?, below level: AlertLevel?, limit: Int, after: ItemKey? = nil) throws -> [JSONRow<
-        ItemView
+        Item
     >] {
         var parameters = Parameters()
         parameters.add(store)
@@ -47,7 +47,7 @@ public struct Inspector {
             """, parameters)
     }
 
-    public func item(_ key: ItemKey) throws -> JSONRow<ItemView>? {
+    public func item(_ key: ItemKey) throws -> JSONRow<Item>? {
         try row(
             "show_item", [.text, .text, .text],
             "SELECT \(itemJSON) FROM \(schema.quoted).items WHERE (store_id, item_id, location_id) = ($1, $2, $3)",
@@ -55,7 +55,7 @@ public struct Inspector {
     }
 
     /// An item's last movements, newest first.
-    public func movements(_ key: ItemKey, limit: Int) throws -> [JSONRow<ResultView>] {
+    public func movements(_ key: ItemKey, limit: Int) throws -> [JSONRow<JobResult>] {
         var parameters = parameters(key)
         parameters.add(Int32(clamping: limit))
         return try rows(
@@ -77,7 +77,7 @@ public struct Inspector {
         return (paused.int64(0, 0), paused.int64(0, 1))
     }
 
-    public func result(of job: Int64) throws -> JSONRow<ResultView>? {
+    public func result(of job: Int64) throws -> JSONRow<JobResult>? {
         var parameters = Parameters()
         parameters.add(job)
         return try row(
@@ -86,7 +86,7 @@ public struct Inspector {
     }
 
     /// A job that is still queued.
-    public func job(_ job: Int64) throws -> JSONRow<JobView>? {
+    public func job(_ job: Int64) throws -> JSONRow<QueuedJob>? {
         var parameters = Parameters()
         parameters.add(job)
         return try row(
@@ -94,7 +94,7 @@ public struct Inspector {
     }
 
     /// The newest jobs that were refused for a reason of their own, not because of their group.
-    public func refused(limit: Int) throws -> [JSONRow<ResultView>] {
+    public func refused(limit: Int) throws -> [JSONRow<JobResult>] {
         var parameters = Parameters()
         parameters.add(Int64(limit))
         return try rows(
@@ -111,7 +111,7 @@ public struct Inspector {
     // MARK: notifications
 
     /// The newest notifications, oldest of them first.
-    public func lastNotifications(limit: Int) throws -> [JSONRow<NotificationView>] {
+    public func lastNotifications(limit: Int) throws -> [JSONRow<StockNotification>] {
         var parameters = Parameters()
         parameters.add(Int64(limit))
         return try rows(
@@ -125,7 +125,7 @@ public struct Inspector {
 
     /// Notifications behind an id, and those with the given ids: ids are drawn before their transactions commit, so a
     /// smaller one may appear after a larger one.
-    public func notifications(after id: Int64, or missing: [Int64], limit: Int) throws -> [JSONRow<NotificationView>] {
+    public func notifications(after id: Int64, or missing: [Int64], limit: Int) throws -> [JSONRow<StockNotification>] {
         var parameters = Parameters()
         parameters.add(id)
         parameters.addArray(of: missing.count, int64: { missing[$0] })
@@ -159,16 +159,16 @@ public struct Inspector {
     // MARK: statistics
 
     /// The queue now, and what was finished in the last `seconds`.
-    public func statistics(seconds: Int64) throws -> JSONRow<StatisticsView> {
+    public func statistics(seconds: Int64) throws -> JSONRow<QueueStatistics> {
         var parameters = Parameters()
         parameters.add(seconds)
-        guard let found: JSONRow<StatisticsView> = try row("statistics", [.int8], Self.statistics(schema), parameters)
+        guard let found: JSONRow<QueueStatistics> = try row("statistics", [.int8], Self.statistics(schema), parameters)
         else { throw PostgresError(kind: .protocolViolation, message: "no statistics") }
         return found
     }
 
     /// One pass over the queue, one over the results of the time asked for, one over the notifications.
-    private static func statistics(_ schema: Schema) -> String {
+    private static func statistics(_ schema: QueueSchema) -> String {
         let s = schema.quoted
         return """
             WITH queue AS (

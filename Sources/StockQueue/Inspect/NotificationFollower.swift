@@ -18,7 +18,7 @@ public struct NotificationFollower {
     public init(inspector: Inspector) { self.inspector = inspector }
 
     /// What has come since the last call.
-    public mutating func next(limit: Int) throws -> [JSONRow<NotificationView>] {
+    public mutating func next(limit: Int) throws -> [JSONRow<StockNotification>] {
         let rows = try inspector.notifications(after: lastID, or: Array(missing.keys), limit: limit)
         missing = missing.mapValues { $0 + 1 }.filter { $0.value < Self.roundsMax }
         for row in rows {

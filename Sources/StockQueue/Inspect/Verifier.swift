@@ -1,6 +1,6 @@
-import Postgres
+import StockQueuePostgres
 
-/// Proves the books: whether stock, results, notifications and queue agree with one another.
+/// Proves the ledger: whether stock, results, notifications and queue agree with one another.
 ///
 /// Written in SQL alone, so that it shares nothing with the code whose work it checks.
 public struct Verifier {
@@ -22,10 +22,10 @@ public struct Verifier {
     public static let violationsMax = 100
 
     private let connection: Connection
-    private let schema: Schema
+    private let schema: QueueSchema
     public let checks: [Check]
 
-    public init(connection: Connection, schema: Schema) {
+    public init(connection: Connection, schema: QueueSchema) {
         self.connection = connection
         self.schema = schema
         checks = Self.checks(schema.quoted)
@@ -42,7 +42,8 @@ public struct Verifier {
 
     /// Whether row security hides nothing from this user; otherwise the checks prove nothing.
     public func seesEverything() throws(PostgresError) -> Bool {
-        try connection.execute(Statement("sees_all", [], "SELECT \(schema.quoted).sees_all()")).bool(0, 0)
+        try connection.execute(Statement("can_read_all_stores", [], "SELECT \(schema.quoted).can_read_all_stores()"))
+            .bool(0, 0)
     }
 
     /// Runs all checks on one snapshot, so that a queue that is being worked can be verified too.

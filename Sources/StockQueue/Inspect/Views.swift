@@ -14,7 +14,7 @@ public struct ItemKey: Sendable, Hashable {
 // The property names below are those of the columns, as JSONDecoder turns them: store_id becomes storeId.
 
 /// An item as operators see it.
-public struct ItemView: Decodable, Sendable {
+public struct Item: Decodable, Sendable {
     public let storeId: String
     public let itemId: String
     public let locationId: String
@@ -30,7 +30,7 @@ public struct ItemView: Decodable, Sendable {
 }
 
 /// A result as operators see it.
-public struct ResultView: Decodable, Sendable {
+public struct JobResult: Decodable, Sendable {
     public let jobId: Int64
     public let storeId: String
     public let itemId: String
@@ -57,7 +57,7 @@ public struct ResultView: Decodable, Sendable {
 }
 
 /// A job that is still queued.
-public struct JobView: Decodable, Sendable {
+public struct QueuedJob: Decodable, Sendable {
     public let jobId: Int64
     public let storeId: String
     public let itemId: String
@@ -71,7 +71,7 @@ public struct JobView: Decodable, Sendable {
 }
 
 /// A notification.
-public struct NotificationView: Decodable, Sendable {
+public struct StockNotification: Decodable, Sendable {
     public let notificationId: Int64
     public let storeId: String
     public let itemId: String
@@ -86,7 +86,7 @@ public struct NotificationView: Decodable, Sendable {
 }
 
 /// What `stockq stats` shows.
-public struct StatisticsView: Decodable, Sendable {
+public struct QueueStatistics: Decodable, Sendable {
     public struct Queue: Decodable, Sendable {
         public let ready: Int64
         public let scheduled: Int64

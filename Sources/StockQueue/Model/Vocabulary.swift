@@ -1,4 +1,4 @@
-import Postgres
+import StockQueuePostgres
 
 /// A type whose cases are the labels of an enum in the database, in the same order.
 public protocol DatabaseEnum: CaseIterable, RawRepresentable, Sendable, Hashable where RawValue == String {
@@ -17,7 +17,7 @@ extension DatabaseEnum {
 }
 
 /// What a job does to its item.
-public enum Action: String, DatabaseEnum {
+public enum StockAction: String, DatabaseEnum {
     /// on_hand += quantity; a negative quantity must be available.
     case adjust
     /// allocated += quantity, which must be available.
@@ -33,7 +33,7 @@ public enum Action: String, DatabaseEnum {
 }
 
 /// What happens when less is available than a job needs.
-public enum OnInsufficient: String, DatabaseEnum {
+public enum InsufficientStockPolicy: String, DatabaseEnum {
     /// The job is rejected.
     case reject
     /// The job is applied and the stock goes negative, with a warning.
@@ -46,7 +46,7 @@ public enum OnInsufficient: String, DatabaseEnum {
     public static let typeName = "on_insufficient"
 
     /// Whether the policy may stand on a job with the action; the table has the same rule as a CHECK.
-    public func fits(_ action: Action) -> Bool {
+    public func fits(_ action: StockAction) -> Bool {
         switch self {
         case .reject: true
         case .allow: action == .adjust || action == .allocate || action == .set
@@ -57,13 +57,13 @@ public enum OnInsufficient: String, DatabaseEnum {
 
 /// What became of a job.
 public enum Outcome: String, DatabaseEnum {
-    case applied, unchanged, rejected, duplicate, cancelled, failed
+    case applied, unchanged, rejected, duplicate, canceled, failed
 
     public static let typeName = "outcome"
 }
 
 /// Why a job was rejected or left its item unchanged.
-public enum Code: String, DatabaseEnum {
+public enum ResultCode: String, DatabaseEnum {
     case untracked
     case noChange = "no_change"
     case insufficientStock = "insufficient_stock"

@@ -1,9 +1,9 @@
-import Postgres
+import StockQueuePostgres
 
 /// What operators do by hand, by the functions of the schema: each act is recorded there with who and when.
 ///
 /// All of them throw `PostgresError`, with SQLSTATE 42501 where this user is no administrator of the queue.
-public struct Operator {
+public struct QueueAdmin {
     /// Jobs that are still queued.
     public enum Selection: Sendable {
         case jobs([Int64])
@@ -19,16 +19,16 @@ public struct Operator {
     }
 
     private let connection: Connection
-    private let schema: Schema
+    private let schema: QueueSchema
 
-    public init(connection: Connection, schema: Schema) {
+    public init(connection: Connection, schema: QueueSchema) {
         self.connection = connection
         self.schema = schema
     }
 
     /// Cancels queued jobs, groups whole; waits for a batch that has them.
     ///
-    /// - Returns: the jobs cancelled.
+    /// - Returns: the jobs canceled.
     public func cancel(_ selection: Selection, reason: String? = nil) throws(PostgresError) -> [Int64] {
         var parameters = parameters(selection)
         parameters.add(reason)
@@ -43,13 +43,13 @@ public struct Operator {
     ///
     /// - Parameter priority: 1 (first) to 4 (last).
     /// - Returns: how many.
-    public func reprioritise(_ selection: Selection, to priority: Int) throws(PostgresError) -> Int {
+    public func reprioritize(_ selection: Selection, to priority: Int) throws(PostgresError) -> Int {
         var parameters = parameters(selection)
         parameters.add(Int32(priority))
         return Int(
             try call(
-                "reprioritise", selectionTypes + [.int4],
-                "SELECT \(schema.quoted).reprioritise($5, job_ids => $1, store_id => $2, group_id => $3, reference => $4)",
+                "reprioritize", selectionTypes + [.int4],
+                "SELECT \(schema.quoted).reprioritize($5, job_ids => $1, store_id => $2, group_id => $3, reference => $4)",
                 parameters
             ).int64(0, 0))
     }
@@ -71,7 +71,7 @@ public struct Operator {
     ///   - code: nil for the failed ones.
     ///   - store: nil for all stores.
     ///   - seconds: not older than this.
-    public func retry(code: Code?, store: String?, since seconds: Int64) throws(PostgresError) -> [(
+    public func retry(code: ResultCode?, store: String?, since seconds: Int64) throws(PostgresError) -> [(
         job: Int64, of: Int64
     )] {
         var parameters = Parameters()
@@ -98,7 +98,7 @@ public struct Operator {
 
     /// Lets the work go on.
     ///
-    /// - Returns: how many parked jobs are ready again.
+    /// - Returns: how many paused jobs are ready again.
     public func resume(_ scope: Scope) throws(PostgresError) -> Int {
         Int(
             try call(
@@ -129,11 +129,11 @@ public struct Operator {
     }
 
     /// The most ready jobs that a store may have; nil for no ceiling.
-    public func setCeiling(store: String, readyJobs: Int?) throws(PostgresError) {
+    public func setStoreLimit(store: String, readyJobs: Int?) throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(store)
         parameters.add(readyJobs.map { Int32($0) })
-        try call("set_ceiling", [.text, .int4], "SELECT \(schema.quoted).set_ceiling($1, $2)", parameters)
+        try call("set_store_limit", [.text, .int4], "SELECT \(schema.quoted).set_store_limit($1, $2)", parameters)
     }
 
     // MARK: grants
@@ -200,7 +200,7 @@ public struct Operator {
         var partitions: [String] = []
         var keep = Parameters()
         keep.add(keepResultsSeconds)
-        let statements = LookoutStatements(schema: schema)
+        let statements = PollerStatements(schema: schema)
         while let name = try connection.executeAlone(statements.dropExpired, keep).optionalString(0, 0) {
             partitions.append(name)
         }

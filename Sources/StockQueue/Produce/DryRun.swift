@@ -1,28 +1,28 @@
-import Postgres
+import StockQueuePostgres
 
-/// Judges jobs as they come, by the worker's own judgement, against the stock as it is now; writes nothing.
+/// Judges jobs as they come, by the worker's own decision, against the stock as it is now; writes nothing.
 ///
 /// Each job sees the stock as the ones before it would leave it. Jobs in the queue are not regarded, `run_at` is taken for now,
 /// and what would wait changes nothing.
 public final class DryRun: JobTarget {
     /// What would become of one job.
     public struct Answer: Sendable {
-        public let verdict: Verdict
+        public let decision: JobDecision
         /// `applied`, `rejected (insufficient_stock)`, `waits`, …
         public var summary: String {
-            if verdict.fate == .waits { return "waits" }
-            return verdict.outcome.rawValue + (verdict.code.map { " (\($0.rawValue))" } ?? "")
+            if decision.fate == .waits { return "waits" }
+            return decision.outcome.rawValue + (decision.code.map { " (\($0.rawValue))" } ?? "")
         }
     }
 
     private let connection: Connection
-    private let schema: Schema
-    private let columns: [JobColumn]
+    private let schema: QueueSchema
+    private let columns: [JobField]
     private var lines: [UInt8] = []
     private(set) var isCopying = false
 
     private var items = KeyTable(columns: 3)
-    private var stock: [StockState] = []
+    private var stock: [ItemState] = []
     private var keys = KeyTable(columns: 2)
     private var keyStates: [KeyState?] = []
     private var nextID: Int64 = 1
@@ -32,19 +32,19 @@ public final class DryRun: JobTarget {
     /// What would become of the last job.
     public private(set) var last: Answer?
 
-    init(connection: Connection, schema: Schema, columns: [String]) {
+    init(connection: Connection, schema: QueueSchema, columns: [String]) {
         self.connection = connection
         self.schema = schema
-        self.columns = columns.compactMap { JobColumn(rawValue: $0) }
+        self.columns = columns.compactMap { JobField(rawValue: $0) }
     }
 
     /// Judges one job.
     ///
-    /// - Throws: `Problem` for a field that breaks a rule.
+    /// - Throws: `ValidationError` for a field that breaks a rule.
     public static func answer(
-        to fields: [JobColumn: String], connection: Connection, schema: Schema
+        to fields: [JobField: String], connection: Connection, schema: QueueSchema
     ) throws -> Answer? {
-        let columns = JobColumn.allCases.filter { fields[$0] != nil }
+        let columns = JobField.allCases.filter { fields[$0] != nil }
         let rules = JobRules(columns: columns)
         let run = DryRun(connection: connection, schema: schema, columns: rules.copyColumns)
         var line: [UInt8] = []
@@ -74,11 +74,11 @@ public final class DryRun: JobTarget {
         lines.removeAll(keepingCapacity: true)
         let jobs = try claim(fields)
         try readState()
-        let judgement = judge(jobs, stock: stock, keys: keyStates)
-        stock = judgement.stock
-        keyStates = judgement.keys
-        for verdict in judgement.verdicts {
-            let answer = Answer(verdict: verdict)
+        let decision = decide(jobs, stock: stock, keys: keyStates)
+        stock = decision.stock
+        keyStates = decision.keys
+        for decision in decision.decisions {
+            let answer = Answer(decision: decision)
             counts[answer.summary, default: 0] += 1
             last = answer
         }
@@ -92,12 +92,12 @@ public final class DryRun: JobTarget {
         let expired = try expired(rows)
         var jobs: [ClaimedJob] = []
         for (index, row) in rows.enumerated() {
-            func text(_ column: JobColumn) -> String? { columns.firstIndex(of: column).flatMap { row[$0] } }
+            func text(_ column: JobField) -> String? { columns.firstIndex(of: column).flatMap { row[$0] } }
             let store = text(.storeID) ?? ""
             let item = items.number(of: [store, text(.itemID) ?? "", text(.locationID) ?? "main"])
             var job = ClaimedJob(
-                id: nextID, item: item, action: text(.action).flatMap { Action(rawValue: $0) } ?? .adjust,
-                onInsufficient: text(.onInsufficient).flatMap { OnInsufficient(rawValue: $0) } ?? .reject,
+                id: nextID, item: item, action: text(.action).flatMap { StockAction(rawValue: $0) } ?? .adjust,
+                onInsufficient: text(.onInsufficient).flatMap { InsufficientStockPolicy(rawValue: $0) } ?? .reject,
                 quantity: text(.quantity).flatMap { Int64($0) } ?? 0)
             nextID += 1
             job.expectedAvailable = text(.expectedAvailable).flatMap { Int64($0) }
@@ -127,10 +127,10 @@ public final class DryRun: JobTarget {
         let statements = WorkStatements(schema: schema)
         try readKeys(statements)
         let newItems = Array(Int32(stock.count)..<Int32(items.count))
-        stock += newItems.map { _ in StockState() }
+        stock += newItems.map { _ in ItemState() }
         var parameters = Parameters()
         for column in 0..<3 { parameters.addArray(of: newItems, in: items, column: column) }
-        let rows = try connection.execute(statements.readStock, parameters)
+        let rows = try connection.execute(statements.readItems, parameters)
         for row in 0..<rows.rowCount { stock[Int(newItems[Int(rows.int32(row, 0))])] = Batch.stockState(rows, row) }
     }
 
@@ -148,7 +148,7 @@ public final class DryRun: JobTarget {
         }
     }
 
-    /// Row security hides the items of a producer without the scope, and all would look unknown.
+    /// Row security hides the items of a producer without the scope, and all would poll unknown.
     private func requireSight() throws(PostgresError) {
         let stores = Set((stock.count..<items.count).map { items.string(of: $0, column: 0) }).sorted()
         var parameters = Parameters()
@@ -157,7 +157,7 @@ public final class DryRun: JobTarget {
         let hidden = try connection.execute(
             Statement(
                 "hidden_stores", [.textArray],
-                "SELECT store FROM unnest($1) AS store WHERE NOT \(s).sees_all() AND NOT \(s).has_grant(store, 'read_catalog') LIMIT 1"
+                "SELECT store FROM unnest($1) AS store WHERE NOT \(s).can_read_all_stores() AND NOT \(s).has_grant(store, 'read_catalog') LIMIT 1"
             ), parameters)
         if hidden.rowCount == 0 { return }
         throw PostgresError(

@@ -1,11 +1,11 @@
-import Postgres
+import StockQueuePostgres
 
 /// Enqueues single jobs and waits for their results.
 public struct Producer {
     private let connection: Connection
-    private let schema: Schema
+    private let schema: QueueSchema
 
-    public init(connection: Connection, schema: Schema) {
+    public init(connection: Connection, schema: QueueSchema) {
         self.connection = connection
         self.schema = schema
     }
@@ -15,11 +15,11 @@ public struct Producer {
     /// - Parameters:
     ///   - fields: the job's columns as texts; what is left out has the table's default.
     ///   - delaySeconds: run the job this long after now by the database's clock, instead of a `run_at`.
-    /// - Throws: `Problem` for a field that breaks a rule, `PostgresError` when the database fails: SQLSTATE 23505 for a key
+    /// - Throws: `ValidationError` for a field that breaks a rule, `PostgresError` when the database fails: SQLSTATE 23505 for a key
     ///   that stands for another request, 42501 for a store that this user has no grant for, 53400 for a store that is full.
-    public func enqueue(_ fields: [JobColumn: String], delaySeconds: Int64? = nil) throws -> Receipt {
+    public func enqueue(_ fields: [JobField: String], delaySeconds: Int64? = nil) throws -> Receipt {
         if let problem = Self.problem(with: fields) { throw problem }
-        let columns = JobColumn.allCases.filter { fields[$0] != nil }
+        let columns = JobField.allCases.filter { fields[$0] != nil }
         var arguments = columns.enumerated().map {
             "\($0.element.rawValue) => $\($0.offset + 1)::\($0.element.argumentType)"
         }
@@ -38,19 +38,19 @@ public struct Producer {
     }
 
     /// Enqueues one job.
-    public func enqueue(_ job: NewJob) throws -> Receipt { try enqueue(job.fields) }
+    public func enqueue(_ job: JobRequest) throws -> Receipt { try enqueue(job.fields) }
 
     /// Enqueues the lines of a list, all of one store, at most 10,000: as a group where they have a group's name.
     ///
     /// What concerns the list as a whole (group, priority, times, ordering key, attempts) is taken from the first line.
     ///
     /// - Parameter idempotencyKey: gives each line this key and its number.
-    public func enqueue(_ lines: [NewJob], idempotencyKey: String? = nil) throws -> [Receipt] {
+    public func enqueue(_ lines: [JobRequest], idempotencyKey: String? = nil) throws -> [Receipt] {
         guard let first = lines.first else { return [] }
         for line in lines {
             if let problem = Self.problem(with: line.fields) { throw problem }
             if line.storeID != first.storeID || line.groupID != first.groupID {
-                throw Problem("the lines of a list are of one store and one group, or of none")
+                throw ValidationError("the lines of a list are of one store and one group, or of none")
             }
         }
         var parameters = Parameters()
@@ -91,7 +91,7 @@ public struct Producer {
     /// - Parameter quantity: above 0.
     public func transfer(
         _ quantity: Int64, of key: ItemKey, to location: String, idempotencyKey: String? = nil,
-        onInsufficient: OnInsufficient = .reject, reason: String? = nil, reference: String? = nil
+        onInsufficient: InsufficientStockPolicy = .reject, reason: String? = nil, reference: String? = nil
     ) throws(PostgresError) -> [Receipt] {
         var parameters = Parameters()
         for text in [key.storeID, key.itemID] { parameters.add(text) }
@@ -112,15 +112,15 @@ public struct Producer {
     /// Enqueues many jobs by COPY, in one transaction and in their order; through a temporary table where row security or a
     /// ceiling asks for it.
     ///
-    /// - Parameter skipsRepeats: leave out jobs whose idempotency key stands for the same request already, a group only as a whole.
+    /// - Parameter skipsDuplicates: leave out jobs whose idempotency key stands for the same request already, a group only as a whole.
     ///   Otherwise they are enqueued and end as duplicates.
     /// - Returns: how many were enqueued.
-    /// - Throws: `Problem` that names the first bad job by its place from 1; nothing is enqueued then.
-    public func enqueueBulk(_ jobs: some Sequence<NewJob>, skipsRepeats: Bool = false) throws -> Int {
-        let columns = JobColumn.allCases
+    /// - Throws: `ValidationError` that names the first bad job by its place from 1; nothing is enqueued then.
+    public func enqueueBulk(_ jobs: some Sequence<JobRequest>, skipsDuplicates: Bool = false) throws -> Int {
+        let columns = JobField.allCases
         let rules = JobRules(columns: columns)
         let copy = try JobCopy(
-            connection: connection, schema: schema, columns: rules.copyColumns, skipsRepeats: skipsRepeats)
+            connection: connection, schema: schema, columns: rules.copyColumns, skipsDuplicates: skipsDuplicates)
         _ = try copy.begin()
         do {
             var lines: [UInt8] = []
@@ -128,10 +128,10 @@ public struct Producer {
             for job in jobs {
                 count += 1
                 let fields = job.fields
-                do throws(Problem) {
+                do throws(ValidationError) {
                     try rules.encode({ ArraySlice((fields[columns[$0]] ?? "").utf8) }, into: &lines)
                 } catch {
-                    throw Problem("job \(count): \(error)")
+                    throw ValidationError("job \(count): \(error)")
                 }
                 if lines.count >= Self.sendBytes {
                     try copy.send(lines)
@@ -174,11 +174,13 @@ public struct Producer {
     }
 
     /// What is wrong with a job's fields, checked without a connection; nil when nothing is.
-    public static func problem(with fields: [JobColumn: String]) -> Problem? {
-        let columns = JobColumn.allCases.filter { fields[$0] != nil || $0.isRequired }
-        for column in columns where fields[column]?.isEmpty != false { return Problem("\(column.rawValue) is empty") }
+    public static func problem(with fields: [JobField: String]) -> ValidationError? {
+        let columns = JobField.allCases.filter { fields[$0] != nil || $0.isRequired }
+        for column in columns where fields[column]?.isEmpty != false {
+            return ValidationError("\(column.rawValue) is empty")
+        }
         var line: [UInt8] = []
-        do throws(Problem) {
+        do throws(ValidationError) {
             try JobRules(columns: columns).encode({ ArraySlice((fields[columns[$0]] ?? "").utf8) }, into: &line)
             return nil
         } catch {

@@ -32,7 +32,7 @@ package struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> w
     /// - Throws: a problem with the input as a whole: empty, or a header with unknown, missing or repeated columns.
     package init(
         _ source: ByteSource, format: InputFormat, required: [Column], recordBytesMax: Int = 1 << 20
-    ) throws(Problem) {
+    ) throws(ValidationError) {
         self.format = format
         reader = RecordReader(source: source, isCSV: format == .csv, recordBytesMax: recordBytesMax)
         guard format == .csv else {
@@ -41,24 +41,24 @@ package struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> w
             return
         }
         guard let record = try reader.next() else {
-            throw Problem("the file is empty; a CSV begins with a header that names its columns")
+            throw ValidationError("the file is empty; a CSV begins with a header that names its columns")
         }
-        if let problem = record.problem { throw Problem("line \(record.line), the header: \(problem)") }
+        if let problem = record.problem { throw ValidationError("line \(record.line), the header: \(problem)") }
         columns = try Self.columns(ofHeader: record, required: required)
         header = Array(record.raw)
     }
 
     /// The next record; nil at the end. Its fields are in the order of `columns`.
-    package mutating func next() throws(Problem) -> InputRecord? {
+    package mutating func next() throws(ValidationError) -> InputRecord? {
         guard var record = try reader.next() else { return nil }
         if record.problem != nil { return record }
         switch format {
         case .csv:
             if record.fields.count != columns.count {
-                record.problem = Problem("\(record.fields.count) fields, the header has \(columns.count)")
+                record.problem = ValidationError("\(record.fields.count) fields, the header has \(columns.count)")
             }
         case .ndjson:
-            do throws(Problem) {
+            do throws(ValidationError) {
                 record.fields = try Self.fields(ofObject: record.fields[0], columns)
             } catch {
                 record.problem = error
@@ -67,39 +67,40 @@ package struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> w
         return record
     }
 
-    private static func columns(ofHeader record: InputRecord, required: [Column]) throws(Problem) -> [Column] {
+    private static func columns(ofHeader record: InputRecord, required: [Column]) throws(ValidationError) -> [Column] {
         var columns: [Column] = []
         for field in record.fields {
             let name = String(decoding: field, as: UTF8.self).trimmingCharacters(in: .whitespaces)
             guard let column = Column(rawValue: name) else {
                 let known = Column.allCases.map(\.rawValue).joined(separator: ", ")
-                throw Problem("the header names an unknown column '\(JobRules.shown(field))'; known are \(known)")
+                throw ValidationError(
+                    "the header names an unknown column '\(JobRules.shown(field))'; known are \(known)")
             }
-            if columns.contains(column) { throw Problem("the header names \(name) twice") }
+            if columns.contains(column) { throw ValidationError("the header names \(name) twice") }
             columns.append(column)
         }
         for column in required where !columns.contains(column) {
-            throw Problem("the header lacks the column \(column.rawValue)")
+            throw ValidationError("the header lacks the column \(column.rawValue)")
         }
         return columns
     }
 
     private static func fields(
         ofObject line: ArraySlice<UInt8>, _ columns: [Column]
-    ) throws(Problem) -> [ArraySlice<UInt8>] {
+    ) throws(ValidationError) -> [ArraySlice<UInt8>] {
         var fields = [ArraySlice<UInt8>](repeating: [], count: columns.count)
         var isGiven = [Bool](repeating: false, count: columns.count)
-        try JSONObject.read(line) { key, value throws(Problem) in
+        try JSONObject.read(line) { key, value throws(ValidationError) in
             guard let column = columns.firstIndex(where: { $0.rawValue.utf8.elementsEqual(key) }) else {
                 let known = columns.map(\.rawValue).joined(separator: ", ")
-                throw Problem("unknown key '\(JobRules.shown(key[...]))'; known are \(known)")
+                throw ValidationError("unknown key '\(JobRules.shown(key[...]))'; known are \(known)")
             }
-            if isGiven[column] { throw Problem("\(columns[column].rawValue) stands twice in the object") }
+            if isGiven[column] { throw ValidationError("\(columns[column].rawValue) stands twice in the object") }
             isGiven[column] = true
             switch value {
             case .null: break
             case .text(let text): fields[column] = text[...]
-            case .structure: throw Problem("\(columns[column].rawValue) must not be an object or an array")
+            case .structure: throw ValidationError("\(columns[column].rawValue) must not be an object or an array")
             }
         }
         return fields

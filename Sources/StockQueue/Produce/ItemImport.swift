@@ -1,7 +1,7 @@
-import Postgres
+import StockQueuePostgres
 
 /// The columns of an items file.
-public enum ItemColumn: String, CaseIterable, Sendable {
+public enum ItemField: String, CaseIterable, Sendable {
     case storeID = "store_id"
     case itemID = "item_id"
     case onHand = "on_hand"
@@ -10,7 +10,7 @@ public enum ItemColumn: String, CaseIterable, Sendable {
     case tracked
     case lowStockThreshold = "low_stock_threshold"
 
-    package static let required: [ItemColumn] = [.storeID, .itemID, .onHand]
+    package static let required: [ItemField] = [.storeID, .itemID, .onHand]
 }
 
 /// What an items import did.
@@ -35,7 +35,7 @@ public struct ItemImport {
     private let setsStock: Bool
     private let onReject: (_ line: Int, _ raw: ArraySlice<UInt8>, _ reason: String) throws -> Void
     private let onProgress: (ItemImportReport) -> Void
-    private var fields: FieldReader<ItemColumn>
+    private var fields: FieldReader<ItemField>
     private let rules: ItemRules
     private let upsert: Statement
     private let enqueueSets: Statement
@@ -47,15 +47,15 @@ public struct ItemImport {
     private static let rowsPerCommit = 5_000
 
     public init(
-        connection: Connection, schema: Schema, source: ByteSource, format: InputFormat, setsStock: Bool,
+        connection: Connection, schema: QueueSchema, source: ByteSource, format: InputFormat, setsStock: Bool,
         onProgress: @escaping (ItemImportReport) -> Void = { _ in },
         onReject: @escaping (_ line: Int, _ raw: ArraySlice<UInt8>, _ reason: String) throws -> Void
-    ) throws(Problem) {
+    ) throws(ValidationError) {
         self.connection = connection
         self.setsStock = setsStock
         self.onReject = onReject
         self.onProgress = onProgress
-        fields = try FieldReader(source, format: format, required: ItemColumn.required)
+        fields = try FieldReader(source, format: format, required: ItemField.required)
         rules = ItemRules(columns: fields.columns)
         upsert = Self.upsert(schema)
         enqueueSets = Self.enqueueSets(schema)
@@ -70,7 +70,7 @@ public struct ItemImport {
             report.read += 1
             report.endedInMidLine = record.isUnterminated
             let row: ItemRow
-            do throws(Problem) {
+            do throws(ValidationError) {
                 row = try rules.row(of: record)
             } catch {
                 report.rejected += 1
@@ -115,13 +115,13 @@ public struct ItemImport {
         upsert.addArray(rows.map(\.parent))
         upsert.addArray(of: rows.count, bool: { rows[$0].tracked })
         upsert.addArray(of: rows.count, int64: { rows[$0].threshold })
-        for column in [ItemColumn.parentID, .tracked, .lowStockThreshold] { upsert.add(rules.gives(column)) }
+        for column in [ItemField.parentID, .tracked, .lowStockThreshold] { upsert.add(rules.gives(column)) }
         return (upsert, keys)
     }
 
     /// Only the attributes that the file has a column for are changed. Rows are written in key order, as workers lock them.
     /// The level at creation is the baseline of the alerts: pinned before the threshold it depends on changes.
-    private static func upsert(_ schema: Schema) -> Statement {
+    private static func upsert(_ schema: QueueSchema) -> Statement {
         let level = { (threshold: String, tracked: String, table: String) in
             """
             CASE
@@ -163,7 +163,7 @@ public struct ItemImport {
             """)
     }
 
-    private static func enqueueSets(_ schema: Schema) -> Statement {
+    private static func enqueueSets(_ schema: QueueSchema) -> Statement {
         Statement(
             "enqueue_stock_counts", [.textArray, .textArray, .textArray, .int8Array],
             """

@@ -18,35 +18,39 @@ package struct ItemRow: Sendable, Hashable {
 
 /// The rules that a line must keep before its item is written: those of the table's constraints.
 package struct ItemRules {
-    private let position: [ItemColumn: Int]
+    private let position: [ItemField: Int]
 
-    package init(columns: [ItemColumn]) {
+    package init(columns: [ItemField]) {
         position = Dictionary(uniqueKeysWithValues: columns.enumerated().map { ($0.element, $0.offset) })
     }
 
     /// Whether the input has the column.
-    func gives(_ column: ItemColumn) -> Bool { position[column] != nil }
+    func gives(_ column: ItemField) -> Bool { position[column] != nil }
 
     /// The item of a record.
-    package func row(of record: InputRecord) throws(Problem) -> ItemRow {
+    package func row(of record: InputRecord) throws(ValidationError) -> ItemRow {
         if let problem = record.problem { throw problem }
-        func given(_ column: ItemColumn) -> ArraySlice<UInt8>? {
+        func given(_ column: ItemField) -> ArraySlice<UInt8>? {
             position[column].map { record.fields[$0] }.flatMap { $0.isEmpty ? nil : $0 }
         }
-        func identifier(_ column: ItemColumn) throws(Problem) -> String? {
+        func identifier(_ column: ItemField) throws(ValidationError) -> String? {
             guard let bytes = given(column) else { return nil }
             try JobRules.checkText(bytes, named: column.rawValue, longest: 200)
             return String(decoding: bytes, as: UTF8.self)
         }
-        func number(_ column: ItemColumn, _ range: ClosedRange<Int64>) throws(Problem) -> Int64? {
+        func number(_ column: ItemField, _ range: ClosedRange<Int64>) throws(ValidationError) -> Int64? {
             guard let bytes = given(column) else { return nil }
             return try JobRules.wholeNumber(bytes, named: column.rawValue, range)
         }
-        guard let store = try identifier(.storeID) else { throw Problem("store_id is empty") }
-        guard let item = try identifier(.itemID) else { throw Problem("item_id is empty") }
-        guard let onHand = try number(.onHand, -Quantity.max...Quantity.max) else { throw Problem("on_hand is empty") }
+        guard let store = try identifier(.storeID) else { throw ValidationError("store_id is empty") }
+        guard let item = try identifier(.itemID) else { throw ValidationError("item_id is empty") }
+        guard let onHand = try number(.onHand, -Quantity.max...Quantity.max) else {
+            throw ValidationError("on_hand is empty")
+        }
         let location = try identifier(.locationID) ?? "main"
-        let tracked = try given(.tracked).map { bytes throws(Problem) in try JobRules.flag(bytes, named: "tracked") }
+        let tracked = try given(.tracked).map { bytes throws(ValidationError) in
+            try JobRules.flag(bytes, named: "tracked")
+        }
         return ItemRow(
             key: [store, item, location], onHand: onHand, parent: try identifier(.parentID), tracked: tracked ?? true,
             threshold: try number(.lowStockThreshold, 0...Quantity.max))

@@ -24,15 +24,15 @@ struct JSONObject {
     ///
     /// - Parameter take: gets a key and its value; may throw to end the reading.
     static func read(
-        _ bytes: ArraySlice<UInt8>, _ take: ([UInt8], Value) throws(Problem) -> Void
-    ) throws(Problem) {
+        _ bytes: ArraySlice<UInt8>, _ take: ([UInt8], Value) throws(ValidationError) -> Void
+    ) throws(ValidationError) {
         var reader = JSONObject(bytes)
         try reader.read(take)
     }
 
-    private static let notAnObject = Problem("not a JSON object")
+    private static let notAnObject = ValidationError("not a JSON object")
 
-    private mutating func read(_ take: ([UInt8], Value) throws(Problem) -> Void) throws(Problem) {
+    private mutating func read(_ take: ([UInt8], Value) throws(ValidationError) -> Void) throws(ValidationError) {
         skipBlanks()
         try expect(UInt8(ascii: "{"))
         skipBlanks()
@@ -56,7 +56,7 @@ struct JSONObject {
 
     // MARK: values
 
-    private mutating func value() throws(Problem) -> Value {
+    private mutating func value() throws(ValidationError) -> Value {
         switch next {
         case UInt8(ascii: "\""): return .text(try text())
         case UInt8(ascii: "{"), UInt8(ascii: "["): return .structure
@@ -73,7 +73,7 @@ struct JSONObject {
         }
     }
 
-    private mutating func text() throws(Problem) -> [UInt8] {
+    private mutating func text() throws(ValidationError) -> [UInt8] {
         try expect(UInt8(ascii: "\""))
         var text: [UInt8] = []
         while let byte = next {
@@ -88,7 +88,7 @@ struct JSONObject {
         throw Self.notAnObject
     }
 
-    private mutating func escape(into text: inout [UInt8]) throws(Problem) {
+    private mutating func escape(into text: inout [UInt8]) throws(ValidationError) {
         guard let letter = next else { throw Self.notAnObject }
         position += 1
         switch letter {
@@ -104,7 +104,7 @@ struct JSONObject {
     }
 
     /// A code point given as one or two UTF-16 units; half a pair is no text.
-    private mutating func scalar() throws(Problem) -> Unicode.Scalar {
+    private mutating func scalar() throws(ValidationError) -> Unicode.Scalar {
         var units = [try unit()]
         if UTF16.isLeadSurrogate(units[0]) {
             try expect("\\u")
@@ -116,7 +116,7 @@ struct JSONObject {
         return scalar
     }
 
-    private mutating func unit() throws(Problem) -> UInt16 {
+    private mutating func unit() throws(ValidationError) -> UInt16 {
         var unit: UInt16 = 0
         for _ in 0..<4 {
             guard let digit = next.flatMap({ Character(Unicode.Scalar($0)).hexDigitValue }) else {
@@ -132,7 +132,7 @@ struct JSONObject {
 
     /// The digits as they stand; a number with a fraction or an exponent that is whole all the same is written out, since
     /// JSON has one type of number and 5.0 is 5.
-    private mutating func number() throws(Problem) -> [UInt8] {
+    private mutating func number() throws(ValidationError) -> [UInt8] {
         let start = position
         let isNegative = skip(UInt8(ascii: "-"))
         let whole = try digits()
@@ -163,7 +163,7 @@ struct JSONObject {
         return (isNegative ? [UInt8(ascii: "-")] : []) + (digits + zeros)[first..<point]
     }
 
-    private mutating func digits() throws(Problem) -> ArraySlice<UInt8> {
+    private mutating func digits() throws(ValidationError) -> ArraySlice<UInt8> {
         let start = position
         while let byte = next, byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") { position += 1 }
         if position == start { throw Self.notAnObject }
@@ -184,11 +184,11 @@ struct JSONObject {
         while let byte = next, byte == 0x20 || byte == 0x09 || byte == 0x0D || byte == 0x0A { position += 1 }
     }
 
-    private mutating func expect(_ byte: UInt8) throws(Problem) {
+    private mutating func expect(_ byte: UInt8) throws(ValidationError) {
         if !skip(byte) { throw Self.notAnObject }
     }
 
-    private mutating func expect(_ word: StaticString) throws(Problem) {
+    private mutating func expect(_ word: StaticString) throws(ValidationError) {
         for index in 0..<word.utf8CodeUnitCount { try expect(word.utf8Start[index]) }
     }
 }

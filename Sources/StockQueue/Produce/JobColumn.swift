@@ -1,5 +1,5 @@
 /// The columns of a job that a producer may give, by their names in the table, in CSV headers and in JSON.
-public enum JobColumn: String, CaseIterable, Sendable {
+public enum JobField: String, CaseIterable, Sendable {
     case storeID = "store_id"
     case itemID = "item_id"
     case locationID = "location_id"
@@ -50,11 +50,11 @@ public enum JobColumn: String, CaseIterable, Sendable {
     public var isRequired: Bool { self == .storeID || self == .itemID || self == .quantity }
 
     /// The table's default, for a column that is named and left empty; nil stands for NULL.
-    var standardValue: String? {
+    var defaultValue: String? {
         switch self {
         case .locationID: "main"
-        case .action: Action.adjust.rawValue
-        case .onInsufficient: OnInsufficient.reject.rawValue
+        case .action: StockAction.adjust.rawValue
+        case .onInsufficient: InsufficientStockPolicy.reject.rawValue
         case .priority: "2"
         case .maxAttempts: "10"
         case .notify: "true"

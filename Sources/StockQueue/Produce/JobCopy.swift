@@ -1,4 +1,4 @@
-import Postgres
+import StockQueuePostgres
 
 /// Where the jobs of an import go, a transaction at a time.
 protocol JobTarget: AnyObject {
@@ -18,14 +18,14 @@ final class JobCopy: JobTarget {
     private let connection: Connection
     private let copy: Statement
     private let stage: Statement?
-    private let requireRoom: Statement
+    private let checkStoreLimit: Statement
     private let insertStaged: Statement
     private(set) var isCopying = false
 
     /// - Parameters:
     ///   - columns: the table's columns in the order in which they come.
-    ///   - skipsRepeats: leave out jobs whose key stands for the same request already, a group only as a whole.
-    init(connection: Connection, schema: Schema, columns: [String], skipsRepeats: Bool) throws(PostgresError) {
+    ///   - skipsDuplicates: leave out jobs whose key stands for the same request already, a group only as a whole.
+    init(connection: Connection, schema: QueueSchema, columns: [String], skipsDuplicates: Bool) throws(PostgresError) {
         self.connection = connection
         let s = schema.quoted
         let mustStage = try connection.execute(
@@ -34,7 +34,7 @@ final class JobCopy: JobTarget {
                 "SELECT row_security_active(\(quoteLiteral("\(s).jobs"))) OR EXISTS (SELECT FROM \(s).store_limits)")
         ).bool(0, 0)
         let list = columns.joined(separator: ", ")
-        let isStaged = mustStage || skipsRepeats
+        let isStaged = mustStage || skipsDuplicates
         copy = Statement("copy_jobs", [], "COPY \(isStaged ? Self.staged : "\(s).jobs") (\(list)) FROM STDIN")
         stage =
             isStaged
@@ -43,16 +43,16 @@ final class JobCopy: JobTarget {
                 "CREATE TEMPORARY TABLE \(Self.staged) ON COMMIT DROP AS SELECT \(Self.staging(columns)) FROM \(s).jobs WITH NO DATA"
             )
             : nil
-        requireRoom = Statement(
-            "require_room_\(UInt(bitPattern: list.hashValue))_\(skipsRepeats)", [],
+        checkStoreLimit = Statement(
+            "require_room_\(UInt(bitPattern: list.hashValue))_\(skipsDuplicates)", [],
             """
-            SELECT \(s).require_room(store_id, count(*)::integer)
-            FROM (\(Self.kept(s, columns, skipsRepeats: skipsRepeats, of: "WHERE store_id IN (SELECT store_id FROM \(s).store_limits)"))) AS job
+            SELECT \(s).check_store_limit(store_id, count(*)::integer)
+            FROM (\(Self.kept(s, columns, skipsDuplicates: skipsDuplicates, of: "WHERE store_id IN (SELECT store_id FROM \(s).store_limits)"))) AS job
             GROUP BY store_id
             """)
         insertStaged = Statement(
-            "insert_staged_\(UInt(bitPattern: list.hashValue))_\(skipsRepeats)", [],
-            Self.insertion(s, columns, skipsRepeats: skipsRepeats))
+            "insert_staged_\(UInt(bitPattern: list.hashValue))_\(skipsDuplicates)", [],
+            Self.insertion(s, columns, skipsDuplicates: skipsDuplicates))
     }
 
     private static let staged = "pg_temp.stockq_staged_jobs"
@@ -63,17 +63,17 @@ final class JobCopy: JobTarget {
     }
 
     private static func isLabel(_ column: String) -> Bool {
-        [JobColumn.action.rawValue, JobColumn.onInsufficient.rawValue].contains(column)
+        [JobField.action.rawValue, JobField.onInsufficient.rawValue].contains(column)
     }
 
     /// In the order in which the rows came, which is that of their places.
-    private static func insertion(_ s: String, _ columns: [String], skipsRepeats: Bool) -> String {
+    private static func insertion(_ s: String, _ columns: [String], skipsDuplicates: Bool) -> String {
         let list = columns.joined(separator: ", ")
         let selected = columns.map { isLabel($0) ? "\($0)::\(s).\($0)" : $0 }.joined(separator: ", ")
         return """
             INSERT INTO \(s).jobs (\(list))
             SELECT \(selected)
-            FROM (\(kept(s, columns, skipsRepeats: skipsRepeats, of: ""))) AS job
+            FROM (\(kept(s, columns, skipsDuplicates: skipsDuplicates, of: ""))) AS job
             ORDER BY place
             """
     }
@@ -81,31 +81,31 @@ final class JobCopy: JobTarget {
     /// The staged rows, with their places, that are to be enqueued.
     ///
     /// - Parameter condition: a WHERE clause for the staged rows.
-    private static func kept(_ s: String, _ columns: [String], skipsRepeats: Bool, of condition: String) -> String {
+    private static func kept(_ s: String, _ columns: [String], skipsDuplicates: Bool, of condition: String) -> String {
         let rows = "SELECT *, ctid AS place FROM \(staged) \(condition)"
-        guard skipsRepeats else { return rows }
-        func value(_ column: JobColumn) -> String {
+        guard skipsDuplicates else { return rows }
+        func value(_ column: JobField) -> String {
             columns.contains(column.rawValue)
-                ? "job.\(column.rawValue)" : column.standardValue.map { "'\($0)'" } ?? "NULL"
+                ? "job.\(column.rawValue)" : column.defaultValue.map { "'\($0)'" } ?? "NULL"
         }
-        let request = [JobColumn.itemID, .locationID, .quantity, .expectedAvailable]
-        let labels = [JobColumn.action, .onInsufficient]
+        let request = [JobField.itemID, .locationID, .quantity, .expectedAvailable]
+        let labels = [JobField.action, .onInsufficient]
         let same =
             (request.map { "used.\($0.rawValue) IS NOT DISTINCT FROM \(value($0))" }
             + labels.map { "used.\($0.rawValue)::text = \(value($0))::text" }).joined(separator: " AND ")
-        let group = columns.contains(JobColumn.groupID.rawValue) ? "job.group_id" : "NULL::text"
+        let group = columns.contains(JobField.groupID.rawValue) ? "job.group_id" : "NULL::text"
         return """
             SELECT *
             FROM (
                 SELECT job.*,
-                    CASE WHEN \(group) IS NULL THEN is_repeat
-                        ELSE bool_and(is_repeat) OVER (PARTITION BY job.store_id, \(group)) END AS is_left_out
+                    CASE WHEN \(group) IS NULL THEN is_duplicate
+                        ELSE bool_and(is_duplicate) OVER (PARTITION BY job.store_id, \(group)) END AS is_left_out
                 FROM (\(rows)) AS job
                 CROSS JOIN LATERAL (
                     SELECT EXISTS (
                         SELECT FROM \(s).keys_in_use AS used
                         WHERE used.idempotency_key = job.idempotency_key AND used.store_id = job.store_id AND \(same)
-                    ) AS is_repeat
+                    ) AS is_duplicate
                 ) AS known
             ) AS marked
             WHERE NOT is_left_out
@@ -143,7 +143,7 @@ final class JobCopy: JobTarget {
                 kind: .protocolViolation, message: "COPY took \(taken) rows of \(rows)", statement: copy.name)
         }
         if stage == nil { return rows }
-        try connection.execute(requireRoom)
+        try connection.execute(checkStoreLimit)
         return try connection.execute(insertStaged).affectedRows
     }
 

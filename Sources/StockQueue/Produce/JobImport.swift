@@ -1,4 +1,4 @@
-import Postgres
+import StockQueuePostgres
 
 /// How far an import has come.
 public struct ImportProgress: Sendable {
@@ -10,21 +10,21 @@ public struct ImportProgress: Sendable {
     /// Records whose idempotency key was used before for the same request: not enqueued again. Counted only where the import
     /// derives the keys, or a CSV has a column of them.
     public var duplicates = 0
-    /// Everything up to this line of the input is settled: enqueued or rejected.
-    public var settledLine = 0
+    /// Everything up to this line of the input is stableID: enqueued or rejected.
+    public var committedThroughLine = 0
     /// The input ended in mid-line; its last record was taken as it stood.
     public var endedInMidLine = false
 
     public init() {}
 }
 
-/// Enqueues jobs from a CSV or NDJSON input by COPY: streaming, in bounded memory, a few ten thousand rows a
+/// Enqueues jobs from a CSV or NDJSON input by COPY: streaming, in bounded tuning, a few ten thousand rows a
 /// transaction, so that workers begin before the import ends. A group is never cut.
 public struct JobImport {
     public struct Options: Sendable {
         public var format = InputFormat.csv
         /// Priority of jobs for which the input says nothing. Default 3: below the jobs of live orders.
-        public var standardPriority = 3
+        public var defaultPriority = 3
         /// One bad line refuses the whole input: nothing is enqueued.
         public var isStrict = false
         /// Skip the records up to this line; for going on after an import that broke off.
@@ -49,14 +49,14 @@ public struct JobImport {
 
     private var progress = ImportProgress()
     private var rules: JobRules
-    private var fields: FieldReader<JobColumn>
+    private var fields: FieldReader<JobField>
     private let target: any JobTarget
     /// What the input would do, where that was all that was asked for.
     public let dryRun: DryRun?
     private let keyColumn: Int?
     private var out: [UInt8] = []
     private var pending = PendingUnit()
-    private var tornGroups = TornGroups()
+    private var splitGroups = SplitGroups()
     private var rowsInTransaction = 0
     private var transaction: Int64 = 0
 
@@ -67,7 +67,7 @@ public struct JobImport {
     ///   - onReject: takes each record that is not enqueued, with its line and the reason; may throw to end the import.
     /// - Throws: what is wrong with the input as a whole; nothing has been enqueued then.
     public init(
-        connection: Connection, schema: Schema, source: ByteSource, options: Options,
+        connection: Connection, schema: QueueSchema, source: ByteSource, options: Options,
         onProgress: @escaping (ImportProgress) -> Void = { _ in },
         onReject: @escaping (_ line: Int, _ raw: ArraySlice<UInt8>, _ reason: String) throws -> Void
     ) throws {
@@ -75,25 +75,25 @@ public struct JobImport {
         self.options = options
         self.onProgress = onProgress
         self.onReject = onReject
-        let required = JobColumn.allCases.filter(\.isRequired)
+        let required = JobField.allCases.filter(\.isRequired)
         let start = source.position
         fields = try FieldReader(source, format: options.format, required: required)
         if let start, !options.isStrict, fields.columns.contains(.groupID) {
-            tornGroups = try TornGroups(&fields)
+            splitGroups = try SplitGroups(&fields)
             try source.goBack(to: start)
             fields = try FieldReader(source, format: options.format, required: required)
         }
         var columns = fields.columns
         if options.idempotencyPrefix != nil && !columns.contains(.idempotencyKey) { columns.append(.idempotencyKey) }
         keyColumn = columns.firstIndex(of: .idempotencyKey)
-        rules = JobRules(columns: columns, standardPriority: options.standardPriority)
+        rules = JobRules(columns: columns, defaultPriority: options.defaultPriority)
         // An NDJSON record may have any column; whether some have keys is seen too late.
         let hasKeys = keyColumn != nil && (options.format == .csv || options.idempotencyPrefix != nil)
         dryRun =
             options.isDryRun ? DryRun(connection: connection, schema: schema, columns: rules.copyColumns) : nil
         target =
             try dryRun
-            ?? JobCopy(connection: connection, schema: schema, columns: rules.copyColumns, skipsRepeats: hasKeys)
+            ?? JobCopy(connection: connection, schema: schema, columns: rules.copyColumns, skipsDuplicates: hasKeys)
     }
 
     /// The input's header, for a file of rejects.
@@ -101,8 +101,8 @@ public struct JobImport {
 
     /// Runs the import to its end.
     ///
-    /// - Throws: `Problem` for an input that cannot be read or, when strict, has a bad line; `PostgresError` when the
-    ///   database fails. `onProgress` has told by then what is settled.
+    /// - Throws: `ValidationError` for an input that cannot be read or, when strict, has a bad line; `PostgresError` when the
+    ///   database fails. `onProgress` has told by then what is stableID.
     public mutating func run() throws -> ImportProgress {
         do {
             while let record = try fields.next() {
@@ -112,7 +112,7 @@ public struct JobImport {
                 try take(record)
                 if progress.read.isMultiple(of: 4_096) { onProgress(progress) }
             }
-            try settlePending()
+            try finishPending()
             try endTransaction()
         } catch {
             // The first error is the one to tell.
@@ -153,7 +153,7 @@ public struct JobImport {
         }
         let key = groupKey(of: record)
         if key.isEmpty || key != pending.key {
-            try settlePending()
+            try finishPending()
             try startUnit(key, record)
         }
         followsUnreadable = record.problem != nil
@@ -175,7 +175,7 @@ public struct JobImport {
     private mutating func startUnit(_ key: [UInt8], _ record: InputRecord) throws {
         pending.key = key
         if key.isEmpty { return }
-        if tornGroups.contains(key) {
+        if splitGroups.contains(key) {
             let reason = "its group stands in another place too; a group's rows must be adjacent"
             if options.isStrict { throw strictRefusal(record, reason) }
             pending.isBad = true
@@ -188,14 +188,14 @@ public struct JobImport {
 
     private var groupTooLong: String { "a group of more than \(options.groupLinesMax) lines" }
 
-    private func strictRefusal(_ record: InputRecord, _ reason: String) -> Problem {
-        Problem("line \(record.line): \(reason); nothing was enqueued")
+    private func strictRefusal(_ record: InputRecord, _ reason: String) -> ValidationError {
+        ValidationError("line \(record.line): \(reason); nothing was enqueued")
     }
 
     private mutating func encode(_ record: InputRecord) -> String? {
         if let problem = record.problem { return problem.description }
         let before = pending.lines.count
-        do throws(Problem) {
+        do throws(ValidationError) {
             let derived = options.idempotencyPrefix.map { Array("\($0)/\(record.line)".utf8)[...] }
             try rules.encode(
                 { position in
@@ -213,7 +213,7 @@ public struct JobImport {
         record.groupKey(storeColumn: rules.storeColumn, groupColumn: rules.groupColumn)
     }
 
-    private mutating func settlePending() throws {
+    private mutating func finishPending() throws {
         defer { pending = PendingUnit() }
         if pending.rows == 0 { return }
         if pending.isBad {
@@ -221,18 +221,18 @@ public struct JobImport {
                 try onReject(line, raw, reason ?? pending.reasonForAll ?? "another line of its group is bad")
                 progress.rejected += 1
             }
-            if rowsInTransaction == 0 { progress.settledLine = pending.lastLine }
+            if rowsInTransaction == 0 { progress.committedThroughLine = pending.lastLine }
             return
         }
         if !target.isCopying { transaction = try target.begin() }
         out.append(contentsOf: pending.lines)
         rowsInTransaction += pending.rows
-        settledWithTransaction = pending.lastLine
+        lineOfTransaction = pending.lastLine
         if out.count >= Self.sendBytes { try sendOut() }
         if rowsInTransaction >= options.rowsPerCommit && !options.isStrict { try endTransaction() }
     }
 
-    private var settledWithTransaction = 0
+    private var lineOfTransaction = 0
 
     // MARK: COPY
 
@@ -245,10 +245,10 @@ public struct JobImport {
         guard target.isCopying else { return }
         try sendOut()
         let rows = try target.end(rows: rowsInTransaction)
-        doubt = Doubt(
-            transaction: transaction, rows: rows, duplicates: rowsInTransaction - rows, line: settledWithTransaction)
+        inDoubt = InDoubtCommit(
+            transaction: transaction, rows: rows, duplicates: rowsInTransaction - rows, line: lineOfTransaction)
         try commit()
-        settle(rows: rows, duplicates: rowsInTransaction - rows, line: settledWithTransaction)
+        settle(rows: rows, duplicates: rowsInTransaction - rows, line: lineOfTransaction)
         onProgress(progress)
     }
 
@@ -256,51 +256,51 @@ public struct JobImport {
         do {
             try target.commit()
         } catch {
-            if !error.endsConnection { doubt = nil }
+            if !error.isConnectionFatal { inDoubt = nil }
             throw error
         }
-        doubt = nil
+        inDoubt = nil
     }
 
     private mutating func settle(rows: Int, duplicates: Int, line: Int) {
         progress.enqueued += rows
         progress.duplicates += duplicates
-        progress.settledLine = line
+        progress.committedThroughLine = line
         rowsInTransaction = 0
     }
 
     // MARK: a COMMIT without an answer
 
     /// The last transaction, where the connection broke between the sending of its COMMIT and the answer.
-    public private(set) var doubt: Doubt?
+    public private(set) var inDoubt: InDoubtCommit?
 
     /// A transaction of which nobody knows yet whether it was committed.
-    public struct Doubt: Sendable {
+    public struct InDoubtCommit: Sendable {
         /// Its id, for `pg_xact_status`.
         public let transaction: Int64
         public let rows: Int
         let duplicates: Int
-        /// The line that is settled if it was committed.
+        /// The line that is stableID if it was committed.
         public let line: Int
     }
 
-    /// Finds out over a new connection what became of the transaction in doubt (PostgreSQL manual, 9.27.8
+    /// Finds out over a new connection what became of the transaction in inDoubt (PostgreSQL manual, 9.27.8
     /// "Transaction ID and Snapshot Information Functions").
     ///
     /// - Returns: how far the import really came. Nil while the transaction is still in progress; ask again then.
-    public mutating func resolveDoubt(over connection: Connection) throws(PostgresError) -> ImportProgress? {
-        guard let doubt else { return progress }
+    public mutating func resolveInDoubt(over connection: Connection) throws(PostgresError) -> ImportProgress? {
+        guard let inDoubt else { return progress }
         var parameters = Parameters()
-        parameters.add(String(doubt.transaction))
+        parameters.add(String(inDoubt.transaction))
         let status = try connection.execute(
             Statement("transaction_status", [.text], "SELECT pg_xact_status($1::xid8)"), parameters
         ).optionalString(0, 0)
         switch status {
-        case "committed": settle(rows: doubt.rows, duplicates: doubt.duplicates, line: doubt.line)
+        case "committed": settle(rows: inDoubt.rows, duplicates: inDoubt.duplicates, line: inDoubt.line)
         case "aborted": break
         default: return nil
         }
-        self.doubt = nil
+        self.inDoubt = nil
         return progress
     }
 }
@@ -315,7 +315,7 @@ extension InputRecord {
 
 /// The groups of an input whose rows stand in more than one place, by a hash of 64 bits. What is enqueued cannot be taken back when
 /// the second place comes, so they should be known before.
-private struct TornGroups {
+private struct SplitGroups {
     /// Nil where the input was not looked through.
     private var known: Set<Int>?
     private var seen = RecentGroups()
@@ -324,7 +324,7 @@ private struct TornGroups {
     init() {}
 
     /// Reads the input to its end.
-    init(_ fields: inout FieldReader<JobColumn>) throws(Problem) {
+    init(_ fields: inout FieldReader<JobField>) throws(ValidationError) {
         let columns = (fields.columns.firstIndex(of: .storeID), fields.columns.firstIndex(of: .groupID))
         var torn: Set<Int> = []
         var last: [UInt8] = []

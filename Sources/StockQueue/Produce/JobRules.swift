@@ -1,30 +1,30 @@
-import Postgres
+import StockQueuePostgres
 
 /// What is wrong with a line or a job that a producer gave: the sentence that the producer reads.
-public struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
+public struct ValidationError: Error, Sendable, Hashable, CustomStringConvertible {
     public let description: String
 
     public init(_ description: String) { self.description = description }
 
     /// Whoever reads was told to stop.
-    public static let stopped = Problem("stopped")
+    public static let stopped = ValidationError("stopped")
 }
 
 /// The rules that one job must keep before it may enter the queue: those of the table's constraints, checked here so
 /// that a producer learns the line and the reason, and one bad line does not stop the good ones.
 package struct JobRules {
     /// The columns that are given, in their order.
-    package let columns: [JobColumn]
+    package let columns: [JobField]
 
     let storeColumn: Int?
     let groupColumn: Int?
     private let orderingColumn: Int?
     /// The priority of a job for which nothing is said, as it stands in a line.
-    private let standardPriority: String
+    private let defaultPriority: String
 
-    package init(columns: [JobColumn], standardPriority: Int = 2) {
+    package init(columns: [JobField], defaultPriority: Int = 2) {
         self.columns = columns
-        self.standardPriority = String(standardPriority)
+        self.defaultPriority = String(defaultPriority)
         storeColumn = columns.firstIndex(of: .storeID)
         groupColumn = columns.firstIndex(of: .groupID)
         orderingColumn = columns.firstIndex(of: .orderingKey)
@@ -35,23 +35,23 @@ package struct JobRules {
 
     /// The table's columns in the order in which `encode` writes them.
     package var copyColumns: [String] {
-        columns.map(\.rawValue) + (appendsPriority ? [JobColumn.priority.rawValue] : [])
+        columns.map(\.rawValue) + (appendsPriority ? [JobField.priority.rawValue] : [])
     }
 
     /// Checks a job and writes it as a line of COPY's text format (PostgreSQL manual, COPY, "Text Format").
     ///
     /// - Parameter field: the bytes of a column by its position; nil or empty for one that is not given.
-    package func encode(_ field: (Int) -> ArraySlice<UInt8>?, into line: inout [UInt8]) throws(Problem) {
-        var action = Action.adjust
-        var policy = OnInsufficient.reject
+    package func encode(_ field: (Int) -> ArraySlice<UInt8>?, into line: inout [UInt8]) throws(ValidationError) {
+        var action = StockAction.adjust
+        var policy = InsufficientStockPolicy.reject
         var quantity: Int64 = 0
         for (position, column) in columns.enumerated() {
             if position > 0 { line.append(UInt8(ascii: "\t")) }
             guard let bytes = field(position), !bytes.isEmpty else {
-                if column.isRequired { throw Problem("\(column.rawValue) is empty") }
+                if column.isRequired { throw ValidationError("\(column.rawValue) is empty") }
                 if column == .priority {
-                    line.append(contentsOf: standardPriority.utf8)
-                } else if let standard = column.standardValue {
+                    line.append(contentsOf: defaultPriority.utf8)
+                } else if let standard = column.defaultValue {
                     line.append(contentsOf: standard.utf8)
                 } else {
                     line.append(contentsOf: Self.null)
@@ -86,29 +86,32 @@ package struct JobRules {
         }
         if appendsPriority {
             line.append(UInt8(ascii: "\t"))
-            line.append(contentsOf: standardPriority.utf8)
+            line.append(contentsOf: defaultPriority.utf8)
         }
         line.append(UInt8(ascii: "\n"))
         try checkTogether(action, policy, quantity, field)
     }
 
     private func checkTogether(
-        _ action: Action, _ policy: OnInsufficient, _ quantity: Int64, _ field: (Int) -> ArraySlice<UInt8>?
-    ) throws(Problem) {
+        _ action: StockAction, _ policy: InsufficientStockPolicy, _ quantity: Int64,
+        _ field: (Int) -> ArraySlice<UInt8>?
+    ) throws(ValidationError) {
         switch action {
         case .adjust: break
         case .allocate, .deallocate, .ship:
-            if quantity <= 0 { throw Problem("quantity must be above 0 for \(action.rawValue), not \(quantity)") }
+            if quantity <= 0 {
+                throw ValidationError("quantity must be above 0 for \(action.rawValue), not \(quantity)")
+            }
         case .set:
-            if quantity < 0 { throw Problem("quantity must not be below 0 for set, not \(quantity)") }
+            if quantity < 0 { throw ValidationError("quantity must not be below 0 for set, not \(quantity)") }
         }
         if !policy.fits(action) {
-            throw Problem("on_insufficient \(policy.rawValue) does not go with action \(action.rawValue)")
+            throw ValidationError("on_insufficient \(policy.rawValue) does not go with action \(action.rawValue)")
         }
         if let groupColumn, let orderingColumn, field(groupColumn)?.isEmpty == false,
             field(orderingColumn)?.isEmpty == false
         {
-            throw Problem("a group lives in its store's lane: give group_id or ordering_key, not both")
+            throw ValidationError("a group lives in its store's lane: give group_id or ordering_key, not both")
         }
     }
 
@@ -116,35 +119,40 @@ package struct JobRules {
 
     private static let null = Array("\\N".utf8)
 
-    static func checkText(_ bytes: ArraySlice<UInt8>, _ column: JobColumn, longest: Int) throws(Problem) {
+    static func checkText(_ bytes: ArraySlice<UInt8>, _ column: JobField, longest: Int) throws(ValidationError) {
         try checkText(bytes, named: column.rawValue, longest: longest)
     }
 
-    static func checkText(_ bytes: ArraySlice<UInt8>, named name: String, longest: Int) throws(Problem) {
-        if bytes.count > longest { throw Problem("\(name) has \(bytes.count) bytes, at most \(longest) are allowed") }
+    static func checkText(_ bytes: ArraySlice<UInt8>, named name: String, longest: Int) throws(ValidationError) {
+        if bytes.count > longest {
+            throw ValidationError("\(name) has \(bytes.count) bytes, at most \(longest) are allowed")
+        }
         var isASCII = true
         for byte in bytes {
-            if byte == 0 { throw Problem("\(name) holds a NUL byte") }
+            if byte == 0 { throw ValidationError("\(name) holds a NUL byte") }
             if byte >= 0x80 { isASCII = false }
         }
-        if !isASCII && String(validating: bytes, as: UTF8.self) == nil { throw Problem("\(name) is not valid UTF-8") }
+        if !isASCII && String(validating: bytes, as: UTF8.self) == nil {
+            throw ValidationError("\(name) is not valid UTF-8")
+        }
     }
 
-    static func wholeNumber(_ bytes: ArraySlice<UInt8>, _ column: JobColumn, _ range: ClosedRange<Int64>)
-        throws(Problem) -> Int64
+    static func wholeNumber(_ bytes: ArraySlice<UInt8>, _ column: JobField, _ range: ClosedRange<Int64>)
+        throws(ValidationError) -> Int64
     {
         try wholeNumber(bytes, named: column.rawValue, range)
     }
 
     /// A sign and digits, nothing else: `5.0` and `1e3` are not whole numbers here.
-    static func wholeNumber(_ bytes: ArraySlice<UInt8>, named name: String, _ range: ClosedRange<Int64>) throws(Problem)
+    static func wholeNumber(_ bytes: ArraySlice<UInt8>, named name: String, _ range: ClosedRange<Int64>)
+        throws(ValidationError)
         -> Int64
     {
         var digits = bytes
         let isNegative = digits.first == UInt8(ascii: "-")
         if isNegative || digits.first == UInt8(ascii: "+") { digits = digits.dropFirst() }
         let areDigits = !digits.isEmpty && digits.allSatisfy { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
-        guard areDigits else { throw Problem("\(name) must be a whole number, not '\(shown(bytes))'") }
+        guard areDigits else { throw ValidationError("\(name) must be a whole number, not '\(shown(bytes))'") }
         var value: Int64 = 0
         for digit in digits {
             let (product, overflowed) = value.multipliedReportingOverflow(by: 10)
@@ -160,34 +168,37 @@ package struct JobRules {
         return value
     }
 
-    private static func outOfRange(_ bytes: ArraySlice<UInt8>, _ name: String, _ range: ClosedRange<Int64>) -> Problem {
-        Problem("\(name) must be from \(range.lowerBound) to \(range.upperBound), not \(shown(bytes))")
+    private static func outOfRange(_ bytes: ArraySlice<UInt8>, _ name: String, _ range: ClosedRange<Int64>)
+        -> ValidationError
+    {
+        ValidationError("\(name) must be from \(range.lowerBound) to \(range.upperBound), not \(shown(bytes))")
     }
 
-    private static func label<Label: DatabaseEnum>(_ bytes: ArraySlice<UInt8>, _ column: JobColumn) throws(Problem)
+    private static func label<Label: DatabaseEnum>(_ bytes: ArraySlice<UInt8>, _ column: JobField)
+        throws(ValidationError)
         -> Label
     {
         for label in Label.allCases where label.rawValue.utf8.elementsEqual(bytes) { return label }
-        throw Problem("\(column.rawValue) must be one of \(Label.list), not '\(shown(bytes))'")
+        throw ValidationError("\(column.rawValue) must be one of \(Label.list), not '\(shown(bytes))'")
     }
 
     private static let yes: Set<String> = ["true", "t", "yes", "y", "on", "1"]
     private static let no: Set<String> = ["false", "f", "no", "n", "off", "0"]
 
-    static func flag(_ bytes: ArraySlice<UInt8>, _ column: JobColumn) throws(Problem) -> Bool {
+    static func flag(_ bytes: ArraySlice<UInt8>, _ column: JobField) throws(ValidationError) -> Bool {
         try flag(bytes, named: column.rawValue)
     }
 
-    static func flag(_ bytes: ArraySlice<UInt8>, named name: String) throws(Problem) -> Bool {
+    static func flag(_ bytes: ArraySlice<UInt8>, named name: String) throws(ValidationError) -> Bool {
         let text = String(decoding: bytes, as: UTF8.self).lowercased()
         if yes.contains(text) { return true }
         if no.contains(text) { return false }
-        throw Problem("\(name) must be true or false, not '\(shown(bytes))'")
+        throw ValidationError("\(name) must be true or false, not '\(shown(bytes))'")
     }
 
-    private static func checkTimestamp(_ bytes: ArraySlice<UInt8>, _ column: JobColumn) throws(Problem) {
+    private static func checkTimestamp(_ bytes: ArraySlice<UInt8>, _ column: JobField) throws(ValidationError) {
         if !isTimestamp(bytes) {
-            throw Problem(
+            throw ValidationError(
                 "\(column.rawValue) must be a time with its zone like 2026-03-01T12:00:00Z, not '\(shown(bytes))'")
         }
     }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Bytes of a file, pipe or standard input, in bounded memory.
+/// Bytes of a file, pipe or standard input, in bounded tuning.
 public struct ByteSource {
     private let descriptor: Int32
     private let chunk: Int
@@ -22,26 +22,26 @@ public struct ByteSource {
     }
 
     /// Reads on from a place where it was before.
-    func goBack(to position: off_t) throws(Problem) {
+    func goBack(to position: off_t) throws(ValidationError) {
         if lseek(descriptor, position, SEEK_SET) < 0 {
-            throw Problem("cannot read from the beginning again: \(String(cString: strerror(errno)))")
+            throw ValidationError("cannot read from the beginning again: \(String(cString: strerror(errno)))")
         }
     }
 
-    private func waitForInput() throws(Problem) {
+    private func waitForInput() throws(ValidationError) {
         guard let stop else { return }
         var both = [
             pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
             pollfd(fd: stop.abortDescriptor, events: Int16(POLLIN), revents: 0),
         ]
         while poll(&both, 2, -1) < 0 && errno == EINTR {}
-        if both[1].revents != 0 { throw Problem.stopped }
+        if both[1].revents != 0 { throw ValidationError.stopped }
     }
 
     /// Appends the next bytes.
     ///
     /// - Returns: false at the end of the input.
-    func read(into buffer: inout [UInt8]) throws(Problem) -> Bool {
+    func read(into buffer: inout [UInt8]) throws(ValidationError) -> Bool {
         try waitForInput()
         let start = buffer.count
         buffer.append(contentsOf: repeatElement(0, count: chunk))
@@ -50,7 +50,7 @@ public struct ByteSource {
             if count < 0 && errno == EINTR { continue }
             if count < 0 {
                 buffer.removeLast(chunk)
-                throw Problem("cannot read: \(String(cString: strerror(errno)))")
+                throw ValidationError("cannot read: \(String(cString: strerror(errno)))")
             }
             buffer.removeLast(chunk - count)
             return count > 0
@@ -66,7 +66,7 @@ package struct InputRecord {
     package var raw: ArraySlice<UInt8> = []
     package var fields: [ArraySlice<UInt8>] = []
     /// Set when the record could not be read.
-    package var problem: Problem?
+    package var problem: ValidationError?
     /// The input ended without a line break behind this record.
     package var isUnterminated = false
 }
@@ -89,7 +89,7 @@ package struct RecordReader {
     }
 
     /// The next record that is not blank; nil at the end.
-    package mutating func next() throws(Problem) -> InputRecord? {
+    package mutating func next() throws(ValidationError) -> InputRecord? {
         while true {
             guard let end = try endOfRecord() else { return nil }
             var record = InputRecord(line: line, raw: buffer[start..<end.next])
@@ -120,10 +120,10 @@ package struct RecordReader {
         /// Line breaks in the record.
         var lines: Int
         var isUnterminated = false
-        var problem: Problem?
+        var problem: ValidationError?
     }
 
-    private mutating func endOfRecord() throws(Problem) -> End? {
+    private mutating func endOfRecord() throws(ValidationError) -> End? {
         var position = start
         var lines = 0
         var isQuoted = false
@@ -164,14 +164,14 @@ package struct RecordReader {
         return End(content: hasReturn ? newline - 1 : newline, next: newline + 1, lines: lines)
     }
 
-    private mutating func endOfInput(_ position: Int, _ isQuoted: Bool) throws(Problem) -> End? {
+    private mutating func endOfInput(_ position: Int, _ isQuoted: Bool) throws(ValidationError) -> End? {
         if position == start { return nil }
         if isQuoted { return try broken("a quote is left open") }
         return End(content: position, next: position, lines: 1, isUnterminated: true)
     }
 
     /// Gives the record up and goes on with the next line, so that one stray quote does not swallow the rest.
-    private mutating func broken(_ reason: String) throws(Problem) -> End {
+    private mutating func broken(_ reason: String) throws(ValidationError) -> End {
         var next = start
         while true {
             while next < buffer.count && buffer[next] != UInt8(ascii: "\n") { next += 1 }
@@ -181,7 +181,7 @@ package struct RecordReader {
         let hasBreak = next < buffer.count
         return End(
             content: next, next: hasBreak ? next + 1 : next, lines: 1, isUnterminated: !hasBreak,
-            problem: Problem(reason))
+            problem: ValidationError(reason))
     }
 
     private func splitFields(_ content: Range<Int>, into record: inout InputRecord) {
@@ -189,7 +189,7 @@ package struct RecordReader {
         while true {
             if position < content.upperBound && buffer[position] == UInt8(ascii: "\"") {
                 guard let (value, next) = quotedField(from: position, to: content.upperBound) else {
-                    record.problem = Problem("something stands behind a closing quote")
+                    record.problem = ValidationError("something stands behind a closing quote")
                     return
                 }
                 record.fields.append(value)
@@ -198,7 +198,7 @@ package struct RecordReader {
                 var end = position
                 while end < content.upperBound && buffer[end] != UInt8(ascii: ",") {
                     if buffer[end] == UInt8(ascii: "\"") {
-                        record.problem = Problem("a quote stands inside a field that is not quoted")
+                        record.problem = ValidationError("a quote stands inside a field that is not quoted")
                         return
                     }
                     end += 1

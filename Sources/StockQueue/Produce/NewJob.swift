@@ -1,16 +1,16 @@
 import Foundation
-import Postgres
+import StockQueuePostgres
 
 /// A job to be enqueued. What is not set has the table's default.
-public struct NewJob: Sendable {
+public struct JobRequest: Sendable {
     public var storeID: String
     public var itemID: String
     /// 1–200 bytes, like all identifiers.
     public var locationID = "main"
     /// Within ± (2^53 − 1).
     public var quantity: Int64
-    public var action = Action.adjust
-    public var onInsufficient = OnInsufficient.reject
+    public var action = StockAction.adjust
+    public var onInsufficient = InsufficientStockPolicy.reject
     /// The available quantity that the producer saw; another one rejects the job as stale.
     public var expectedAvailable: Int64?
     /// Of several jobs of a store with the same key, one takes effect.
@@ -41,8 +41,8 @@ public struct NewJob: Sendable {
     }
 
     /// The columns as texts.
-    var fields: [JobColumn: String] {
-        var fields: [JobColumn: String] = [
+    var fields: [JobField: String] {
+        var fields: [JobField: String] = [
             .storeID: storeID, .itemID: itemID, .locationID: locationID, .quantity: String(quantity),
             .action: action.rawValue, .onInsufficient: onInsufficient.rawValue, .priority: String(priority),
             .notify: String(notify), .maxAttempts: String(maxAttempts),
@@ -64,20 +64,20 @@ public struct Receipt: Sendable, Hashable {
     /// The job; of a repeated idempotency key the first one.
     public let jobID: Int64
     /// The key was used before: nothing was enqueued.
-    public let isRepeat: Bool
+    public let isDuplicate: Bool
     /// What became of the first job; nil while it is queued.
     public let outcome: Outcome?
-    public let code: Code?
+    public let code: ResultCode?
     public let appliedQuantity: Int64?
 
-    /// A row of job_id, is_repeat, outcome, code and applied_quantity.
+    /// A row of job_id, is_duplicate, outcome, code and applied_quantity.
     init(_ rows: ResultSet, _ row: Int) {
         jobID = rows.int64(row, 0)
-        isRepeat = rows.bool(row, 1)
+        isDuplicate = rows.bool(row, 1)
         outcome = rows.optionalString(row, 2).flatMap { Outcome(rawValue: $0) }
-        code = rows.optionalString(row, 3).flatMap { Code(rawValue: $0) }
+        code = rows.optionalString(row, 3).flatMap { ResultCode(rawValue: $0) }
         appliedQuantity = rows.optionalInt64(row, 4)
     }
 
-    static let columns = "job_id, is_repeat, outcome::text, code::text, applied_quantity"
+    static let columns = "job_id, is_duplicate, outcome::text, code::text, applied_quantity"
 }

@@ -1,7 +1,7 @@
-import Postgres
+import StockQueuePostgres
 
 /// What the online checker asks.
-enum CheckStatement {
+enum LedgerCheckStatement {
     /// One sentence for each thing that is wrong with the last changes of some items.
     ///
     /// It walks each item's chain of results backwards by the primary key, so it costs a few probes an item, however long
@@ -12,7 +12,7 @@ enum CheckStatement {
     /// - each result in the chain is that of an applied job that changed this item's stock;
     /// - none of these jobs is still queued;
     /// - available stock went below zero only where the job allowed it.
-    static func recentChanges(_ schema: Schema) -> Statement {
+    static func recentChanges(_ schema: QueueSchema) -> Statement {
         let s = schema.quoted
         return Statement(
             "recent_changes", [.textArray, .textArray, .textArray, .int4],

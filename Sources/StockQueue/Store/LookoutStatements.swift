@@ -1,12 +1,12 @@
-import Postgres
+import StockQueuePostgres
 
-/// What the lookout and the maintenance of a worker process ask of the database.
-struct LookoutStatements: Sendable {
+/// What the poller and the maintenance of a worker process ask of the database.
+struct PollerStatements: Sendable {
     /// The lanes and priorities with ready jobs above their marks, and the first of each; behind them, as lane −1, in how
     /// many milliseconds the next deferred job is due.
     ///
     /// One probe of the ready index for each, so that one statement a second is all that an idle process costs.
-    let look: Statement
+    let poll: Statement
 
     /// The highest job id drawn so far.
     let lastDrawn: Statement
@@ -24,26 +24,26 @@ struct LookoutStatements: Sendable {
     let promoteDue: Statement
 
     /// Tells producers whether they have to ring. Writes nothing where it says so already.
-    let setAsleep: Statement
+    let setWorkersAwake: Statement
 
     /// Wakes the workers of other processes when this one sees more than it can do at once.
     let ring: Statement
 
     /// Ends the sessions of this role that hold a lane and have waited for their client for so many milliseconds; returns how
     /// many.
-    let endFrozenHolders: Statement
+    let terminateStalledSessions: Statement
 
     let addPartitions: Statement
     let dropExpired: Statement
     /// Whether this role may drop what has expired; a worker's may not, it cannot touch what has happened.
-    let mayDropExpired: Statement
+    let canDropExpired: Statement
     let dropExpiredKeys: Statement
 
-    init(schema: Schema) {
+    init(schema: QueueSchema) {
         let s = schema.quoted
         // A scalar sub-select is not turned into a join, and the comparison of rows leaves no index but the ready one.
-        look = Statement(
-            "look", [.int8Array],
+        poll = Statement(
+            "poll", [.int8Array],
             """
             SELECT lane, priority, job_id
             FROM (
@@ -97,21 +97,21 @@ struct LookoutStatements: Sendable {
             ), promoted AS (
                 UPDATE \(s).jobs
                 SET run_at = NULL,
-                    scheduled_at = \(Self.producersTime)
+                    scheduled_at = \(Self.requestedTime)
                 FROM due
                 WHERE jobs.ctid = due.place
                 RETURNING lane, priority, job_id
             )
             SELECT lane, priority, count(*), min(job_id) FROM promoted GROUP BY lane, priority
             """)
-        setAsleep = Statement(
-            "set_asleep", [.bool],
-            "SELECT setval(\(quoteLiteral("\(s).doorbell"))::regclass, 1, NOT $1) FROM \(s).doorbell WHERE is_called = $1"
+        setWorkersAwake = Statement(
+            "set_workers_awake", [.bool],
+            "SELECT setval(\(quoteLiteral("\(s).workers_awake"))::regclass, 1, NOT $1) FROM \(s).workers_awake WHERE is_called = $1"
         )
         ring = Statement("ring", [.text], "SELECT pg_notify($1, '')")
         // Whoever holds a lane's row holds RowShareLock on the table.
-        endFrozenHolders = Statement(
-            "end_frozen_holders", [.int8],
+        terminateStalledSessions = Statement(
+            "terminate_stalled_sessions", [.int8],
             """
             SELECT count(*) FILTER (WHERE pg_terminate_backend(pid))
             FROM pg_locks
@@ -130,8 +130,8 @@ struct LookoutStatements: Sendable {
         dropExpired = Statement(
             "drop_expired_results", [.int8],
             "SELECT \(s).drop_expired_results($1 * interval '1 second')")
-        mayDropExpired = Statement(
-            "may_drop_expired", [],
+        canDropExpired = Statement(
+            "can_drop_expired", [],
             """
             SELECT bool_and(has_function_privilege(oid, 'EXECUTE'))
             FROM pg_proc
@@ -146,6 +146,6 @@ struct LookoutStatements: Sendable {
 
     /// The time that the producer asked for, of a row of `jobs`: a `run_at` that neither a backoff, nor waiting, nor parking
     /// has set.
-    static let producersTime =
-        "coalesce(scheduled_at, CASE WHEN attempts = 0 AND waiting_since IS NULL AND parked_at IS NULL THEN run_at END)"
+    static let requestedTime =
+        "coalesce(scheduled_at, CASE WHEN attempts = 0 AND waiting_since IS NULL AND paused_at IS NULL THEN run_at END)"
 }

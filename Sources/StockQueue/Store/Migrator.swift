@@ -1,5 +1,5 @@
-import Migrations
-import Postgres
+import StockQueueMigrations
+import StockQueuePostgres
 
 /// What `stockq migrate` tells of one migration.
 public struct MigrationStatus: Sendable {
@@ -39,15 +39,15 @@ extension SchemaError: CustomStringConvertible {
 /// Brings a schema to the version of this program. Forward only; each migration in a transaction of its own.
 public struct Migrator {
     private let connection: Connection
-    private let schema: Schema
+    private let schema: QueueSchema
     private let migrations: [Migration]
 
-    public init(connection: Connection, schema: Schema) {
+    public init(connection: Connection, schema: QueueSchema) {
         self.init(connection: connection, schema: schema, migrations: Migration.all)
     }
 
     /// With migrations other than this program's, numbered from 1 without gaps.
-    public init(connection: Connection, schema: Schema, migrations: [Migration]) {
+    public init(connection: Connection, schema: QueueSchema, migrations: [Migration]) {
         self.connection = connection
         self.schema = schema
         self.migrations = migrations

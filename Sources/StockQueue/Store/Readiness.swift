@@ -1,21 +1,21 @@
-import Postgres
+import StockQueuePostgres
 
 /// What a worker looks at before it starts: whatever would make it wrong without an error, or fail at every batch.
-public struct Readiness: Sendable {
+public struct StartupCheck: Sendable {
     /// Why a worker must not run here, as sentences that say what to do.
-    public private(set) var refusals: [String] = []
+    public private(set) var blockers: [String] = []
     /// What it may run with, and somebody should know.
     public private(set) var warnings: [String] = []
 
     /// PostgreSQL 15 is the oldest that this program is tested with.
-    private static let leastServer = 150_000
+    private static let serverVersionMin = 150_000
 
     /// Asks the server. The schema must be migrated (`Migrator.check`).
     ///
     /// - Parameter requiresDurability: a server that may lose commits in a power cut is refused instead of warned of.
-    public init(connection: Connection, schema: Schema, requiresDurability: Bool) throws(PostgresError) {
-        if connection.serverVersion < Self.leastServer {
-            refusals.append(
+    public init(connection: Connection, schema: QueueSchema, requiresDurability: Bool) throws(PostgresError) {
+        if connection.serverVersion < Self.serverVersionMin {
+            blockers.append(
                 "the server is PostgreSQL \(connection.serverVersion / 10_000); 15 or later is needed")
             return
         }
@@ -34,21 +34,21 @@ public struct Readiness: Sendable {
                     AND proname IN ('add_results_partitions', 'drop_expired_results', 'drop_expired_keys')
                 """), names)
         if rows.bool(0, 0) {
-            refusals.append(
+            blockers.append(
                 "the server is a standby and takes no writes; name the primary, or all hosts with target_session_attrs=read-write"
             )
         } else if rows.bool(0, 1) {
-            refusals.append(
+            blockers.append(
                 "this session takes no writes: default_transaction_read_only is on, by ALTER ROLE, ALTER DATABASE or postgresql.conf"
             )
         }
         for (column, name) in [(2, "fsync"), (3, "full_page_writes"), (4, "synchronous_commit")]
         where !rows.bool(0, column) {
             let text = "\(name) is off: a crash or a power cut may lose what was committed"
-            if requiresDurability { refusals.append(text) } else { warnings.append(text) }
+            if requiresDurability { blockers.append(text) } else { warnings.append(text) }
         }
         if !rows.bool(0, 5) {
-            refusals.append(
+            blockers.append(
                 "this role lacks EXECUTE on add_results_partitions, and work would stop when the partitions there are full"
             )
         }
@@ -65,7 +65,7 @@ public struct Readiness: Sendable {
     private static let needs: [(object: String, privileges: [String])] = [
         ("jobs", ["SELECT", "DELETE"]), ("items", ["SELECT"]), ("lanes", ["SELECT"]),
         ("results", ["SELECT", "INSERT"]), ("notifications", ["INSERT"]), ("idempotency_keys", ["SELECT", "INSERT"]),
-        ("paused_stores", ["SELECT"]), ("doorbell", ["SELECT", "UPDATE"]),
+        ("paused_stores", ["SELECT"]), ("workers_awake", ["SELECT", "UPDATE"]),
         ("jobs_job_id_seq", ["SELECT"]),
     ]
 
@@ -74,7 +74,7 @@ public struct Readiness: Sendable {
         (
             "jobs",
             [
-                "run_at", "scheduled_at", "parked_at", "expires_at", "waiting_since", "waiting_quantity", "attempts",
+                "run_at", "scheduled_at", "paused_at", "expires_at", "waiting_since", "waiting_quantity", "attempts",
                 "last_error",
             ]
         ),
@@ -85,18 +85,18 @@ public struct Readiness: Sendable {
                 "updated_at",
             ]
         ),
-        ("lanes", ["revision"]),
+        ("lanes", ["epoch"]),
     ]
 
     /// Objects of the schema, and what is needed of each.
-    private static func parameters(_ pairs: [(object: String, need: String)], _ schema: Schema) -> Parameters {
+    private static func parameters(_ pairs: [(object: String, need: String)], _ schema: QueueSchema) -> Parameters {
         var parameters = Parameters()
         parameters.addArray(pairs.map { "\(schema.quoted).\($0.object)" })
         parameters.addArray(pairs.map(\.need))
         return parameters
     }
 
-    private mutating func checkPrivileges(_ connection: Connection, _ schema: Schema) throws(PostgresError) {
+    private mutating func checkPrivileges(_ connection: Connection, _ schema: QueueSchema) throws(PostgresError) {
         var needs: [(object: String, need: String, column: String?)] = []
         for need in Self.needs { needs += need.privileges.map { (need.object, $0, nil) } }
         for update in Self.updates { needs += update.columns.map { (update.table, "UPDATE", $0) } }
@@ -117,14 +117,14 @@ public struct Readiness: Sendable {
                 """), parameters)
         if missing.rowCount == 0 { return }
         let list = (0..<missing.rowCount).map { missing.string($0, 0) }.joined(separator: ", ")
-        refusals.append("this role lacks \(list)")
+        blockers.append("this role lacks \(list)")
     }
 
-    /// Rows that row security hides are jobs never worked and items that look unknown, without any error.
+    /// Rows that row security hides are jobs never worked and items that poll unknown, without any error.
     ///
     /// Each command that a worker uses needs a permissive policy that lets everything through, and no restrictive one that does
     /// not (PostgreSQL manual, "CREATE POLICY").
-    private mutating func checkRowSecurity(_ connection: Connection, _ schema: Schema) throws(PostgresError) {
+    private mutating func checkRowSecurity(_ connection: Connection, _ schema: QueueSchema) throws(PostgresError) {
         let commands = ["SELECT": "r", "INSERT": "a", "UPDATE": "w", "DELETE": "d"]
         let pairs = Self.needs.flatMap { need in need.privileges.compactMap { commands[$0].map { (need.object, $0) } } }
         let hidden = try connection.execute(
@@ -149,7 +149,7 @@ public struct Readiness: Sendable {
                 WHERE row_security_active(object) AND NOT lets_all
                 """), Self.parameters(pairs, schema))
         for row in 0..<hidden.rowCount {
-            refusals.append(
+            blockers.append(
                 "row security may hide rows of \(hidden.string(row, 0)) from this role, and jobs would be passed over in silence; "
                     + "give the worker's role a policy FOR ALL USING (true), or BYPASSRLS")
         }

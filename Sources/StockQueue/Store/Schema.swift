@@ -1,10 +1,10 @@
-import Postgres
+import StockQueuePostgres
 
 /// The schema that a queue lives in, by name. Several independent queues fit into one database.
-public struct Schema: Sendable, Hashable {
+public struct QueueSchema: Sendable, Hashable {
     public static let defaultName = "stockq"
 
-    /// As the user wrote it. The doorbell's channel has the same name.
+    /// As the user wrote it. The workers_awake's channel has the same name.
     public let name: String
     /// For use in SQL.
     public let quoted: String
@@ -17,5 +17,5 @@ public struct Schema: Sendable, Hashable {
         quoted = quoteIdentifier(name)
     }
 
-    public static let standard = Schema(defaultName)!
+    public static let standard = QueueSchema(defaultName)!
 }

@@ -1,4 +1,4 @@
-import Postgres
+import StockQueuePostgres
 
 /// Every statement of the batch transaction, in the order in which a batch uses them.
 ///
@@ -11,13 +11,13 @@ struct WorkStatements: Sendable {
     /// The claim must do nothing when somebody else has the lane, and it is sent before the answer is known; a setting
     /// local to the transaction carries it over. `set_config` stands outside the sub-select because a target list is
     /// computed before FOR UPDATE has dropped the rows that are locked. Also tells whether any store is paused.
-    let holdLane: Statement
+    let lockLane: Statement
 
     /// The stores that are paused.
     let readPausedStores: Statement
 
     /// Sets jobs of a paused store aside until it is resumed.
-    let park: Statement
+    let pauseJobs: Statement
 
     /// Claims the lane's first ready jobs above the low-water marks, in order of work.
     ///
@@ -48,16 +48,16 @@ struct WorkStatements: Sendable {
     /// Locks the batch's stock rows in key order (the arrays come sorted), waiting up to `lock_timeout`.
     ///
     /// NO KEY UPDATE: the key never changes, and nothing that only refers to the item is held up.
-    let lockStock: Statement
+    let lockItems: Statement
 
     /// The same for rows whose place is remembered: straight there, and only where the key still fits.
-    let lockRememberedStock: Statement
+    let lockCachedItems: Statement
 
-    /// The same as `lockStock` without waiting: rows that somebody else holds are left out.
-    let lockFreeStock: Statement
+    /// The same as `lockItems` without waiting: rows that somebody else holds are left out.
+    let lockUnlockedItems: Statement
 
     /// Which of the items exist, to tell those that are held from those that are unknown.
-    let readStock: Statement
+    let readItems: Statement
 
     /// What is known of idempotency keys: the job that used each up, and its request.
     let readKeys: Statement
@@ -69,7 +69,7 @@ struct WorkStatements: Sendable {
     let useKeys: Statement
 
     /// Writes the new stock, straight to the row versions that were locked. Returns where the new versions stand.
-    let writeStock: Statement
+    let writeItems: Statement
 
     /// Removes the finished jobs and writes their results: what stands in the job's row never travels to the worker.
     let writeResults: Statement
@@ -77,7 +77,7 @@ struct WorkStatements: Sendable {
     /// Tells changes of alert levels.
     let writeNotifications: Statement
 
-    /// Sets waiting jobs aside until the next look. The step grows with the time waited, so that looks are at
+    /// Sets waiting jobs aside until the next poll. The step grows with the time waited, so that looks are at
     /// 2^n seconds without a counter; waiting uses up no attempts.
     let deferWaiting: Statement
 
@@ -86,7 +86,7 @@ struct WorkStatements: Sendable {
     /// passed over: two workers that wake for each other's lanes must not wait for one another.
     ///
     /// Returns a row for each item with its jobs and their need, and one for each lane and priority with the lowest id
-    /// woken there.
+    /// promoted there.
     let promoteWaiting: Statement
 
     /// Counts an attempt and sets the jobs aside for 2^attempts seconds, at most an hour, with jitter.
@@ -98,9 +98,9 @@ struct WorkStatements: Sendable {
     /// The same when a row cannot be written as it is: the job is kept as text inside the message.
     let writeFailuresAsText: Statement
 
-    init(schema: Schema) {
+    init(schema: QueueSchema) {
         let s = schema.quoted
-        let producersTime = LookoutStatements.producersTime
+        let requestedTime = PollerStatements.requestedTime
         // The lines of a group are due together, or the group would stand at another line in each round.
         let jitter =
             "CASE WHEN group_id IS NULL THEN random() ELSE (hashtextextended(group_id, extract(epoch FROM now())::bigint) & 1023) / 1024.0 END"
@@ -112,25 +112,25 @@ struct WorkStatements: Sendable {
                 CASE WHEN group_id IS NOT NULL THEN enqueued_at END AS sent_at
             """
 
-        holdLane = Statement(
-            "hold_lane", [.int2],
+        lockLane = Statement(
+            "lock_lane", [.int2],
             """
-            SELECT set_config('stockq.lane', lane::text, true), has_paused_stores, revision
+            SELECT set_config('stockq.lane', lane::text, true), has_paused_stores, epoch
             FROM (
-                SELECT lane, has_paused_stores, revision FROM \(s).lanes WHERE lane = $1 AND paused_at IS NULL FOR UPDATE SKIP LOCKED
+                SELECT lane, has_paused_stores, epoch FROM \(s).lanes WHERE lane = $1 AND paused_at IS NULL FOR UPDATE SKIP LOCKED
             ) AS held
             """)
         readPausedStores = Statement("read_paused_stores", [], "SELECT store_id FROM \(s).paused_stores")
-        park = Statement(
-            "park", [.tidArray],
+        pauseJobs = Statement(
+            "pauseJobs", [.tidArray],
             """
-            UPDATE \(s).jobs SET scheduled_at = \(producersTime), parked_at = now(), run_at = 'infinity' WHERE ctid = ANY ($1)
+            UPDATE \(s).jobs SET scheduled_at = \(requestedTime), paused_at = now(), run_at = 'infinity' WHERE ctid = ANY ($1)
             """)
 
         // One branch for each priority, each from its own mark on; an Append runs them one after the other, and the limit
         // above it stops as soon as it has enough, so nothing is locked that is not returned. The comparison of rows is
         // what the index on (lane, priority, job_id) can answer and the primary key cannot, whatever the statistics say.
-        let heldLane = "nullif(current_setting('stockq.lane', true), '')::smallint"
+        let lockedLane = "nullif(current_setting('stockq.lane', true), '')::smallint"
         claim = Statement(
             "claim", [.int4, .int8Array],
             (1...LowWaterMarks.priorities).map { priority in
@@ -138,7 +138,7 @@ struct WorkStatements: Sendable {
                 SELECT * FROM (
                     SELECT \(jobColumns)
                     FROM \(s).jobs
-                    WHERE lane = \(heldLane) AND run_at IS NULL
+                    WHERE lane = \(lockedLane) AND run_at IS NULL
                         AND (priority, job_id) > (\(priority)::smallint, ($2)[\(priority)]) AND priority <= \(priority)::smallint
                     ORDER BY priority, job_id
                     FOR UPDATE SKIP LOCKED
@@ -151,7 +151,7 @@ struct WorkStatements: Sendable {
             """
             SELECT \(jobColumns)
             FROM \(s).jobs
-            WHERE lane = \(heldLane) AND job_id = ANY ($1)
+            WHERE lane = \(lockedLane) AND job_id = ANY ($1)
             ORDER BY job_id
             FOR UPDATE SKIP LOCKED
             """)
@@ -212,11 +212,11 @@ struct WorkStatements: Sendable {
             JOIN \(s).items USING (store_id, item_id, location_id)
             """
         let keys: [TypeOID] = [.textArray, .textArray, .textArray]
-        lockStock = Statement(
-            "lock_stock", keys, "\(stockRows) ORDER BY wanted.number FOR NO KEY UPDATE OF items")
+        lockItems = Statement(
+            "lock_items", keys, "\(stockRows) ORDER BY wanted.number FOR NO KEY UPDATE OF items")
         // IS NOT DISTINCT FROM checks the key and gives the planner no index to prefer to the place.
-        lockRememberedStock = Statement(
-            "lock_remembered_stock", keys + [.tidArray],
+        lockCachedItems = Statement(
+            "lock_cached_items", keys + [.tidArray],
             """
             SELECT \(stockColumns)
             FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS wanted (store_id, item_id, location_id, place, number)
@@ -227,9 +227,9 @@ struct WorkStatements: Sendable {
             ORDER BY wanted.number
             FOR NO KEY UPDATE OF items
             """)
-        lockFreeStock = Statement(
-            "lock_free_stock", keys, "\(stockRows) ORDER BY wanted.number FOR NO KEY UPDATE OF items SKIP LOCKED")
-        readStock = Statement("read_stock", keys, stockRows)
+        lockUnlockedItems = Statement(
+            "lock_unlocked_items", keys, "\(stockRows) ORDER BY wanted.number FOR NO KEY UPDATE OF items SKIP LOCKED")
+        readItems = Statement("read_items", keys, stockRows)
 
         readKeys = Statement(
             "read_keys", [.textArray, .textArray],
@@ -251,8 +251,8 @@ struct WorkStatements: Sendable {
             ORDER BY idempotency_key, store_id
             """)
 
-        writeStock = Statement(
-            "write_stock", [.tidArray, .int8Array, .int8Array, .int8Array, .int8Array, .int2Array],
+        writeItems = Statement(
+            "write_items", [.tidArray, .int8Array, .int8Array, .int8Array, .int8Array, .int2Array],
             """
             UPDATE \(s).items
             SET on_hand = new.on_hand,
@@ -278,13 +278,13 @@ struct WorkStatements: Sendable {
             """
             WITH gone AS (
                 DELETE FROM \(s).jobs
-                USING unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16) AS verdict (
+                USING unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16) AS decision (
                     place, outcome, code, warns_negative, applied_quantity, on_hand_before, on_hand_after,
                     allocated_before, allocated_after, version, previous_job_id, alert_before, alert_after,
                     first_job_id, group_last_job_id
                 )
-                WHERE jobs.ctid = verdict.place
-                RETURNING jobs.*, verdict.*
+                WHERE jobs.ctid = decision.place
+                RETURNING jobs.*, decision.*
             )
             INSERT INTO \(s).results (
                 job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
@@ -296,9 +296,9 @@ struct WorkStatements: Sendable {
             )
             SELECT
                 job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
-                version, previous_job_id, expected_available, now(), enqueued_at, \(producersTime), expires_at,
+                version, previous_job_id, expected_available, now(), enqueued_at, \(requestedTime), expires_at,
                 (\(Self.labels(Outcome.self, schema)))[outcome + 1],
-                (\(Self.labels(Code.self, schema)))[code + 1],
+                (\(Self.labels(ResultCode.self, schema)))[code + 1],
                 CASE WHEN warns_negative THEN 'negative_stock'::\(s).warning END,
                 action, on_insufficient,
                 (\(Self.labels(AlertLevel.self, schema)))[alert_before + 1],
@@ -331,7 +331,7 @@ struct WorkStatements: Sendable {
             "defer_waiting", [.tidArray, .int8Array, .int8],
             """
             UPDATE \(s).jobs
-            SET scheduled_at = \(producersTime),
+            SET scheduled_at = \(requestedTime),
                 waiting_since = coalesce(waiting_since, now()),
                 waiting_quantity = waiting.quantity,
                 expires_at = CASE WHEN waiting.quantity IS NULL THEN expires_at
@@ -371,15 +371,15 @@ struct WorkStatements: Sendable {
                 SELECT jobs.ctid AS place
                 FROM fitting
                 JOIN \(s).jobs USING (job_id)
-                WHERE fitting.group_id IS NULL AND run_at IS NOT NULL AND parked_at IS NULL
+                WHERE fitting.group_id IS NULL AND run_at IS NOT NULL AND paused_at IS NULL
                 FOR UPDATE OF jobs SKIP LOCKED
             ), lines AS MATERIALIZED (
                 SELECT jobs.ctid AS place
                 FROM (SELECT DISTINCT group_id, store_id FROM fitting WHERE group_id IS NOT NULL) AS whole
                 JOIN \(s).jobs USING (group_id, store_id)
-                WHERE run_at IS NOT NULL AND parked_at IS NULL
+                WHERE run_at IS NOT NULL AND paused_at IS NULL
                 FOR UPDATE OF jobs SKIP LOCKED
-            ), woken AS (
+            ), promoted AS (
                 UPDATE \(s).jobs SET run_at = NULL
                 FROM (SELECT place FROM singles UNION ALL SELECT place FROM lines) AS held
                 WHERE jobs.ctid = held.place
@@ -390,7 +390,7 @@ struct WorkStatements: Sendable {
             GROUP BY number
             UNION ALL
             SELECT NULL, lane, priority, count(*), min(job_id)
-            FROM woken
+            FROM promoted
             GROUP BY lane, priority
             """)
 
@@ -398,7 +398,7 @@ struct WorkStatements: Sendable {
             "retry_later", [.tidArray, .text],
             """
             UPDATE \(s).jobs
-            SET scheduled_at = \(producersTime),
+            SET scheduled_at = \(requestedTime),
                 waiting_quantity = NULL,
                 attempts = least(attempts + 1, 1000),
                 last_error = $2,
@@ -414,7 +414,7 @@ struct WorkStatements: Sendable {
             """
         // One job, or the lines of one group.
         let failedValues = """
-            job_id, quantity, 0, now(), enqueued_at, \(producersTime), expires_at, expected_available,
+            job_id, quantity, 0, now(), enqueued_at, \(requestedTime), expires_at, expected_available,
             'failed'::\(s).outcome, action, on_insufficient, priority, attempts + 1, max_attempts, notify,
             retry_of, CASE WHEN group_id IS NOT NULL AND job_id = min(job_id) OVER () THEN max(job_id) OVER () END
             """
@@ -439,7 +439,7 @@ struct WorkStatements: Sendable {
     }
 
     /// The labels of an enum as a constant array, so that a small number travels and a label is stored.
-    private static func labels<Label: DatabaseEnum>(_ type: Label.Type, _ schema: Schema) -> String {
+    private static func labels<Label: DatabaseEnum>(_ type: Label.Type, _ schema: QueueSchema) -> String {
         let quoted = Label.allCases.map { quoteLiteral($0.rawValue) }.joined(separator: ", ")
         return "ARRAY[\(quoted)]::\(schema.quoted).\(Label.typeName)[]"
     }

@@ -1,6 +1,6 @@
-import Postgres
+import StockQueuePostgres
 
-/// The batch transaction of one worker: claim, lock, judge, write back, commit.
+/// The batch transaction of one worker: claim, lock, decide, write back, commit.
 ///
 /// Owned by the worker's thread, like the connection; the buffers are reused from batch to batch.
 final class Batch {
@@ -8,16 +8,16 @@ final class Batch {
     let statements: WorkStatements
     let settings: WorkerSettings
     let workerName: String
-    private let sample: ChangedItems
+    private let sample: ChangedItemSample
     var claims = ClaimSet()
-    /// Some store is paused, so that jobs may have to be parked.
+    /// Some store is paused, so that jobs may have to be paused.
     var hasPausedStores = false
-    var laneRevision: Int64 = 0
+    var laneEpoch: Int64 = 0
     var parameters = Parameters()
 
     init(
         connection: Connection, statements: WorkStatements, settings: WorkerSettings, workerName: String,
-        sample: ChangedItems
+        sample: ChangedItemSample
     ) {
         self.connection = connection
         self.statements = statements
@@ -34,18 +34,18 @@ final class Batch {
         var claimed = 0
         /// Jobs that were left for the next round; they stand in front, and have nothing to do with a refusal.
         var left = 0
-        /// The jobs that were judged, where they were a single job or group; nil where they were more, or none.
+        /// The jobs that were decided, where they were a single job or group; nil where they were more, or none.
         var onlyUnit: [Int64]?
 
         init() {}
 
-        init(_ jobs: [ClaimedJob], _ judgement: Judgement) {
+        init(_ jobs: [ClaimedJob], _ decision: BatchDecision) {
             claimed = jobs.count
-            left = judgement.left
-            let judged = jobs.indices.lazy.filter { judgement.verdicts[$0].fate != .left }
-            guard let first = judged.first.map({ jobs[$0] }) else { return }
-            if judged.allSatisfy({ jobs[$0].id == first.id || jobs[$0].group >= 0 && jobs[$0].group == first.group }) {
-                onlyUnit = judged.map { jobs[$0].id }
+            left = decision.left
+            let decided = jobs.indices.lazy.filter { decision.decisions[$0].fate != .left }
+            guard let first = decided.first.map({ jobs[$0] }) else { return }
+            if decided.allSatisfy({ jobs[$0].id == first.id || jobs[$0].group >= 0 && jobs[$0].group == first.group }) {
+                onlyUnit = decided.map { jobs[$0].id }
             }
         }
     }
@@ -55,22 +55,24 @@ final class Batch {
     /// - Parameters:
     ///   - limit: the most jobs to claim; the rest of a group that is cut comes on top.
     ///   - marks: the low-water marks of the lane's priorities; nothing is claimed at or below them.
-    ///   - revision: the lane's revision that the marks belong to.
+    ///   - epoch: the lane's epoch that the marks belong to.
     ///   - places: where the lane's stock rows stood last; brought up to date.
-    ///   - skipsHeld: do not wait for stock rows that somebody else holds.
+    ///   - skipsLockedItems: do not wait for stock rows that somebody else holds.
     ///   - readsKeys: ask which idempotency keys were used before. Otherwise all are taken for free, and where one is not the
     ///     batch is undone.
     /// - Throws: any error of the database; the transaction is rolled back, nothing has happened.
     func run(
-        lane: Int16, limit: Int, marks: [Int64], revision: Int64, places: inout ItemPlaces.Lane, skipsHeld: Bool,
+        lane: Int16, limit: Int, marks: [Int64], epoch: Int64, places: inout ItemTupleCache.Lane,
+        skipsLockedItems: Bool,
         readsKeys: Bool
     ) throws(PostgresError) -> BatchReport {
         last = Extent()
         do throws(PostgresError) {
             var report = try work(
-                lane: lane, limit: limit, marks: marks, revision: revision, places: &places, skipsHeld: skipsHeld,
+                lane: lane, limit: limit, marks: marks, epoch: epoch, places: &places,
+                skipsLockedItems: skipsLockedItems,
                 readsKeys: readsKeys)
-            if !report.laneWasBusy { report.revision = laneRevision }
+            if !report.laneWasBusy { report.epoch = laneEpoch }
             return report
         } catch {
             // The transaction is rolled back by now.
@@ -84,7 +86,8 @@ final class Batch {
     private static let keysConstraint = "idempotency_keys_pkey"
 
     private func work(
-        lane: Int16, limit: Int, marks: [Int64], revision: Int64, places: inout ItemPlaces.Lane, skipsHeld: Bool,
+        lane: Int16, limit: Int, marks: [Int64], epoch: Int64, places: inout ItemTupleCache.Lane,
+        skipsLockedItems: Bool,
         readsKeys: Bool
     ) throws(PostgresError) -> BatchReport {
         try undoingOnError { () throws(PostgresError) in
@@ -92,7 +95,7 @@ final class Batch {
                 try connection.rollBack()
                 return BatchReport(laneWasBusy: true)
             }
-            if laneRevision != revision && marks.contains(where: { $0 > 0 }) {
+            if laneEpoch != epoch && marks.contains(where: { $0 > 0 }) {
                 try connection.rollBack()
                 return BatchReport(marksWereStale: true)
             }
@@ -104,21 +107,21 @@ final class Batch {
             last.claimed = claimedRows
             let lastClaimed = claims.jobs.last
             try completeClaim(lane: lane, marks: marks)
-            let parked = hasPausedStores ? try park() : 0
+            let paused = hasPausedStores ? try pauseJobs() : 0
             var keys = try readsKeys ? readKeys() : [KeyState?](repeating: nil, count: claims.keys.count)
-            let stock = try lockStock(skipsHeld: skipsHeld, &places)
-            var judgement = judge(claims.jobs, stock: stock, keys: keys)
+            let stock = try lockItems(skipsLockedItems: skipsLockedItems, &places)
+            var decision = decide(claims.jobs, stock: stock, keys: keys)
             // A key taken for free that nobody uses up would not be missed by the database: what waits may be a duplicate.
-            if !readsKeys && judgement.keyUsers.count < claims.keys.count {
+            if !readsKeys && decision.keyUsers.count < claims.keys.count {
                 keys = try readKeys()
-                judgement = judge(claims.jobs, stock: stock, keys: keys)
+                decision = decide(claims.jobs, stock: stock, keys: keys)
             }
-            last = Extent(claims.jobs, judgement)
-            var report = try writeBack(judgement, &places)
+            last = Extent(claims.jobs, decision)
+            var report = try writeBack(decision, &places)
             try connection.commit()
             report.metUsedKeys = keys.contains { $0 != nil }
-            offerSample(judgement)
-            report.parked = parked
+            offerSample(decision)
+            report.paused = paused
             report.mayHaveMore = claimedRows >= limit
             report.last = lastClaimed.map { ($0.priority, $0.id) }
             return report
@@ -126,10 +129,10 @@ final class Batch {
     }
 
     /// One item of each batch may be looked at by the online checker.
-    private func offerSample(_ judgement: Judgement) {
-        guard let item = judgement.changedItems.randomElement().map(Int.init) else { return }
+    private func offerSample(_ decision: BatchDecision) {
+        guard let item = decision.changedItems.randomElement().map(Int.init) else { return }
         sample.offer(
-            ChangedItems.Item(
+            ChangedItemSample.Item(
                 store: claims.items.string(of: item, column: 0), item: claims.items.string(of: item, column: 1),
                 location: claims.items.string(of: item, column: 2)))
     }
@@ -155,7 +158,7 @@ final class Batch {
             return try body()
         } catch {
             // The first error is the one to tell; a connection on which even ROLLBACK fails is made anew by the worker.
-            if !error.endsConnection { try? connection.rollBack() }
+            if !error.isConnectionFatal { try? connection.rollBack() }
             throw error
         }
     }

@@ -1,48 +1,48 @@
-import Postgres
+import StockQueuePostgres
 
 /// What a batch takes: the jobs, with the whole of their groups, their stock rows and what is known of their keys.
 extension Batch {
     /// - Returns: false when somebody else holds the lane.
     func claim(lane: Int16, limit: Int, marks: [Int64]) throws(PostgresError) -> Bool {
         claims.removeAll()
-        try sendHold(lane)
+        try sendLockLane(lane)
         try send(statements.claim) { parameters in
             parameters.add(Int32(limit))
             parameters.addArray(of: marks.count, int64: { marks[$0] })
         }
-        guard let rows = try receiveHeld() else { return false }
+        guard let rows = try receiveLocked() else { return false }
         try claims.add(rows)
         return true
     }
 
-    func sendHold(_ lane: Int16) throws(PostgresError) {
+    func sendLockLane(_ lane: Int16) throws(PostgresError) {
         try connection.send(.begin)
         try connection.sendSessionSettings()
-        try send(statements.holdLane) { $0.add(lane) }
+        try send(statements.lockLane) { $0.add(lane) }
     }
 
-    /// The rows of the claim that was sent behind `sendHold`; nil when somebody else holds the lane, or it is paused.
-    func receiveHeld() throws(PostgresError) -> ResultSet? {
+    /// The rows of the claim that was sent behind `sendLockLane`; nil when somebody else holds the lane, or it is paused.
+    func receiveLocked() throws(PostgresError) -> ResultSet? {
         let results = try connection.receive()
         let held = results[results.count - 2]
         guard held.rowCount == 1 else { return nil }
         hasPausedStores = held.bool(0, 1)
-        laneRevision = held.int64(0, 2)
+        laneEpoch = held.int64(0, 2)
         return results[results.count - 1]
     }
 
     /// Sets the jobs of paused stores aside; they are out of the batch then.
     ///
     /// - Returns: how many.
-    func park() throws(PostgresError) -> Int {
+    func pauseJobs() throws(PostgresError) -> Int {
         try send(statements.readPausedStores) { _ in }
         let stores = try connection.receive()[0]
         let places = claims.removeJobs(ofStores: Set((0..<stores.rowCount).map { stores.string($0, 0) }))
         if places.isEmpty { return 0 }
-        try send(statements.park) { $0.addArray(of: places.count, place: { places[$0] }) }
-        let parked = try connection.receive()[0].affectedRows
-        try expect(parked == places.count, statements.park, parked, places.count)
-        return parked
+        try send(statements.pauseJobs) { $0.addArray(of: places.count, tupleID: { places[$0] }) }
+        let paused = try connection.receive()[0].affectedRows
+        try expect(paused == places.count, statements.pauseJobs, paused, places.count)
+        return paused
     }
 
     /// Brings in what belongs to the claim: the rest of groups that were cut, and jobs that somebody else holds, which
@@ -121,35 +121,35 @@ extension Batch {
         for column in 0..<2 { parameters.addArray(of: keys, in: claims.keys, column: column) }
     }
 
-    func lockStock(skipsHeld: Bool, _ places: inout ItemPlaces.Lane) throws(PostgresError) -> [StockState] {
+    func lockItems(skipsLockedItems: Bool, _ places: inout ItemTupleCache.Lane) throws(PostgresError) -> [ItemState] {
         let items = claims.items
-        var stock = [StockState](repeating: StockState(), count: items.count)
+        var stock = [ItemState](repeating: ItemState(), count: items.count)
         func take(_ rows: ResultSet, _ keys: [Int32]) {
             for row in 0..<rows.rowCount { stock[Int(keys[Int(rows.int32(row, 0))])] = Self.stockState(rows, row) }
         }
         var keys = items.sortedKeys()
-        if !skipsHeld {
+        if !skipsLockedItems {
             let remembered = keys.filter { places[items.hash(of: $0)] != nil }
             if !remembered.isEmpty {
-                let there = remembered.map { places[items.hash(of: $0)] ?? RowPlace(block: 0, line: 0) }
-                try send(statements.lockRememberedStock) { parameters in
+                let there = remembered.map { places[items.hash(of: $0)] ?? TupleID(block: 0, line: 0) }
+                try send(statements.lockCachedItems) { parameters in
                     self.addItems(remembered, to: &parameters)
-                    parameters.addArray(of: there.count, place: { there[$0] })
+                    parameters.addArray(of: there.count, tupleID: { there[$0] })
                 }
                 take(try connection.receive()[0], remembered)
                 keys.removeAll { stock[Int($0)].presence == .known }
             }
         }
         if keys.isEmpty { return stock }
-        let lock = skipsHeld ? statements.lockFreeStock : statements.lockStock
+        let lock = skipsLockedItems ? statements.lockUnlockedItems : statements.lockItems
         try send(lock) { self.addItems(keys, to: &$0) }
         take(try connection.receive()[0], keys)
         for key in keys where stock[Int(key)].presence == .known {
             places[items.hash(of: key)] = stock[Int(key)].place
         }
         let missing = keys.filter { stock[Int($0)].presence == .unknown }
-        if skipsHeld && !missing.isEmpty {
-            try send(statements.readStock) { self.addItems(missing, to: &$0) }
+        if skipsLockedItems && !missing.isEmpty {
+            try send(statements.readItems) { self.addItems(missing, to: &$0) }
             let held = try connection.receive()[0]
             for row in 0..<held.rowCount { stock[Int(missing[Int(held.int32(row, 0))])].presence = .held }
         }
@@ -163,16 +163,16 @@ extension Batch {
     private static let levels = AlertLevel.labels
     private static let allLevels = AlertLevel.allCases
 
-    static func stockState(_ rows: ResultSet, _ row: Int) -> StockState {
-        var state = StockState()
+    static func stockState(_ rows: ResultSet, _ row: Int) -> ItemState {
+        var state = ItemState()
         state.presence = .known
-        state.place = rows.place(row, 1)
+        state.place = rows.tupleID(row, 1)
         state.onHand = rows.int64(row, 2)
         state.allocated = rows.int64(row, 3)
         state.version = rows.int64(row, 4)
         state.threshold = rows.optionalInt64(row, 5)
         state.lastJobID = rows.optionalInt64(row, 6)
-        if !rows.isNull(row, 7) { state.toldLevel = rows.label(row, 7, among: levels).map { allLevels[$0] } }
+        if !rows.isNull(row, 7) { state.notifiedLevel = rows.label(row, 7, among: levels).map { allLevels[$0] } }
         state.tracked = rows.bool(row, 8)
         return state
     }

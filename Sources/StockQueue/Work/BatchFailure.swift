@@ -1,8 +1,8 @@
-import Postgres
+import StockQueuePostgres
 
 extension Batch {
-    /// How a refused job is settled; each way is tried where the database refuses the one before it.
-    private enum Settlement: CaseIterable {
+    /// How a refused job is stableID; each way is tried where the database refuses the one before it.
+    private enum FailureRecord: CaseIterable {
         /// A failed result, or a later attempt where some are left.
         case asItIs
         /// A failed result with the job as text inside its message.
@@ -15,11 +15,11 @@ extension Batch {
     /// sets them aside, or gives them up when their attempts are used.
     ///
     /// - Returns: true when they were given up. Nil when the lane is busy or one of them is gone or held.
-    func settleFailure(of ids: [Int64], lane: Int16, error: PostgresError) throws(PostgresError) -> Bool? {
+    func recordFailure(of ids: [Int64], lane: Int16, error: PostgresError) throws(PostgresError) -> Bool? {
         var last = error
-        for settlement in Settlement.allCases {
+        for record in FailureRecord.allCases {
             do throws(PostgresError) {
-                return try settleFailure(of: ids, lane: lane, error: error, settlement)
+                return try recordFailure(of: ids, lane: lane, error: error, record)
             } catch {
                 guard error.isCausedByData else { throw error }
                 last = error
@@ -28,14 +28,14 @@ extension Batch {
         throw last
     }
 
-    private func settleFailure(
-        of ids: [Int64], lane: Int16, error: PostgresError, _ settlement: Settlement
+    private func recordFailure(
+        of ids: [Int64], lane: Int16, error: PostgresError, _ record: FailureRecord
     ) throws(PostgresError) -> Bool? {
         try undoingOnError { () throws(PostgresError) in
             claims.removeAll()
-            try sendHold(lane)
+            try sendLockLane(lane)
             try send(statements.claimByID) { $0.addArray(of: ids.count, int64: { ids[$0] }) }
-            if let rows = try receiveHeld() { try claims.add(rows) }
+            if let rows = try receiveLocked() { try claims.add(rows) }
             let jobs = claims.jobs
             guard jobs.count == ids.count else {
                 try connection.rollBack()
@@ -43,16 +43,16 @@ extension Batch {
             }
             let mostAttempts = jobs.map { Int($0.maxAttempts) }.min() ?? 1
             let isOver =
-                settlement != .asideWhateverItsAttempts
+                record != .asideWhateverItsAttempts
                 && (jobs.map { Int($0.attempts) }.max() ?? 0) + 1 >= mostAttempts
             parameters.removeAll()
-            parameters.addArray(of: jobs.count, place: { jobs[$0].place })
+            parameters.addArray(of: jobs.count, tupleID: { jobs[$0].place })
             let statement: Statement
             if isOver {
                 parameters.add(workerName)
                 parameters.add(error.sqlState)
                 parameters.add(error.debugDescription)
-                statement = settlement == .asText ? statements.writeFailuresAsText : statements.writeFailures
+                statement = record == .asText ? statements.writeFailuresAsText : statements.writeFailures
             } else {
                 parameters.add(error.debugDescription)
                 statement = statements.retryLater

@@ -1,8 +1,8 @@
-import Locking
+import StockQueueLocking
 
 /// A sample of the items that batches changed lately, for the online checker: bounded, and as likely to hold the one as the
 /// other.
-final class ChangedItems: Sendable {
+final class ChangedItemSample: Sendable {
     struct Item: Sendable, Hashable {
         var store: String
         var item: String

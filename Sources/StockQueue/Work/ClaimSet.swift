@@ -1,4 +1,4 @@
-import Postgres
+import StockQueuePostgres
 
 /// The jobs of a batch as they were claimed, and the texts that their numbers stand for.
 struct ClaimSet {
@@ -14,10 +14,10 @@ struct ClaimSet {
     private(set) var groupLines: [Int] = []
     private var knownIDs: Set<Int64> = []
 
-    fileprivate static let actions = Action.labels
-    fileprivate static let policies = OnInsufficient.labels
-    fileprivate static let allActions = Action.allCases
-    fileprivate static let allPolicies = OnInsufficient.allCases
+    fileprivate static let actions = StockAction.labels
+    fileprivate static let policies = InsufficientStockPolicy.labels
+    fileprivate static let allActions = StockAction.allCases
+    fileprivate static let allPolicies = InsufficientStockPolicy.allCases
 
     mutating func removeAll() {
         jobs.removeAll(keepingCapacity: true)
@@ -71,7 +71,7 @@ struct ClaimSet {
     /// Takes out the jobs of these stores.
     ///
     /// - Returns: where they stand, but for those that somebody else holds.
-    mutating func removeJobs(ofStores stores: Set<String>) -> [RowPlace] {
+    mutating func removeJobs(ofStores stores: Set<String>) -> [TupleID] {
         let isOfStore = (0..<items.count).map { stores.contains(items.string(of: $0, column: 0)) }
         let places = jobs.filter { isOfStore[Int($0.item)] && $0.isLocked }.map(\.place)
         jobs.removeAll { isOfStore[Int($0.item)] }
@@ -127,7 +127,8 @@ struct ClaimSet {
             let policy = rows.label(row, 8, among: Self.policies)
         else { throw Self.newerVersion(rows.int64(row, 0)) }
         var job = ClaimedJob(
-            id: rows.int64(row, 0), place: rows.place(row, 1), item: items.number(in: rows, row: row, firstColumn: 13),
+            id: rows.int64(row, 0), place: rows.tupleID(row, 1),
+            item: items.number(in: rows, row: row, firstColumn: 13),
             action: Self.allActions[action], onInsufficient: Self.allPolicies[policy], quantity: rows.int64(row, 2))
         job.expectedAvailable = rows.optionalInt64(row, 3)
         job.priority = rows.int16(row, 4)

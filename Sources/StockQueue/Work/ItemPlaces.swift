@@ -1,19 +1,19 @@
-import Locking
-import Postgres
+import StockQueueLocking
+import StockQueuePostgres
 
 /// Where the stock rows of a lane's last batches stand, by a hash of their keys.
 ///
 /// A popular item gets a new version with every batch. While some transaction holds vacuum back, finding it by its key steps
 /// over all of them; going straight to the last one does not. It is a hint: the statement checks the key, and what is not
 /// found where it was is found by its key.
-final class ItemPlaces: Sendable {
-    typealias Lane = [UInt32: RowPlace]
+final class ItemTupleCache: Sendable {
+    typealias Lane = [UInt32: TupleID]
 
     /// Items remembered by a process, about 8 MiB; beyond, all are forgotten.
     private static let most = 262_144
 
     private struct State {
-        var lanes = [Lane](repeating: [:], count: LaneBoard.laneCount)
+        var lanes = [Lane](repeating: [:], count: LaneQueue.laneCount)
         var count = 0
     }
 

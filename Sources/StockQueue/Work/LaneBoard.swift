@@ -1,11 +1,11 @@
 import Dispatch
-import Locking
-import Postgres
+import StockQueueLocking
+import StockQueuePostgres
 
-/// Which lanes have work, and which worker of this process has which: what the lookout fills and the workers empty.
+/// Which lanes have work, and which worker of this process has which: what the poller fills and the workers empty.
 ///
 /// Only hints stand here. Whether a lane really has work, and whether nobody else has it, the database says.
-final class LaneBoard: Sendable {
+final class LaneQueue: Sendable {
     private enum Lane {
         case idle
         case queued
@@ -15,8 +15,8 @@ final class LaneBoard: Sendable {
     }
 
     private struct State {
-        var lanes = [Lane](repeating: .idle, count: LaneBoard.laneCount)
-        var restsUntil = [Deadline?](repeating: nil, count: LaneBoard.laneCount)
+        var lanes = [Lane](repeating: .idle, count: LaneQueue.laneCount)
+        var restsUntil = [Deadline?](repeating: nil, count: LaneQueue.laneCount)
         var queue: [Int16] = []
         var working = 0
         /// Workers that stay with a deep lane.
@@ -35,7 +35,7 @@ final class LaneBoard: Sendable {
 
     /// Waits for a lane with work.
     ///
-    /// - Returns: nil when the board has been stopped.
+    /// - Returns: nil when the laneQueue has been stopped.
     func next() -> Int16? {
         available.wait()
         return state.withLock { state in
@@ -83,8 +83,8 @@ final class LaneBoard: Sendable {
 
     /// Gives a lane back.
     ///
-    /// - Returns: true when no lane is left for this worker, so that somebody should look for more.
-    func giveBack(_ lane: Int16, _ then: Then) -> Bool {
+    /// - Returns: true when no lane is left for this worker, so that somebody should poll for more.
+    func release(_ lane: Int16, _ then: Then) -> Bool {
         state.withLock { state in
             var isQueued = state.lanes[Int(lane)] == .workingAgain
             switch then {
@@ -108,8 +108,8 @@ final class LaneBoard: Sendable {
 
     /// Whether a worker may stay with a lane that has more work than a batch, instead of queueing it behind the others. All
     /// but one may: only one at a time can work the deep lane anyway, and begun last it would be worked alone. Where it may,
-    /// `endStay` follows.
-    func mayStay() -> Bool {
+    /// `stopKeepingLane` follows.
+    func canKeepLane() -> Bool {
         state.withLock { state in
             if state.stopped || state.staying >= workers - 1 { return false }
             state.staying += 1
@@ -117,7 +117,7 @@ final class LaneBoard: Sendable {
         }
     }
 
-    func endStay() { state.withLock { $0.staying -= 1 } }
+    func stopKeepingLane() { state.withLock { $0.staying -= 1 } }
 
     var isIdle: Bool { state.withLock { $0.queue.isEmpty && $0.working == 0 } }
 

@@ -1,62 +1,62 @@
 import Foundation
-import Postgres
+import StockQueuePostgres
 
-/// Finds work for the workers of a process: sees which lanes have ready jobs, promotes what is due, and hears the doorbell.
+/// Finds work for the workers of a process: sees which lanes have ready jobs, promotes what is due, and hears the workers_awake.
 ///
 /// One thread, one connection: idle workers ask the database nothing. A pooler in transaction mode
 /// does not carry LISTEN; behind one, polling alone finds every job.
-struct Lookout {
+struct Poller {
     let connection: Connection
-    let schema: Schema
+    let schema: QueueSchema
     let settings: WorkerSettings
-    let board: LaneBoard
+    let laneQueue: LaneQueue
     let marks: LowWaterMarks
     let wake: WakePipe
     let stop: StopSignal
-    let tell: WorkEventSink
+    let onEvent: WorkEventHandler
     /// Stop when nothing is ready or due.
     let drains: Bool
 
     /// Looks out until the queue is drained or the stop signal ends it.
-    func lookOut(_ succeeded: () -> Void) throws(PostgresError) {
+    func poll(_ succeeded: () -> Void) throws(PostgresError) {
         if !connection.settings.pooled { try connection.listen(channel: schema.name) }
         // Another server may stand behind a new connection, and one that was a standby may have drawn fewer ids.
         marks.forget()
-        let statements = LookoutStatements(schema: schema)
+        let statements = PollerStatements(schema: schema)
         var rest = Rest(awakeAfterMs: settings.awakeAfterMs)
-        var rungAt: Deadline?
-        var settling = Settling()
-        var whole = WholeLook()
+        var wokeOthersAt: Deadline?
+        var settling = StableIDTracker()
+        var whole = FullScan()
         var isLast = false
         while true {
             // In this order: whoever stops the pool says so first and wakes then.
             wake.clear()
             if stop.isFinishing { break }
             if rest.isFresh { try settling.advance(connection, statements, marks) }
-            let isWhole = isLast || whole.isDue
+            let isFullScan = isLast || whole.isDue
             let start = Stopwatch()
-            var sight = try look(statements, isWhole: isWhole)
-            if isWhole { whole.took(milliseconds: start.milliseconds) }
+            var sight = try poll(statements, isFullScan: isFullScan)
+            if isFullScan { whole.took(milliseconds: start.milliseconds) }
             if let due = sight.nextDueMs, due <= 0 {
                 try promote(statements)
-                sight = try look(statements, isWhole: isWhole)
+                sight = try poll(statements, isFullScan: isFullScan)
             }
             succeeded()
             var canBeWorked = true
             if !sight.lanes.isEmpty {
-                canBeWorked = board.offer(sight.lanes)
+                canBeWorked = laneQueue.offer(sight.lanes)
                 isLast = false
-                rest.sawWork()
-                if sight.lanes.count > settings.workers { try ringOthers(statements, &rungAt) }
-            } else if board.isIdle {
+                rest.foundWork()
+                if sight.lanes.count > settings.workers { try wakeOtherProcesses(statements, &wokeOthersAt) }
+            } else if laneQueue.isIdle {
                 if drains && (sight.nextDueMs ?? 1) > 0 {
-                    if isWhole { return }
+                    if isFullScan { return }
                     isLast = true
                     continue
                 }
-                rest.sawNothing()
+                rest.foundNothing()
             }
-            if let asleep = rest.newsForProducers() { try setAsleep(asleep, statements) }
+            if let asleep = rest.newsForProducers() { try setWorkersAwake(asleep, statements) }
             let pause = rest.isResting ? rest.pauseMs(longest: settings.pollLongestMs) : busyPauseMs(canBeWorked)
             // What is due and could not be promoted is held by somebody else: come back soon, without spinning on it.
             let untilDue = sight.nextDueMs.map { max($0, Self.heldPauseMs) } ?? Int.max
@@ -64,14 +64,14 @@ struct Lookout {
                 wakeDescriptor: wake.descriptor, timeoutMs: min(pause, untilDue, settings.pollLongestMs))
         }
         // Nobody of this process listens any more.
-        try setAsleep(true, statements)
+        try setWorkersAwake(true, statements)
     }
 
-    /// Workers call when they run out of lanes, so while all are busy there is nothing to look for. While one is idle,
+    /// Workers call when they run out of lanes, so while all are busy there is nothing to poll for. While one is idle,
     /// work may come for it at any time, or another process may free a lane.
     private func busyPauseMs(_ canBeWorked: Bool) -> Int {
         if !canBeWorked { return Self.restingLanesPauseMs }
-        return board.working < settings.workers ? Self.heldPauseMs : Self.busyPauseMs
+        return laneQueue.working < settings.workers ? Self.heldPauseMs : Self.busyPauseMs
     }
 
     /// While all workers are busy, only the marks want to be raised now and then.
@@ -83,29 +83,29 @@ struct Lookout {
     private static let ringEveryMs = 1_000
 
     /// There is more than this process can do at once: workers of others may have fallen asleep over it.
-    private func ringOthers(
-        _ statements: LookoutStatements, _ rungAt: inout Deadline?
+    private func wakeOtherProcesses(
+        _ statements: PollerStatements, _ wokeOthersAt: inout Deadline?
     ) throws(PostgresError) {
-        if rungAt?.hasPassed == false { return }
-        rungAt = .after(milliseconds: Self.ringEveryMs)
+        if wokeOthersAt?.hasPassed == false { return }
+        wokeOthersAt = .after(milliseconds: Self.ringEveryMs)
         var parameters = Parameters()
         parameters.add(schema.name)
         try connection.executeAlone(statements.ring, parameters)
     }
 
-    private struct Sight {
+    private struct Snapshot {
         var lanes: [Int16] = []
         var nextDueMs: Int?
     }
 
-    private func look(
-        _ statements: LookoutStatements, isWhole: Bool
-    ) throws(PostgresError) -> Sight {
-        let marked = isWhole ? marks.sight.fromZero : marks.sight
+    private func poll(
+        _ statements: PollerStatements, isFullScan: Bool
+    ) throws(PostgresError) -> Snapshot {
+        let marked = isFullScan ? marks.sight.fromZero : marks.sight
         var parameters = Parameters()
         parameters.addArray(of: marked.marks.count, int64: { marked.marks[$0] })
-        let rows = try connection.executeAlone(statements.look, parameters)
-        var sight = Sight()
+        let rows = try connection.executeAlone(statements.poll, parameters)
+        var sight = Snapshot()
         var hasReady = [Bool](repeating: false, count: marked.marks.count)
         for row in 0..<rows.rowCount {
             let lane = rows.int16(row, 0)
@@ -115,7 +115,7 @@ struct Lookout {
             }
             let priority = rows.int16(row, 1)
             hasReady[LowWaterMarks.place(lane: lane, priority: priority)] = true
-            if isWhole { marks.lower(lane: lane, priority: priority, below: rows.int64(row, 2)) }
+            if isFullScan { marks.lower(lane: lane, priority: priority, below: rows.int64(row, 2)) }
             if sight.lanes.last != lane { sight.lanes.append(lane) }
         }
         marks.raise(from: marked) { !hasReady[$0] }
@@ -124,7 +124,7 @@ struct Lookout {
         return sight
     }
 
-    private func promote(_ statements: LookoutStatements) throws(PostgresError) {
+    private func promote(_ statements: PollerStatements) throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(Int32(settings.promoteJobsMax))
         let rows = try connection.executeAlone(statements.promoteDue, parameters)
@@ -133,20 +133,20 @@ struct Lookout {
             promoted += Int(rows.int64(row, 2))
             marks.lower(lane: rows.int16(row, 0), priority: rows.int16(row, 1), below: rows.int64(row, 3))
         }
-        if promoted > 0 { tell(.promoted(jobs: promoted)) }
+        if promoted > 0 { onEvent(.promoted(jobs: promoted)) }
     }
 
-    private func setAsleep(
-        _ asleep: Bool, _ statements: LookoutStatements
+    private func setWorkersAwake(
+        _ asleep: Bool, _ statements: PollerStatements
     ) throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(asleep)
-        try connection.executeAlone(statements.setAsleep, parameters)
+        try connection.executeAlone(statements.setWorkersAwake, parameters)
     }
 }
 
 /// Finds out up to which id every job that will ever be there can be seen.
-private struct Settling {
+private struct StableIDTracker {
     private static let everyMs = 100
 
     private var nextAt: Deadline?
@@ -155,7 +155,7 @@ private struct Settling {
     private var writers: Set<String> = []
 
     mutating func advance(
-        _ connection: Connection, _ statements: LookoutStatements, _ marks: LowWaterMarks
+        _ connection: Connection, _ statements: PollerStatements, _ marks: LowWaterMarks
     ) throws(PostgresError) {
         if nextAt?.hasPassed == false { return }
         nextAt = .after(milliseconds: Self.everyMs)
@@ -179,16 +179,16 @@ private struct Settling {
     }
 }
 
-/// When to look at everything instead of above the marks: another process, or an operator's hand, may have made a job ready
+/// When to poll at everything instead of above the marks: another process, or an operator's hand, may have made a job ready
 /// that stands below them.
 ///
-/// Such a look steps over whatever the marks spare the claims, so it takes at most a small share of the time.
-private struct WholeLook {
+/// Such a poll steps over whatever the marks spare the claims, so it takes at most a small share of the time.
+private struct FullScan {
     private static let everyMs = 1_000
     /// At least this many times its own duration passes until the next one.
     private static let share = 20
 
-    private var nextAt = Deadline.after(milliseconds: WholeLook.everyMs)
+    private var nextAt = Deadline.after(milliseconds: FullScan.everyMs)
 
     var isDue: Bool { nextAt.hasPassed }
 
@@ -199,7 +199,7 @@ private struct WholeLook {
 
 /// How long to rest between two looks, and what producers should know about it.
 private struct Rest {
-    /// After the last work seen, look again after these pauses, then at the longest interval: a producer that read
+    /// After the last work seen, poll again after these pauses, then at the longest interval: a producer that read
     /// "awake" just before the workers fell asleep has not rung.
     private static let pausesMs = [2, 5, 10, 50, 250]
     /// Looks without work after which producers are asked to ring.
@@ -219,7 +219,7 @@ private struct Rest {
     /// There is work, or there was a moment ago.
     var isFresh: Bool { idleLooks <= Self.pausesMs.count }
 
-    mutating func sawWork() {
+    mutating func foundWork() {
         idleLooks = 0
         let awakeAt = self.awakeAt ?? .after(milliseconds: awakeAfterMs)
         self.awakeAt = awakeAt
@@ -227,7 +227,7 @@ private struct Rest {
         if awakeAt.hasPassed { wantsAsleep = false }
     }
 
-    mutating func sawNothing() {
+    mutating func foundNothing() {
         idleLooks += 1
         awakeAt = nil
         if idleLooks > Self.looksBeforeSleep { wantsAsleep = true }
@@ -237,7 +237,7 @@ private struct Rest {
         idleLooks <= Self.pausesMs.count ? min(Self.pausesMs[idleLooks - 1], longest) : longest
     }
 
-    /// The state of the doorbell, when it is not the one told last; "awake" once a second, since another process that
+    /// The state of the workers_awake, when it is not the one told last; "awake" once a second, since another process that
     /// falls asleep says so for all.
     mutating func newsForProducers() -> Bool? {
         let isDue = wantsAsleep == false && toldAgainAt?.hasPassed != false

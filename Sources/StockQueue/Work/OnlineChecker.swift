@@ -1,21 +1,21 @@
-import Postgres
+import StockQueuePostgres
 
-/// Looks, while the workers work, whether the books of items that were just changed are right.
+/// Looks, while the workers work, whether the ledger of items that were just changed are right.
 ///
-/// `Verifier` proves all the books and reads all of them; this reads the last few changes of a few items a second, so it
-/// can always run. It shares no code with the judgement: what it asks is one statement, on one snapshot.
-struct OnlineChecker {
+/// `Verifier` proves all the ledger and reads all of them; this reads the last few changes of a few items a second, so it
+/// can always run. It shares no code with the decision: what it asks is one statement, on one snapshot.
+struct LedgerChecker {
     let connection: Connection
-    let schema: Schema
+    let schema: QueueSchema
     let settings: WorkerSettings
-    let sample: ChangedItems
+    let sample: ChangedItemSample
     let stop: StopSignal
     /// Takes each violation as a sentence.
     let found: (String) -> Void
     let failed: (PostgresError) -> Void
 
     func check(_ succeeded: () -> Void) throws(PostgresError) {
-        let statement = CheckStatement.recentChanges(schema)
+        let statement = LedgerCheckStatement.recentChanges(schema)
         while !stop.wait(milliseconds: settings.checkEveryMs) {
             let items = sample.take(settings.checkItemsMax)
             if items.isEmpty { continue }
@@ -29,8 +29,8 @@ struct OnlineChecker {
                 succeeded()
                 for row in 0..<rows.rowCount { found(rows.string(row, 0)) }
             } catch {
-                // A lock that was not to be had, most likely; the next look takes other items.
-                if error.endsConnection { throw error }
+                // A lock that was not to be had, most likely; the next poll takes other items.
+                if error.isConnectionFatal { throw error }
                 failed(error)
             }
         }

@@ -1,12 +1,12 @@
 import Dispatch
 import Foundation
-import Locking
-import Postgres
+import StockQueueLocking
+import StockQueuePostgres
 
 /// A thread of a worker process with a connection of its own, which it makes anew whenever it is lost.
 ///
 /// The connection is made in the thread and never leaves it.
-final class PoolThread: Sendable {
+final class ServiceThread: Sendable {
     private enum State {
         case disconnected, connecting, connected, ended
     }
@@ -19,27 +19,27 @@ final class PoolThread: Sendable {
     private let connection: ConnectionSettings
     private let settings: WorkerSettings
     private let stop: StopSignal
-    private let tell: WorkEventSink
+    private let onEvent: WorkEventHandler
     /// Signalled when a thread ends or begins to connect.
     private let changed: DispatchSemaphore
     private let state = Mutex(State.disconnected)
     /// Connects only while this one is connected.
-    private let leader: PoolThread?
+    private let leader: ServiceThread?
 
-    /// How often to look whether the leader is connected, while it is not.
+    /// How often to poll whether the leader is connected, while it is not.
     private static let leaderPauseMs = 10
 
     /// - Parameter leader: the thread without which this one has nothing to do. It connects first: where connections are few,
     ///   the others must not take them from it, and while the database is away it is enough that one asks.
     init(
         _ name: String, _ connection: ConnectionSettings, _ settings: WorkerSettings, stop: StopSignal,
-        tell: @escaping WorkEventSink, changed: DispatchSemaphore, behind leader: PoolThread?
+        onEvent: @escaping WorkEventHandler, changed: DispatchSemaphore, behind leader: ServiceThread?
     ) {
         self.name = name
         self.connection = connection
         self.settings = settings
         self.stop = stop
-        self.tell = tell
+        self.onEvent = onEvent
         self.changed = changed
         self.leader = leader
     }
@@ -71,14 +71,14 @@ final class PoolThread: Sendable {
                 let connection = try connect()
                 // Nobody waits for a thread that connects, so the pool may have ended meanwhile.
                 if stop.isFinishing { return }
-                tell(.connected(worker: name, server: connection.serverVersion))
+                onEvent(.connected(worker: name, server: connection.serverVersion))
                 try body(connection) { backoff.reset() }
                 return
             } catch {
                 enter(.disconnected)
                 if error.kind == .interrupted { return }
                 let pause = backoff.next()
-                tell(.disconnected(worker: name, error: error, retryInMs: pause))
+                onEvent(.disconnected(worker: name, error: error, retryInMs: pause))
                 if stop.wait(milliseconds: pause) { return }
             }
         }

@@ -1,5 +1,5 @@
 import Foundation
-import Locking
+import StockQueueLocking
 
 /// Tells the threads of a pool to stop, in two steps: `finish` lets the batch at hand end, `abort` breaks it off.
 ///
@@ -39,7 +39,7 @@ public final class StopSignal: Sendable {
 
 /// A pipe that ends a `poll` of another thread.
 final class WakePipe: Sendable {
-    /// Readable once woken.
+    /// Readable once promoted.
     let descriptor: Int32
     private let writeEnd: Int32
 

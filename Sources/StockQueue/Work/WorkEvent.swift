@@ -1,4 +1,4 @@
-import Postgres
+import StockQueuePostgres
 
 /// What a worker process tells about itself, for logs and progress lines.
 public enum WorkEvent: Sendable {
@@ -6,8 +6,8 @@ public enum WorkEvent: Sendable {
     case connected(worker: String, server: Int)
     case disconnected(worker: String, error: PostgresError, retryInMs: Int)
     /// A batch that is being halved until the job that the database refuses stands alone.
-    case batchRefused(worker: String, lane: Int, jobs: Int, error: PostgresError)
-    case jobRefused(worker: String, lane: Int, job: Int64, gaveUp: Bool, error: PostgresError)
+    case batchHalved(worker: String, lane: Int, jobs: Int, error: PostgresError)
+    case attemptFailed(worker: String, lane: Int, job: Int64, gaveUp: Bool, error: PostgresError)
     /// The database refused a batch for a reason that is not the jobs'; it is tried again.
     case batchFailed(worker: String, lane: Int, error: PostgresError, retryInMs: Int)
     case batch(
@@ -18,13 +18,13 @@ public enum WorkEvent: Sendable {
     case partitionDropped(String)
     case maintenanceFailed(PostgresError)
     /// Sessions that held a lane for a client that had fallen silent were ended.
-    case frozenSessionsEnded(Int)
+    case stalledSessionsTerminated(Int)
     case checkFailed(PostgresError)
-    /// The online checker found the books wrong.
+    /// The online checker found the ledger wrong.
     case violation(String)
     case stopping
     case stopped
 }
 
 /// Takes events; called from the threads of the pool, so it must be safe to call from several at once.
-public typealias WorkEventSink = @Sendable (WorkEvent) -> Void
+public typealias WorkEventHandler = @Sendable (WorkEvent) -> Void

@@ -1,65 +1,65 @@
-import Locking
-import Postgres
+import StockQueueLocking
+import StockQueuePostgres
 
 /// One worker: one thread, one connection, one lane at a time.
 ///
-/// Everything here is made in the thread and stays in it; only the board, the stop signal and the event sink are shared.
+/// Everything here is made in the thread and stays in it; only the laneQueue, the stop signal and the event sink are shared.
 struct Worker {
     let name: String
     let connection: Connection
-    let schema: Schema
+    let schema: QueueSchema
     let settings: WorkerSettings
-    let board: LaneBoard
+    let laneQueue: LaneQueue
     let marks: LowWaterMarks
-    let itemPlaces: ItemPlaces
-    let sample: ChangedItems
-    let lookoutWake: WakePipe
+    let tupleCache: ItemTupleCache
+    let sample: ChangedItemSample
+    let pollerWakeUp: WakePipe
     let stop: StopSignal
-    let tell: WorkEventSink
+    let onEvent: WorkEventHandler
     /// What the worker learned about the lanes; it outlives the connection.
-    let memories: LaneMemories
+    let tunings: LaneTunings
 
-    /// Works lanes until the board or the stop signal ends it.
+    /// Works lanes until the laneQueue or the stop signal ends it.
     func workLanes(_ succeeded: () -> Void) throws(PostgresError) {
         let batch = Batch(
             connection: connection, statements: WorkStatements(schema: schema), settings: settings, workerName: name,
             sample: sample)
-        var memories = self.memories.lanes.withLock { $0 }
-        defer { self.memories.lanes.withLock { $0 = memories } }
-        while !stop.isFinishing, let lane = board.next() {
-            var isStaying = false
-            defer { if isStaying { board.endStay() } }
+        var tunings = self.tunings.lanes.withLock { $0 }
+        defer { self.tunings.lanes.withLock { $0 = tunings } }
+        while !stop.isFinishing, let lane = laneQueue.next() {
+            var keepsLane = false
+            defer { if keepsLane { laneQueue.stopKeepingLane() } }
             do throws(PostgresError) {
                 var visit: Visit
                 repeat {
-                    visit = try work(lane, batch, &memories[Int(lane)])
+                    visit = try work(lane, batch, &tunings[Int(lane)])
                     succeeded()
-                    if visit.isDeep && !isStaying { isStaying = board.mayStay() }
-                } while isStaying && visit.isDeep && !stop.isFinishing
-                let isHungry = board.giveBack(lane, visit.then)
-                if isHungry && visit.progressed { lookoutWake.wake() }
+                    if visit.isDeep && !keepsLane { keepsLane = laneQueue.canKeepLane() }
+                } while keepsLane && visit.isDeep && !stop.isFinishing
+                let isHungry = laneQueue.release(lane, visit.then)
+                if isHungry && visit.progressed { pollerWakeUp.wake() }
             } catch {
                 // Whatever made the batch fail, the lane still has work.
-                _ = board.giveBack(lane, .again)
+                _ = laneQueue.release(lane, .again)
                 throw error
             }
         }
     }
 
     /// What a worker remembers of a lane between two of its batches. It only saves time; the database has the truth.
-    struct LaneMemory {
+    struct LaneTuning {
         /// The most jobs to claim: halved while the database refuses a batch and when one took too long, doubled again when
         /// one went through quickly.
         var limit: Int
         /// Stock rows of this lane were held by somebody else last time: do not wait for them again.
-        var skipsHeld = false
+        var skipsLockedItems = false
         /// Jobs that were left last time stand in front, so that many more are claimed.
         var left = 0
         /// For how many batches to ask which idempotency keys were used before: mostly none was, and finding that out costs more
         /// than to be wrong now and then.
         var batchesThatReadKeys = 0
         /// The lane was busy at every visit; when it still is by this time, whoever has it may be frozen.
-        var holdersMayBeFrozenAt: Deadline?
+        var holderMayBeStalledAt: Deadline?
         /// How long to leave the lane alone after an error that is nobody's in particular.
         var afterFailure = Backoff(firstMs: 50, longestMs: 5_000)
 
@@ -77,7 +77,7 @@ struct Worker {
     }
 
     private struct Visit {
-        var then: LaneBoard.Then
+        var then: LaneQueue.Then
         /// Something was done, so that other lanes may have work by now.
         var progressed = false
 
@@ -88,65 +88,67 @@ struct Worker {
     }
 
     private func work(
-        _ lane: Int16, _ batch: Batch, _ memory: inout LaneMemory
+        _ lane: Int16, _ batch: Batch, _ tuning: inout LaneTuning
     ) throws(PostgresError) -> Visit {
         do {
-            let limit = min(memory.limit + memory.left, settings.batchJobsMax + Self.leftJobsMax)
+            let limit = min(tuning.limit + tuning.left, settings.batchJobsMax + Self.leftJobsMax)
             let view = marks.view(of: lane)
             let started = Stopwatch()
-            var places = itemPlaces.take(lane)
+            var places = tupleCache.take(lane)
             let report = try batch.run(
-                lane: lane, limit: limit, marks: view.marks, revision: view.revision, places: &places,
-                skipsHeld: memory.skipsHeld,
-                readsKeys: memory.batchesThatReadKeys > 0)
-            itemPlaces.put(places, of: lane)
-            for woken in report.wokenPlaces { marks.lower(lane: woken.lane, priority: woken.priority, below: woken.id) }
+                lane: lane, limit: limit, marks: view.marks, epoch: view.epoch, places: &places,
+                skipsLockedItems: tuning.skipsLockedItems,
+                readsKeys: tuning.batchesThatReadKeys > 0)
+            tupleCache.put(places, of: lane)
+            for promoted in report.promotions {
+                marks.lower(lane: promoted.lane, priority: promoted.priority, below: promoted.id)
+            }
             if report.laneWasBusy {
-                try watchBusyLane(&memory)
+                try watchBusyLane(&tuning)
                 return Visit(then: .rest(milliseconds: Self.busyLaneRestMs))
             }
-            memory.holdersMayBeFrozenAt = nil
-            if let revision = report.revision, revision != view.revision { marks.revise(lane, to: revision) }
+            tuning.holderMayBeStalledAt = nil
+            if let epoch = report.epoch, epoch != view.epoch { marks.reset(lane, to: epoch) }
             if report.marksWereStale { return Visit(then: .again) }
             if report.keyWasTaken || report.metUsedKeys {
-                memory.batchesThatReadKeys = Self.batchesAfterUsedKeys
+                tuning.batchesThatReadKeys = Self.batchesAfterUsedKeys
             } else {
-                memory.batchesThatReadKeys = max(0, memory.batchesThatReadKeys - 1)
+                tuning.batchesThatReadKeys = max(0, tuning.batchesThatReadKeys - 1)
             }
             if report.keyWasTaken { return Visit(then: .again) }
-            if report.claimed == 0 && report.parked == 0 { return Visit(then: .idle) }
+            if report.claimed == 0 && report.paused == 0 { return Visit(then: .idle) }
             if report.left == 0, let last = report.last { marks.raise(lane, from: view, upTo: last) }
             let tookMs = started.milliseconds
-            memory.adapt(to: tookMs, claimed: report.claimed, settings)
-            memory.left = report.left
-            memory.skipsHeld = report.left > 0
-            memory.afterFailure.reset()
-            tellBatch(report, lane)
+            tuning.adapt(to: tookMs, claimed: report.claimed, settings)
+            tuning.left = report.left
+            tuning.skipsLockedItems = report.left > 0
+            tuning.afterFailure.reset()
+            reportBatch(report, lane)
             // Nothing but left jobs: there is no use in claiming them again at once.
-            if report.finished == 0 && report.waiting == 0 && report.parked == 0 {
+            if report.finished == 0 && report.waiting == 0 && report.paused == 0 {
                 return Visit(then: .rest(milliseconds: Self.heldRestMs))
             }
             return Visit(then: report.mayHaveMore ? .again : .idle, progressed: true)
         } catch  where error.isCausedByData {
-            return Visit(then: try halve(lane, batch, &memory, error))
+            return Visit(then: try halve(lane, batch, &tuning, error))
         } catch  where error.sqlState == "55P03" {
-            memory.skipsHeld = true
+            tuning.skipsLockedItems = true
             return Visit(then: .again)
         } catch  where error.isMissingPartition {
-            return Visit(then: try buildPartitions(after: error, lane, &memory))
+            return Visit(then: try buildPartitions(after: error, lane, &tuning))
         } catch  where error.kind == .deadline || error.sqlState == "57014" {
             // Too much for the time there is: the next one is smaller, on this connection or another.
             let claimed = batch.last.claimed
-            memory.limit = max(1, (claimed > 0 ? min(memory.limit, claimed) : memory.limit) / 2)
-            if error.endsConnection { throw error }
-            return Visit(then: rest(after: error, lane, &memory))
-        } catch  where error.kind == .server && !error.endsConnection && !error.isReadOnlyServer {
+            tuning.limit = max(1, (claimed > 0 ? min(tuning.limit, claimed) : tuning.limit) / 2)
+            if error.isConnectionFatal { throw error }
+            return Visit(then: rest(after: error, lane, &tuning))
+        } catch  where error.kind == .server && !error.isConnectionFatal && !error.isReadOnlyServer {
             // Neither the jobs nor the connection: a deadlock, a full disk, a missing privilege. Tell, rest, go on.
-            return Visit(then: rest(after: error, lane, &memory))
+            return Visit(then: rest(after: error, lane, &tuning))
         }
     }
 
-    /// The most jobs, beyond a batch, that are claimed because those in front of them are left. Bounds the memory.
+    /// The most jobs, beyond a batch, that are claimed because those in front of them are left. Bounds the tuning.
     private static let leftJobsMax = 50_000
     /// After a batch with a key that was used before, so many read them.
     private static let batchesAfterUsedKeys = 100
@@ -159,78 +161,79 @@ struct Worker {
     /// The server does so itself after `idle_in_transaction_session_timeout`, but not where the client fell silent in the
     /// middle of a pipeline: no timeout of the server runs between two messages then (`PostgresMain` starts them only behind
     /// a ReadyForQuery), and a frozen worker would keep its lane for ever.
-    private func watchBusyLane(_ memory: inout LaneMemory) throws(PostgresError) {
+    private func watchBusyLane(_ tuning: inout LaneTuning) throws(PostgresError) {
         let limitMs = settings.idleInTransactionTimeoutMs
-        guard let due = memory.holdersMayBeFrozenAt else {
-            memory.holdersMayBeFrozenAt = .after(milliseconds: limitMs)
+        guard let due = tuning.holderMayBeStalledAt else {
+            tuning.holderMayBeStalledAt = .after(milliseconds: limitMs)
             return
         }
         guard due.hasPassed else { return }
-        memory.holdersMayBeFrozenAt = .after(milliseconds: limitMs)
+        tuning.holderMayBeStalledAt = .after(milliseconds: limitMs)
         var parameters = Parameters()
         parameters.add(Int64(limitMs))
-        let ended = try connection.executeAlone(LookoutStatements(schema: schema).endFrozenHolders, parameters).int64(
-            0, 0)
-        if ended > 0 { tell(.frozenSessionsEnded(Int(ended))) }
+        let ended = try connection.executeAlone(PollerStatements(schema: schema).terminateStalledSessions, parameters)
+            .int64(
+                0, 0)
+        if ended > 0 { onEvent(.stalledSessionsTerminated(Int(ended))) }
     }
 
     private func buildPartitions(
-        after missing: PostgresError, _ lane: Int16, _ memory: inout LaneMemory
-    ) throws(PostgresError) -> LaneBoard.Then {
+        after missing: PostgresError, _ lane: Int16, _ tuning: inout LaneTuning
+    ) throws(PostgresError) -> LaneQueue.Then {
         do throws(PostgresError) {
             let added = try Maintenance.addPartitions(connection, schema, settings)
             // None to build, and yet one is missing: somebody detached it. Spinning would not bring it back.
-            if added == 0 { return rest(after: missing, lane, &memory) }
-            tell(.partitionsAdded(added))
+            if added == 0 { return rest(after: missing, lane, &tuning) }
+            onEvent(.partitionsAdded(added))
             return .again
         } catch {
             // Another worker is at it, or this role may not.
-            if error.endsConnection { throw error }
-            return rest(after: error, lane, &memory)
+            if error.isConnectionFatal { throw error }
+            return rest(after: error, lane, &tuning)
         }
     }
 
     private func halve(
-        _ lane: Int16, _ batch: Batch, _ memory: inout LaneMemory, _ error: PostgresError
-    ) throws(PostgresError) -> LaneBoard.Then {
+        _ lane: Int16, _ batch: Batch, _ tuning: inout LaneTuning, _ error: PostgresError
+    ) throws(PostgresError) -> LaneQueue.Then {
         let extent = batch.last
-        memory.left = extent.left
+        tuning.left = extent.left
         if let ids = extent.onlyUnit {
-            return try settle(ids, lane, batch, &memory, error)
+            return try settle(ids, lane, batch, &tuning, error)
         }
-        let judged = extent.claimed - extent.left
-        if judged > 1 {
-            tell(.batchRefused(worker: name, lane: Int(lane), jobs: judged, error: error))
-            memory.limit = max(1, min(memory.limit, judged) / 2)
+        let decided = extent.claimed - extent.left
+        if decided > 1 {
+            onEvent(.batchHalved(worker: name, lane: Int(lane), jobs: decided, error: error))
+            tuning.limit = max(1, min(tuning.limit, decided) / 2)
             return .again
         }
-        // Refused before anything was judged: no job's fault that could be found out.
-        return rest(after: error, lane, &memory)
+        // Refused before anything was decided: no job's fault that could be found out.
+        return rest(after: error, lane, &tuning)
     }
 
     private func settle(
-        _ ids: [Int64], _ lane: Int16, _ batch: Batch, _ memory: inout LaneMemory, _ error: PostgresError
-    ) throws(PostgresError) -> LaneBoard.Then {
+        _ ids: [Int64], _ lane: Int16, _ batch: Batch, _ tuning: inout LaneTuning, _ error: PostgresError
+    ) throws(PostgresError) -> LaneQueue.Then {
         do throws(PostgresError) {
-            if let gaveUp = try batch.settleFailure(of: ids, lane: lane, error: error) {
-                tell(.jobRefused(worker: name, lane: Int(lane), job: ids[0], gaveUp: gaveUp, error: error))
+            if let gaveUp = try batch.recordFailure(of: ids, lane: lane, error: error) {
+                onEvent(.attemptFailed(worker: name, lane: Int(lane), job: ids[0], gaveUp: gaveUp, error: error))
             }
             return .again
         } catch {
             // It cannot even be set aside: tell, and do not spin on it.
             guard error.isCausedByData else { throw error }
-            return rest(after: error, lane, &memory)
+            return rest(after: error, lane, &tuning)
         }
     }
 
-    private func rest(after error: PostgresError, _ lane: Int16, _ memory: inout LaneMemory) -> LaneBoard.Then {
-        let pause = memory.afterFailure.next()
-        tell(.batchFailed(worker: name, lane: Int(lane), error: error, retryInMs: pause))
+    private func rest(after error: PostgresError, _ lane: Int16, _ tuning: inout LaneTuning) -> LaneQueue.Then {
+        let pause = tuning.afterFailure.next()
+        onEvent(.batchFailed(worker: name, lane: Int(lane), error: error, retryInMs: pause))
         return .rest(milliseconds: pause)
     }
 
-    private func tellBatch(_ report: BatchReport, _ lane: Int16) {
-        tell(
+    private func reportBatch(_ report: BatchReport, _ lane: Int16) {
+        onEvent(
             .batch(
                 worker: name, lane: Int(lane), claimed: report.claimed, finished: report.finished,
                 applied: report.applied,
@@ -240,12 +243,12 @@ struct Worker {
 }
 
 /// What one worker learned about the lanes.
-final class LaneMemories: Sendable {
-    let lanes: Mutex<[Worker.LaneMemory]>
+final class LaneTunings: Sendable {
+    let lanes: Mutex<[Worker.LaneTuning]>
 
     init(_ settings: WorkerSettings) {
         lanes = Mutex(
-            [Worker.LaneMemory](
-                repeating: Worker.LaneMemory(limit: settings.batchJobsMax), count: LaneBoard.laneCount))
+            [Worker.LaneTuning](
+                repeating: Worker.LaneTuning(limit: settings.batchJobsMax), count: LaneQueue.laneCount))
     }
 }

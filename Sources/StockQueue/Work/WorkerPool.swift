@@ -1,7 +1,7 @@
 import Foundation
-import Postgres
+import StockQueuePostgres
 
-/// A process's share of the work: worker threads, the lookout that finds work for them, and the maintenance.
+/// A process's share of the work: worker threads, the poller that finds work for them, and the maintenance.
 ///
 /// ```swift
 /// let pool = WorkerPool(connection: settings, schema: .standard, settings: WorkerSettings())
@@ -9,93 +9,94 @@ import Postgres
 /// ```
 public final class WorkerPool: Sendable {
     private let base: ConnectionSettings
-    private let schema: Schema
+    private let schema: QueueSchema
     private let settings: WorkerSettings
     private let drains: Bool
-    private let tell: WorkEventSink
-    private let board: LaneBoard
+    private let onEvent: WorkEventHandler
+    private let laneQueue: LaneQueue
     private let marks = LowWaterMarks()
-    private let itemPlaces = ItemPlaces()
-    private let lookoutWake = WakePipe()
+    private let tupleCache = ItemTupleCache()
+    private let pollerWakeUp = WakePipe()
     private let stop = StopSignal()
-    private let sample = ChangedItems()
+    private let sample = ChangedItemSample()
     private let changed = DispatchSemaphore(value: 0)
 
     /// - Parameters:
     ///   - drains: stop by itself when nothing is ready or due.
-    ///   - tell: takes what happens, from several threads at once.
+    ///   - onEvent: takes what happens, from several threads at once.
     public init(
-        connection: ConnectionSettings, schema: Schema, settings: WorkerSettings, drains: Bool = false,
-        tell: @escaping WorkEventSink = { _ in }
+        connection: ConnectionSettings, schema: QueueSchema, settings: WorkerSettings, drains: Bool = false,
+        onEvent: @escaping WorkEventHandler = { _ in }
     ) {
         base = connection
         self.schema = schema
         self.settings = settings
-        board = LaneBoard(workers: settings.workers)
+        laneQueue = LaneQueue(workers: settings.workers)
         self.drains = drains
-        self.tell = tell
+        self.onEvent = onEvent
     }
 
     /// Works until `finish`, `abort`, or the end of a drain. Blocks the calling thread.
     public func run() {
-        tell(.started(workers: settings.workers))
+        onEvent(.started(workers: settings.workers))
         let host = ProcessInfo.processInfo.hostName
         let process = ProcessInfo.processInfo.processIdentifier
-        let lookout = startLookout()
-        let workers = (1...settings.workers).map { startWorker($0, name: "\(host):\(process)/\($0)", behind: lookout) }
+        let poller = startPoller()
+        let workers = (1...settings.workers).map { startWorker($0, name: "\(host):\(process)/\($0)", behind: poller) }
         let others =
-            [startMaintenance(behind: lookout)] + (settings.checkEveryMs > 0 ? [startChecker(behind: lookout)] : [])
-        // Whatever ended the lookout, nobody finds work for the workers any more. It does not end a drain while one works.
-        wait(for: [lookout])
+            [startMaintenance(behind: poller)] + (settings.checkEveryMs > 0 ? [startChecker(behind: poller)] : [])
+        // Whatever ended the poller, nobody finds work for the workers any more. It does not end a drain while one works.
+        wait(for: [poller])
         stop.finish()
-        board.stop()
+        laneQueue.stop()
         wait(for: workers + others)
-        tell(.stopped)
+        onEvent(.stopped)
     }
 
-    private func startWorker(_ number: Int, name: String, behind lookout: PoolThread) -> PoolThread {
-        let memories = LaneMemories(settings)
-        let thread = thread(name, role: "worker \(number)", behind: lookout)
+    private func startWorker(_ number: Int, name: String, behind poller: ServiceThread) -> ServiceThread {
+        let tunings = LaneTunings(settings)
+        let thread = thread(name, role: "worker \(number)", behind: poller)
         thread.start { [self] connection, succeeded throws(PostgresError) in
             let worker = Worker(
-                name: name, connection: connection, schema: schema, settings: settings, board: board, marks: marks,
-                itemPlaces: itemPlaces, sample: sample, lookoutWake: lookoutWake, stop: stop, tell: tell,
-                memories: memories)
+                name: name, connection: connection, schema: schema, settings: settings, laneQueue: laneQueue,
+                marks: marks,
+                tupleCache: tupleCache, sample: sample, pollerWakeUp: pollerWakeUp, stop: stop, onEvent: onEvent,
+                tunings: tunings)
             try worker.workLanes(succeeded)
         }
         return thread
     }
 
-    private func startLookout() -> PoolThread {
-        let thread = thread("lookout", role: "lookout")
+    private func startPoller() -> ServiceThread {
+        let thread = thread("poller", role: "poller")
         thread.start { [self] connection, succeeded throws(PostgresError) in
-            let lookout = Lookout(
-                connection: connection, schema: schema, settings: settings, board: board, marks: marks,
-                wake: lookoutWake, stop: stop, tell: tell, drains: drains)
-            try lookout.lookOut(succeeded)
+            let poller = Poller(
+                connection: connection, schema: schema, settings: settings, laneQueue: laneQueue, marks: marks,
+                wake: pollerWakeUp, stop: stop, onEvent: onEvent, drains: drains)
+            try poller.poll(succeeded)
         }
         return thread
     }
 
-    private func startMaintenance(behind lookout: PoolThread) -> PoolThread {
-        let thread = thread("maintenance", role: "maintenance", behind: lookout)
+    private func startMaintenance(behind poller: ServiceThread) -> ServiceThread {
+        let thread = thread("maintenance", role: "maintenance", behind: poller)
         thread.start { [self] connection, succeeded throws(PostgresError) in
             let maintenance = Maintenance(
-                connection: connection, schema: schema, settings: settings, stop: stop, tell: tell)
-            try maintenance.look(succeeded)
+                connection: connection, schema: schema, settings: settings, stop: stop, onEvent: onEvent)
+            try maintenance.poll(succeeded)
         }
         return thread
     }
 
-    private func startChecker(behind lookout: PoolThread) -> PoolThread {
-        let thread = thread("checker", role: "checker", behind: lookout)
+    private func startChecker(behind poller: ServiceThread) -> ServiceThread {
+        let thread = thread("checker", role: "checker", behind: poller)
         thread.start { [self] connection, succeeded throws(PostgresError) in
-            let checker = OnlineChecker(
+            let checker = LedgerChecker(
                 connection: connection, schema: schema, settings: settings, sample: sample, stop: stop,
                 found: { [self] violation in
-                    tell(.violation(violation))
+                    onEvent(.violation(violation))
                     if settings.stopOnViolation != 0 && !stop.isFinishing { finish() }
-                }, failed: { [self] error in tell(.checkFailed(error)) })
+                }, failed: { [self] error in onEvent(.checkFailed(error)) })
             try checker.check(succeeded)
         }
         return thread
@@ -103,7 +104,7 @@ public final class WorkerPool: Sendable {
 
     /// Lets every worker end the batch at hand; nothing more is claimed.
     public func finish() {
-        tell(.stopping)
+        onEvent(.stopping)
         stop.finish()
         wakeAll()
     }
@@ -115,19 +116,19 @@ public final class WorkerPool: Sendable {
     }
 
     private func wakeAll() {
-        board.stop()
-        lookoutWake.wake()
+        laneQueue.stop()
+        pollerWakeUp.wake()
         changed.signal()
     }
 
-    private func thread(_ name: String, role: String, behind leader: PoolThread? = nil) -> PoolThread {
+    private func thread(_ name: String, role: String, behind leader: ServiceThread? = nil) -> ServiceThread {
         var connection = settings.connection(from: base, role: role)
         if role == "maintenance" { connection.session = Maintenance.session(settings) }
-        return PoolThread(name, connection, settings, stop: stop, tell: tell, changed: changed, behind: leader)
+        return ServiceThread(name, connection, settings, stop: stop, onEvent: onEvent, changed: changed, behind: leader)
     }
 
     /// Waits until all have ended, or, when the pool is to stop, hold nothing.
-    private func wait(for threads: [PoolThread]) {
+    private func wait(for threads: [ServiceThread]) {
         while !threads.allSatisfy({ $0.hasEnded || stop.isFinishing && $0.isConnecting }) { changed.wait() }
     }
 }

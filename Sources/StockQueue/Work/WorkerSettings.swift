@@ -1,4 +1,4 @@
-import Postgres
+import StockQueuePostgres
 
 /// Every limit of a worker process, by name, with its unit and default. `stockq run --set name=value` changes one.
 public struct WorkerSettings: Sendable {
@@ -36,7 +36,7 @@ public struct WorkerSettings: Sendable {
     public var startTimeoutMs = 300_000
     /// 1: refuse to start on a server that may lose commits in a power cut (`fsync` or `full_page_writes` off). Default 0: warn.
     public var requireDurability = 0
-    /// The longest time between two looks at the queue, and so the longest that a missed doorbell can delay a job.
+    /// The longest time between two looks at the queue, and so the longest that a missed workers_awake can delay a job.
     /// Default 1,000 ms.
     public var pollLongestMs = 1_000
     /// How long workers stay busy before producers are told not to ring. Default 50 ms.
@@ -45,7 +45,7 @@ public struct WorkerSettings: Sendable {
     public var promoteJobsMax = 10_000
     /// How long a job waits for stock when it has no `expires_at`. Default 604,800 s (7 days).
     public var waitLongestSeconds = 604_800
-    /// How many waiting jobs of an item one look takes in. Default 1,000.
+    /// How many waiting jobs of an item one poll takes in. Default 1,000.
     public var wakeWaitingMax = 1_000
     /// Job ids a partition of the results holds. Default 5,000,000.
     public var jobsPerPartition = 5_000_000
@@ -53,11 +53,11 @@ public struct WorkerSettings: Sendable {
     public var partitionsAhead = 2
     /// How often the online checker looks at items that were just changed; 0 turns it off. Default 1,000 ms.
     public var checkEveryMs = 1_000
-    /// The most items that one look of the online checker takes in. Default 20.
+    /// The most items that one poll of the online checker takes in. Default 20.
     public var checkItemsMax = 20
     /// How many changes of an item the online checker walks back. Default 10.
     public var checkChangesMax = 10
-    /// 1: stop when the online checker finds the books wrong. Default 0: log, count, and go on.
+    /// 1: stop when the online checker finds the ledger wrong. Default 0: log, count, and go on.
     public var stopOnViolation = 0
     /// How often partitions are looked after. Default 10,000 ms.
     public var maintenanceEveryMs = 10_000
@@ -129,7 +129,7 @@ public struct WorkerSettings: Sendable {
         [
             // Compiling a statement costs 300 ms, and the statements of a batch run for milliseconds.
             ("jit", "off"),
-            // A batch's rows pass through the write-back in memory, not through a temporary file.
+            // A batch's rows pass through the write-back in tuning, not through a temporary file.
             ("work_mem", "64MB"),
             // A queue's table is empty at one moment and holds millions of rows at the next, so statistics are always
             // wrong; the plans that are right at every size are pinned by leaving nothing else to choose.

@@ -1,8 +1,8 @@
-import CommandArguments
+import CommandLineKit
 import Foundation
-import Postgres
 import PrivateCluster
 import StockQueue
+import StockQueuePostgres
 
 enum BenchCommand: Command {
     static let usage = Usage(
@@ -11,7 +11,7 @@ enum BenchCommand: Command {
             Option("rounds", "N", "how often each drain is measured; figures are medians; default 5"),
             Option(
                 "only", "NAME",
-                "only this scenario; drains, steady, import, latency, rest, held-back, backlog, producers, memory",
+                "only this scenario; drains, steady, import, latency, rest, held-back, backlog, producers, tuning",
                 repeats: true),
             Option("quick", nil, "a hundredth of the rows, one round: shows that it works, not how fast it is"),
             Option("json", "FILE", "write the figures as JSON"),
@@ -24,7 +24,7 @@ enum BenchCommand: Command {
             """)
 
     static let scenarios = [
-        "drains", "steady", "import", "latency", "rest", "held-back", "backlog", "producers", "memory",
+        "drains", "steady", "import", "latency", "rest", "held-back", "backlog", "producers", "tuning",
     ]
 
     static func run(_ arguments: Arguments) throws -> Int32 {
@@ -93,7 +93,7 @@ private struct Bench {
         case "held-back": try heldBack()
         case "backlog": try backlog()
         case "producers": try producers()
-        default: try memory()
+        default: try tuning()
         }
     }
 
@@ -315,13 +315,13 @@ private struct Bench {
             ratio("producers_ratio", "… with to without", Figure.median(with) / Figure.median(without), .atLeast(0.9)))
     }
 
-    private mutating func memory() throws {
-        tell("memory")
-        let memory = try scenarios.memory(jobs: scenarios.scaled(5_000_000))
+    private mutating func tuning() throws {
+        tell("tuning")
+        let tuning = try scenarios.tuning(jobs: scenarios.scaled(5_000_000))
         figures.append(
             Figure(
-                "memory", "resident, 4 workers, batch 10,000, 5,000,000 jobs", unit: "MiB",
-                samples: [memory.peak / 1_024],
-                target: .atMost(96), detail: "\(Figure.number(memory.early / 1_024)) MiB after a fifth"))
+                "tuning", "resident, 4 workers, batch 10,000, 5,000,000 jobs", unit: "MiB",
+                samples: [tuning.peak / 1_024],
+                target: .atMost(96), detail: "\(Figure.number(tuning.early / 1_024)) MiB after a fifth"))
     }
 }

@@ -1,13 +1,13 @@
 import Foundation
-import Postgres
 import PrivateCluster
 import StockQueue
+import StockQueuePostgres
 
 /// What the scenarios measure on: a durable private server, and databases that are copied from a template, so that every
 /// round and every contestant finds the same rows on the same pages.
 final class BenchRig {
     let cluster: PrivateCluster
-    let schema = Schema.standard
+    let schema = QueueSchema.standard
     private let admin: Connection
     private var templates: Set<String> = []
     private var copies = 0
@@ -108,7 +108,7 @@ final class BenchRig {
         let log = Log(least: .warn)
         return WorkerPool(
             connection: database.settings, schema: schema, settings: WorkerSettings(), drains: drains,
-            tell: { event in
+            onEvent: { event in
                 meter.take(event)
                 log.write(event)
             })
@@ -130,7 +130,7 @@ final class BenchRig {
         return try body(meter)
     }
 
-    /// Throws when the books of a database are wrong: a fast answer that is not right is no answer.
+    /// Throws when the ledger of a database are wrong: a fast answer that is not right is no answer.
     func verify(_ database: Database) throws {
         let verifier = Verifier(connection: try database.connect(), schema: schema)
         var violations: [String] = []

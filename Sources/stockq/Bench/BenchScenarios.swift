@@ -1,13 +1,13 @@
 import Foundation
-import Locking
-import Postgres
 import PrivateCluster
 import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
 
 /// The scenarios beyond the drains: what comes in while work goes on, how soon a job is done, what rest costs.
 struct BenchScenarios {
     let rig: BenchRig
-    /// 1, or less for a look at whether the bench itself works.
+    /// 1, or less for a poll at whether the bench itself works.
     let scale: Double
 
     func scaled(_ count: Int) -> Int { max(100, Int(Double(count) * scale)) }
@@ -176,10 +176,10 @@ struct BenchScenarios {
 
     /// Commits a second of 64 producers with one row each, beside a worker process.
     ///
-    /// - Parameter rings: false: without the doorbell's trigger.
+    /// - Parameter rings: false: without the workers_awake's trigger.
     func commits(rings: Bool) throws -> Double {
         try rig.withCopy(of: .singles(0)) { database in
-            if !rings { try database.run("DROP TRIGGER ring_doorbell ON stockq.jobs") }
+            if !rings { try database.run("DROP TRIGGER send_wakeup ON stockq.jobs") }
             let script = NSTemporaryDirectory() + "stockq-bench-\(UUID().uuidString).sql"
             defer { try? FileManager.default.removeItem(atPath: script) }
             try Data(
@@ -232,10 +232,10 @@ struct BenchScenarios {
         }
     }
 
-    // MARK: memory
+    // MARK: tuning
 
     /// Resident KiB of `stockq run` with four workers at batch 10,000: after a fifth of the jobs, and at most.
-    func memory(jobs: Int) throws -> (early: Double, peak: Double) {
+    func tuning(jobs: Int) throws -> (early: Double, peak: Double) {
         try rig.withCopy(of: .singles(jobs)) { database in
             var early = 0
             let connection = try database.connect()

@@ -1,6 +1,6 @@
 import Foundation
-import Locking
-import Postgres
+import StockQueueLocking
+import StockQueuePostgres
 
 /// What stockq is measured against, on the same tables.
 enum Reference {
@@ -20,7 +20,7 @@ enum Reference {
             """
             DROP INDEX stockq.jobs_ready;
             CREATE INDEX ON stockq.jobs (priority, job_id) WHERE run_at IS NULL;
-            DROP TRIGGER ring_doorbell ON stockq.jobs;
+            DROP TRIGGER send_wakeup ON stockq.jobs;
             ANALYZE stockq.jobs; ANALYZE stockq.items
             """)
         let done = Mutex(0)
@@ -106,7 +106,7 @@ enum Reference {
         return true
     }
 
-    /// Ceiling: one statement that deletes all jobs, changes the stock and inserts the results; no row is claimed or judged.
+    /// Ceiling: one statement that deletes all jobs, changes the stock and inserts the results; no row is claimed or decided.
     static func oneStatement(_ database: BenchRig.Database) throws -> (jobs: Int, seconds: Double) {
         var settings = database.settings
         settings.session = [("jit", "off"), ("work_mem", "512MB"), ("max_parallel_workers_per_gather", "0")]

@@ -1,4 +1,4 @@
-/// A catalogue and a queue, as SQL that always makes the same rows.
+/// A catalog and a queue, as SQL that always makes the same rows.
 struct Workload {
     /// Part of a database's name.
     var name: String
@@ -14,7 +14,7 @@ struct Workload {
         _ jobs: Int, stores: Int = 16, items: Int = 10_000, hotShare: Double = 0, deferred: Int = 0,
         hasKeys: Bool = false
     ) -> Workload {
-        var statements = [catalogue(stores: stores, items: items)]
+        var statements = [catalog(stores: stores, items: items)]
         if deferred > 0 {
             statements.append(
                 insertSingles(
@@ -57,7 +57,7 @@ struct Workload {
         Workload(
             name: "orders_\(lines)",
             statements: [
-                catalogue(stores: 16, items: 10_000),
+                catalog(stores: 16, items: 10_000),
                 """
                 SELECT setseed(0.42);
                 INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, reference)
@@ -74,7 +74,7 @@ struct Workload {
             ])
     }
 
-    private static func catalogue(stores: Int, items: Int) -> String {
+    private static func catalog(stores: Int, items: Int) -> String {
         """
         INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold)
         SELECT 'store-' || number % \(stores), 'item-' || number, 100000000, 100

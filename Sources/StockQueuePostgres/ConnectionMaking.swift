@@ -43,7 +43,7 @@ extension Connection {
         )
     }
 
-    /// libpq tells the SQLSTATE of a refused connection only in its text, so the known refusals are read from it.
+    /// libpq tells the SQLSTATE of a refused connection only in its text, so the known blockers are read from it.
     static func sqlState(ofRefusal message: String, passwordMissing: Bool) -> String? {
         if passwordMissing || message.contains("password authentication failed") { return "28P01" }
         if message.contains("database") && message.contains("does not exist") { return "3D000" }

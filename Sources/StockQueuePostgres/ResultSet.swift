@@ -62,10 +62,10 @@ public final class ResultSet {
         Timestamp(microsecondsSince2000: integer(row, column))
     }
 
-    public func place(_ row: Int, _ column: Int) -> RowPlace {
+    public func tupleID(_ row: Int, _ column: Int) -> TupleID {
         withBytes(row, column) { bytes in
             precondition(bytes.count == 6, "a tid has 6 bytes, column \(column) has \(bytes.count)")
-            return RowPlace(
+            return TupleID(
                 block: UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self)),
                 line: UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt16.self))
             )

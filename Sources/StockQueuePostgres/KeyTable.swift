@@ -19,7 +19,7 @@ public struct KeyTable {
 
     public var count: Int { hashes.count }
 
-    /// Forgets the keys and keeps the memory.
+    /// Forgets the keys and keeps the tuning.
     public mutating func removeAll() {
         text.removeAll(keepingCapacity: true)
         ends.removeAll(keepingCapacity: true)

@@ -33,6 +33,6 @@
         }
     }
 #else
-    // Who imports Locking has the library's mutex under the same name.
+    // Who imports StockQueueLocking has the library's mutex under the same name.
     @_exported import Synchronization
 #endif

@@ -17,7 +17,7 @@ public struct Parameters {
 
     public var count: Int { values.count }
 
-    /// Forgets the values and keeps the memory.
+    /// Forgets the values and keeps the tuning.
     public mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         values.removeAll(keepingCapacity: true)
@@ -81,12 +81,12 @@ public struct Parameters {
         }
     }
 
-    public mutating func addArray(of count: Int, place element: (Int) -> RowPlace) {
+    public mutating func addArray(of count: Int, tupleID element: (Int) -> TupleID) {
         addArray(.tid, count: count) { bytes, index in
-            let place = element(index)
+            let tupleID = element(index)
             Self.append(Int32(6), to: &bytes)
-            Self.append(place.block, to: &bytes)
-            Self.append(place.line, to: &bytes)
+            Self.append(tupleID.block, to: &bytes)
+            Self.append(tupleID.line, to: &bytes)
         }
     }
 

@@ -47,17 +47,17 @@ public struct PostgresError: Error, Sendable, Hashable {
 
     /// The server is not to be had for a reason that passes by itself: nobody there yet, a connection lost, a server that
     /// starts up or stops (57P0x), no slot free (53300). A wrong password or an unknown database does not.
-    public var mayPass: Bool {
+    public var isTransient: Bool {
         switch kind {
         case .cannotConnect: sqlState.map { $0.hasPrefix("57P") || $0 == "53300" } ?? true
         case .connectionLost, .deadline: true
-        case .server: endsConnection
+        case .server: isConnectionFatal
         case .interrupted, .protocolViolation: false
         }
     }
 
     /// The connection cannot be used any more and has to be made anew.
-    public var endsConnection: Bool {
+    public var isConnectionFatal: Bool {
         switch kind {
         case .cannotConnect, .connectionLost, .deadline, .interrupted: true
         case .protocolViolation: true

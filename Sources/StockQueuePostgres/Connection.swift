@@ -33,7 +33,7 @@ public final class Connection {
         self.settings = settings
         try Self.checkReadable(settings.conninfo)
         guard let handle = Self.connect(settings) else {
-            throw PostgresError(kind: .cannotConnect, message: "out of memory while connecting")
+            throw PostgresError(kind: .cannotConnect, message: "out of tuning while connecting")
         }
         self.handle = handle
         guard PQstatus(handle) == CONNECTION_OK else {
@@ -97,7 +97,7 @@ public final class Connection {
     /// Ends the pipeline with a sync point and waits for all its results, in the order of `send`.
     ///
     /// - Throws: the first error among them, after all have been read: the connection stays usable unless
-    ///   `endsConnection` says otherwise.
+    ///   `isConnectionFatal` says otherwise.
     public func receive(timeoutMs: Int? = nil) throws(PostgresError) -> [ResultSet] {
         try enterPipeline()
         try check(PQpipelineSync(handle) == 1)
@@ -122,7 +122,7 @@ public final class Connection {
             switch PQresultStatus(answer) {
             case PGRES_PIPELINE_SYNC:
                 PQclear(answer)
-                if inFlight.count > 1 { throw answeredTooLittle() }
+                if inFlight.count > 1 { throw missingResultError() }
                 inFlight.removeAll(keepingCapacity: true)
             case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
                 answered = true
@@ -131,13 +131,13 @@ public final class Connection {
             case PGRES_PIPELINE_ABORTED:
                 answered = true
                 PQclear(answer)
-                forgetPreparation(request)
+                discardPreparedStatement(request)
             default:
                 answered = true
                 let error = Self.error(of: answer, statement: request.statement, handle: handle)
                 PQclear(answer)
-                forgetPreparation(request)
-                if error.endsConnection { throw error }
+                discardPreparedStatement(request)
+                if error.isConnectionFatal { throw error }
                 firstError = firstError ?? error
             }
         }
@@ -146,7 +146,7 @@ public final class Connection {
     }
 
     /// The answers do not belong to the statements sent: something between the server and this program loses messages.
-    private func answeredTooLittle() -> PostgresError {
+    private func missingResultError() -> PostgresError {
         PostgresError(
             kind: .protocolViolation,
             message: "an answer is missing: the sync point came before all statements had theirs",
@@ -290,7 +290,7 @@ public final class Connection {
         try check(PQexitPipelineMode(handle) == 1)
     }
 
-    private func forgetPreparation(_ request: Request) {
+    private func discardPreparedStatement(_ request: Request) {
         if request.isPreparation, let name = request.statement { preparedNames[name] = nil }
     }
 
