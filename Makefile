@@ -19,7 +19,7 @@ soak: setup-tests ## every fault at every point, the suite through PgBouncer, th
 		swift test -c release --skip-build --filter Soak
 
 # Under a sanitizer all is slower: fewer jobs for the property test that has one thread, more time where a time is promised.
-sanitized = STOCKQ_SANITIZED=1 STOCKQ_JUDGED_JOBS=5000 STOCKQ_SECONDS_LATE=10
+sanitized = STOCKQ_SANITIZED=1 STOCKQ_DECIDED_JOBS=5000 STOCKQ_SECONDS_LATE=10
 tsan: setup-tests ## the whole suite under ThreadSanitizer
 	$(sanitized) TSAN_OPTIONS=atexit_sleep_ms=0 \
 		swift test -c release --sanitize=thread --scratch-path .build/tsan -Xswiftc -DTHREAD_SANITIZER

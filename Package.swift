@@ -49,49 +49,65 @@ let package = Package(
         ),
         // The one lock, which a build for ThreadSanitizer replaces.
         .target(name: "StockQueueLocking", swiftSettings: flags),
+        .target(name: "StockModel", swiftSettings: flags),
+        // The rules, pure: they must not know the database.
+        .target(name: "StockDecision", dependencies: ["StockModel"], swiftSettings: flags),
         .target(
-            name: "StockQueue", dependencies: ["StockQueueLocking", "StockQueuePostgres", "StockQueueMigrations"],
-            swiftSettings: flags),
+            name: "StockQueue",
+            dependencies: [
+                "StockModel", "StockDecision", "StockQueueLocking", "StockQueuePostgres", "StockQueueMigrations",
+            ],
+            swiftSettings: flags
+        ),
         .target(name: "PrivateCluster", dependencies: ["StockQueuePostgres"], swiftSettings: flags),
         // Apart from the program, so that a test reaches it.
         .target(name: "CommandLineKit", swiftSettings: flags),
         .executableTarget(
             name: "stockq",
             dependencies: [
-                "CommandLineKit", "StockQueueLocking", "StockQueue", "StockQueuePostgres", "PrivateCluster",
+                "CommandLineKit", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
+                "PrivateCluster",
             ],
             swiftSettings: flags
         ),
         .target(
             name: "TestSupport",
-            dependencies: ["StockQueueLocking", "StockQueue", "StockQueuePostgres", "PrivateCluster"],
+            dependencies: [
+                "StockDecision", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
+                "PrivateCluster",
+            ],
             path: "Tests/Support",
             swiftSettings: flags
         ),
         .target(
             name: "FuzzTargets",
-            dependencies: ["CLibPQ", "CommandLineKit", "StockQueuePostgres", "StockQueue", "TestSupport"],
+            dependencies: [
+                "CLibPQ", "CommandLineKit", "StockDecision", "StockModel", "StockQueuePostgres", "StockQueue",
+                "TestSupport",
+            ],
             path: "Tests/FuzzTargets",
             swiftSettings: flags
         ),
         .testTarget(
-            name: "FuzzTests", dependencies: ["FuzzTargets", "StockQueuePostgres", "StockQueue", "TestSupport"],
+            name: "FuzzTests",
+            dependencies: ["FuzzTargets", "StockModel", "StockQueuePostgres", "StockQueue", "TestSupport"],
             swiftSettings: flags),
         .testTarget(name: "PostgresTests", dependencies: ["StockQueuePostgres", "TestSupport"], swiftSettings: flags),
         .testTarget(
-            name: "StockQueueTests", dependencies: ["StockQueueLocking", "StockQueue", "TestSupport"],
+            name: "StockQueueTests",
+            dependencies: ["StockDecision", "StockModel", "StockQueueLocking", "StockQueue", "TestSupport"],
             swiftSettings: flags),
         .testTarget(
             name: "FaultTests",
             dependencies: [
-                "stockq", "StockQueueLocking", "StockQueue", "StockQueuePostgres", "StockQueueMigrations",
+                "stockq", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres", "StockQueueMigrations",
                 "PrivateCluster", "TestSupport",
             ],
             swiftSettings: flags
         ),
         .testTarget(
             name: "CommandTests",
-            dependencies: ["stockq", "StockQueue", "StockQueuePostgres", "TestSupport"],
+            dependencies: ["stockq", "StockModel", "StockQueue", "StockQueuePostgres", "TestSupport"],
             swiftSettings: flags
         ),
     ] + fuzzer

@@ -40,7 +40,7 @@ CREATE TABLE :"schema".items (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     -- The alert level last told. Null: nothing told yet, so the level that the stock stands at is the baseline.
-    alert_level :"schema".alert_level,
+    notified_level :"schema".alert_level,
     -- False: unlimited stock; jobs leave it unchanged.
     tracked boolean NOT NULL DEFAULT true,
     PRIMARY KEY (store_id, item_id, location_id),
@@ -88,6 +88,8 @@ CREATE TABLE :"schema".jobs (
     item_id text COLLATE "C" NOT NULL CHECK (octet_length(item_id) BETWEEN 1 AND 200),
     location_id text COLLATE "C" NOT NULL DEFAULT 'main' CHECK (octet_length(location_id) BETWEEN 1 AND 200),
     group_id text COLLATE "C" CHECK (octet_length(group_id) BETWEEN 1 AND 200),
+    -- The transaction that inserted the job.
+    submission_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     ordering_key text COLLATE "C" CHECK (octet_length(ordering_key) BETWEEN 1 AND 200),
     reason text COLLATE "C" CHECK (octet_length(reason) <= 2000),
     reference text COLLATE "C" CHECK (octet_length(reference) <= 2000),
@@ -117,7 +119,7 @@ CREATE INDEX jobs_ready ON :"schema".jobs (lane, priority, job_id) WHERE run_at 
 -- Promotion: what is due next. A ready job is not in it.
 CREATE INDEX jobs_due ON :"schema".jobs (run_at) WHERE run_at IS NOT NULL;
 -- The rest of a group.
-CREATE INDEX jobs_group ON :"schema".jobs (group_id, store_id) WHERE group_id IS NOT NULL;
+CREATE INDEX jobs_group ON :"schema".jobs (group_id, store_id, submission_id) WHERE group_id IS NOT NULL;
 -- The jobs that wait for an item's stock, in order of work.
 CREATE INDEX jobs_waiting ON :"schema".jobs (item_id, store_id, location_id, priority, job_id)
     WHERE waiting_quantity IS NOT NULL AND run_at IS NOT NULL;
@@ -164,6 +166,7 @@ CREATE TABLE :"schema".results (
     item_id text COLLATE "C" NOT NULL,
     location_id text COLLATE "C" NOT NULL,
     group_id text COLLATE "C",
+    submission_id xid8,
     ordering_key text COLLATE "C",
     reason text COLLATE "C",
     reference text COLLATE "C",

@@ -85,7 +85,7 @@ DECLARE
         'GRANT SELECT, DELETE ON jobs TO %1$I',
         'GRANT UPDATE (run_at, scheduled_at, paused_at, expires_at, waiting_since, waiting_quantity, attempts, last_error) ON jobs TO %1$I',
         'GRANT SELECT ON items, lanes TO %1$I',
-        'GRANT UPDATE (on_hand, allocated, version, last_job_id, alert_level, opening_on_hand, opening_allocated, updated_at)
+        'GRANT UPDATE (on_hand, allocated, version, last_job_id, notified_level, opening_on_hand, opening_allocated, updated_at)
             ON items TO %1$I',
         -- A lane is only locked; for that, some column must be open.
         'GRANT UPDATE (epoch) ON lanes TO %1$I',
@@ -96,7 +96,7 @@ DECLARE
         'GRANT EXECUTE ON FUNCTION add_results_partitions TO %1$I'
     ];
     administer text[] := ARRAY[
-        'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked, alert_level)
+        'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked, notified_level)
             ON items TO %1$I',
         'GRANT UPDATE (parent_id, low_stock_threshold, tracked, updated_at) ON items TO %1$I',
         'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, grant_store, revoke_store, cancel_jobs, retry_jobs,

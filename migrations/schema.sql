@@ -493,6 +493,7 @@ CREATE TABLE stockq.jobs (
     item_id text NOT NULL COLLATE pg_catalog."C",
     location_id text DEFAULT 'main'::text NOT NULL COLLATE pg_catalog."C",
     group_id text COLLATE pg_catalog."C",
+    submission_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     ordering_key text COLLATE pg_catalog."C",
     reason text COLLATE pg_catalog."C",
     reference text COLLATE pg_catalog."C",
@@ -546,6 +547,7 @@ CREATE TABLE stockq.results (
     item_id text NOT NULL COLLATE pg_catalog."C",
     location_id text NOT NULL COLLATE pg_catalog."C",
     group_id text COLLATE pg_catalog."C",
+    submission_id xid8,
     ordering_key text COLLATE pg_catalog."C",
     reason text COLLATE pg_catalog."C",
     reference text COLLATE pg_catalog."C",
@@ -1526,7 +1528,7 @@ CREATE TABLE stockq.items (
     last_job_id bigint,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    alert_level stockq.alert_level,
+    notified_level stockq.alert_level,
     tracked boolean DEFAULT true NOT NULL,
     CONSTRAINT items_allocated_check CHECK (((allocated >= 0) AND (allocated <= '9007199254740991'::bigint))),
     CONSTRAINT items_check CHECK ((((on_hand - allocated) >= '-9007199254740991'::bigint) AND ((on_hand - allocated) <= '9007199254740991'::bigint))),
@@ -1677,6 +1679,7 @@ CREATE TABLE stockq.results_000000000000000 (
     item_id text NOT NULL COLLATE pg_catalog."C",
     location_id text NOT NULL COLLATE pg_catalog."C",
     group_id text COLLATE pg_catalog."C",
+    submission_id xid8,
     ordering_key text COLLATE pg_catalog."C",
     reason text COLLATE pg_catalog."C",
     reference text COLLATE pg_catalog."C",
@@ -1719,6 +1722,7 @@ CREATE TABLE stockq.results_000000005000000 (
     item_id text NOT NULL COLLATE pg_catalog."C",
     location_id text NOT NULL COLLATE pg_catalog."C",
     group_id text COLLATE pg_catalog."C",
+    submission_id xid8,
     ordering_key text COLLATE pg_catalog."C",
     reason text COLLATE pg_catalog."C",
     reference text COLLATE pg_catalog."C",
@@ -1783,7 +1787,7 @@ ALTER TABLE ONLY stockq.store_limits
     ADD CONSTRAINT store_limits_pkey PRIMARY KEY (store_id);
 CREATE INDEX idempotency_keys_used ON stockq.idempotency_keys USING brin (used_at);
 CREATE INDEX jobs_due ON stockq.jobs USING btree (run_at) WHERE (run_at IS NOT NULL);
-CREATE INDEX jobs_group ON stockq.jobs USING btree (group_id, store_id) WHERE (group_id IS NOT NULL);
+CREATE INDEX jobs_group ON stockq.jobs USING btree (group_id, store_id, submission_id) WHERE (group_id IS NOT NULL);
 CREATE INDEX jobs_key ON stockq.jobs USING btree (idempotency_key, store_id) WHERE (idempotency_key IS NOT NULL);
 CREATE INDEX jobs_ready ON stockq.jobs USING btree (lane, priority, job_id) WHERE (run_at IS NULL);
 CREATE INDEX jobs_waiting ON stockq.jobs USING btree (item_id, store_id, location_id, priority, job_id) WHERE ((waiting_quantity IS NOT NULL) AND (run_at IS NOT NULL));

@@ -182,7 +182,7 @@ public final class PrivateCluster: @unchecked Sendable {
             _ = try Connection(ConnectionSettings(conninfo: conninfo(), applicationName: "stockq"))
             return true
         } catch {
-            return error.sqlState == "53300"
+            return error.sqlState == .tooManyConnections
         }
     }
 

@@ -24,9 +24,6 @@ extension Connection {
         return PQconnectdbParams(names.map { UnsafePointer($0) }, values.map { UnsafePointer($0) }, 1)
     }
 
-    /// "SQL client unable to establish SQL connection": nothing was tried.
-    private static let unreadable = "08001"
-
     /// libpq quotes an unreadable string, password and all, in its message; so the message is our own.
     static func checkReadable(_ conninfo: String) throws(PostgresError) {
         var message: UnsafeMutablePointer<CChar>?
@@ -38,19 +35,21 @@ extension Connection {
         if let message { PQfreemem(message) }
         if !conninfo.contains(where: { "=@:/".contains($0) }) { return }
         throw PostgresError(
-            kind: .cannotConnect, sqlState: unreadable,
+            kind: .cannotConnect, sqlState: .cannotEstablishConnection,
             message: "the database URL cannot be read; it looks like postgresql://user:password@host:5432/database"
         )
     }
 
     /// libpq tells the SQLSTATE of a refused connection only in its text, so the known blockers are read from it.
-    static func sqlState(ofRefusal message: String, passwordMissing: Bool) -> String? {
-        if passwordMissing || message.contains("password authentication failed") { return "28P01" }
-        if message.contains("database") && message.contains("does not exist") { return "3D000" }
-        if message.contains("role") && message.contains("does not exist") { return "28000" }
-        if message.contains("no pg_hba.conf entry") { return "28000" }
-        if message.contains("too many clients") || message.contains("remaining connection slots") { return "53300" }
-        if message.contains("the database system is") { return "57P03" }
+    static func sqlState(ofRefusal message: String, passwordMissing: Bool) -> SQLState? {
+        if passwordMissing || message.contains("password authentication failed") { return .invalidPassword }
+        if message.contains("database") && message.contains("does not exist") { return .unknownDatabase }
+        if message.contains("role") && message.contains("does not exist") { return .invalidAuthorization }
+        if message.contains("no pg_hba.conf entry") { return .invalidAuthorization }
+        if message.contains("too many clients") || message.contains("remaining connection slots") {
+            return .tooManyConnections
+        }
+        if message.contains("the database system is") { return .cannotConnectNow }
         return nil
     }
 
@@ -63,7 +62,8 @@ extension Connection {
                 kind: .connectionLost, message: clean(PQresultErrorMessage(result)), statement: statement)
         }
         return PostgresError(
-            kind: .server, sqlState: sqlState, message: field(stockq_diag_message) ?? "unknown error",
+            kind: .server, sqlState: SQLState(rawValue: sqlState),
+            message: field(stockq_diag_message) ?? "unknown error",
             detail: field(stockq_diag_detail), hint: field(stockq_diag_hint),
             constraint: field(stockq_diag_constraint), statement: statement)
     }

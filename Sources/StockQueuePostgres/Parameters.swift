@@ -107,6 +107,16 @@ public struct Parameters {
         }
     }
 
+    /// One column of a key table that holds transaction ids as the server sent them.
+    public mutating func addXID8Array(of keys: [Int32], in table: KeyTable, column: Int) {
+        addArray(.xid8, count: keys.count) { bytes, index in
+            let id = table.bytes(of: Int(keys[index]), column: column)
+            precondition(id.count == 8, "a transaction id has 8 bytes, not \(id.count)")
+            Self.append(Int32(8), to: &bytes)
+            bytes.append(contentsOf: id)
+        }
+    }
+
     // MARK: the layout
 
     private mutating func addValue<Value>(_ value: Value?, _ write: (inout [UInt8], Value) -> Void) {

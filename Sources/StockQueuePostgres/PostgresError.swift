@@ -21,7 +21,7 @@ public struct PostgresError: Error, Sendable, Hashable {
 
     public let kind: Kind
     /// Five characters, see the PostgreSQL manual, appendix A "PostgreSQL Error Codes". Nil where the server said nothing.
-    public let sqlState: String?
+    public let sqlState: SQLState?
     public let message: String
     public let detail: String?
     public let hint: String?
@@ -30,7 +30,7 @@ public struct PostgresError: Error, Sendable, Hashable {
     public internal(set) var statement: String?
 
     public init(
-        kind: Kind, sqlState: String? = nil, message: String, detail: String? = nil, hint: String? = nil,
+        kind: Kind, sqlState: SQLState? = nil, message: String, detail: String? = nil, hint: String? = nil,
         constraint: String? = nil, statement: String? = nil
     ) {
         self.kind = kind
@@ -43,13 +43,13 @@ public struct PostgresError: Error, Sendable, Hashable {
     }
 
     /// The server takes no writes: it is a standby, or has become one. Another host of the connection string may be the primary.
-    public var isReadOnlyServer: Bool { kind == .server && sqlState == "25006" }
+    public var isReadOnlyServer: Bool { kind == .server && sqlState == .readOnlyTransaction }
 
     /// The server is not to be had for a reason that passes by itself: nobody there yet, a connection lost, a server that
     /// starts up or stops (57P0x), no slot free (53300). A wrong password or an unknown database does not.
     public var isTransient: Bool {
         switch kind {
-        case .cannotConnect: sqlState.map { $0.hasPrefix("57P") || $0 == "53300" } ?? true
+        case .cannotConnect: sqlState.map { $0.endsSession || $0 == .tooManyConnections } ?? true
         case .connectionLost, .deadline: true
         case .server: isConnectionFatal
         case .interrupted, .protocolViolation: false
@@ -62,7 +62,7 @@ public struct PostgresError: Error, Sendable, Hashable {
         case .cannotConnect, .connectionLost, .deadline, .interrupted: true
         case .protocolViolation: true
         // Class 57P is operator intervention: the server ends the session right after saying so.
-        case .server: sqlState?.hasPrefix("57P") ?? false
+        case .server: sqlState?.endsSession ?? false
         }
     }
 }

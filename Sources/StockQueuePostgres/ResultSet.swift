@@ -22,6 +22,15 @@ public final class ResultSet {
         PQfname(handle, Int32(column)).map { String(cString: $0) } ?? ""
     }
 
+    /// The index of a column by its name in the SELECT list.
+    ///
+    /// A name that the statement does not select ends the process: it is an error of the program.
+    public func column(_ name: String) -> Int {
+        let index = PQfnumber(handle, name)
+        precondition(index >= 0, "no column \(name)")
+        return Int(index)
+    }
+
     public func isNull(_ row: Int, _ column: Int) -> Bool { PQgetisnull(handle, Int32(row), Int32(column)) == 1 }
 
     /// Lends the bytes of a value; they must not be kept beyond the closure.

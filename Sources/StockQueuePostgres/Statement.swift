@@ -31,6 +31,8 @@ public enum TypeOID: UInt32, Sendable, Hashable {
     case tidArray = 1010
     case int8Array = 1016
     case timestamptzArray = 1185
+    case xid8 = 5069
+    case xid8Array = 271
 
     /// For an array type, the type of its elements.
     var element: TypeOID? {
@@ -42,6 +44,7 @@ public enum TypeOID: UInt32, Sendable, Hashable {
         case .tidArray: .tid
         case .int8Array: .int8
         case .timestamptzArray: .timestamptz
+        case .xid8Array: .xid8
         default: nil
         }
     }

@@ -1,6 +1,7 @@
 import CommandLineKit
 import Foundation
 import PrivateCluster
+import StockModel
 import StockQueue
 import StockQueuePostgres
 

@@ -1,4 +1,5 @@
 import CommandLineKit
+import StockModel
 import StockQueue
 import StockQueuePostgres
 
@@ -84,19 +85,17 @@ enum EnqueueCommand: Command {
         _ fields: [JobField: String], _ connection: Connection, _ schema: QueueSchema, json: Bool
     ) throws -> Int32 {
         guard let answer = try DryRun.answer(to: fields, connection: connection, schema: schema) else { return 1 }
-        let decision = answer.decision
-        let (before, after) = (
-            decision.onHandBefore - decision.allocatedBefore, decision.onHandAfter - decision.allocatedAfter
-        )
+        let (before, after) = (answer.before?.available, answer.after?.available)
         if json {
             Terminal.print(
-                "{\"would_be\":\"\(answer.summary)\",\"applied_quantity\":\(decision.appliedQuantity),"
-                    + "\"available_before\":\(decision.hasStock ? String(before) : "null"),"
-                    + "\"available_after\":\(decision.hasStock ? String(after) : "null")}")
+                "{\"would_be\":\"\(answer.summary)\",\"applied_quantity\":\(answer.appliedQuantity),"
+                    + "\"available_before\":\(before.map { String($0) } ?? "null"),"
+                    + "\"available_after\":\(after.map { String($0) } ?? "null")}")
         } else {
-            let stock = decision.hasStock ? "; available \(ItemsShowCommand.change(before, after))" : ""
+            var stock = ""
+            if let before, let after { stock = "; available \(ItemsShowCommand.change(before, after))" }
             Terminal.print("would be: \(answer.summary)\(stock); nothing was enqueued")
         }
-        return decision.fate == .result && (decision.outcome == .applied || decision.outcome == .unchanged) ? 0 : 1
+        return answer.outcome == .applied || answer.outcome == .unchanged ? 0 : 1
     }
 }

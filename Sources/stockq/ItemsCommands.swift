@@ -1,5 +1,6 @@
 import CommandLineKit
 import Foundation
+import StockModel
 import StockQueue
 import StockQueuePostgres
 

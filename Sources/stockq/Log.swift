@@ -1,4 +1,5 @@
 import Foundation
+import StockModel
 import StockQueue
 import StockQueuePostgres
 
@@ -39,42 +40,56 @@ struct Log: Sendable {
         return isPlain ? value : quotedJSON(value)
     }
 
-    /// Writes what a worker process tells.
+    /// Writes an event of a worker process.
     func write(_ event: WorkEvent) {
         switch event {
-        case .started(let workers): write(.info, "started", [("workers", workers)])
-        case .connected(let worker, let server): write(.debug, "connected", [("worker", worker), ("server", server)])
-        case .disconnected(let worker, let error, let pause):
-            write(.warn, "disconnected", [("worker", worker), ("error", error), ("retry_in_ms", pause)])
-        case .batchHalved(let worker, let lane, let jobs, let error):
-            write(.warn, "batch_halved", [("worker", worker), ("lane", lane), ("jobs", jobs), ("error", error)])
-        case .attemptFailed(let worker, let lane, let job, let gaveUp, let error):
+        case .started(let event): write(.info, "started", [("workers", event.workers)])
+        case .connected(let event):
+            write(.debug, "connected", [("service", event.service), ("server", event.serverVersion)])
+        case .disconnected(let event):
             write(
-                gaveUp ? .error : .warn, gaveUp ? "job_failed" : "job_retried_later",
-                [("worker", worker), ("lane", lane), ("job", job), ("error", error)])
-        case .batchFailed(let worker, let lane, let error, let pause):
+                .warn, "disconnected",
+                [("service", event.service), ("error", event.error), ("retry_in_ms", event.retryInMs)])
+        case .batchHalved(let event):
             write(
-                .error, "batch_failed", [("worker", worker), ("lane", lane), ("error", error), ("retry_in_ms", pause)])
-        case .batch(
-            let worker, let lane, let claimed, let finished, let applied, let rejected, let waiting, let left,
-            let notifications):
+                .warn, "batch_halved",
+                [("worker", event.worker), ("lane", event.lane), ("jobs", event.jobs), ("error", event.error)])
+        case .attemptFailed(let event):
             write(
-                .debug, "batch",
+                event.isFinal ? .error : .warn, event.isFinal ? "job_failed" : "job_retried_later",
+                [("worker", event.worker), ("lane", event.lane), ("job", event.jobID), ("error", event.error)])
+        case .batchFailed(let event):
+            write(
+                .error, "batch_failed",
                 [
-                    ("worker", worker), ("lane", lane), ("claimed", claimed), ("finished", finished),
-                    ("applied", applied),
-                    ("rejected", rejected), ("waiting", waiting), ("left", left), ("notifications", notifications),
+                    ("worker", event.worker), ("lane", event.lane), ("error", event.error),
+                    ("retry_in_ms", event.retryInMs),
                 ])
-        case .promoted(let jobs): write(.debug, "promoted", [("jobs", jobs)])
-        case .partitionsAdded(let count): write(.info, "partitions_added", [("count", count)])
-        case .partitionDropped(let name): write(.info, "partition_dropped", [("name", name)])
+        case .batch(let event): write(.debug, "batch", Self.fields(of: event))
+        case .promoted(let event): write(.debug, "promoted", [("jobs", event.jobs)])
+        case .partitionsAdded(let event): write(.info, "partitions_added", [("count", event.count)])
+        case .partitionDropped(let event): write(.info, "partition_dropped", [("name", event.name)])
         case .maintenanceFailed(let error): write(.warn, "maintenance_failed", [("error", error)])
-        case .stalledSessionsTerminated(let count): write(.warn, "stalled_sessions_terminated", [("count", count)])
-        case .checkFailed(let error): write(.warn, "check_failed", [("error", error)])
-        case .violation(let text): write(.error, "integrity_violation", [("violation", text)])
+        case .stalledSessionsTerminated(let event):
+            write(.warn, "stalled_sessions_terminated", [("count", event.count)])
+        case .ledgerCheckFailed(let error): write(.warn, "ledger_check_failed", [("error", error)])
+        case .integrityViolation(let event):
+            write(.error, "integrity_violation", [("violation", event.description)])
         case .stopping: write(.info, "stopping")
         case .stopped: write(.info, "stopped")
         }
+    }
+
+    private static func fields(of batch: WorkEvent.BatchCommitted) -> [(String, any CustomStringConvertible)] {
+        let outcomes = Outcome.allCases.map { ($0.rawValue, batch.outcomes[$0]) }
+        return [
+            ("worker", batch.worker), ("lane", batch.lane),
+            ("duration_ms", Int(batch.duration / .milliseconds(1))), ("claimed", batch.claimed),
+            ("finished", batch.finished),
+        ] + outcomes + [
+            ("waiting", batch.waiting), ("skipped", batch.skipped), ("paused", batch.paused),
+            ("promoted", batch.promoted), ("notifications", batch.notifications),
+        ]
     }
 }
 

@@ -1,5 +1,6 @@
 import CommandLineKit
 import Foundation
+import StockModel
 import StockQueue
 import StockQueuePostgres
 
@@ -147,16 +148,16 @@ enum Main {
     /// What went wrong and what to do about it.
     static func explain(_ error: PostgresError) -> String {
         switch (error.kind, error.sqlState) {
-        case (.cannotConnect, "28P01"?):
+        case (.cannotConnect, .invalidPassword?):
             "the server refused the password: \(error.message)\nSet PGPASSWORD or PGPASSFILE, or put the password into DATABASE_URL."
-        case (.cannotConnect, "3D000"?): "\(error.message)\nCreate it with: createdb NAME"
-        case (.cannotConnect, "08001"?): error.message
+        case (.cannotConnect, .unknownDatabase?): "\(error.message)\nCreate it with: createdb NAME"
+        case (.cannotConnect, .cannotEstablishConnection?): error.message
         case (.cannotConnect, nil):
             "cannot reach the database: \(error.message)\nIs it running, and are --database-url, DATABASE_URL or PGHOST and PGPORT right?"
         // What a statement is called is for the log of a worker; here somebody has just asked for something.
         case (.server, let sqlState):
             ([
-                "\(error.message.printable)\(sqlState == "42501" ? ": this user lacks a privilege" : "")\(sqlState.map { " (SQLSTATE \($0))" } ?? "")"
+                "\(error.message.printable)\(sqlState == .insufficientPrivilege ? ": this user lacks a privilege" : "")\(sqlState.map { " (SQLSTATE \($0))" } ?? "")"
             ] + [error.detail, error.hint].compactMap { $0?.printable }).joined(separator: "\n")
         default: error.description
         }

@@ -28,19 +28,17 @@ final class RunMeter: Sendable {
     var elapsed: Double { Double(DispatchTime.now().uptimeNanoseconds - startedAt) / 1e9 }
 
     func take(_ event: WorkEvent) {
-        if case .violation = event { state.withLock { $0.violations += 1 } }
-        guard case .batch(_, _, _, let finished, let applied, let rejected, _, _, let notifications) = event else {
-            return
-        }
+        if case .integrityViolation = event { state.withLock { $0.violations += 1 } }
+        guard case .batch(let batch) = event else { return }
         let now = DispatchTime.now().uptimeNanoseconds
         state.withLock { totals in
             if totals.batches == 0 { totals.firstAt = startedAt }
             totals.lastAt = now
             totals.batches += 1
-            totals.finished += finished
-            totals.applied += applied
-            totals.rejected += rejected
-            totals.notifications += notifications
+            totals.finished += batch.finished
+            totals.applied += batch.outcomes[.applied]
+            totals.rejected += batch.outcomes[.rejected]
+            totals.notifications += batch.notifications
         }
     }
 

@@ -1,4 +1,5 @@
 import CommandLineKit
+import StockModel
 import StockQueue
 import StockQueuePostgres
 

@@ -166,7 +166,7 @@ import Testing
                 $0.checkEveryMs = 1
                 $0.batchJobsMax = 20
             }
-            #expect(!events.contains { if case .violation = $0 { true } else { false } })
+            #expect(!events.contains { if case .integrityViolation = $0 { true } else { false } })
         }
     }
 }

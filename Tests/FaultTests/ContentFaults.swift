@@ -125,7 +125,7 @@ extension Faults {
                         }
                         try hand.executeScript("DELETE FROM stockq.items WHERE item_id = 'passing-\(round)'")
                         try hand.executeScript("COMMIT")
-                    } catch let error as PostgresError where error.sqlState == "40P01" {
+                    } catch let error as PostgresError where error.sqlState?.rawValue == "40P01" {
                         deadlocks += 1
                         try hand.executeScript("ROLLBACK")
                     }
@@ -160,13 +160,7 @@ extension Faults {
                     "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('store-0', 'counted', -20)")
                 let pool = rig.startDirect()
                 #expect(
-                    pool.events.wait {
-                        if case .batch(_, _, _, let finished, _, _, _, let left, _) = $0 {
-                            finished + left > 0
-                        } else {
-                            false
-                        }
-                    })
+                    pool.events.wait { $0.batch.map { $0.finished + $0.skipped > 0 } ?? false })
                 try hand.executeScript("COMMIT")
                 #expect(try rig.isWorkedOff())
                 try pool.stop()

@@ -1,4 +1,5 @@
 import Foundation
+import StockModel
 import StockQueue
 import StockQueueLocking
 import StockQueuePostgres

@@ -115,7 +115,7 @@ final class RunningPool: Sendable {
 
     /// How many batches finished jobs.
     var batches: Int {
-        events.all.count { if case .batch(_, _, _, let finished, _, _, _, _, _) = $0 { finished > 0 } else { false } }
+        events.all.count { ($0.batch?.finished ?? 0) > 0 }
     }
 
     /// How many connections were lost, or could not be made.
@@ -126,7 +126,9 @@ final class RunningPool: Sendable {
         pool.finish()
         try ended.wait()
         for event in events.all {
-            if case .violation(let text) = event { Issue.record("the online checker found: \(text)") }
+            if case .integrityViolation(let violation) = event {
+                Issue.record("the ledger checker found: \(violation.description)")
+            }
         }
     }
 }

@@ -75,7 +75,7 @@ extension Faults {
                     try rig.enqueueRound(3)
                     let hasFired = try eventually(seconds: 3) {
                         try pool.events.all.contains {
-                            if case .disconnected(_, let error, _) = $0 { error.kind == .deadline } else { false }
+                            $0.disconnection?.kind == .deadline
                         } || database.value("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL") == "0"
                     }
                     #expect(hasFired)
@@ -177,14 +177,14 @@ extension Faults {
                 let isRefused = try eventually {
                     do {
                         taken.append(try database.connect())
-                    } catch let error as PostgresError where error.sqlState == "53300" {
+                    } catch let error as PostgresError where error.sqlState?.rawValue == "53300" {
                         // Each slot that the pool gets back is taken from it again.
                         try killer.executeScript(
                             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'tests %'"
                         )
                     }
                     return pool.events.all.contains {
-                        if case .disconnected(_, let error, _) = $0 { error.sqlState == "53300" } else { false }
+                        $0.disconnection?.sqlState == .tooManyConnections
                     }
                 }
                 #expect(isRefused)
@@ -217,7 +217,7 @@ extension Faults {
                     try? rig.enqueueRound(50)
                     wasTold = pool.events.all.contains {
                         switch $0 {
-                        case .batchFailed(_, _, let error, _): error.sqlState == "53100"
+                        case .batchFailed(let failed): failed.error.sqlState?.rawValue == "53100"
                         case .disconnected: true
                         default: false
                         }
@@ -284,11 +284,7 @@ extension Faults {
                 let pool = rig.startDirect(settings)
                 let hangs = eventually {
                     pool.events.all.contains {
-                        if case .disconnected(_, let error, _) = $0 {
-                            error.kind == .deadline && error.statement == "commit"
-                        } else {
-                            false
-                        }
+                        $0.disconnection?.kind == .deadline && $0.disconnection?.statement == "commit"
                     }
                 }
                 #expect(hangs)

@@ -1,4 +1,5 @@
 import Foundation
+import StockModel
 import StockQueue
 import StockQueueLocking
 import StockQueuePostgres
@@ -156,7 +157,7 @@ extension Faults {
                 rig.proxy.passAll()
                 try pool.stop()
                 let violations = pool.events.all.count {
-                    if case .disconnected(_, let error, _) = $0 { error.kind == .protocolViolation } else { false }
+                    $0.disconnection?.kind == .protocolViolation
                 }
                 #expect(violations > 0)
                 try rig.expectSound(order: .none)
@@ -194,7 +195,7 @@ extension Faults {
                 try rig.enqueueRound()
                 func blockers() -> Int {
                     pool.events.all.count {
-                        if case .disconnected(_, let error, _) = $0 { error.kind == .cannotConnect } else { false }
+                        $0.disconnection?.kind == .cannotConnect
                     }
                 }
                 #expect(eventually { blockers() > 20 })

@@ -20,7 +20,7 @@ public struct FuzzTarget: Sendable {
         FuzzTarget(name: "arguments", bytesMax: 512, check: ArgumentsCheck.problem),
         FuzzTarget(name: "results", bytesMax: 1_024, check: ResultsCheck.problem),
         FuzzTarget(name: "keys", bytesMax: 2_048, check: KeysCheck.problem),
-        FuzzTarget(name: "decide", bytesMax: 1_024, check: JudgeCheck.problem),
+        FuzzTarget(name: "decide", bytesMax: 1_024, check: DecisionCheck.problem),
     ]
 }
 

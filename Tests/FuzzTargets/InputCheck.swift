@@ -1,4 +1,5 @@
 import Foundation
+import StockModel
 import StockQueue
 
 /// Reads an import's input in pieces of several sizes and compares it with a plain reader, which has the whole input before

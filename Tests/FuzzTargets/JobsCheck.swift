@@ -1,3 +1,4 @@
+import StockModel
 import StockQueue
 
 /// From the bytes of a jobs file to lines for COPY, or a told problem.

@@ -1,5 +1,6 @@
 import Foundation
 import FuzzTargets
+import StockModel
 import StockQueue
 import StockQueuePostgres
 import TestSupport

@@ -68,7 +68,7 @@ import Testing
                 try connection.execute(Statement("twice", [], "INSERT INTO t VALUES (1)"))
             }
             #expect(error.kind == .server)
-            #expect(error.sqlState == "23505")
+            #expect(error.sqlState?.rawValue == "23505")
             #expect(error.constraint == "once")
             #expect(error.statement == "twice")
             #expect(!error.isConnectionFatal)
@@ -89,7 +89,7 @@ import Testing
             try connection.send(Statement("fail", [], "SELECT 1 / 0"))
             try connection.send(Statement("behind", [], "INSERT INTO t VALUES (2)"))
             let error = try #require(throws: PostgresError.self) { try connection.receive() }
-            #expect(error.sqlState == "22012")
+            #expect(error.sqlState?.rawValue == "22012")
             // Without BEGIN the pipeline is one transaction: nothing of it stays. A statement whose preparation was
             // skipped is prepared the next time.
             #expect(try database.value("SELECT count(*) FROM t") == "0")
@@ -148,7 +148,7 @@ import Testing
             try connection.startCopy(copy)
             try connection.copy(Array("four\t4\n".utf8))
             let error = try #require(throws: PostgresError.self) { _ = try connection.endCopy() }
-            #expect(error.sqlState == "22P02")
+            #expect(error.sqlState?.rawValue == "22P02")
             #expect(try database.value("SELECT count(*) FROM t") == "2")
             #expect(try connection.execute(Statement("after", [], "SELECT 1")).int32(0, 0) == 1)
         }
@@ -182,7 +182,7 @@ import Testing
                 of: "user=stockq", with: "user=\(TestCluster.passwordUser)")
             settings.password = "wrong-horse"
             let error = try #require(throws: PostgresError.self) { _ = try Connection(settings) }
-            #expect(error.sqlState == "28P01")
+            #expect(error.sqlState?.rawValue == "28P01")
             #expect(!error.debugDescription.contains("wrong-horse"))
             settings.password = "right-horse"
             _ = try Connection(settings)

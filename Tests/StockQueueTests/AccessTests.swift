@@ -65,14 +65,14 @@ import Testing
     private static let columns: [String: Set<String>] = [
         "stockq_producer": [insertOfJobs],
         "stockq_worker": [
-            "UPDATE items alert_level allocated last_job_id on_hand opening_allocated opening_on_hand updated_at version",
+            "UPDATE items allocated last_job_id notified_level on_hand opening_allocated opening_on_hand updated_at version",
             "UPDATE jobs attempts expires_at last_error paused_at run_at scheduled_at waiting_quantity waiting_since",
             "UPDATE lanes epoch",
         ],
         "stockq_reader": [],
         "stockq_admin": [
             insertOfJobs,
-            "INSERT items alert_level allocated item_id location_id low_stock_threshold on_hand parent_id store_id tracked",
+            "INSERT items allocated item_id location_id low_stock_threshold notified_level on_hand parent_id store_id tracked",
             "UPDATE items low_stock_threshold parent_id tracked updated_at",
         ],
         "nobody": [],

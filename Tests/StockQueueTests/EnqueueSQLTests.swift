@@ -268,7 +268,8 @@ import Testing
             let full = #expect(throws: PostgresError.self) {
                 try session.executeScript("SELECT stockq.enqueue('s', 'a', -1)")
             }
-            #expect(full?.sqlState == "53400" && full?.message == "store 's' has 3 ready jobs, and may have 3")
+            #expect(
+                full?.sqlState?.rawValue == "53400" && full?.message == "store 's' has 3 ready jobs, and may have 3")
             try session.executeScript("SELECT stockq.enqueue('t', 'a', -1)")
             try database.drain()
             try session.executeScript("SELECT stockq.enqueue('s', 'a', -1)")
@@ -310,7 +311,7 @@ import Testing
                 let isGroup = round % 2 == 1
                 var jobs = scenario.jobs(12, firstID: nextID, waits: true, groups: isGroup)
                 if isGroup {
-                    jobs = jobs.filter { $0.group != nil && $0.group == jobs.last { $0.group != nil }?.group }
+                    jobs = jobs.filter { $0.groupID != nil && $0.groupID == jobs.last { $0.groupID != nil }?.groupID }
                 }
                 // The list's own repetitions are refused, as they are when it is enqueued.
                 let keys = jobs.compactMap(\.key)
@@ -318,7 +319,7 @@ import Testing
                 for index in jobs.indices {
                     jobs[index].expired = false
                     jobs[index].id = nextID
-                    jobs[index].group = isGroup ? "group \(round)" : nil
+                    jobs[index].groupID = isGroup ? "group \(round)" : nil
                     jobs[index].priority = 2
                     nextID += 1
                 }

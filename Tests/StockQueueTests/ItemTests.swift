@@ -1,4 +1,5 @@
 import Foundation
+import StockModel
 import StockQueue
 import StockQueuePostgres
 import TestSupport
@@ -40,7 +41,7 @@ import Testing
                 ])
             #expect(
                 try database.rows(
-                    "SELECT item_id, location_id, parent_id, tracked, on_hand, opening_on_hand, version, alert_level FROM stockq.items ORDER BY 1"
+                    "SELECT item_id, location_id, parent_id, tracked, on_hand, opening_on_hand, version, notified_level FROM stockq.items ORDER BY 1"
                 )
                     == ["a,main,,t,5,5,0,low", "b,back,shirt,t,0,0,0,out", "c,main,,f,-3,-3,0,ok"])
         }
@@ -56,7 +57,7 @@ import Testing
             // Another threshold tells nothing by itself, and a column that the file lacks is left alone.
             #expect(
                 try database.rows(
-                    "SELECT item_id, on_hand, parent_id, low_stock_threshold, version, alert_level FROM stockq.items ORDER BY 1"
+                    "SELECT item_id, on_hand, parent_id, low_stock_threshold, version, notified_level FROM stockq.items ORDER BY 1"
                 )
                     == ["a,5,p,7,0,ok", "b,5,p,2,0,ok"])
             try database.run("INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', 1)")

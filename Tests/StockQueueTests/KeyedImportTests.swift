@@ -1,4 +1,5 @@
 import Foundation
+import StockModel
 import StockQueue
 import StockQueuePostgres
 import TestSupport
@@ -57,7 +58,7 @@ import Testing
             let error = #expect(throws: PostgresError.self) {
                 try Self.load(text, connection) { $0.idempotencyPrefix = "g" }
             }
-            #expect(error?.sqlState == "53400")
+            #expect(error?.sqlState?.rawValue == "53400")
         }
     }
 
@@ -100,7 +101,7 @@ import Testing
             let refused = #expect(throws: PostgresError.self) {
                 try Self.load("store_id,item_id,quantity\ns,a,1\ntheirs,a,1\n", connection)
             }
-            #expect(refused?.sqlState == "42501")
+            #expect(refused?.sqlState?.rawValue == "42501")
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "3000")
             try database.run("DROP OWNED BY \(name); DROP ROLE \(name)")
         }
@@ -144,7 +145,7 @@ import Testing
                 job.quantity = max(-Quantity.max, min(Quantity.max, job.quantity))
                 if job.action != "adjust" { job.quantity = max(1, job.quantity) }
                 return
-                    "s,\(job.item),\(job.quantity),\(job.action),\(job.policy),\(job.group ?? ""),\(job.expired ? "2001-01-01T00:00:00Z" : ""),\(job.key ?? "")"
+                    "s,\(job.item),\(job.quantity),\(job.action),\(job.policy),\(job.groupID ?? ""),\(job.expired ? "2001-01-01T00:00:00Z" : ""),\(job.key ?? "")"
             }
             let text =
                 "store_id,item_id,quantity,action,on_insufficient,group_id,expires_at,idempotency_key\n"

@@ -384,7 +384,7 @@ import Testing
                     try DryRun.answer(
                         to: [.storeID: "mine", .itemID: "a", .quantity: "1"], connection: mine, schema: .standard)
                 }
-                #expect(hidden?.sqlState == "42501")
+                #expect(hidden?.sqlState?.rawValue == "42501")
             }
         }
     }

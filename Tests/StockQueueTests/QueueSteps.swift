@@ -28,7 +28,7 @@ extension Connection {
     /// The SQLSTATE and the message of a statement that must fail.
     func refusal(of sql: String) -> String {
         let error = #expect(throws: PostgresError.self, "\(sql)") { try executeScript(sql) }
-        return "\(error?.sqlState ?? "-") \(error?.message ?? "-")"
+        return "\(error?.sqlState?.rawValue ?? "-") \(error?.message ?? "-")"
     }
 }
 

@@ -118,7 +118,7 @@ import Testing
             let pool = WorkerPool(
                 connection: database.settings, schema: .standard, settings: WorkerSettings(), onEvent: events.take)
             let ended = Background { pool.run() }
-            let rejected = events.wait { if case .batch(_, _, _, _, _, 1, _, _, _) = $0 { true } else { false } }
+            let rejected = events.wait { $0.batch?.outcomes[.rejected] == 1 }
             pool.finish()
             try ended.wait()
             #expect(rejected)

@@ -161,8 +161,8 @@ public struct Books {
                     model.take(unit.lines.sorted { $0.job.id < $1.job.id }.map(\.job))
                     for line in unit.lines {
                         let expected = model.results[line.job.id].map(Self.text) ?? "nothing, it waits"
-                        if line.told != expected {
-                            found.append("job \(line.job.id) of \(store): \(line.told), the model says \(expected)")
+                        if line.recorded != expected {
+                            found.append("job \(line.job.id) of \(store): \(line.recorded), the model says \(expected)")
                         }
                     }
                     model.forgetResults()
@@ -175,7 +175,7 @@ public struct Books {
                 if batch.last?.name != row[0] { batch.append(Unit(name: row[0])) }
                 batch[batch.count - 1].lines.append(
                     Unit.Line(
-                        job: Self.job(row), told: row[11], version: Int64(row[14]), isApplied: row[15] == "true",
+                        job: Self.job(row), recorded: row[11], version: Int64(row[14]), isApplied: row[15] == "true",
                         first: Int64(row[16])))
             }
             take()
@@ -192,21 +192,21 @@ public struct Books {
 
     private static func replaySQL(_ store: String) -> String {
         """
-        SELECT CASE WHEN group_id IS NULL THEN 'job ' || job_id ELSE 'group ' || group_id || ' ' || transaction END,
+        SELECT CASE WHEN group_id IS NULL THEN 'job ' || job_id ELSE 'group ' || group_id || ' ' || submission_id || ' ' || transaction END,
             job_id::text, item_id, action::text, on_insufficient::text, quantity::text, expected_available::text, group_id,
             priority::text, notify::text, (code = 'expired')::text,
             concat_ws(' ', outcome, coalesce(code::text, '-'), coalesce(warning::text, '-'), applied_quantity,
                 '[' || concat_ws(', ', on_hand_before, on_hand_after, allocated_before, allocated_after, version) || ']',
                 coalesce(alert_before || ' ' || alert_after, '-'), coalesce(previous_job_id, 0), coalesce(first_job_id, 0)),
             idempotency_key, transaction::text, version::text, (outcome = 'applied')::text, first_job_id::text,
-            (extract(epoch FROM enqueued_at) * 1000000)::bigint::text
+            submission_id::text
         FROM (
             SELECT *, xmin::text::bigint AS transaction,
                 CASE WHEN group_id IS NULL THEN priority ELSE min(priority) OVER line END AS unit_priority,
                 CASE WHEN group_id IS NULL THEN job_id ELSE min(job_id) OVER line END AS unit_id
             FROM stockq.results
             WHERE store_id = \(quoteLiteral(store)) AND outcome IN ('applied', 'unchanged', 'rejected', 'duplicate')
-            WINDOW line AS (PARTITION BY group_id, xmin::text)
+            WINDOW line AS (PARTITION BY group_id, submission_id, xmin::text)
         ) AS finished
         ORDER BY finished.transaction, unit_priority, unit_id, job_id
         """
@@ -217,12 +217,12 @@ public struct Books {
         job.action = row[3]
         job.policy = row[4]
         job.expected = Int64(row[6])
-        job.group = row[7] == "∅" ? nil : row[7]
+        job.groupID = row[7] == "∅" ? nil : row[7]
         job.priority = Int(row[8])!
         job.notify = row[9] == "true"
         job.expired = row[10] == "true"
         job.key = row[12] == "∅" ? nil : row[12]
-        job.sentAt = Int64(row[17])!
+        job.submission = Int64(row[17])!
         return job
     }
 
@@ -244,7 +244,8 @@ public struct Books {
 private struct Unit {
     struct Line {
         var job: Model.Job
-        var told: String
+        /// The result as it was recorded.
+        var recorded: String
         /// The item's version after; nil where there is no item.
         var version: Int64?
         var isApplied: Bool

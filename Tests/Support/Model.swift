@@ -1,6 +1,12 @@
-/// A plain one-at-a-time model of the queue, written apart from the decision: texts for keys and codes, 128-bit
-/// numbers, and a copy of everything where the decision keeps notes.
+/// A plain model of the queue that takes one job at a time, written apart from the decision: texts for keys and codes, 128-bit
+/// numbers, and a copy of everything where the decision keeps a savepoint.
 public struct Model {
+    /// The jobs of one submission that share a group id.
+    public struct Group: Hashable, Sendable {
+        public var id: String
+        public var submission: Int64
+    }
+
     public struct Job: Sendable {
         public var id: Int64
         public var item: String
@@ -8,15 +14,18 @@ public struct Model {
         public var policy = "reject"
         public var quantity: Int64
         public var expected: Int64?
-        public var group: String?
+        public var groupID: String?
         public var priority = 2
         public var notify = true
         public var expired = false
         public var key: String?
-        /// Which transaction it came in.
-        public var sentAt: Int64 = 0
+        /// The transaction that inserted it.
+        public var submission: Int64 = 0
 
-        /// What must be the same for a repeated key.
+        /// The group that the job belongs to.
+        public var group: Group? { groupID.map { Group(id: $0, submission: submission) } }
+
+        /// What must be the same for a duplicate.
         var request: String { "\(item) \(action) \(quantity) \(policy) \(expected.map { "\($0)" } ?? "-")" }
 
         public init(id: Int64, item: String, quantity: Int64) {
@@ -32,7 +41,8 @@ public struct Model {
         public var version = 0
         public var threshold: Int128?
         public var tracked = true
-        public var told: String
+        /// The alert level that the last notification reported.
+        public var notifiedLevel: String
         public var lastJob: Int64?
 
         public init(onHand: Int64, allocated: Int64 = 0, threshold: Int64?, tracked: Bool) {
@@ -40,8 +50,8 @@ public struct Model {
             self.allocated = Int128(allocated)
             self.threshold = threshold.map { Int128($0) }
             self.tracked = tracked
-            told = ""
-            told = level
+            notifiedLevel = ""
+            notifiedLevel = level
         }
 
         public var available: Int128 { onHand - allocated }
@@ -134,44 +144,15 @@ public struct Model {
 
     /// Takes one job, or one group.
     public mutating func take(_ lines: [Job]) {
-        let parts = Self.parts(lines)
-        if parts.count > 1 {
-            for part in parts { take(part) }
-            return
-        }
-        if takeRepeated(lines) { return }
+        if takeDuplicates(lines) { return }
         decide(lines)
         for line in lines {
             if let key = line.key, results[line.id] != nil { usedKeys[key] = (line.id, line.request) }
         }
     }
 
-    /// A group that was sent again while the first sending is queued: what came in another transaction is another sending, and so
-    /// are the second, third line of a key in one.
-    private static func parts(_ lines: [Job]) -> [[Job]] {
-        let keys = lines.compactMap(\.key)
-        if Set(keys).count == keys.count { return [lines] }
-        var transactions: [Int64] = []
-        for line in lines where !transactions.contains(line.sentAt) { transactions.append(line.sentAt) }
-        return transactions.flatMap { sentAt in partsOfOne(lines.filter { $0.sentAt == sentAt }) }
-    }
-
-    private static func partsOfOne(_ lines: [Job]) -> [[Job]] {
-        var parts: [Int: [Job]] = [:]
-        var number = 0
-        for (place, line) in lines.enumerated() {
-            if let key = line.key {
-                let before = lines[..<place].filter { $0.key == key }
-                if before.contains(where: { $0.request != line.request }) { return [lines] }
-                number = before.count
-            }
-            parts[number, default: []].append(line)
-        }
-        return parts.sorted { $0.key < $1.key }.map(\.value)
-    }
-
-    /// What was there before under the same keys: whole, it is a duplicate; in part, it is refused.
-    private mutating func takeRepeated(_ lines: [Job]) -> Bool {
+    /// A group that was submitted before under the same keys is a duplicate; one of which only a part was is rejected.
+    private mutating func takeDuplicates(_ lines: [Job]) -> Bool {
         var known = usedKeys
         var seen: [(kind: String, first: Int64?)] = []
         for line in lines {
@@ -197,13 +178,13 @@ public struct Model {
         let before = self
         var outcomes: [String] = []
         for line in lines { outcomes.append(takeLine(line, groupStart: before)) }
-        let refused = outcomes.contains { $0.hasPrefix("rejected") }
+        let isRejected = outcomes.contains { $0.hasPrefix("rejected") }
         let waits = outcomes.contains("waits")
-        guard refused || waits else { return }
+        guard isRejected || waits else { return }
         let notes = zip(lines, outcomes)
         self = before
         for (line, outcome) in notes {
-            if !refused {
+            if !isRejected {
                 waiting.insert(line.id)
             } else {
                 let code = outcome.hasPrefix("rejected ") ? String(outcome.dropFirst(9)) : "group_rejected"
@@ -283,16 +264,16 @@ public struct Model {
         state.lastJob = job.id
         let order = ["ok": 0, "low": 1, "out": 2]
         if job.notify {
-            if state.level != old.told { tell(job, old, state) }
-            state.told = state.level
-        } else if order[state.level, default: 9] < order[old.told, default: 9] {
-            state.told = state.level
+            if state.level != old.notifiedLevel { notify(job, old, state) }
+            state.notifiedLevel = state.level
+        } else if order[state.level, default: 9] < order[old.notifiedLevel, default: 9] {
+            state.notifiedLevel = state.level
         }
         items[job.item] = state
         results[job.id] = Result(
             job: job.id, outcome: "applied", warning: state.available < 0 ? "negative_stock" : "-", applied: effect,
             stock: [old.onHand, state.onHand, old.allocated, state.allocated, Int128(state.version)],
-            levels: "\(old.told) \(state.level)", previous: old.lastJob)
+            levels: "\(old.notifiedLevel) \(state.level)", previous: old.lastJob)
         return "applied"
     }
 
@@ -301,14 +282,14 @@ public struct Model {
         return "unchanged"
     }
 
-    private mutating func tell(_ job: Job, _ old: Item, _ new: Item) {
+    private mutating func notify(_ job: Job, _ old: Item, _ new: Item) {
         let kinds = [
             "ok low": "low_stock", "ok out": "out_of_stock", "low out": "out_of_stock", "out low": "back_in_stock",
             "out ok": "back_in_stock", "low ok": "restocked",
         ]
         notifications.append(
             Notification(
-                item: job.item, version: new.version, kind: kinds["\(old.told) \(new.level)", default: "?"],
+                item: job.item, version: new.version, kind: kinds["\(old.notifiedLevel) \(new.level)", default: "?"],
                 job: job.id,
                 before: old.available, after: new.available))
     }

@@ -1,12 +1,12 @@
-/// A random shop and random jobs: small stocks so that blockers are common, and the quantities at the edges of what
+/// A random shop and random jobs: small stocks so that rejections are common, and the quantities at the edges of what
 /// may be. The same for the same seed.
 public struct Scenario {
     public var random: SeededRandom
     /// By name; a job may also name an item that is not there.
     public private(set) var items: [String: Model.Item] = [:]
     private let itemNames: [String]
-    /// Jobs with keys that came lately, alone and as groups: some come again.
-    private var sent: [[Model.Job]] = []
+    /// Jobs with keys that were submitted lately, single ones and groups; some are submitted again.
+    private var submitted: [[Model.Job]] = []
 
     public init(seed: UInt64, items count: Int) {
         random = SeededRandom(seed: seed)
@@ -38,8 +38,9 @@ public struct Scenario {
             let isGroup = groups && random.chance(1, in: 3)
             let lines = isGroup ? 1 + random.below(6) : 1
             groupsMade += 1
-            if !sent.isEmpty && random.chance(1, in: 12) {
-                jobs += repeated(firstID: firstID + Int64(jobs.count), group: "again-\(firstID)-\(groupsMade)", groups)
+            if !submitted.isEmpty && random.chance(1, in: 12) {
+                jobs += resubmitted(
+                    firstID: firstID + Int64(jobs.count), group: "again-\(firstID)-\(groupsMade)", groups)
                 continue
             }
             let first = jobs.count
@@ -47,34 +48,34 @@ public struct Scenario {
             let priority = random.chance(1, in: 6) ? 1 + random.below(4) : 2
             for _ in 0..<lines {
                 var job = randomJob(id: firstID + Int64(jobs.count), waits: waits)
-                job.group = isGroup ? "group-\(firstID)-\(groupsMade)" : nil
+                job.groupID = isGroup ? "group-\(firstID)-\(groupsMade)" : nil
                 job.priority = isGroup && random.chance(1, in: 10) ? 1 + random.below(4) : priority
                 if hasKeys { job.key = "key-\(job.id)" }
                 jobs.append(job)
             }
-            if hasKeys { sent = sent.suffix(7) + [Array(jobs[first...])] }
+            if hasKeys { submitted = submitted.suffix(7) + [Array(jobs[first...])] }
         }
         return jobs
     }
 
-    /// Something that was sent before, as it was, or with a line changed, or with a line too few or too many.
-    private mutating func repeated(firstID: Int64, group: String, _ groups: Bool) -> [Model.Job] {
-        var lines = random.pick(sent)
+    /// Something that was submitted before, as it was, or with a line changed, or with a line too few or too many.
+    private mutating func resubmitted(firstID: Int64, group: String, _ groups: Bool) -> [Model.Job] {
+        var lines = random.pick(submitted)
         switch random.below(6) {
         case 0: lines[random.below(lines.count)].quantity &+= 1
         case 1 where lines.count > 1: lines.remove(at: random.below(lines.count))
         case 2 where lines.count > 1: lines[random.below(lines.count)].key = nil
-        case 3 where lines[0].group != nil: lines.append(lines[0])
+        case 3 where lines[0].groupID != nil: lines.append(lines[0])
         default: break
         }
-        // Under the name that it had, which makes one group of both while the first is queued, or under another.
-        let name = random.chance(1, in: 2) ? lines[0].group : group
-        // In the transaction of the first sending, or in one of its own.
-        let sentAt = random.chance(1, in: 2) ? lines[0].sentAt : firstID
+        // Under the group id that it had, or under another.
+        let name = random.chance(1, in: 2) ? lines[0].groupID : group
+        // In the transaction of the first submission, which makes one group of both while the first is queued, or in one of its own.
+        let submission = random.chance(1, in: 2) ? lines[0].submission : firstID
         for index in lines.indices {
-            lines[index].sentAt = sentAt
+            lines[index].submission = submission
             lines[index].id = firstID + Int64(index)
-            lines[index].group = lines[index].group == nil ? nil : name
+            lines[index].groupID = lines[index].groupID == nil ? nil : name
         }
         return lines
     }

@@ -33,18 +33,18 @@ public struct StoreCase: Sendable {
         }.joined()
     }
 
-    /// One statement, in order, as if it came in several transactions; `reference` keeps the model's number of the job.
+    /// One statement, in order, as if it were several submissions; `reference` keeps the model's number of the job.
     public var jobsSQL: String {
         let values = jobs.map { job in
             let expires = job.expired ? "'2000-01-01 00:00Z'" : "NULL"
             return "('\(name)', '\(job.item)', \(job.quantity), '\(job.action)', '\(job.policy)', \(job.priority), "
-                + "\(job.expected.map { "\($0)" } ?? "NULL"), \(job.group.map { "'\($0)'" } ?? "NULL"), \(job.notify), "
+                + "\(job.expected.map { "\($0)" } ?? "NULL"), \(job.groupID.map { "'\($0)'" } ?? "NULL"), \(job.notify), "
                 + "\(expires)::timestamptz, \(byItem ? "'\(name)-\(job.item)'" : "NULL"), '\(job.id)', "
-                + "\(job.key.map { "'\($0)'" } ?? "NULL"), '2020-01-01 00:00Z'::timestamptz + \(job.sentAt) * interval '1 microsecond')"
+                + "\(job.key.map { "'\($0)'" } ?? "NULL"), '\(job.submission + 1)'::xid8)"
         }
         return """
             INSERT INTO stockq.jobs (store_id, item_id, quantity, action, on_insufficient, priority, expected_available, group_id,
-                notify, expires_at, ordering_key, reference, idempotency_key, enqueued_at)
+                notify, expires_at, ordering_key, reference, idempotency_key, submission_id)
             VALUES \(values.joined(separator: ",\n"));
             """
     }

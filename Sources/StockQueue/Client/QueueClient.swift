@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import StockModel
 import StockQueueLocking
 import StockQueuePostgres
 
@@ -24,9 +25,9 @@ public enum QueueError: Error, Sendable {
         case let error as ValidationError: self = .invalid(error)
         case let error as PostgresError:
             switch error.sqlState {
-            case "23505" where error.constraint == "idempotency_key": self = .keyConflict(error.message)
-            case "42501": self = .notPermitted(error.message)
-            case "53400": self = .storeIsFull(error.message)
+            case .uniqueViolation where error.constraint == "idempotency_key": self = .keyConflict(error.message)
+            case .insufficientPrivilege: self = .notPermitted(error.message)
+            case .configurationLimitExceeded: self = .storeIsFull(error.message)
             default: self = .database(error)
             }
         default: self = .database(PostgresError(kind: .protocolViolation, message: "\(error)"))

@@ -1,4 +1,5 @@
 import Foundation
+import StockModel
 import StockQueuePostgres
 
 /// A row as PostgreSQL wrote it in JSON, and as a value.

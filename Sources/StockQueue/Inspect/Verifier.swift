@@ -138,13 +138,19 @@ public struct Verifier {
             Check(
                 name: "no job has vanished from within a group",
                 sql: """
-                    SELECT format('group %L of store %L is partly finished: %s results with %s lines still queued by the same producer transaction',
+                    SELECT format('group %L of store %L is partly finished: %s results, and %s lines of the same submission still queued',
                         group_id, store_id, count(DISTINCT results.job_id), count(DISTINCT jobs.job_id))
-                    FROM \(s).results
-                    JOIN \(s).jobs USING (group_id, store_id, enqueued_at)
-                    GROUP BY group_id, store_id, enqueued_at
-                    -- A key on both sides: the group was sent again under its name, and one sending is finished before the other.
-                    HAVING NOT coalesce(bool_or(results.idempotency_key = jobs.idempotency_key), false)
+                    FROM (
+                        -- A retried group keeps its submission: results of the lines that it repeats are of an earlier try.
+                        SELECT group_id, store_id, submission_id, coalesce(max(retry_of), 0) AS earlier_try_up_to
+                        FROM \(s).jobs
+                        WHERE group_id IS NOT NULL
+                        GROUP BY group_id, store_id, submission_id
+                    ) AS queued
+                    JOIN \(s).jobs USING (group_id, store_id, submission_id)
+                    JOIN \(s).results USING (group_id, store_id, submission_id)
+                    WHERE results.job_id > earlier_try_up_to
+                    GROUP BY group_id, store_id, submission_id
                     """),
             Check(
                 name: "no job that may not took available stock below zero",
@@ -161,9 +167,9 @@ public struct Verifier {
                     SELECT format('group %L of store %L at %s: %s applied, %s rejected', group_id, store_id, finished_at,
                         count(*) FILTER (WHERE outcome IN ('applied', 'unchanged')), count(*) FILTER (WHERE outcome = 'rejected'))
                     FROM \(s).results
-                    -- What was sent again in part is refused beside the first sending.
+                    -- A submission of which only a part was a duplicate is rejected beside the first one.
                     WHERE group_id IS NOT NULL AND first_job_id IS NULL AND code IS DISTINCT FROM 'idempotency_mismatch'
-                    GROUP BY group_id, store_id, finished_at
+                    GROUP BY group_id, store_id, submission_id, finished_at
                     HAVING bool_or(outcome IN ('applied', 'unchanged')) AND bool_or(outcome = 'rejected')
                     """),
             Check(
@@ -192,13 +198,13 @@ public struct Verifier {
             Check(
                 name: "the level last told is the one that the last change left",
                 sql: """
-                    SELECT \(key) || format(': told %s, after job %s it should be %s', alert_level, last_job_id, should)
+                    SELECT \(key) || format(': told %s, after job %s it should be %s', notified_level, last_job_id, should)
                     FROM (
                         SELECT items.*, CASE WHEN notify THEN alert_after ELSE least(alert_before, alert_after) END AS should
                         FROM \(s).items
                         JOIN \(s).results ON results.job_id = items.last_job_id
                     ) AS item
-                    WHERE alert_level IS DISTINCT FROM should
+                    WHERE notified_level IS DISTINCT FROM should
                     """),
         ]
     }

@@ -1,15 +1,4 @@
-/// Names an item.
-public struct ItemKey: Sendable, Hashable {
-    public var storeID: String
-    public var itemID: String
-    public var locationID: String
-
-    public init(_ storeID: String, _ itemID: String, location: String = "main") {
-        self.storeID = storeID
-        self.itemID = itemID
-        locationID = location
-    }
-}
+import StockModel
 
 // The property names below are those of the columns, as JSONDecoder turns them: store_id becomes storeId.
 

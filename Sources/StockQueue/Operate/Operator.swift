@@ -1,3 +1,4 @@
+import StockModel
 import StockQueuePostgres
 
 /// What operators do by hand, by the functions of the schema: each act is recorded there with who and when.
@@ -197,23 +198,10 @@ public struct QueueAdmin {
     public func prune(keepResultsSeconds: Int64, keepKeysSeconds: Int64) throws(PostgresError) -> (
         partitions: [String], keys: Int
     ) {
+        let retention = Retention(connection: connection, schema: schema)
         var partitions: [String] = []
-        var keep = Parameters()
-        keep.add(keepResultsSeconds)
-        let statements = PollerStatements(schema: schema)
-        while let name = try connection.executeAlone(statements.dropExpired, keep).optionalString(0, 0) {
-            partitions.append(name)
-        }
-        let most: Int32 = 10_000
-        keep.removeAll()
-        keep.add(keepKeysSeconds)
-        keep.add(most)
-        var keys = 0
-        while true {
-            let dropped = try connection.executeAlone(statements.dropExpiredKeys, keep).int32(0, 0)
-            keys += Int(dropped)
-            if dropped < most { return (partitions, keys) }
-        }
+        while let name = try retention.dropExpiredPartition(keepSeconds: keepResultsSeconds) { partitions.append(name) }
+        return (partitions, try retention.dropExpiredKeys(keepSeconds: keepKeysSeconds) { true })
     }
 
     // MARK: parameters

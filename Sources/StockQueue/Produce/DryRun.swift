@@ -1,3 +1,5 @@
+import StockDecision
+import StockModel
 import StockQueuePostgres
 
 /// Judges jobs as they come, by the worker's own decision, against the stock as it is now; writes nothing.
@@ -7,11 +9,30 @@ import StockQueuePostgres
 public final class DryRun: JobTarget {
     /// What would become of one job.
     public struct Answer: Sendable {
-        public let decision: JobDecision
+        /// Nil: the job would wait for stock.
+        public let outcome: Outcome?
+        public let code: ResultCode?
+        /// How much would be applied.
+        public let appliedQuantity: Int64
+        /// The item's balance before and after the job; nil for an unknown item.
+        public let before: Balance?
+        public let after: Balance?
+
         /// `applied`, `rejected (insufficient_stock)`, `waits`, …
         public var summary: String {
-            if decision.fate == .waits { return "waits" }
-            return decision.outcome.rawValue + (decision.code.map { " (\($0.rawValue))" } ?? "")
+            guard let outcome else { return "waits" }
+            return outcome.rawValue + (code.map { " (\($0.rawValue))" } ?? "")
+        }
+
+        init(_ decision: JobDecision, _ item: ItemState) {
+            if case .finished(let result) = decision {
+                (outcome, code, before, after) = (result.outcome, result.code, result.before, result.after)
+                appliedQuantity = result.change?.quantity ?? 0
+            } else {
+                let balance = item.presence == .known ? item.balance : nil
+                (outcome, code, before, after) = (nil, nil, balance, balance)
+                appliedQuantity = 0
+            }
         }
     }
 
@@ -74,11 +95,11 @@ public final class DryRun: JobTarget {
         lines.removeAll(keepingCapacity: true)
         let jobs = try claim(fields)
         try readState()
-        let decision = decide(jobs, stock: stock, keys: keyStates)
-        stock = decision.stock
-        keyStates = decision.keys
-        for decision in decision.decisions {
-            let answer = Answer(decision: decision)
+        let batch = decide(jobs, items: stock, keys: keyStates)
+        stock = batch.items
+        keyStates = batch.keys
+        for (job, decision) in zip(jobs, batch.jobs) {
+            let answer = Answer(decision, stock[job.item])
             counts[answer.summary, default: 0] += 1
             last = answer
         }
@@ -96,14 +117,15 @@ public final class DryRun: JobTarget {
             let store = text(.storeID) ?? ""
             let item = items.number(of: [store, text(.itemID) ?? "", text(.locationID) ?? "main"])
             var job = ClaimedJob(
-                id: nextID, item: item, action: text(.action).flatMap { StockAction(rawValue: $0) } ?? .adjust,
+                id: nextID, item: ItemIndex(rawValue: item),
+                action: text(.action).flatMap { StockAction(rawValue: $0) } ?? .adjust,
                 onInsufficient: text(.onInsufficient).flatMap { InsufficientStockPolicy(rawValue: $0) } ?? .reject,
                 quantity: text(.quantity).flatMap { Int64($0) } ?? 0)
             nextID += 1
             job.expectedAvailable = text(.expectedAvailable).flatMap { Int64($0) }
             job.isExpired = expired[index]
-            if let group = text(.groupID) { job.group = groups.number(of: [group, store]) }
-            if let key = text(.idempotencyKey) { job.key = keys.number(of: [key, store]) }
+            if let group = text(.groupID) { job.group = GroupIndex(rawValue: groups.number(of: [group, store])) }
+            if let key = text(.idempotencyKey) { job.key = KeyIndex(rawValue: keys.number(of: [key, store])) }
             jobs.append(job)
         }
         return jobs
@@ -124,27 +146,25 @@ public final class DryRun: JobTarget {
 
     private func readState() throws(PostgresError) {
         try requireSight()
-        let statements = WorkStatements(schema: schema)
-        try readKeys(statements)
+        try readKeys()
         let newItems = Array(Int32(stock.count)..<Int32(items.count))
         stock += newItems.map { _ in ItemState() }
         var parameters = Parameters()
         for column in 0..<3 { parameters.addArray(of: newItems, in: items, column: column) }
-        let rows = try connection.execute(statements.readItems, parameters)
-        for row in 0..<rows.rowCount { stock[Int(newItems[Int(rows.int32(row, 0))])] = Batch.stockState(rows, row) }
+        let rows = try connection.execute(ReadItemsStatement(schema).statement, parameters)
+        for row in StoredItem.rows(in: rows) { stock[Int(newItems[row.position])] = row.state }
     }
 
-    private func readKeys(_ statements: WorkStatements) throws(PostgresError) {
+    private func readKeys() throws(PostgresError) {
         let newKeys = Array(Int32(keyStates.count)..<Int32(keys.count))
         keyStates += newKeys.map { _ in nil }
         if newKeys.isEmpty { return }
         var parameters = Parameters()
         for column in 0..<2 { parameters.addArray(of: newKeys, in: keys, column: column) }
-        let used = try connection.execute(statements.readKeys, parameters)
-        for row in 0..<used.rowCount {
-            // A later job may name the item of the request.
-            _ = items.number(in: used, row: row, firstColumn: 6)
-            keyStates[Int(newKeys[Int(used.int32(row, 0))])] = try KeyState(in: used, row: row, items: &items)
+        let rows = try connection.execute(ReadKeysStatement(schema).statement, parameters)
+        // A later job may name the item of a request.
+        for used in try ReadKeysStatement.used(in: rows, items: &items, addsItems: true) {
+            keyStates[Int(newKeys[used.position])] = used.state
         }
     }
 
@@ -161,7 +181,7 @@ public final class DryRun: JobTarget {
             ), parameters)
         if hidden.rowCount == 0 { return }
         throw PostgresError(
-            kind: .server, sqlState: "42501",
+            kind: .server, sqlState: .insufficientPrivilege,
             message: "a dry run needs the scope read_catalog for store \(quoteLiteral(hidden.string(0, 0)))")
     }
 

@@ -1,3 +1,4 @@
+import StockModel
 import StockQueuePostgres
 
 /// Enqueues single jobs and waits for their results.

@@ -1,4 +1,5 @@
 import Foundation
+import StockModel
 
 /// How the records of an input are written.
 public enum InputFormat: String, Sendable, CaseIterable {

@@ -1,3 +1,4 @@
+import StockModel
 import StockQueuePostgres
 
 /// The columns of an items file.
@@ -139,7 +140,7 @@ public struct ItemImport {
             WITH written AS (
                 INSERT INTO \(schema.quoted).items AS old (
                     store_id, item_id, location_id, on_hand, parent_id, tracked, low_stock_threshold,
-                    opening_on_hand, opening_allocated, alert_level
+                    opening_on_hand, opening_allocated, notified_level
                 )
                 SELECT
                     store_id, item_id, location_id, available, parent_id, tracked, low_stock_threshold, available, 0,
@@ -152,7 +153,7 @@ public struct ItemImport {
                 SET parent_id = CASE WHEN $8 THEN excluded.parent_id ELSE old.parent_id END,
                     tracked = CASE WHEN $9 THEN excluded.tracked ELSE old.tracked END,
                     low_stock_threshold = CASE WHEN $10 THEN excluded.low_stock_threshold ELSE old.low_stock_threshold END,
-                    alert_level = coalesce(old.alert_level, \(level("old.low_stock_threshold", "old.tracked", "old"))),
+                    notified_level = coalesce(old.notified_level, \(level("old.low_stock_threshold", "old.tracked", "old"))),
                     updated_at = now()
                 WHERE ($8 AND excluded.parent_id IS DISTINCT FROM old.parent_id)
                     OR ($9 AND excluded.tracked IS DISTINCT FROM old.tracked)

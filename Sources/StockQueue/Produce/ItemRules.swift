@@ -1,3 +1,5 @@
+import StockModel
+
 /// An item as a line gives it.
 package struct ItemRow: Sendable, Hashable {
     /// Store, item and location.

@@ -1,3 +1,5 @@
+import StockModel
+
 /// Reads a JSON object (RFC 8259) of plain values from the bytes of a line.
 ///
 /// Numbers keep every digit: `JSONDecoder` would hand large ones over as rounded doubles, read one key that stands twice

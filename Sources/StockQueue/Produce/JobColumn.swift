@@ -1,3 +1,5 @@
+import StockModel
+
 /// The columns of a job that a producer may give, by their names in the table, in CSV headers and in JSON.
 public enum JobField: String, CaseIterable, Sendable {
     case storeID = "store_id"

@@ -1,3 +1,4 @@
+import StockModel
 import StockQueuePostgres
 
 /// How far an import has come.

@@ -1,14 +1,5 @@
+import StockModel
 import StockQueuePostgres
-
-/// What is wrong with a line or a job that a producer gave: the sentence that the producer reads.
-public struct ValidationError: Error, Sendable, Hashable, CustomStringConvertible {
-    public let description: String
-
-    public init(_ description: String) { self.description = description }
-
-    /// Whoever reads was told to stop.
-    public static let stopped = ValidationError("stopped")
-}
 
 /// The rules that one job must keep before it may enter the queue: those of the table's constraints, checked here so
 /// that a producer learns the line and the reason, and one bad line does not stop the good ones.
@@ -174,7 +165,7 @@ package struct JobRules {
         ValidationError("\(name) must be from \(range.lowerBound) to \(range.upperBound), not \(shown(bytes))")
     }
 
-    private static func label<Label: DatabaseEnum>(_ bytes: ArraySlice<UInt8>, _ column: JobField)
+    private static func label<Label: DatabaseLabel>(_ bytes: ArraySlice<UInt8>, _ column: JobField)
         throws(ValidationError)
         -> Label
     {

@@ -1,4 +1,5 @@
 import Foundation
+import StockModel
 
 /// Bytes of a file, pipe or standard input, in bounded tuning.
 public struct ByteSource {
@@ -229,4 +230,9 @@ package struct RecordReader {
         }
         return nil
     }
+}
+
+extension ValidationError {
+    /// Reading was stopped by a signal.
+    public static let stopped = ValidationError("stopped")
 }

@@ -1,4 +1,5 @@
 import Foundation
+import StockModel
 import StockQueuePostgres
 
 /// A job to be enqueued. What is not set has the table's default.

@@ -166,7 +166,9 @@ public struct WorkerSettings: Sendable {
     /// The connection of one thread of a worker process.
     ///
     /// - Parameter role: what the thread does; stands behind the program's name in `pg_stat_activity`.
-    func connection(from base: ConnectionSettings, role: String) -> ConnectionSettings {
+    func connection(
+        from base: ConnectionSettings, role: String, session: [(name: String, value: String)]
+    ) -> ConnectionSettings {
         var settings = base
         settings.applicationName = "\(base.applicationName) \(role)"
         settings.connectTimeoutMs = connectTimeoutMs

@@ -1,0 +1,102 @@
+/// What kind of error the database, or the connection to it, reported for a batch. The batch is rolled back.
+public enum DatabaseFault: Sendable, Hashable, CaseIterable {
+    /// The data of a job caused the error: SQLSTATE class 22 (data exception) or 23 (integrity constraint violation).
+    case jobData
+    /// An idempotency key that the batch took for unused was used before.
+    case keyConflict
+    /// An item's row stayed locked by another transaction for longer than `lock_timeout`.
+    case lockTimeout
+    /// The results lack a partition for a job id.
+    case missingPartition
+    /// The server canceled a statement that took too long; the connection can be used.
+    case statementTimeout
+    /// The client gave a call up; the connection is closed.
+    case callTimeout
+    /// The connection is lost, or its server takes no writes.
+    case connection
+    /// Neither the jobs nor the connection: a deadlock, a full disk, a missing privilege.
+    case server
+}
+
+/// How far a batch came before its error.
+public struct BatchProgress: Sendable, Hashable {
+    /// Jobs that the batch claimed, with the whole of their groups.
+    public var claimed = 0
+    /// Jobs that the batch skipped. They are at the head of the lane and have nothing to do with the error.
+    public var skipped = 0
+    /// The decided jobs, where they are a single work unit; nil where they are several, or none.
+    public var onlyWorkUnit: [Int64]?
+
+    public init(claimed: Int = 0, skipped: Int = 0, onlyWorkUnit: [Int64]? = nil) {
+        self.claimed = claimed
+        self.skipped = skipped
+        self.onlyWorkUnit = onlyWorkUnit
+    }
+
+    /// The progress of a batch that was decided.
+    public init(_ jobs: [ClaimedJob], _ decision: BatchDecision) {
+        claimed = jobs.count
+        skipped = decision.skipped
+        let decided = jobs.indices.lazy.filter { decision.jobs[$0] != .skipped }
+        guard let first = decided.first.map({ jobs[$0] }) else { return }
+        let isOneUnit = decided.allSatisfy {
+            jobs[$0].id == first.id || (jobs[$0].group != nil && jobs[$0].group == first.group)
+        }
+        if isOneUnit { onlyWorkUnit = decided.map { jobs[$0].id } }
+    }
+
+    /// Jobs that the batch decided.
+    public var decided: Int { claimed - skipped }
+}
+
+/// What a worker does after an error.
+public enum Recovery: Sendable, Hashable {
+    /// Connect again.
+    case reconnect
+    /// Run the batch again, reading first which keys were used.
+    case readKeys
+    /// Run the batch again and skip the jobs of locked items instead of waiting for them.
+    case skipLockedItems
+    /// Add the missing partitions of the results, then run the batch again.
+    case addPartitions
+    /// Run a smaller batch at once, to find the work unit that causes the error.
+    case isolate(jobsMax: Int)
+    /// Count an attempt against this work unit.
+    case recordFailure(jobIDs: [Int64])
+    /// Make the next batch smaller, and pause the lane for a while.
+    case shrink(jobsMax: Int)
+    /// Make the next batch smaller, and connect again.
+    case shrinkAndReconnect(jobsMax: Int)
+    /// Pause the lane for a while, longer after each error.
+    case backOff
+}
+
+/// Chooses what a worker does after an error.
+///
+/// An error that a job's data causes halves the batch until the work unit at fault is alone; nothing else is ever counted against
+/// a job.
+///
+/// - Parameters:
+///   - progress: how far the batch came.
+///   - jobsMax: the most jobs that the batch was allowed to claim.
+public func recovery(from fault: DatabaseFault, progress: BatchProgress, jobsMax: Int) -> Recovery {
+    switch fault {
+    case .jobData:
+        if let jobIDs = progress.onlyWorkUnit { return .recordFailure(jobIDs: jobIDs) }
+        // An error before anything was decided belongs to no job that could be found.
+        return progress.decided > 1 ? .isolate(jobsMax: half(of: min(jobsMax, progress.decided))) : .backOff
+    case .keyConflict: return .readKeys
+    case .lockTimeout: return .skipLockedItems
+    case .missingPartition: return .addPartitions
+    case .statementTimeout: return .shrink(jobsMax: smallerBatch(progress, jobsMax))
+    case .callTimeout: return .shrinkAndReconnect(jobsMax: smallerBatch(progress, jobsMax))
+    case .connection: return .reconnect
+    case .server: return .backOff
+    }
+}
+
+private func smallerBatch(_ progress: BatchProgress, _ jobsMax: Int) -> Int {
+    half(of: progress.claimed > 0 ? min(jobsMax, progress.claimed) : jobsMax)
+}
+
+private func half(of jobs: Int) -> Int { max(1, jobs / 2) }

@@ -1,0 +1,3 @@
+// `import StockQueue` is enough for a user of the library.
+@_exported import StockModel
+@_exported import StockQueuePostgres

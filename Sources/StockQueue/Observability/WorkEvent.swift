@@ -1,0 +1,124 @@
+import StockModel
+import StockQueuePostgres
+
+/// What happens in a worker process, for logs, metrics and progress lines. The payloads are structs, so that a field can be added
+/// without breaking a match.
+public enum WorkEvent: Sendable {
+    case started(Started)
+    case connected(Connected)
+    case disconnected(Disconnected)
+    /// A batch was committed.
+    case batch(BatchCommitted)
+    /// A job's data made the database fail a batch; the lane's next batches are halved until the job is alone.
+    case batchHalved(BatchHalved)
+    /// The database failed a work unit that was alone: an attempt was counted.
+    case attemptFailed(AttemptFailed)
+    /// The database failed a batch for a reason that no job caused; the batch is tried again.
+    case batchFailed(BatchFailed)
+    /// Due jobs became ready.
+    case promoted(Promoted)
+    case partitionsAdded(PartitionsAdded)
+    case partitionDropped(PartitionDropped)
+    case maintenanceFailed(PostgresError)
+    /// Sessions that had locked a lane for a client that stopped answering were terminated.
+    case stalledSessionsTerminated(StalledSessionsTerminated)
+    case ledgerCheckFailed(PostgresError)
+    /// The ledger checker found an item whose ledger is wrong.
+    case integrityViolation(IntegrityViolation)
+    case stopping
+    case stopped
+}
+
+extension WorkEvent {
+    public struct Started: Sendable {
+        public let workers: Int
+    }
+
+    public struct Connected: Sendable {
+        /// The name of the service.
+        public let service: String
+        /// The server's version, for instance 150018.
+        public let serverVersion: Int
+    }
+
+    public struct Disconnected: Sendable {
+        public let service: String
+        public let error: PostgresError
+        /// Pause before the next attempt to connect, ms.
+        public let retryInMs: Int
+    }
+
+    public struct BatchCommitted: Sendable {
+        public let worker: String
+        /// 0–63.
+        public let lane: Int
+        /// From the claim to the end of COMMIT.
+        public let duration: Duration
+        /// Jobs claimed, with the whole of their groups.
+        public let claimed: Int
+        /// Jobs with a result.
+        public let finished: Int
+        /// The jobs with a result, by outcome and code.
+        public let outcomes: OutcomeCounts
+        /// Jobs deferred until stock rises.
+        public let waiting: Int
+        /// Jobs that stay for a later batch, because a row that they need is locked.
+        public let skipped: Int
+        /// Jobs of paused stores, taken out of the ready index.
+        public let paused: Int
+        /// Waiting jobs made ready, since the batch raised the stock they wait for.
+        public let promoted: Int
+        /// Notifications written.
+        public let notifications: Int
+    }
+
+    public struct BatchHalved: Sendable {
+        public let worker: String
+        public let lane: Int
+        /// Jobs that the batch had decided.
+        public let jobs: Int
+        public let error: PostgresError
+    }
+
+    public struct AttemptFailed: Sendable {
+        public let worker: String
+        public let lane: Int
+        /// The job, or the first line of the group.
+        public let jobID: Int64
+        /// The job has no attempt left and ended as failed; otherwise it is tried again later.
+        public let isFinal: Bool
+        public let error: PostgresError
+    }
+
+    public struct BatchFailed: Sendable {
+        public let worker: String
+        public let lane: Int
+        public let error: PostgresError
+        /// Pause of the lane, ms.
+        public let retryInMs: Int
+    }
+
+    public struct Promoted: Sendable {
+        public let jobs: Int
+    }
+
+    public struct PartitionsAdded: Sendable {
+        public let count: Int
+    }
+
+    public struct PartitionDropped: Sendable {
+        public let name: String
+    }
+
+    public struct StalledSessionsTerminated: Sendable {
+        public let count: Int
+    }
+
+    public struct IntegrityViolation: Sendable {
+        /// A sentence that names the item and what is wrong.
+        public let description: String
+    }
+}
+
+/// Takes events. The threads of a process call it at the same time.
+public typealias WorkEventHandler = @Sendable (WorkEvent) -> Void

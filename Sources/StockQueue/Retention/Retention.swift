@@ -1,0 +1,60 @@
+import StockQueuePostgres
+
+/// Adds and drops partitions of the results, and deletes expired idempotency keys: what the maintenance of a worker process and the
+/// command `prune` do.
+package struct Retention {
+    private let connection: Connection
+    private let statements: RetentionStatements
+
+    package init(connection: Connection, schema: QueueSchema) {
+        self.connection = connection
+        statements = RetentionStatements(schema)
+    }
+
+    /// The most keys deleted in one transaction.
+    private static let keysMax = 10_000
+
+    /// Adds the partitions that queued jobs and the ids drawn next need.
+    ///
+    /// - Parameters:
+    ///   - jobsPerPartition: job ids that a partition holds.
+    ///   - ahead: partitions to keep ready ahead of the ids drawn.
+    /// - Returns: how many were missing.
+    package func addPartitions(jobsPerPartition: Int, ahead: Int) throws(PostgresError) -> Int {
+        var parameters = Parameters()
+        parameters.add(Int64(jobsPerPartition))
+        parameters.add(Int32(ahead))
+        return Int(try connection.executeAlone(statements.addPartitions, parameters).int32(0, 0))
+    }
+
+    /// Whether this role may drop what has expired. A worker's role may not: it cannot change what has happened.
+    package func canDropExpired() throws(PostgresError) -> Bool {
+        try connection.executeAlone(statements.canDropExpired).bool(0, 0)
+    }
+
+    /// Drops the oldest partition of the results when all in it has expired.
+    ///
+    /// - Returns: its name, or nil when there is nothing to drop.
+    package func dropExpiredPartition(keepSeconds: Int64) throws(PostgresError) -> String? {
+        var parameters = Parameters()
+        parameters.add(keepSeconds)
+        return try connection.executeAlone(statements.dropExpiredResults, parameters).optionalString(0, 0)
+    }
+
+    /// Deletes expired keys, a bounded number in each transaction.
+    ///
+    /// - Parameter goesOn: asked before each further transaction.
+    /// - Returns: how many keys were deleted.
+    package func dropExpiredKeys(keepSeconds: Int64, while goesOn: () -> Bool) throws(PostgresError) -> Int {
+        var parameters = Parameters()
+        parameters.add(keepSeconds)
+        parameters.add(Int32(Self.keysMax))
+        var keys = 0
+        repeat {
+            let dropped = Int(try connection.executeAlone(statements.dropExpiredKeys, parameters).int32(0, 0))
+            keys += dropped
+            if dropped < Self.keysMax { break }
+        } while goesOn()
+        return keys
+    }
+}

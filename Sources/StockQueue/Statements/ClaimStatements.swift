@@ -1,0 +1,230 @@
+import StockDecision
+import StockModel
+import StockQueuePostgres
+
+/// The columns of a claimed job, and their reader.
+struct ClaimedJobColumns {
+    /// The target list of every statement that reads jobs for a batch.
+    static let list = """
+        job_id, jobs.ctid AS tuple_id, quantity, expected_available, priority, attempts, max_attempts, action, on_insufficient, notify,
+            coalesce(expires_at <= now(), false) AS is_expired, run_at IS NULL AS is_ready,
+            store_id, item_id, location_id,
+            group_id, CASE WHEN group_id IS NOT NULL THEN store_id END AS group_store_id,
+            CASE WHEN group_id IS NOT NULL THEN submission_id END AS submission_id,
+            idempotency_key, CASE WHEN idempotency_key IS NOT NULL THEN store_id END AS key_store_id
+        """
+
+    let jobID, tupleID, quantity, expectedAvailable, priority, attempts, maxAttempts, action, policy, notify: Int
+    let isExpired, isReady: Int
+    /// The first of store_id, item_id and location_id.
+    let item: Int
+    /// The first of group_id, group_store_id and submission_id.
+    let group: Int
+    /// The first of idempotency_key and key_store_id.
+    let key: Int
+
+    init(_ rows: ResultSet) {
+        jobID = rows.column("job_id")
+        tupleID = rows.column("tuple_id")
+        quantity = rows.column("quantity")
+        expectedAvailable = rows.column("expected_available")
+        priority = rows.column("priority")
+        attempts = rows.column("attempts")
+        maxAttempts = rows.column("max_attempts")
+        action = rows.column("action")
+        policy = rows.column("on_insufficient")
+        notify = rows.column("notify")
+        isExpired = rows.column("is_expired")
+        isReady = rows.column("is_ready")
+        item = rows.column("store_id")
+        group = rows.column("group_id")
+        key = rows.column("idempotency_key")
+    }
+
+    /// The job in a row, but for its indexes.
+    func job(_ rows: ResultSet, _ row: Int, item: ItemIndex) throws(PostgresError) -> ClaimedJob {
+        guard let action = rows.label(row, action, StockAction.labels, StockAction.allCases),
+            let policy = rows.label(row, policy, InsufficientStockPolicy.labels, InsufficientStockPolicy.allCases)
+        else { throw Self.newerVersion(rows.int64(row, jobID)) }
+        var job = ClaimedJob(
+            id: rows.int64(row, jobID), item: item, action: action, onInsufficient: policy,
+            quantity: rows.int64(row, quantity))
+        job.expectedAvailable = rows.optionalInt64(row, expectedAvailable)
+        job.priority = rows.int16(row, priority)
+        job.attempts = rows.int16(row, attempts)
+        job.maxAttempts = rows.int16(row, maxAttempts)
+        job.notify = rows.bool(row, notify)
+        job.isExpired = rows.bool(row, isExpired)
+        job.isReady = rows.bool(row, isReady)
+        return job
+    }
+
+    static func newerVersion(_ job: Int64) -> PostgresError {
+        PostgresError(
+            kind: .protocolViolation, message: "job \(job) has an action or policy of a newer version")
+    }
+}
+
+/// Claims the locked lane's first ready jobs above the low-water marks, in order of work.
+///
+/// One branch for each priority, each from its own mark on. An Append runs the branches one after the other, and the limit above it
+/// stops as soon as it has enough, so nothing is locked that is not returned. Only the index on (lane, priority, job_id) can answer
+/// the comparison of rows, whatever the statistics say.
+///
+/// Rejected: `IN (SELECT …)`, where FOR UPDATE SKIP LOCKED LIMIT n can claim more than n rows. Rejected: joining the items here; in
+/// a statement that locks one table and reads another, the other can be stale.
+struct ClaimStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        let branches = (1...LowWaterMarks.priorities).map { priority in
+            """
+            SELECT * FROM (
+                SELECT \(ClaimedJobColumns.list)
+                FROM \(schema.quoted).jobs
+                WHERE lane = \(LockLaneStatement.lockedLane) AND run_at IS NULL
+                    AND (priority, job_id) > (\(priority)::smallint, ($2)[\(priority)])
+                    AND priority <= \(priority)::smallint
+                ORDER BY priority, job_id
+                FOR UPDATE SKIP LOCKED
+            ) AS priority_\(priority)
+            """
+        }
+        statement = Statement(
+            "claim", [.int4, .int8Array], branches.joined(separator: "\nUNION ALL\n") + "\nLIMIT $1")
+    }
+
+    static func parameters(_ parameters: inout Parameters, jobsMax: Int, marks: [Int64]) {
+        parameters.add(Int32(jobsMax))
+        parameters.addArray(of: marks.count, int64: { marks[$0] })
+    }
+}
+
+/// Claims certain jobs of the locked lane: those that the database failed when they were alone, and those that arrived while the
+/// claim was being completed.
+struct ClaimByIDStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "claim_by_id", [.int8Array],
+            """
+            SELECT \(ClaimedJobColumns.list)
+            FROM \(schema.quoted).jobs
+            WHERE lane = \(LockLaneStatement.lockedLane) AND job_id = ANY ($1)
+            ORDER BY job_id
+            FOR UPDATE SKIP LOCKED
+            """)
+    }
+}
+
+/// The ready jobs of a lane at or before the last claimed one, from the low-water marks on.
+///
+/// The marks come with an upper bound for each priority up to that of the last claimed job. LATERAL with an aggregate or an ORDER BY
+/// in it cannot be reordered by the planner; the other order reads the whole lane.
+private func readyUpTo(_ schema: QueueSchema, _ columns: String, _ order: String) -> String {
+    """
+    SELECT ready.*
+    FROM unnest($2, $3) WITH ORDINALITY AS bounds (mark, last, number)
+    CROSS JOIN LATERAL (
+        SELECT \(columns) FROM \(schema.quoted).jobs
+        WHERE lane = $1 AND run_at IS NULL
+            AND (priority, job_id) > (number::smallint, mark) AND (priority, job_id) <= (number::smallint, last)
+        \(order)
+    ) AS ready
+    """
+}
+
+/// The part of a lane that a claim has read: above the marks, up to the last claimed job.
+struct ClaimedRange {
+    var lane: Int16
+    var marks: [Int64]
+    var lastPriority: Int16
+    var lastID: Int64
+
+    func parameters(_ parameters: inout Parameters) {
+        let bounded = Int(lastPriority)
+        parameters.add(lane)
+        parameters.addArray(of: bounded, int64: { marks[$0] })
+        parameters.addArray(of: bounded, int64: { $0 == bounded - 1 ? lastID : Int64.max })
+    }
+}
+
+/// Counts the ready jobs at or before the last claimed one. More than were claimed means that another transaction has locked one of
+/// them, and that later jobs of its items have to stay behind it.
+struct CountUpToStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "count_up_to", [.int2, .int8Array, .int8Array], readyUpTo(schema, "count(*) AS jobs", ""))
+    }
+
+    static func count(in rows: ResultSet) -> Int64 {
+        let jobs = rows.column("jobs")
+        return (0..<rows.rowCount).reduce(0) { $0 + rows.int64($1, jobs) }
+    }
+}
+
+/// Reads the ready jobs at or before the last claimed one, without locking.
+struct ReadUpToStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "read_up_to", [.int2, .int8Array, .int8Array],
+            readyUpTo(schema, ClaimedJobColumns.list, "ORDER BY priority, job_id"))
+    }
+}
+
+// MARK: groups
+
+/// The groups that three statements below ask for.
+private let wantedGroups =
+    "unnest($1, $2, $3) WITH ORDINALITY AS wanted (wanted_group, wanted_store, wanted_submission, number)"
+private let groupParameters: [TypeOID] = [.textArray, .textArray, .xid8Array]
+private let linesOfWantedGroups =
+    "group_id = wanted_group AND store_id = wanted_store AND submission_id = wanted_submission"
+
+/// Counts the lines of each claimed group. More than were claimed means that the claim cut the group.
+struct CountGroupsStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "count_groups", groupParameters,
+            """
+            SELECT (wanted.number - 1)::integer AS wanted_index, count(*) AS lines
+            FROM \(wantedGroups)
+            JOIN \(schema.quoted).jobs ON \(linesOfWantedGroups)
+            GROUP BY wanted.number
+            """)
+    }
+
+    /// The lines of each wanted group, by the order in which the groups were asked for.
+    static func counts(in rows: ResultSet) -> [(position: Int, lines: Int64)] {
+        let (position, lines) = (rows.column("wanted_index"), rows.column("lines"))
+        return (0..<rows.rowCount).map { (Int(rows.int32($0, position)), rows.int64($0, lines)) }
+    }
+}
+
+/// Claims all lines of groups, deferred ones too, but for those that another transaction has locked.
+struct ClaimGroupsStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "claim_groups", groupParameters, "\(ReadGroupsStatement.lines(schema)) FOR UPDATE OF jobs SKIP LOCKED")
+    }
+}
+
+/// Reads all lines of groups, without locking.
+struct ReadGroupsStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) { statement = Statement("read_groups", groupParameters, Self.lines(schema)) }
+
+    static func lines(_ schema: QueueSchema) -> String {
+        "SELECT \(ClaimedJobColumns.list) FROM \(wantedGroups) JOIN \(schema.quoted).jobs ON \(linesOfWantedGroups)"
+    }
+}

@@ -1,0 +1,54 @@
+import StockModel
+import StockQueuePostgres
+
+/// A SQL statement of the queue: why it is as it is, its SQL, its parameters and its rows are together in one type.
+///
+/// Statements name the schema themselves, because a session's `search_path` is the user's.
+protocol QueueStatement: Sendable {
+    var statement: Statement { get }
+}
+
+extension QueueStatement {
+    /// The name by which the statement is prepared, logged and profiled.
+    var name: String { statement.name }
+}
+
+/// Parts of SQL that several statements share.
+enum SQL {
+    /// The labels of an enum as a constant array, so that a small number travels and a label is stored.
+    static func labels<Label: DatabaseLabel>(_ type: Label.Type, _ schema: QueueSchema) -> String {
+        let quoted = Label.allCases.map { quoteLiteral($0.rawValue) }.joined(separator: ", ")
+        return "ARRAY[\(quoted)]::\(schema.quoted).\(Label.typeName)[]"
+    }
+
+    /// The time that the producer asked for, of a row of `jobs`: a `run_at` that neither a backoff, nor waiting, nor a pause has
+    /// set.
+    static let requestedTime =
+        "coalesce(scheduled_at, CASE WHEN attempts = 0 AND waiting_since IS NULL AND paused_at IS NULL THEN run_at END)"
+
+    /// A factor for a pause, from 0.75 to 1.25. It is the same for all lines of a group, which are due together; otherwise the
+    /// group would have another first line at each attempt.
+    static let jitter = """
+        (0.75 + 0.5 * CASE WHEN group_id IS NULL THEN random()
+                ELSE (hashtextextended(group_id, extract(epoch FROM now())::bigint) & 1023) / 1024.0 END)
+        """
+}
+
+extension AlertLevel {
+    static let labels = Labels(allCases.map(\.rawValue))
+}
+
+extension StockAction {
+    static let labels = Labels(allCases.map(\.rawValue))
+}
+
+extension InsufficientStockPolicy {
+    static let labels = Labels(allCases.map(\.rawValue))
+}
+
+extension ResultSet {
+    /// The label in a column; nil for one that this program does not know.
+    func label<Label: DatabaseLabel>(_ row: Int, _ column: Int, _ labels: Labels, _ all: [Label]) -> Label? {
+        label(row, column, among: labels).map { all[$0] }
+    }
+}

@@ -1,0 +1,169 @@
+import StockDecision
+import StockQueuePostgres
+
+/// What a batch reads and locks: the jobs, with the whole of their groups, their items, and the use of their keys.
+extension Batch {
+    /// Locks the lane and claims its first jobs.
+    ///
+    /// - Returns: nil when another worker has the lane or it is paused.
+    func claim(_ request: BatchRequest) throws(PostgresError) -> LockLaneStatement.Lane? {
+        claims.removeAll()
+        try sendLockLane(request.lane)
+        try send(statements.claim) {
+            ClaimStatement.parameters(&$0, jobsMax: request.jobsMax, marks: request.marks.marks)
+        }
+        guard let (lane, rows) = try receiveLocked() else { return nil }
+        try claims.add(rows)
+        return lane
+    }
+
+    func sendLockLane(_ lane: Int16) throws(PostgresError) {
+        try connection.send(.begin)
+        try connection.sendSessionSettings()
+        try send(statements.lockLane) { $0.add(lane) }
+    }
+
+    /// The lane, and the rows of the claim that was sent behind `sendLockLane`; nil when another worker has the lane or it is paused.
+    func receiveLocked() throws(PostgresError) -> (LockLaneStatement.Lane, ResultSet)? {
+        let results = try connection.receive()
+        return LockLaneStatement.lane(in: results[results.count - 2]).map { ($0, results[results.count - 1]) }
+    }
+
+    /// Takes the jobs of paused stores out of the batch and out of the ready index.
+    ///
+    /// - Returns: how many.
+    func pauseJobs() throws(PostgresError) -> Int {
+        let stores = ReadPausedStoresStatement.stores(in: try execute(statements.readPausedStores))
+        let tupleIDs = claims.removeJobs(ofStores: stores)
+        if tupleIDs.isEmpty { return 0 }
+        let paused = try execute(statements.pauseJobs) {
+            $0.addArray(of: tupleIDs.count, tupleID: { tupleIDs[$0] })
+        }.affectedRows
+        try expect(tupleIDs.count, changedBy: statements.pauseJobs.name, got: paused)
+        return paused
+    }
+
+    // MARK: completing the claim
+
+    /// Adds what belongs to the claim: the rest of groups that were cut, and jobs that another transaction has locked. The latter are
+    /// skipped, and with them every later job of their items.
+    func completeClaim(_ range: ClaimedRange) throws(PostgresError) {
+        let claimedHere = claims.jobs.count
+        try send(statements.countUpTo) { range.parameters(&$0) }
+        let groupCount = claims.groups.count
+        if groupCount > 0 { try sendCountGroups() }
+        let counts = try connection.receive()
+        if CountUpToStatement.count(in: counts[0]) > Int64(claimedHere) { try addUnclaimed(range) }
+        if claims.groups.count > groupCount {
+            // A locked line brought in a group that has further lines behind the claim; they are skipped too.
+            try sendCountGroups()
+            try completeGroups(try connection.receive()[0])
+        } else if groupCount > 0 {
+            try completeGroups(counts[1])
+        }
+        claims.arrange()
+    }
+
+    /// Adds the ready jobs of the range that the claim did not return.
+    private func addUnclaimed(_ range: ClaimedRange) throws(PostgresError) {
+        let ready = try execute(statements.readUpTo) { range.parameters(&$0) }
+        // Some arrived between the two statements and are not locked: they join the batch at their position. If they were treated as
+        // locked, later jobs of other items would overtake them.
+        let missing = claims.missing(from: ready)
+        let claimed = try execute(statements.claimByID) { $0.addArray(of: missing.count, int64: { missing[$0] }) }
+        try claims.addMissing(claimed, locked: true)
+        try claims.addMissing(ready, locked: false)
+    }
+
+    private func sendCountGroups() throws(PostgresError) {
+        let groups = Array(0..<Int32(claims.groups.count))
+        try send(statements.countGroups) { self.addGroups(groups, to: &$0) }
+    }
+
+    private func completeGroups(_ counts: ResultSet) throws(PostgresError) {
+        let cut = CountGroupsStatement.counts(in: counts)
+            .filter { $0.lines != Int64(claims.groupLines[$0.position]) }.map { Int32($0.position) }
+        if cut.isEmpty { return }
+        try send(statements.claimGroups) { self.addGroups(cut, to: &$0) }
+        try send(statements.readGroups) { self.addGroups(cut, to: &$0) }
+        let rows = try connection.receive()
+        try claims.addMissing(rows[0], locked: true)
+        try claims.addMissing(rows[1], locked: false)
+    }
+
+    private func addGroups(_ groups: [Int32], to parameters: inout Parameters) {
+        for column in 0..<2 { parameters.addArray(of: groups, in: claims.groups, column: column) }
+        parameters.addXID8Array(of: groups, in: claims.groups, column: 2)
+    }
+
+    // MARK: keys and items
+
+    /// Reads which of the batch's idempotency keys were used before, by key index; nil for an unused one.
+    func readKeys() throws(PostgresError) -> [KeyState?] {
+        if claims.keys.count == 0 { return [] }
+        let wanted = Array(0..<Int32(claims.keys.count))
+        let rows = try execute(statements.readKeys) { parameters in
+            for column in 0..<2 { parameters.addArray(of: wanted, in: self.claims.keys, column: column) }
+        }
+        return try claims.keyStates(in: rows)
+    }
+
+    /// Locks the batch's items: those with a cached tuple id first, then the others by key, both in key order.
+    ///
+    /// - Parameter skipsLocked: do not wait for rows that another transaction has locked.
+    func lockItems(skipsLocked: Bool, _ tuples: inout ItemTupleCache.Lane) throws(PostgresError) -> [ItemState] {
+        var items = [ItemState](repeating: ItemState(), count: claims.items.count)
+        itemTupleIDs = [TupleID?](repeating: nil, count: claims.items.count)
+        var wanted = claims.items.sortedKeys()
+        if !skipsLocked {
+            try lockCachedItems(wanted, tuples, &items)
+            wanted.removeAll { items[Int($0)].presence == .known }
+        }
+        if wanted.isEmpty { return items }
+        let rows =
+            skipsLocked
+            ? try execute(statements.lockUnlockedItems) { self.addItems(wanted, to: &$0) }
+            : try execute(statements.lockItems) { self.addItems(wanted, to: &$0) }
+        store(rows, of: wanted, in: &items)
+        for item in wanted { tuples[claims.items.hash(of: item)] = itemTupleIDs[Int(item)] }
+        if skipsLocked { try markLockedItems(wanted.filter { items[Int($0)].presence == .unknown }, &items) }
+        return items
+    }
+
+    private func lockCachedItems(
+        _ wanted: [Int32], _ tuples: ItemTupleCache.Lane, _ items: inout [ItemState]
+    ) throws(PostgresError) {
+        var cached: [Int32] = []
+        var tupleIDs: [TupleID] = []
+        for item in wanted {
+            guard let tupleID = tuples[claims.items.hash(of: item)] else { continue }
+            cached.append(item)
+            tupleIDs.append(tupleID)
+        }
+        if cached.isEmpty { return }
+        let rows = try execute(statements.lockCachedItems) { parameters in
+            self.addItems(cached, to: &parameters)
+            parameters.addArray(of: tupleIDs.count, tupleID: { tupleIDs[$0] })
+        }
+        store(rows, of: cached, in: &items)
+    }
+
+    /// Tells items whose rows are locked from those that do not exist.
+    private func markLockedItems(_ missing: [Int32], _ items: inout [ItemState]) throws(PostgresError) {
+        if missing.isEmpty { return }
+        let rows = try execute(statements.readItems) { self.addItems(missing, to: &$0) }
+        for row in StoredItem.rows(in: rows) { items[Int(missing[row.position])].presence = .locked }
+    }
+
+    private func store(_ rows: ResultSet, of wanted: [Int32], in items: inout [ItemState]) {
+        for row in StoredItem.rows(in: rows) {
+            let item = Int(wanted[row.position])
+            items[item] = row.state
+            itemTupleIDs[item] = row.tupleID
+        }
+    }
+
+    func addItems(_ items: [Int32], to parameters: inout Parameters) {
+        for column in 0..<3 { parameters.addArray(of: items, in: claims.items, column: column) }
+    }
+}

@@ -1,0 +1,94 @@
+import StockDecision
+import StockModel
+import StockQueuePostgres
+
+/// Recording that the database failed a work unit.
+extension Batch {
+    /// How a failure is recorded; each way is tried where the database fails the one before it.
+    private enum FailureRecord: CaseIterable {
+        /// A failed result, or a later attempt where the jobs have attempts left.
+        case complete
+        /// A failed result with the job as text in its message.
+        case asText
+        /// A later attempt although all are used: nothing may stay at the head of a lane that can never be finished.
+        case deferredAnyway
+    }
+
+    /// What became of a work unit after a failure.
+    enum FailureOutcome {
+        /// It has a failed result.
+        case failed
+        /// It is tried again later.
+        case retriedLater
+        /// Another worker has the lane, or one of the jobs is gone or locked. Nothing was recorded.
+        case unavailable
+    }
+
+    /// Counts an attempt of a job, or of the lines of a group, that the database failed when they were alone: defers them, or ends
+    /// them as failed when they have no attempt left.
+    func recordFailure(of ids: [Int64], lane: Int16, error: PostgresError) throws(PostgresError) -> FailureOutcome {
+        var last = error
+        for record in FailureRecord.allCases {
+            do throws(PostgresError) {
+                return try recordFailure(of: ids, lane: lane, error: error, record)
+            } catch {
+                guard error.fault == .jobData else { throw error }
+                last = error
+            }
+        }
+        throw last
+    }
+
+    private func recordFailure(
+        of ids: [Int64], lane: Int16, error: PostgresError, _ record: FailureRecord
+    ) throws(PostgresError) -> FailureOutcome {
+        try rollingBackOnError { () throws(PostgresError) in
+            claims.removeAll()
+            try sendLockLane(lane)
+            try send(statements.claimByID) { $0.addArray(of: ids.count, int64: { ids[$0] }) }
+            if let (_, rows) = try receiveLocked() { try claims.add(rows) }
+            guard claims.jobs.count == ids.count else {
+                try connection.rollBack()
+                return .unavailable
+            }
+            if record != .deferredAnyway && !hasAttemptLeft {
+                try writeFailure(error, asText: record == .asText)
+                try connection.commit()
+                return .failed
+            }
+            try deferJobs(error)
+            try connection.commit()
+            return .retriedLater
+        }
+    }
+
+    /// The smallest limit of a group's lines rules, and the line with the most attempts counts.
+    private var hasAttemptLeft: Bool {
+        let attempts = claims.jobs.map(\.attempts).max() ?? 0
+        return Int(attempts) + 1 < Int(claims.jobs.map(\.maxAttempts).min() ?? 1)
+    }
+
+    private func writeFailure(_ error: PostgresError, asText: Bool) throws(PostgresError) {
+        let statement = asText ? statements.writeFailuresAsText : statements.writeFailures
+        let changed = try execute(statement) { parameters in
+            self.addClaimed(to: &parameters)
+            parameters.add(self.workerName)
+            parameters.add(error.sqlState?.rawValue)
+            parameters.add(error.debugDescription)
+        }.affectedRows
+        try expect(claims.jobs.count, changedBy: statement.name, got: changed)
+    }
+
+    private func deferJobs(_ error: PostgresError) throws(PostgresError) {
+        let changed = try execute(statements.retryLater) { parameters in
+            self.addClaimed(to: &parameters)
+            parameters.add(error.debugDescription)
+        }.affectedRows
+        try expect(claims.jobs.count, changedBy: statements.retryLater.name, got: changed)
+    }
+
+    private func addClaimed(to parameters: inout Parameters) {
+        let tupleIDs = claims.tupleIDs
+        parameters.addArray(of: tupleIDs.count, tupleID: { tupleIDs[$0] })
+    }
+}

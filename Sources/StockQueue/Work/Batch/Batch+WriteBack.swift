@@ -1,0 +1,120 @@
+import StockDecision
+import StockQueuePostgres
+
+/// What a batch writes: items, results, used keys, notifications, and the jobs that wait or become ready.
+extension Batch {
+    /// - Returns: waiting jobs that became ready.
+    func writeBack(
+        _ decision: BatchDecision, _ tuples: inout ItemTupleCache.Lane
+    ) throws(PostgresError) -> [Promotion] {
+        var writes = Writes()
+        let (jobs, tupleIDs) = (claims.jobs, claims.tupleIDs)
+        try send(statements.useKeys, changing: decision.keyUsers.count, &writes) { parameters in
+            parameters.addArray(of: decision.keyUsers.count, tupleID: { tupleIDs[decision.keyUsers[$0].position] })
+        }
+        let itemsResult = writes.expected.count
+        let changed = try changedItems(decision)
+        try send(statements.writeItems, changing: changed.count, &writes) {
+            WriteItemsStatement.parameters(&$0, changed)
+        }
+        let finished = finishedRows(decision)
+        try send(statements.writeResults, changing: finished.count, &writes) {
+            WriteResultsStatement.parameters(
+                &$0, finished, worker: self.workerName, hasKeys: self.claims.keys.count > 0,
+                hasGroups: self.claims.groups.count > 0)
+        }
+        let changes = decision.levelChanges
+        try send(statements.writeNotifications, changing: changes.count, &writes) { parameters in
+            self.addItems(changes.map(\.item.rawValue), to: &parameters)
+            WriteNotificationsStatement.parameters(&parameters, changes, jobs)
+        }
+        let waiting = waitingJobs(decision)
+        try send(statements.deferWaiting, changing: waiting.count, &writes) { parameters in
+            parameters.addArray(of: waiting.count, tupleID: { waiting[$0].tupleID })
+            parameters.addArray(of: waiting.count, int64: { waiting[$0].quantity })
+            parameters.add(Int64(self.settings.waitLongestSeconds))
+        }
+        let results = try connection.receive()
+        for (result, write) in zip(results, writes.expected) {
+            try expect(write.rows, changedBy: write.name, got: result.affectedRows)
+        }
+        if !changed.isEmpty {
+            for written in WriteItemsStatement.written(in: results[itemsResult]) {
+                let item = decision.changedItems[written.position].rawValue
+                tuples[claims.items.hash(of: item)] = written.tupleID
+            }
+        }
+        return try promoteWaiting(decision)
+    }
+
+    /// The statements of a write-back that were sent, with the rows that each must change.
+    private struct Writes {
+        var expected: [(name: String, rows: Int)] = []
+    }
+
+    /// Sends a statement that must change so many rows; none where that is 0.
+    private func send(
+        _ statement: some QueueStatement, changing rows: Int, _ writes: inout Writes,
+        _ fill: (inout Parameters) -> Void
+    ) throws(PostgresError) {
+        if rows == 0 { return }
+        try send(statement, fill)
+        writes.expected.append((statement.name, rows))
+    }
+
+    private func changedItems(_ decision: BatchDecision) throws(PostgresError) -> [(TupleID, ItemState)] {
+        var changed: [(TupleID, ItemState)] = []
+        changed.reserveCapacity(decision.changedItems.count)
+        for item in decision.changedItems {
+            guard let tupleID = itemTupleIDs[item.position] else {
+                throw PostgresError(
+                    kind: .protocolViolation, message: "an item was changed that the batch had not locked")
+            }
+            changed.append((tupleID, decision.items[item]))
+        }
+        return changed
+    }
+
+    private func finishedRows(_ decision: BatchDecision) -> [WriteResultsStatement.Row] {
+        let lasts = claims.groups.count > 0 ? claims.lastJobsOfGroups() : []
+        var rows: [WriteResultsStatement.Row] = []
+        rows.reserveCapacity(decision.finished)
+        for (index, job) in decision.jobs.enumerated() {
+            guard case .finished(let outcome) = job else { continue }
+            rows.append(
+                WriteResultsStatement.Row(
+                    tupleID: claims.tupleIDs[index], outcome: outcome,
+                    groupLastJobID: lasts.isEmpty ? nil : lasts[index]))
+        }
+        return rows
+    }
+
+    private func waitingJobs(_ decision: BatchDecision) -> [(tupleID: TupleID, quantity: Int64?)] {
+        if decision.waiting == 0 { return [] }
+        return decision.jobs.enumerated().compactMap { index, job in
+            if case .waits(let quantity) = job { (claims.tupleIDs[index], quantity) } else { nil }
+        }
+    }
+
+    /// Makes jobs ready that wait for the items with more stock, a bounded number of jobs at a time.
+    private func promoteWaiting(_ decision: BatchDecision) throws(PostgresError) -> [Promotion] {
+        var items = decision.itemsWithMoreStock.filter { decision.items[$0].balance.available > 0 }.map(\.rawValue)
+        var available = items.map { decision.items[Int($0)].balance.available }
+        var promotions: [Promotion] = []
+        while !items.isEmpty {
+            let rows = try execute(statements.promoteWaiting) { parameters in
+                self.addItems(items, to: &parameters)
+                parameters.addArray(of: available.count, int64: { available[$0] })
+                parameters.add(Int32(self.settings.wakeWaitingMax))
+            }
+            let promoted = PromoteWaitingStatement.promoted(in: rows)
+            promotions += promoted.lanes
+            // Where the limit was reached, the item may have more jobs that fit what remains.
+            let more = promoted.items.filter { $0.jobs == settings.wakeWaitingMax }
+            (items, available) = (
+                more.map { items[$0.position] }, more.map { available[$0.position] - $0.need }
+            )
+        }
+        return promotions
+    }
+}

@@ -1,0 +1,122 @@
+import StockDecision
+import StockModel
+import StockQueuePostgres
+
+/// The batch transaction of one worker: claim, lock, decide, write back, commit.
+///
+/// Owned by the worker's thread, like the connection. The buffers are reused from batch to batch.
+final class Batch {
+    let connection: Connection
+    let statements: BatchStatements
+    let settings: WorkerSettings
+    let workerName: String
+    private let sample: ChangedItemSample
+    var claims = ClaimSet()
+    /// The tuple id of each item that the batch has locked, by item index.
+    var itemTupleIDs: [TupleID?] = []
+    var parameters = Parameters()
+
+    /// How far the last batch came; after an error it tells which jobs may be at fault.
+    private(set) var progress = BatchProgress()
+
+    init(
+        connection: Connection, statements: BatchStatements, settings: WorkerSettings, workerName: String,
+        sample: ChangedItemSample
+    ) {
+        self.connection = connection
+        self.statements = statements
+        self.settings = settings
+        self.workerName = workerName
+        self.sample = sample
+    }
+
+    /// Runs one batch of a lane.
+    ///
+    /// - Parameter tuples: the cached tuple ids of the lane's items; brought up to date.
+    /// - Throws: any error of the database. The transaction is rolled back then, and nothing has happened.
+    func run(_ request: BatchRequest, tuples: inout ItemTupleCache.Lane) throws(PostgresError) -> BatchOutcome {
+        progress = BatchProgress()
+        return try rollingBackOnError { () throws(PostgresError) in
+            let outcome = try work(request, &tuples)
+            if case .committed = outcome { return outcome }
+            try connection.rollBack()
+            return outcome
+        }
+    }
+
+    private func work(_ request: BatchRequest, _ tuples: inout ItemTupleCache.Lane) throws(PostgresError)
+        -> BatchOutcome
+    {
+        guard let lane = try claim(request) else { return .laneLocked }
+        if lane.epoch != request.marks.epoch && request.marks.hideAnything { return .staleMarks(epoch: lane.epoch) }
+        guard let last = claims.jobs.last else { return .nothingReady(epoch: lane.epoch) }
+        let claimedRows = claims.jobs.count
+        progress.claimed = claimedRows
+        try completeClaim(
+            ClaimedRange(lane: request.lane, marks: request.marks.marks, lastPriority: last.priority, lastID: last.id))
+        let paused = lane.hasPausedStores ? try pauseJobs() : 0
+        var keys = try request.readsKeys ? readKeys() : [KeyState?](repeating: nil, count: claims.keys.count)
+        let items = try lockItems(skipsLocked: request.skipsLockedItems, &tuples)
+        var decision = decide(claims.jobs, items: items, keys: keys)
+        // A key that was taken for unused and that no job uses would not violate the primary key: a job that waits may be a
+        // duplicate.
+        if !request.readsKeys && decision.keyUsers.count < claims.keys.count {
+            keys = try readKeys()
+            decision = decide(claims.jobs, items: items, keys: keys)
+        }
+        progress = BatchProgress(claims.jobs, decision)
+        let promotions = try writeBack(decision, &tuples)
+        try connection.commit()
+        offerSample(decision)
+        return .committed(
+            BatchReport(
+                epoch: lane.epoch, claimed: claims.jobs.count, outcomes: decision.outcomes,
+                finished: decision.finished, waiting: decision.waiting, skipped: decision.skipped,
+                notifications: decision.levelChanges.count, paused: paused, promotions: promotions,
+                metUsedKeys: keys.contains { $0 != nil }, mayHaveMore: claimedRows >= request.jobsMax,
+                last: (last.priority, last.id)))
+    }
+
+    /// Offers one changed item of the batch to the ledger checker.
+    private func offerSample(_ decision: BatchDecision) {
+        guard let item = decision.changedItems.randomElement()?.position else { return }
+        sample.offer(
+            ItemKey(
+                claims.items.string(of: item, column: 0), claims.items.string(of: item, column: 1),
+                location: claims.items.string(of: item, column: 2)))
+    }
+
+    // MARK: sending
+
+    func send(_ statement: some QueueStatement, _ fill: (inout Parameters) -> Void = { _ in }) throws(PostgresError) {
+        parameters.removeAll()
+        fill(&parameters)
+        try connection.send(statement.statement, parameters)
+    }
+
+    /// Sends one statement and waits for its rows.
+    func execute(
+        _ statement: some QueueStatement, _ fill: (inout Parameters) -> Void = { _ in }
+    ) throws(PostgresError) -> ResultSet {
+        try send(statement, fill)
+        return try connection.receive()[0]
+    }
+
+    /// Checks the number of rows that a statement changed. `unnest` joins silently: a key that is missing or occurs twice shows only
+    /// there.
+    func expect(_ rows: Int, changedBy statement: String, got: Int) throws(PostgresError) {
+        if got == rows { return }
+        throw PostgresError(
+            kind: .protocolViolation, message: "\(statement) changed \(got) rows, not \(rows)", statement: statement)
+    }
+
+    func rollingBackOnError<Value>(_ body: () throws(PostgresError) -> Value) throws(PostgresError) -> Value {
+        do {
+            return try body()
+        } catch {
+            // Rethrow the first error; a failed rollback adds nothing. The worker replaces a connection that cannot roll back.
+            if !error.isConnectionFatal { try? connection.rollBack() }
+            throw error
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import StockDecision
+import StockModel
+
+/// What a worker asks a batch to do.
+struct BatchRequest {
+    var lane: Int16
+    /// The most jobs to claim. The rest of a group that is cut is added.
+    var jobsMax: Int
+    /// The low-water marks of the lane: nothing is claimed at or below them.
+    var marks: LowWaterMarks.View
+    /// Skip the jobs of items that another transaction has locked, instead of waiting for the locks.
+    var skipsLockedItems: Bool
+    /// Read which idempotency keys were used before. Otherwise all are taken for unused, and where one is not the batch is rolled
+    /// back.
+    var readsKeys: Bool
+}
+
+/// What became of a batch.
+enum BatchOutcome {
+    /// Another worker has the lane, or the lane is paused. Nothing was done.
+    case laneLocked
+    /// The lane has no ready job above the marks. Nothing was done.
+    case nothingReady(epoch: Int64)
+    /// An administrator's change has raised the lane's epoch, so the marks may hide ready jobs. Nothing was done.
+    case staleMarks(epoch: Int64)
+    case committed(BatchReport)
+}
+
+/// What a committed batch did.
+struct BatchReport {
+    /// The lane's epoch.
+    var epoch: Int64
+    /// Jobs claimed, with the whole of their groups, without those of paused stores.
+    var claimed: Int
+    /// The jobs with a result, by outcome and code.
+    var outcomes: OutcomeCounts
+    var finished: Int
+    var waiting: Int
+    /// Jobs that stay for a later batch, because a row that they need is locked.
+    var skipped: Int
+    var notifications: Int
+    /// Jobs of paused stores, taken out of the ready index until those are resumed.
+    var paused = 0
+    /// Waiting jobs that became ready, since this batch raised the stock they wait for.
+    var promotions: [Promotion] = []
+    /// The keys were read, and some were used before.
+    var metUsedKeys = false
+    /// The claim was as large as allowed, so there may be more.
+    var mayHaveMore = false
+    /// The last job claimed, in order of work.
+    var last: (priority: Int16, id: Int64)
+
+    /// Nothing was finished, deferred or paused: all jobs were skipped.
+    var skippedAll: Bool { finished == 0 && waiting == 0 && paused == 0 }
+}

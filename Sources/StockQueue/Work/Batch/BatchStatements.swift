@@ -1,0 +1,57 @@
+/// Every statement of the batch transaction, in the order in which a batch uses them.
+///
+/// The sessions of workers run with hash joins, merge joins, sequential and bitmap scans off (see `WorkerSettings.session`), because
+/// the right plan for all of these is the same whatever the statistics say: follow the index, or go straight to the row.
+struct BatchStatements: Sendable {
+    let lockLane: LockLaneStatement
+    let claim: ClaimStatement
+    let claimByID: ClaimByIDStatement
+    let countUpTo: CountUpToStatement
+    let readUpTo: ReadUpToStatement
+    let countGroups: CountGroupsStatement
+    let claimGroups: ClaimGroupsStatement
+    let readGroups: ReadGroupsStatement
+    let readPausedStores: ReadPausedStoresStatement
+    let pauseJobs: PauseJobsStatement
+    let readKeys: ReadKeysStatement
+    let lockCachedItems: LockCachedItemsStatement
+    let lockItems: LockItemsStatement
+    let lockUnlockedItems: LockUnlockedItemsStatement
+    let readItems: ReadItemsStatement
+    let useKeys: UseKeysStatement
+    let writeItems: WriteItemsStatement
+    let writeResults: WriteResultsStatement
+    let writeNotifications: WriteNotificationsStatement
+    let deferWaiting: DeferWaitingStatement
+    let promoteWaiting: PromoteWaitingStatement
+    let retryLater: RetryLaterStatement
+    let writeFailures: WriteFailuresStatement
+    let writeFailuresAsText: WriteFailuresStatement
+
+    init(_ schema: QueueSchema) {
+        lockLane = LockLaneStatement(schema)
+        claim = ClaimStatement(schema)
+        claimByID = ClaimByIDStatement(schema)
+        countUpTo = CountUpToStatement(schema)
+        readUpTo = ReadUpToStatement(schema)
+        countGroups = CountGroupsStatement(schema)
+        claimGroups = ClaimGroupsStatement(schema)
+        readGroups = ReadGroupsStatement(schema)
+        readPausedStores = ReadPausedStoresStatement(schema)
+        pauseJobs = PauseJobsStatement(schema)
+        readKeys = ReadKeysStatement(schema)
+        lockCachedItems = LockCachedItemsStatement(schema)
+        lockItems = LockItemsStatement(schema)
+        lockUnlockedItems = LockUnlockedItemsStatement(schema)
+        readItems = ReadItemsStatement(schema)
+        useKeys = UseKeysStatement(schema)
+        writeItems = WriteItemsStatement(schema)
+        writeResults = WriteResultsStatement(schema)
+        writeNotifications = WriteNotificationsStatement(schema)
+        deferWaiting = DeferWaitingStatement(schema)
+        promoteWaiting = PromoteWaitingStatement(schema)
+        retryLater = RetryLaterStatement(schema)
+        writeFailures = WriteFailuresStatement(schema, asText: false)
+        writeFailuresAsText = WriteFailuresStatement(schema, asText: true)
+    }
+}

@@ -1,0 +1,146 @@
+import StockDecision
+import StockModel
+import StockQueuePostgres
+
+/// The jobs of a batch as they were claimed, and the texts that their indexes stand for.
+struct ClaimSet {
+    /// In order of work; the lines of a group are neighbors.
+    private(set) var jobs: [ClaimedJob] = []
+    /// The tuple id of each job, valid while the claim's locks are held.
+    private(set) var tupleIDs: [TupleID] = []
+    /// (store, item, location) by item index.
+    private(set) var items = KeyTable(columns: 3)
+    /// (group, store, submission) by group index.
+    private(set) var groups = KeyTable(columns: 3)
+    /// (idempotency key, store) by key index.
+    private(set) var keys = KeyTable(columns: 2)
+    /// How many lines of each group are in `jobs`, by group index.
+    private(set) var groupLines: [Int] = []
+    private var knownIDs: Set<Int64> = []
+
+    mutating func removeAll() {
+        jobs.removeAll(keepingCapacity: true)
+        tupleIDs.removeAll(keepingCapacity: true)
+        items.removeAll()
+        groups.removeAll()
+        keys.removeAll()
+        groupLines.removeAll(keepingCapacity: true)
+        knownIDs.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: adding
+
+    /// Adds the rows of a claim, in the order in which they came.
+    mutating func add(_ rows: ResultSet) throws(PostgresError) {
+        let columns = ClaimedJobColumns(rows)
+        jobs.reserveCapacity(jobs.count + rows.rowCount)
+        tupleIDs.reserveCapacity(jobs.count + rows.rowCount)
+        for row in 0..<rows.rowCount { try add(rows, row, columns, locked: true) }
+    }
+
+    /// The ids among the rows that are not in the set.
+    mutating func missing(from rows: ResultSet) -> [Int64] {
+        learnIDs()
+        let jobID = rows.column("job_id")
+        return (0..<rows.rowCount).map { rows.int64($0, jobID) }.filter { !knownIDs.contains($0) }
+    }
+
+    /// Adds only the rows that are not in the set.
+    mutating func addMissing(_ rows: ResultSet, locked: Bool) throws(PostgresError) {
+        learnIDs()
+        let columns = ClaimedJobColumns(rows)
+        for row in 0..<rows.rowCount where knownIDs.insert(rows.int64(row, columns.jobID)).inserted {
+            try add(rows, row, columns, locked: locked)
+        }
+    }
+
+    private mutating func learnIDs() {
+        if knownIDs.isEmpty { knownIDs = Set(jobs.map(\.id)) }
+    }
+
+    private mutating func add(
+        _ rows: ResultSet, _ row: Int, _ columns: ClaimedJobColumns, locked: Bool
+    ) throws(PostgresError) {
+        let item = ItemIndex(rawValue: items.number(in: rows, row: row, firstColumn: columns.item))
+        var job = try columns.job(rows, row, item: item)
+        job.isLocked = locked
+        if !rows.isNull(row, columns.group) {
+            let group = groups.number(in: rows, row: row, firstColumn: columns.group)
+            if groupLines.count < groups.count { groupLines.append(0) }
+            groupLines[Int(group)] += 1
+            job.group = GroupIndex(rawValue: group)
+        }
+        if !rows.isNull(row, columns.key) {
+            job.key = KeyIndex(rawValue: keys.number(in: rows, row: row, firstColumn: columns.key))
+        }
+        jobs.append(job)
+        tupleIDs.append(rows.tupleID(row, columns.tupleID))
+    }
+
+    // MARK: arranging
+
+    /// Brings the jobs into order of work: by priority and id, a group at its first ready line with its lines in job order.
+    mutating func arrange() {
+        if groups.count == 0 && knownIDs.isEmpty { return }  // as claimed
+        var best = [Rank](repeating: Rank.last, count: groups.count)
+        for job in jobs where job.isReady {
+            if let group = job.group { best[group.position] = min(best[group.position], Rank(of: job)) }
+        }
+        let ranks = jobs.map { job in job.group.map { best[$0.position] } ?? Rank(of: job) }
+        let order = jobs.indices.sorted { left, right in
+            ranks[left] != ranks[right] ? ranks[left] < ranks[right] : jobs[left].id < jobs[right].id
+        }
+        jobs = order.map { jobs[$0] }
+        tupleIDs = order.map { tupleIDs[$0] }
+    }
+
+    /// A position in the order of work.
+    private struct Rank: Comparable {
+        var priority: Int16
+        var id: Int64
+
+        static let last = Rank(priority: .max, id: .max)
+
+        init(priority: Int16, id: Int64) {
+            self.priority = priority
+            self.id = id
+        }
+
+        init(of job: ClaimedJob) { self.init(priority: job.priority, id: job.id) }
+
+        static func < (left: Rank, right: Rank) -> Bool {
+            left.priority != right.priority ? left.priority < right.priority : left.id < right.id
+        }
+    }
+
+    /// Removes the jobs of these stores.
+    ///
+    /// - Returns: the tuple ids of those that this batch has locked.
+    mutating func removeJobs(ofStores stores: Set<String>) -> [TupleID] {
+        let isOfStore = (0..<items.count).map { stores.contains(items.string(of: $0, column: 0)) }
+        let isRemoved = jobs.map { isOfStore[$0.item.position] }
+        let removed = jobs.indices.filter { isRemoved[$0] && jobs[$0].isLocked }.map { tupleIDs[$0] }
+        let kept = jobs.indices.filter { !isRemoved[$0] }
+        jobs = kept.map { jobs[$0] }
+        tupleIDs = kept.map { tupleIDs[$0] }
+        return removed
+    }
+
+    // MARK: reading
+
+    /// On the first line of each group the id of its last line, by job index; nil on all others.
+    func lastJobsOfGroups() -> [Int64?] {
+        var lasts = [Int64?](repeating: nil, count: jobs.count)
+        forEachWorkUnit(of: jobs) { unit in
+            if jobs[unit.lowerBound].group != nil { lasts[unit.lowerBound] = jobs[unit.upperBound - 1].id }
+        }
+        return lasts
+    }
+
+    /// The used keys in the rows of `read_keys`, by key index; nil for an unused one.
+    mutating func keyStates(in rows: ResultSet) throws(PostgresError) -> [KeyState?] {
+        var states = [KeyState?](repeating: nil, count: keys.count)
+        for used in try ReadKeysStatement.used(in: rows, items: &items) { states[used.position] = used.state }
+        return states
+    }
+}

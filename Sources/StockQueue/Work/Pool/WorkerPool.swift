@@ -1,0 +1,86 @@
+import Dispatch
+import Foundation
+import StockQueueLocking
+import StockQueuePostgres
+
+/// The services of a worker process: the poller, the workers, the maintenance and the ledger checker.
+package final class WorkerPool: Sendable {
+    private let base: ConnectionSettings
+    private let context: ServiceContext
+    private let drains: Bool
+    private let changed = DispatchSemaphore(value: 0)
+    private let threads = Mutex<[ServiceThread]>([])
+
+    /// - Parameters:
+    ///   - drains: stop when nothing is ready or due.
+    ///   - onEvent: takes what happens, from several threads at once.
+    package init(
+        connection: ConnectionSettings, schema: QueueSchema, settings: WorkerSettings, drains: Bool = false,
+        onEvent: @escaping WorkEventHandler = { _ in }
+    ) {
+        base = connection
+        context = ServiceContext(schema: schema, settings: settings, onEvent: onEvent)
+        self.drains = drains
+    }
+
+    /// Runs until `finish`, `abort`, or the end of a drain. Blocks the calling thread.
+    package func run() {
+        let settings = context.settings
+        context.onEvent(.started(.init(workers: settings.workers)))
+        let poller = thread(Poller(context: context, drains: drains), startsAfter: nil)
+        let others = services().map { thread($0, startsAfter: poller) }
+        threads.withLock { $0 = [poller] + others }
+        for thread in [poller] + others { thread.start() }
+        // Whatever ended the poller, the workers get no more lanes. It does not end a drain while one of them works.
+        wait(for: [poller])
+        context.stop.finish()
+        context.laneQueue.stop()
+        wait(for: others)
+        context.onEvent(.stopped)
+    }
+
+    /// Every service but the poller.
+    private func services() -> [any WorkerService] {
+        let settings = context.settings
+        let process = "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
+        var services: [any WorkerService] = (1...settings.workers).map {
+            Worker(context: context, name: "\(process)/\($0)", number: $0)
+        }
+        services.append(Maintenance(context: context))
+        if settings.checkEveryMs > 0 {
+            services.append(LedgerChecker(context: context, stopWorkers: { [weak self] in self?.finish() }))
+        }
+        return services
+    }
+
+    private func thread(_ service: any WorkerService, startsAfter leader: ServiceThread?) -> ServiceThread {
+        ServiceThread(service, base, context, changed: changed, startsAfter: leader)
+    }
+
+    /// What each service does now; empty before `run`.
+    package var status: [ServiceStatus] { threads.withLock { $0 }.map(\.status) }
+
+    /// Lets every worker end its batch; nothing more is claimed.
+    package func finish() {
+        context.onEvent(.stopping)
+        context.stop.finish()
+        wakeAll()
+    }
+
+    /// Cancels the current batches; the server rolls them back.
+    package func abort() {
+        context.stop.abort()
+        wakeAll()
+    }
+
+    private func wakeAll() {
+        context.laneQueue.stop()
+        context.pollerWakeUp.wake()
+        changed.signal()
+    }
+
+    /// Waits until all have ended or, when the pool is stopping, hold no lock.
+    private func wait(for threads: [ServiceThread]) {
+        while !threads.allSatisfy({ $0.hasEnded || context.stop.isFinishing && $0.isConnecting }) { changed.wait() }
+    }
+}

@@ -1,0 +1,72 @@
+import StockQueuePostgres
+
+/// How long the poller pauses when it finds nothing, and whether producers have to send wake-ups.
+struct IdleBackoff {
+    /// After the last work found, poll again after these pauses, then at the longest interval: a producer that read "awake" just before
+    /// the workers fell asleep has sent no wake-up.
+    private static let pausesMs = [2, 5, 10, 50, 250]
+    /// Polls without work after which producers are asked to send wake-ups.
+    private static let pollsBeforeSleep = 2
+    /// "Awake" is repeated this often, because another process that falls asleep clears the flag for all.
+    private static let repeatAwakeMs = 1_000
+
+    private let awakeAfterMs: Int
+    private var idlePolls = 0
+    private var awakeAt: Deadline?
+    private var wanted: Bool?
+    private var announced: Bool?
+    private var announceAgainAt: Deadline?
+
+    /// - Parameter awakeAfterMs: steady work for this long before producers may leave out wake-ups.
+    init(awakeAfterMs: Int) { self.awakeAfterMs = awakeAfterMs }
+
+    /// The last poll found nothing.
+    var isIdle: Bool { idlePolls > 0 }
+
+    /// There is work, or there was a moment ago.
+    var isRecent: Bool { idlePolls <= Self.pausesMs.count }
+
+    mutating func foundWork() {
+        idlePolls = 0
+        let awakeAt = self.awakeAt ?? .after(milliseconds: awakeAfterMs)
+        self.awakeAt = awakeAt
+        // A single job now and then is no reason to change the flag twice; steady work is.
+        if awakeAt.hasPassed { wanted = true }
+    }
+
+    mutating func foundNothing() {
+        idlePolls += 1
+        awakeAt = nil
+        if idlePolls > Self.pollsBeforeSleep { wanted = false }
+    }
+
+    func pauseMs(longest: Int) -> Int {
+        idlePolls <= Self.pausesMs.count ? min(Self.pausesMs[idlePolls - 1], longest) : longest
+    }
+
+    /// Whether the workers are awake, where producers have to learn it now.
+    mutating func changeForProducers() -> Bool? {
+        let isDue = wanted == true && announceAgainAt?.hasPassed != false
+        if wanted == announced && !isDue { return nil }
+        announced = wanted
+        announceAgainAt = .after(milliseconds: Self.repeatAwakeMs)
+        return announced
+    }
+}
+
+/// When the poller scans below the low-water marks: another process or an administrator may have made an older job ready.
+///
+/// Such a scan steps over everything that the marks spare the claims, so it takes at most a small share of the time.
+struct FullScanSchedule {
+    private static let everyMs = 1_000
+    /// At least this many times its own duration passes until the next one.
+    private static let share = 20
+
+    private var nextAt = Deadline.after(milliseconds: FullScanSchedule.everyMs)
+
+    var isDue: Bool { nextAt.hasPassed }
+
+    mutating func took(milliseconds: Int) {
+        nextAt = .after(milliseconds: max(Self.everyMs, milliseconds * Self.share))
+    }
+}

@@ -1,0 +1,135 @@
+import Dispatch
+import StockQueueLocking
+import StockQueuePostgres
+
+/// The lanes of a process that have work, and those that a worker has: the poller adds lanes, the workers remove them.
+///
+/// Advisory only: the database decides whether a lane has work and which worker has it.
+final class LaneQueue: Sendable {
+    private enum Lane {
+        case idle
+        case queued
+        case working
+        /// The poller saw work in it while a worker had it.
+        case workingAgain
+    }
+
+    private struct State {
+        var lanes = [Lane](repeating: .idle, count: LaneQueue.laneCount)
+        var cooldownEnds = [Deadline?](repeating: nil, count: LaneQueue.laneCount)
+        var queue: [Int16] = []
+        var working = 0
+        /// Workers that keep a deep lane.
+        var keeping = 0
+        var stopped = false
+    }
+
+    static let laneCount = 64
+
+    private let workers: Int
+    private let state = Mutex(State())
+    /// One count for each queued lane; after `stop`, one for each worker that calls `next`.
+    private let available = DispatchSemaphore(value: 0)
+
+    init(workers: Int) { self.workers = workers }
+
+    /// Waits for a lane with work.
+    ///
+    /// - Returns: nil when the queue has been stopped.
+    func next() -> Int16? {
+        available.wait()
+        return state.withLock { state in
+            if state.stopped || state.queue.isEmpty {
+                available.signal()  // for the next worker that waits
+                return nil
+            }
+            let lane = state.queue.removeFirst()
+            state.lanes[Int(lane)] = .working
+            state.working += 1
+            return lane
+        }
+    }
+
+    /// Queues the lanes in which the poller saw work, but for those in their cooldown.
+    ///
+    /// - Returns: whether any lane is queued or worked now.
+    @discardableResult
+    func enqueue(_ lanes: [Int16]) -> Bool {
+        state.withLock { state in
+            for lane in lanes where !state.stopped {
+                switch state.lanes[Int(lane)] {
+                case .idle:
+                    if state.cooldownEnds[Int(lane)]?.hasPassed == false { continue }
+                    state.cooldownEnds[Int(lane)] = nil
+                    state.lanes[Int(lane)] = .queued
+                    state.queue.append(lane)
+                    available.signal()
+                case .working: state.lanes[Int(lane)] = .workingAgain
+                case .queued, .workingAgain: break
+                }
+            }
+            return !state.queue.isEmpty || state.working > 0
+        }
+    }
+
+    /// What happens to a lane that a worker releases.
+    enum Disposition {
+        /// It has more work and is queued behind the others.
+        case requeue
+        case idle
+        /// It may have work that cannot be done yet: it is not queued again before this time is over.
+        case cooldown(milliseconds: Int)
+    }
+
+    /// Releases a lane.
+    ///
+    /// - Returns: true when no lane is queued, so that the poller should look for more.
+    func release(_ lane: Int16, _ disposition: Disposition) -> Bool {
+        state.withLock { state in
+            var isQueued = state.lanes[Int(lane)] == .workingAgain
+            switch disposition {
+            case .requeue: isQueued = true
+            case .idle: break
+            case .cooldown(let milliseconds):
+                isQueued = false
+                state.cooldownEnds[Int(lane)] = .after(milliseconds: milliseconds)
+            }
+            state.working -= 1
+            if isQueued && !state.stopped {
+                state.lanes[Int(lane)] = .queued
+                state.queue.append(lane)
+                available.signal()
+            } else {
+                state.lanes[Int(lane)] = .idle
+            }
+            return state.queue.isEmpty
+        }
+    }
+
+    /// Asks to keep a lane that has more work than a batch, instead of queueing it behind the others.
+    ///
+    /// At most `workers − 1` workers may, so that one stays free for the other lanes. Pair a true with `stopKeepingLane`.
+    func keepLane() -> Bool {
+        state.withLock { state in
+            if state.stopped || state.keeping >= workers - 1 { return false }
+            state.keeping += 1
+            return true
+        }
+    }
+
+    func stopKeepingLane() { state.withLock { $0.keeping -= 1 } }
+
+    /// No lane is queued or worked.
+    var isIdle: Bool { state.withLock { $0.queue.isEmpty && $0.working == 0 } }
+
+    /// How many lanes are being worked.
+    var working: Int { state.withLock { $0.working } }
+
+    func stop() {
+        state.withLock { state in
+            state.stopped = true
+            state.queue.removeAll()
+            available.signal()
+        }
+    }
+}

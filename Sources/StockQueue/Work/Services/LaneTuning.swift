@@ -1,0 +1,62 @@
+import StockQueueLocking
+import StockQueuePostgres
+
+/// Per-lane tuning that a worker carries from batch to batch. Advisory: correctness never depends on it.
+struct LaneTuning {
+    /// The most jobs to claim: halved while the database fails a batch and after one that took too long, doubled after a quick one.
+    var batchJobsMax: Int
+    /// The last batch found locked items, so the next one skips them instead of waiting.
+    var skipsLockedItems = false
+    /// Jobs skipped last time are still at the head of the lane; the next claim takes that many extra.
+    var skippedJobs = 0
+    /// For how many batches to read which idempotency keys were used before. Mostly none was, and reading costs more than to run a
+    /// batch again now and then.
+    var batchesThatReadKeys = 0
+    /// Set while another worker has the lane; if it still has it at this time, it may be stalled.
+    var holderMayBeStalledAt: Deadline?
+    /// The lane's pause after an error that belongs to no job.
+    var backoff = Backoff(firstMs: 50, longestMs: 5_000)
+
+    init(batchJobsMax: Int) { self.batchJobsMax = batchJobsMax }
+
+    /// A slow batch is never made smaller than this.
+    private static let slowBatchJobsMin = 500
+    /// The most skipped jobs that a claim takes extra. It bounds the memory.
+    private static let skippedJobsMax = 50_000
+    /// After a batch with a key that was used before, so many read their keys.
+    private static let batchesAfterUsedKeys = 100
+
+    /// The most jobs that the next batch claims.
+    func claimJobsMax(_ settings: WorkerSettings) -> Int {
+        min(batchJobsMax + skippedJobs, settings.batchJobsMax + Self.skippedJobsMax)
+    }
+
+    /// Learns from a committed batch.
+    mutating func learn(from report: BatchReport, tookMs: Int, _ settings: WorkerSettings) {
+        skippedJobs = report.skipped
+        skipsLockedItems = report.skipped > 0
+        backoff.reset()
+        if tookMs > settings.batchLongestMs {
+            // Half of what it was, not of what it might have been; a wait for a lock says nothing about a few jobs.
+            batchJobsMax = max(
+                min(batchJobsMax, report.claimed) / 2, min(batchJobsMax, Self.slowBatchJobsMin))
+        } else if tookMs * 2 < settings.batchLongestMs {
+            batchJobsMax = min(settings.batchJobsMax, batchJobsMax * 2)
+        }
+    }
+
+    /// A batch met keys that were used before, or did not.
+    mutating func learnKeys(metUsedKeys: Bool) {
+        batchesThatReadKeys = metUsedKeys ? Self.batchesAfterUsedKeys : max(0, batchesThatReadKeys - 1)
+    }
+}
+
+/// A worker's tuning of all lanes; it outlives the worker's connection.
+final class LaneTunings: Sendable {
+    let lanes: Mutex<[LaneTuning]>
+
+    init(_ settings: WorkerSettings) {
+        lanes = Mutex(
+            [LaneTuning](repeating: LaneTuning(batchJobsMax: settings.batchJobsMax), count: LaneQueue.laneCount))
+    }
+}

@@ -1,0 +1,109 @@
+import StockDecision
+import StockModel
+import StockQueuePostgres
+
+/// A worker's visit to one lane: it runs batches and acts on what became of them.
+struct LaneVisit {
+    let lane: Int16
+    let worker: Worker
+    let batch: Batch
+    let terminateStalledSessions: TerminateStalledSessionsStatement
+    var tuning: LaneTuning
+    let report: ServiceReport
+
+    /// What one batch means for the lane.
+    struct Step {
+        var disposition: LaneQueue.Disposition
+        /// The batch changed something, so other lanes may have work by now.
+        var didWork = false
+
+        /// The batch was as large as allowed, and the lane has more.
+        var hasMore: Bool {
+            if case .requeue = disposition { didWork } else { false }
+        }
+    }
+
+    private var context: ServiceContext { worker.context }
+
+    /// Cooldown of a lane that another worker has.
+    private static let lockedLaneCooldownMs = 20
+    /// Cooldown of a lane of which all jobs were skipped: claiming them again at once would be of no use.
+    private static let skippedJobsCooldownMs = 50
+
+    mutating func runBatch() throws(PostgresError) -> Step {
+        let request = BatchRequest(
+            lane: lane, jobsMax: tuning.claimJobsMax(context.settings), marks: context.marks.view(of: lane),
+            skipsLockedItems: tuning.skipsLockedItems, readsKeys: tuning.batchesThatReadKeys > 0)
+        let started = ContinuousClock.now
+        var tuples = context.tupleCache.remove(lane)
+        let outcome: BatchOutcome
+        do throws(PostgresError) {
+            outcome = try batch.run(request, tuples: &tuples)
+        } catch {
+            return try recover(from: error)
+        }
+        context.tupleCache.store(tuples, of: lane)
+        switch outcome {
+        case .laneLocked:
+            try watchLockedLane()
+            return Step(disposition: .cooldown(milliseconds: Self.lockedLaneCooldownMs))
+        case .staleMarks(let epoch):
+            sawLane(epoch, request)
+            return Step(disposition: .requeue)
+        case .nothingReady(let epoch):
+            sawLane(epoch, request)
+            tuning.learnKeys(metUsedKeys: false)
+            return Step(disposition: .idle)
+        case .committed(let report):
+            sawLane(report.epoch, request)
+            return finish(report, request, started.duration(to: .now))
+        }
+    }
+
+    /// The lane was not locked; its epoch may be another one than that of the marks.
+    private mutating func sawLane(_ epoch: Int64, _ request: BatchRequest) {
+        tuning.holderMayBeStalledAt = nil
+        if epoch != request.marks.epoch { context.marks.reset(lane, to: epoch) }
+    }
+
+    private mutating func finish(_ report: BatchReport, _ request: BatchRequest, _ duration: Duration) -> Step {
+        for promotion in report.promotions {
+            context.marks.lower(lane: promotion.lane, priority: promotion.priority, below: promotion.firstID)
+        }
+        tuning.learnKeys(metUsedKeys: report.metUsedKeys)
+        // All jobs belong to paused stores, and other transactions have locked them.
+        if report.claimed == 0 && report.paused == 0 { return Step(disposition: .idle) }
+        if report.skipped == 0 { context.marks.raise(lane, from: request.marks, upTo: report.last) }
+        tuning.learn(from: report, tookMs: Int(duration / .milliseconds(1)), context.settings)
+        context.onEvent(.batch(event(report, duration)))
+        if report.skippedAll { return Step(disposition: .cooldown(milliseconds: Self.skippedJobsCooldownMs)) }
+        return Step(disposition: report.mayHaveMore ? .requeue : .idle, didWork: true)
+    }
+
+    private func event(_ report: BatchReport, _ duration: Duration) -> WorkEvent.BatchCommitted {
+        WorkEvent.BatchCommitted(
+            worker: worker.name, lane: Int(lane), duration: duration, claimed: report.claimed,
+            finished: report.finished, outcomes: report.outcomes, waiting: report.waiting, skipped: report.skipped,
+            paused: report.paused, promoted: report.promotions.reduce(0) { $0 + $1.jobs },
+            notifications: report.notifications)
+    }
+
+    /// Terminates the sessions that have locked a lane and wait for a client that no longer answers.
+    ///
+    /// The server does so itself after `idle_in_transaction_session_timeout`, but not where the client stopped in the middle of a
+    /// pipeline: between two messages of a pipeline no timeout of the server runs (`PostgresMain` starts them only behind a
+    /// ReadyForQuery), and a stalled worker would keep its lane for ever.
+    private mutating func watchLockedLane() throws(PostgresError) {
+        let limitMs = context.settings.idleInTransactionTimeoutMs
+        guard let due = tuning.holderMayBeStalledAt else {
+            tuning.holderMayBeStalledAt = .after(milliseconds: limitMs)
+            return
+        }
+        guard due.hasPassed else { return }
+        tuning.holderMayBeStalledAt = .after(milliseconds: limitMs)
+        var parameters = Parameters()
+        parameters.add(Int64(limitMs))
+        let count = try batch.connection.executeAlone(terminateStalledSessions.statement, parameters).int64(0, 0)
+        if count > 0 { context.onEvent(.stalledSessionsTerminated(.init(count: Int(count)))) }
+    }
+}

@@ -1,0 +1,38 @@
+import StockQueuePostgres
+
+/// Checks, while the workers run, the ledger of items that were just changed.
+///
+/// `Verifier` proves the whole ledger and reads all of it; this reads the last few changes of a few items a second, so it can always run.
+/// It shares no code with the decision: it is one statement, on one snapshot.
+struct LedgerChecker: WorkerService {
+    let context: ServiceContext
+    /// Stops the workers, where the settings ask for it after a violation.
+    let stopWorkers: @Sendable () -> Void
+
+    let name = "ledger checker"
+    let role = "ledger checker"
+
+    func session(_ settings: WorkerSettings) -> [(name: String, value: String)] { settings.session }
+
+    func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {
+        let statement = LedgerCheckStatement(context.schema)
+        let settings = context.settings
+        while !context.stop.wait(milliseconds: settings.checkEveryMs) {
+            let items = context.changedItems.remove(settings.checkItemsMax)
+            if items.isEmpty { continue }
+            var parameters = Parameters()
+            LedgerCheckStatement.parameters(&parameters, items, changesMax: settings.checkChangesMax)
+            do throws(PostgresError) {
+                let violations = LedgerCheckStatement.violations(
+                    in: try connection.executeAlone(statement.statement, parameters))
+                report.healthy()
+                for violation in violations { context.onEvent(.integrityViolation(.init(description: violation))) }
+                if !violations.isEmpty && settings.stopOnViolation != 0 && !context.stop.isFinishing { stopWorkers() }
+            } catch {
+                // Most likely a lock that was not available in time; the next check reads other items.
+                if error.isConnectionFatal { throw error }
+                context.onEvent(.ledgerCheckFailed(error))
+            }
+        }
+    }
+}

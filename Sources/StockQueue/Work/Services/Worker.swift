@@ -1,0 +1,60 @@
+import StockDecision
+import StockQueueLocking
+import StockQueuePostgres
+
+/// One worker: one thread, one connection, one lane at a time.
+struct Worker: WorkerService {
+    let context: ServiceContext
+    /// The host, the process and the worker's number, as results record them.
+    let name: String
+    let role: String
+    private let tunings: LaneTunings
+
+    init(context: ServiceContext, name: String, number: Int) {
+        self.context = context
+        self.name = name
+        role = "worker \(number)"
+        tunings = LaneTunings(context.settings)
+    }
+
+    func session(_ settings: WorkerSettings) -> [(name: String, value: String)] { settings.session }
+
+    /// Works on lanes until the lane queue or the stop signal ends it.
+    func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {
+        let batch = Batch(
+            connection: connection, statements: BatchStatements(context.schema), settings: context.settings,
+            workerName: name, sample: context.changedItems)
+        let terminate = TerminateStalledSessionsStatement(context.schema)
+        var lanes = tunings.lanes.withLock { $0 }
+        defer { tunings.lanes.withLock { $0 = lanes } }
+        while !context.stop.isFinishing, let lane = context.laneQueue.next() {
+            report.became(.working(lane: Int(lane)))
+            defer { report.became(.idle) }
+            var visit = LaneVisit(
+                lane: lane, worker: self, batch: batch, terminateStalledSessions: terminate,
+                tuning: lanes[Int(lane)], report: report)
+            defer { lanes[Int(lane)] = visit.tuning }
+            try work(&visit, report)
+        }
+    }
+
+    private func work(_ visit: inout LaneVisit, _ report: ServiceReport) throws(PostgresError) {
+        let queue = context.laneQueue
+        var keepsLane = false
+        defer { if keepsLane { queue.stopKeepingLane() } }
+        do throws(PostgresError) {
+            var step: LaneVisit.Step
+            repeat {
+                step = try visit.runBatch()
+                report.healthy()
+                if step.hasMore && !keepsLane { keepsLane = queue.keepLane() }
+            } while keepsLane && step.hasMore && !context.stop.isFinishing
+            let isQueueEmpty = queue.release(visit.lane, step.disposition)
+            if isQueueEmpty && step.didWork { context.pollerWakeUp.wake() }
+        } catch {
+            // Whatever failed the batch, the lane still has work.
+            _ = queue.release(visit.lane, .requeue)
+            throw error
+        }
+    }
+}

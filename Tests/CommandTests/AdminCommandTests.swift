@@ -1,0 +1,158 @@
+import Foundation
+import StockQueue
+import StockQueuePostgres
+import TestSupport
+import Testing
+
+/// Operators' verbs, as they are typed.
+@Suite struct AdminCommandTests {
+    @Test func verbsDoWhatTheySay() async throws {
+        try await withDatabase { database in
+            try database.run(
+                "INSERT INTO stockq.items (store_id, item_id, on_hand, location_id) VALUES ('s', 'a', 10, 'main'), ('s', 'a', 0, 'cellar')"
+            )
+            let program = Program(database)
+            func run(_ words: String, code: Int32 = 0) throws -> String {
+                let ended = try program.run(words.split(separator: " ").map(String.init))
+                #expect(ended.code == code, "stockq \(words): \(ended.out)\(ended.err)")
+                return ended.out + ended.err
+            }
+            let job = try run("enqueue s a -1 --reference r1").trimmingCharacters(in: .newlines)
+            #expect(try run("cancel \(job) --reason mistake") == "1 canceled: \(job)\n")
+            #expect(try run("cancel --store s --reference r1", code: 1) == "0 canceled\n")
+            #expect(try run("retry \(job)").hasPrefix("job \(job) again as job "))
+            #expect(try run("retry --failed", code: 1).contains("nothing to retry"))
+            #expect(try run("reprioritize 1 --store s --reference r1") == "1 changed\n")
+            #expect(try run("pause --store s") == "paused\n")
+            _ = try run("run --drain --log-level error")
+            #expect(try run("stats").contains("paused     1 of s"))
+            #expect(try run("resume --store s") == "resumed; 1 paused jobs are ready again\n")
+            #expect(try run("transfer s a 4 main cellar --idempotency-key t").split(separator: " ").count == 2)
+            #expect(try run("transfer s a 4 main cellar --idempotency-key t").contains("nothing was enqueued"))
+            #expect(
+                try run("enqueue s a -20 --dry-run", code: 1)
+                    == "would be: rejected (insufficient_stock); available 10; nothing was enqueued\n")
+            #expect(
+                try run("enqueue s a -2 --dry-run") == "would be: applied; available 10 → 8; nothing was enqueued\n")
+            _ = try run("run --drain --log-level error")
+            #expect(
+                try database.rows("SELECT concat_ws(' ', location_id, on_hand) FROM stockq.items ORDER BY 1") == [
+                    "cellar 4", "main 5",
+                ])
+            #expect(try run("items set s a --threshold 7 --parent p --tracked no") == "set\n")
+            #expect(try run("items set s a --threshold none") == "set\n")
+            #expect(try run("items set s b --tracked no", code: 1).contains("there is no item b"))
+            #expect(try run("ceiling s 1") == "at most 1 ready jobs\n")
+            _ = try run("enqueue s a -1")
+            #expect(try run("enqueue s a -1", code: 1).contains("store 's' has 1 ready jobs, and may have 1"))
+            #expect(try run("ceiling s none") == "no ceiling\n")
+            #expect(try run("prune --keep-keys 0s --keep-results 0s").contains("keys forgotten"))
+            #expect(try database.value("SELECT count(*) FROM stockq.idempotency_keys") == "0")
+            #expect(
+                try database.rows("SELECT verb FROM stockq.operations ORDER BY operation_id") == [
+                    "cancel", "cancel", "retry", "retry", "reprioritize", "pause", "resume", "items set", "items set",
+                    "ceiling",
+                    "ceiling",
+                ])
+        }
+    }
+
+    @Test func whatIsRefusedSaysWhatToDo() async throws {
+        try await withDatabase { database in
+            let program = Program(database)
+            _ = try program.run(["ceiling", "s", "1"])
+            _ = try program.run(["enqueue", "s", "a", "1"])
+            let refused = try program.run(["enqueue", "s", "a", "1"])
+            #expect(refused.code == 1)
+            #expect(
+                refused.err
+                    == "stockq: store 's' has 1 ready jobs, and may have 1 (SQLSTATE 53400)\nTry again later, when the workers have caught up.\n"
+            )
+            #expect(try program.run(["reprioritize", "1", "--store", "s", "--group", "none"]).code == 1)
+            _ = try program.run(["pause", "--store", "s"])
+            #expect(
+                try program.run(["run", "--drain", "--log-level", "warn"]).err.contains("event=paused lanes=0 stores=1")
+            )
+            #expect(try program.run(["result", "1"]).out.contains("its store is paused"))
+            // Control characters of a name reach no terminal.
+            _ = try program.run(["enqueue", "\u{1B}[2J\n", "a", "1", "--idempotency-key", "k"])
+            let odd = try program.run(["enqueue", "\u{1B}[2J\n", "a", "2", "--idempotency-key", "k"])
+            #expect(odd.code == 1)
+            #expect(odd.err.contains("SQLSTATE 23505") && !odd.err.contains("\u{1B}"), "\(odd.err.debugDescription)")
+            #expect(odd.err.split(separator: "\n").first?.contains("another request") == true)
+        }
+    }
+
+    /// Whoever sees a part of the rows proves nothing.
+    @Test func aProducerVerifiesNothing() async throws {
+        try await withDatabase { database in
+            let name = "prover_of_\(database.name)"
+            try database.run(
+                "CREATE ROLE \(name) LOGIN; GRANT stockq_producer TO \(name); SELECT stockq.grant_store('\(name)', 's', '{update_catalog}')"
+            )
+            var program = Program()
+            program.environment["DATABASE_URL"] = database.settings(as: name).conninfo
+            let refused = try program.run(["verify"])
+            #expect(refused.code == 1 && refused.out.isEmpty)
+            #expect(refused.err.contains("row security shows this user a part of the rows"))
+            try database.run("DROP OWNED BY \(name); DROP ROLE \(name)")
+        }
+    }
+
+    @Test func grantsAreListed() async throws {
+        try await withDatabase { database in
+            let name = "clerk_of_\(database.name)"
+            try database.run("CREATE ROLE \(name)")
+            let program = Program(database)
+            #expect(try program.run(["grant", name, "--store", "s p", "--scope", "read_catalog"]).code == 0)
+            #expect(try program.run(["grant", name, "--store", "s p"]).code == 0)
+            #expect(try program.run(["grants", "list"]).out.contains("read_catalog, update_catalog"))
+            #expect(try program.run(["revoke", name, "--store", "s p", "--scope", "read_catalog"]).out == "revoked\n")
+            #expect(try program.run(["revoke", name, "--store", "s p", "--scope", "read_catalog"]).code == 1)
+            try database.run("DROP ROLE \(name)")
+            #expect(try program.run(["grants", "list"]).out.contains("(no such role)"))
+            let missing = try program.run(["grant", name, "--store", "s"])
+            #expect(missing.code == 1 && missing.err.contains("there is no role \(name)"))
+        }
+    }
+
+    static let wrong = [
+        (["cancel"], "name jobs by their ids, or by --group, or by --reference"),
+        (["cancel", "--group", "g"], "a group or a reference belongs to a store: give --store"),
+        (["cancel", "1", "--store", "s"], "--store goes with --group or --reference, not with job ids"),
+        (["retry", "1", "--since", "1h"], "--store and --since go with --failed or --code, not with job ids"),
+        (["retry"], "name jobs by their ids, or give --failed, or --code"),
+        (["retry", "--code", "tired"], "--code must be one of"), (["pause"], "give one of --store, --lane, --all"),
+        (["pause", "--lane", "64"], "--lane takes a whole number from 0 to 63"),
+        (["transfer", "s", "a", "0", "x", "y"], "QUANTITY takes a whole number from 1"),
+        (["items", "set", "s", "a"], "give --threshold, --tracked or --parent"), (["grant", "p"], "give --store"),
+        (["import", "-", "--idempotency-prefix", ""], "--idempotency-prefix takes 1 to 180 bytes"),
+    ]
+
+    @Test(arguments: wrong) func wrongUsageIsTold(_ words: [String], says: String) throws {
+        let ended = try Program().run(words)
+        #expect(ended.code == 2 && ended.err.contains(says), "\(ended.err)")
+    }
+
+    /// Somebody who may not create roles is told who can.
+    @Test func migratingWithoutTheRightToMakeRoles() async throws {
+        try await withDatabase(migrated: false) { database in
+            let name = "owner_of_\(database.name)"
+            try database.run("CREATE ROLE \(name) LOGIN; GRANT CREATE ON DATABASE \(database.name) TO \(name)")
+            var program = Program()
+            program.environment["DATABASE_URL"] = database.url.replacingOccurrences(of: "stockq@", with: "\(name)@")
+            let ended = try program.run(["migrate", "--schema", "of_\(database.name)"])
+            #expect(ended.code == 0 && ended.err.contains("stockq migrate --roles-script | psql"), "\(ended.err)")
+            let script = try program.run(["migrate", "--schema", "of_\(database.name)", "--roles-script"]).out
+            try database.run(script)
+            #expect(
+                try database.value("SELECT count(*) FROM pg_roles WHERE starts_with(rolname, 'of_\(database.name)_')")
+                    == "4")
+            // Now that they are there, the owner keeps their privileges up to date.
+            #expect(try program.run(["migrate", "--schema", "of_\(database.name)"]).err == "")
+            try database.run(
+                "DROP SCHEMA of_\(database.name) CASCADE; DROP OWNED BY \(name); DROP ROLE \(name), of_\(database.name)_producer, of_\(database.name)_worker, of_\(database.name)_reader, of_\(database.name)_admin"
+            )
+        }
+    }
+}

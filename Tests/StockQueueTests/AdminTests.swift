@@ -1,0 +1,272 @@
+import Foundation
+import StockQueue
+import StockQueuePostgres
+import TestSupport
+import Testing
+
+/// What operators do by hand, and what becomes of the jobs.
+@Suite struct AdminTests {
+    private static let items =
+        "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 10), ('t', 'a', 10);"
+
+    private static func results(_ database: TestDatabase) throws -> [String] {
+        try database.rows(
+            "SELECT concat_ws(' ', store_id, item_id, quantity, outcome, code) FROM stockq.results ORDER BY job_id")
+    }
+
+    @Test func cancellingTakesTheWholeGroup() async throws {
+        try await withDatabase { database in
+            try database.run(
+                Self.items + """
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, reference, idempotency_key) VALUES
+                    ('s', 'a', -1, 'g', NULL, 'k'), ('s', 'a', -2, NULL, NULL, NULL), ('s', 'a', -3, 'g', NULL, NULL), ('t', 'a', -4, 'g', NULL, NULL),
+                    ('s', 'a', -5, NULL, 'order', NULL);
+                    SELECT stockq.cancel_jobs(ARRAY[(SELECT min(job_id) FROM stockq.jobs)], reason => 'by mistake');
+                    SELECT stockq.cancel_jobs(store_id => 's', reference => 'order')
+                    """)
+            try database.drain()
+            #expect(
+                try Self.results(database) == [
+                    "s a -1 canceled", "s a -2 applied", "s a -3 canceled", "t a -4 applied", "s a -5 canceled",
+                ])
+            #expect(
+                try database.rows("SELECT DISTINCT message FROM stockq.results WHERE group_id = 'g' AND store_id = 's'")
+                    == ["by mistake"])
+            #expect(
+                try database.rows("SELECT concat_ws(' ', state, outcome) FROM stockq.find_group('s', 'g')") == [
+                    "finished canceled", "finished canceled",
+                ])
+            #expect(
+                try database.rows("SELECT concat_ws(' ', who, verb, jobs) FROM stockq.operations ORDER BY 1") == [
+                    "stockq cancel 1", "stockq cancel 2",
+                ])
+            // The key is free, and what is finished stays finished.
+            #expect(
+                try database.value("SELECT is_duplicate FROM stockq.enqueue('s', 'a', -1, idempotency_key => 'k')")
+                    == "f")
+            #expect(try database.rows("SELECT stockq.cancel_jobs(ARRAY(SELECT job_id FROM stockq.results))") == [])
+            try expectSoundBooks(try database.connect())
+        }
+    }
+
+    @Test func aRetryIsEnqueuedOnceAndNamesTheFirst() async throws {
+        try await withDatabase { database in
+            try database.run(
+                Self.items + """
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, idempotency_key) VALUES
+                    ('s', 'a', -99, NULL, 'k'), ('s', 'a', -1, 'g', 'kg'), ('s', 'a', -98, 'g', NULL), ('s', 'a', -1, NULL, NULL)
+                    """)
+            try database.drain()
+            try database.run("UPDATE stockq.items SET on_hand = 200, opening_on_hand = 201 WHERE store_id = 's'")
+            #expect(try database.rows("SELECT count(*) FROM stockq.retry_jobs(code => 'insufficient_stock')") == ["3"])
+            #expect(try database.rows("SELECT count(*) FROM stockq.retry_jobs(code => 'insufficient_stock')") == ["0"])
+            let first = try database.value("SELECT min(job_id) FROM stockq.results")
+            #expect(try database.rows("SELECT count(*) FROM stockq.retry_jobs(ARRAY[\(first)])") == ["0"])
+            try database.drain()
+            #expect(
+                try Self.results(database).suffix(3) == ["s a -99 applied", "s a -1 applied", "s a -98 applied"])
+            #expect(
+                try database.rows(
+                    """
+                    SELECT concat_ws(' ', again.quantity, first.code) FROM stockq.results AS again
+                    JOIN stockq.results AS first ON first.job_id = again.retry_of ORDER BY again.job_id
+                    """) == ["-99 insufficient_stock", "-1 group_rejected", "-98 insufficient_stock"])
+            let refused = #expect(throws: PostgresError.self) {
+                try database.run(
+                    "SELECT stockq.retry_jobs(ARRAY(SELECT job_id FROM stockq.results WHERE outcome = 'applied' LIMIT 1))"
+                )
+            }
+            #expect(
+                refused?.sqlState?.rawValue == "55000"
+                    && refused?.message.hasSuffix("was applied, and cannot be retried") == true
+            )
+        }
+    }
+
+    /// A paused store is not worked and costs the others nothing: its jobs are paused, and go on when it is resumed.
+    @Test func aPausedStoreIsParked() async throws {
+        try await withDatabase { database in
+            try database.run(
+                Self.items + """
+                    SELECT stockq.pause(store_id => 's');
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, ordering_key, run_at) VALUES
+                    ('s', 'a', -1, NULL, NULL, NULL), ('s', 'a', -1, 'g', NULL, NULL), ('s', 'a', -1, 'g', NULL, NULL),
+                    ('s', 'a', -1, NULL, 'o', NULL), ('s', 'a', -1, NULL, NULL, now() + interval '10 ms'), ('t', 'a', -1, NULL, NULL, NULL)
+                    """)
+            try database.drain()
+            #expect(try Self.results(database) == ["t a -1 applied"])
+            #expect(
+                try database.rows("SELECT DISTINCT state FROM stockq.job_states WHERE outcome IS NULL") == ["paused"])
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs WHERE run_at IS NULL") == "0")
+            let inspector = Inspector(connection: try database.connect(), schema: .standard)
+            #expect(try inspector.statistics(seconds: 60).value.queue.paused == 5)
+            // One that is canceled and one whose stock rises stay where they are.
+            #expect(try database.value("SELECT stockq.resume(store_id => 's')") == "5")
+            try database.drain()
+            #expect(try database.value("SELECT on_hand FROM stockq.items WHERE store_id = 's'") == "5")
+            #expect(try database.value("SELECT count(*) FROM stockq.results WHERE scheduled_at IS NOT NULL") == "1")
+            #expect(
+                try database.rows("SELECT concat_ws(' ', verb, jobs) FROM stockq.operations ORDER BY operation_id") == [
+                    "pause", "resume 5",
+                ])
+            try expectSoundBooks(try database.connect())
+        }
+    }
+
+    @Test(arguments: ["lane => (SELECT lane FROM stockq.jobs LIMIT 1)", "everything => true"])
+    func aPausedLaneIsNotWorked(_ what: String) async throws {
+        try await withDatabase { database in
+            try database.run(
+                Self.items
+                    + "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -1); SELECT stockq.pause(\(what))"
+            )
+            try database.drain()
+            #expect(try Self.results(database) == [])
+            try database.run("SELECT stockq.resume(\(what))")
+            try database.drain()
+            #expect(try Self.results(database) == ["s a -1 applied"])
+        }
+    }
+
+    /// A lane that was paused for itself stays so when a store goes on; everything means everything.
+    @Test func eachPauseIsLiftedByItsOwnKind() async throws {
+        try await withDatabase { database in
+            try database.run("SELECT stockq.pause(lane => 7); SELECT stockq.pause(store_id => 's')")
+            try database.run("SELECT stockq.resume(store_id => 's')")
+            #expect(try database.rows("SELECT lane FROM stockq.lanes WHERE paused_at IS NOT NULL") == ["7"])
+            try database.run("SELECT stockq.pause(store_id => 's'); SELECT stockq.resume(lane => 8)")
+            #expect(try database.rows("SELECT lane FROM stockq.lanes WHERE paused_at IS NOT NULL") == ["7"])
+            #expect(try database.rows("SELECT store_id FROM stockq.paused_stores") == ["s"])
+            try database.run("SELECT stockq.resume(everything => true)")
+            #expect(
+                try database.value("SELECT count(*) FROM stockq.lanes WHERE paused_at IS NOT NULL OR has_paused_stores")
+                    == "0")
+        }
+    }
+
+    /// An operator pauses and resumes while workers are at it; when pause has returned, nothing more of the store is finished.
+    @Test func pausingWhileWorkersWork() async throws {
+        try await withDatabase { database in
+            try database.run(Self.items)
+            let pool = WorkerPool(
+                connection: database.settings, schema: database.schema,
+                settings: {
+                    var settings = WorkerSettings()
+                    settings.batchJobsMax = 20
+                    return settings
+                }())
+            let running = Background { pool.run() }
+            let connection = try database.connect()
+            for _ in 0..<5 {
+                try connection.executeScript(
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity) SELECT chr(115 + i % 2), 'a', 1 FROM generate_series(1, 2000) AS i"
+                )
+                try connection.executeScript("SELECT stockq.pause(store_id => 's')")
+                let done = try database.value("SELECT count(*) FROM stockq.results WHERE store_id = 's'")
+                #expect(
+                    eventually { (try? database.value("SELECT count(*) FROM stockq.jobs WHERE run_at IS NULL")) == "0" }
+                )
+                #expect(try database.value("SELECT count(*) FROM stockq.results WHERE store_id = 's'") == done)
+                try connection.executeScript("SELECT stockq.resume(store_id => 's')")
+            }
+            #expect(eventually { (try? database.value("SELECT count(*) FROM stockq.jobs")) == "0" })
+            pool.finish()
+            try running.wait()
+            #expect(try database.rows("SELECT on_hand FROM stockq.items") == ["5010", "5010"])
+            try expectSoundBooks(connection)
+        }
+    }
+
+    /// What an operator makes ready again comes before what was enqueued later, although the workers' low-water marks stand above it.
+    @Test func resumedJobsAreNotOvertaken() async throws {
+        try await withDatabase { database in
+            try database.run(Self.items)
+            let pool = WorkerPool(connection: database.settings, schema: database.schema, settings: WorkerSettings())
+            let running = Background { pool.run() }
+            let connection = try database.connect()
+            let lane = try database.value("SELECT (hashtextextended('s', 0) & 63)::int")
+            for (pause, resume) in [
+                ("pause(store_id => 's')", "resume(store_id => 's')"),
+                ("pause(lane => \(lane))", "resume(lane => \(lane))"),
+            ] {
+                try connection.executeScript("SELECT stockq.\(pause)")
+                try connection.executeScript(
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity, action) VALUES ('s', 'a', 500, 'set')")
+                // Other work goes on, and lets the marks rise.
+                for _ in 0..<300 {
+                    try connection.executeScript(
+                        "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('t', 'a', 1)")
+                }
+                #expect(
+                    eventually { (try? database.value("SELECT count(*) FROM stockq.jobs WHERE store_id = 't'")) == "0" }
+                )
+                try connection.executeScript(
+                    "SELECT stockq.\(resume)")
+                try connection.executeScript(
+                    "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -1)")
+                #expect(eventually { (try? database.value("SELECT count(*) FROM stockq.jobs")) == "0" })
+                #expect(try database.value("SELECT on_hand FROM stockq.items WHERE store_id = 's'") == "499")
+                try connection.executeScript("SELECT stockq.enqueue('s', 'a', 10, action => 'set')")
+                #expect(eventually { (try? database.value("SELECT count(*) FROM stockq.jobs")) == "0" })
+            }
+            pool.finish()
+            try running.wait()
+        }
+    }
+
+    /// What a key has prevented is not done by a retry.
+    @Test func whatWasRefusedForItsKeyIsNotRetried() async throws {
+        try await withDatabase { database in
+            let lines = "('s', 'a', -1, 'pg', 'pg/1'), ('s', 'a', -2, 'pg', 'pg/2')"
+            let insert = "INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, idempotency_key) VALUES "
+            try database.run(Self.items + insert + lines)
+            try database.drain()
+            try database.run(insert + lines + ", ('s', 'a', -3, 'pg', 'pg/3')")
+            try database.drain()
+            for code in ["group_rejected", "idempotency_mismatch"] {
+                #expect(try database.rows("SELECT 1 FROM stockq.retry_jobs(code => '\(code)')") == [])
+            }
+            let last = try database.value("SELECT max(job_id) FROM stockq.results")
+            let refused = #expect(throws: PostgresError.self) {
+                try database.run("SELECT stockq.retry_jobs('{\(last)}')")
+            }
+            #expect(refused?.message == "job \(last) was refused for its idempotency key, and cannot be retried")
+            let none = #expect(throws: PostgresError.self) { try database.run("SELECT stockq.retry_jobs('{NULL,1}')") }
+            #expect(none?.sqlState?.rawValue == "55000")
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")
+        }
+    }
+
+    @Test func prioritiesAndAttributesChange() async throws {
+        try await withDatabase { database in
+            try database.run(
+                Self.items + """
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id) VALUES ('s', 'a', -9, NULL), ('s', 'a', -5, 'g'), ('s', 'a', -2, 'g');
+                    """)
+            #expect(try database.value("SELECT stockq.reprioritize(1, store_id => 's', group_id => 'g')") == "2")
+            try database.drain { $0.workers = 1 }
+            #expect(
+                try Self.results(database) == [
+                    "s a -9 rejected insufficient_stock", "s a -5 applied", "s a -2 applied",
+                ])
+            #expect(
+                try database.value(
+                    "SELECT stockq.set_item('s', 'a', low_stock_threshold => 4, parent_id => 'p', tracked => false)")
+                    == "t")
+            #expect(
+                try database.value(
+                    "SELECT concat_ws(' ', low_stock_threshold, parent_id, tracked) FROM stockq.items WHERE store_id = 's'"
+                )
+                    == "4 p f")
+            #expect(
+                try database.value("SELECT stockq.set_item('s', 'a', clear => '{low_stock_threshold,parent_id}')")
+                    == "t")
+            #expect(
+                try database.value(
+                    "SELECT concat_ws(' ', low_stock_threshold, parent_id, tracked) FROM stockq.items WHERE store_id = 's'"
+                )
+                    == "f")
+            #expect(try database.value("SELECT stockq.set_item('s', 'nothing', tracked => true)") == "f")
+        }
+    }
+}

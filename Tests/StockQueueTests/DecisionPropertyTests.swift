@@ -1,0 +1,46 @@
+import Foundation
+import StockQueue
+import TestSupport
+import Testing
+
+/// A million random jobs and more through the pure decision, batch by batch, against the one-at-a-time model.
+@Suite struct DecisionPropertyTests {
+    /// One seed of one's own with `STOCKQ_SEED=…`; a failure prints the seed it happened with.
+    static var seeds: [UInt64] {
+        if let text = ProcessInfo.processInfo.environment["STOCKQ_SEED"], let seed = UInt64(text) { return [seed] }
+        let day = UInt64.random(in: 0...UInt64.max)
+        return (0..<8).map { day &+ $0 }
+    }
+
+    /// A sanitizer, which looks for other things, makes do with fewer: `STOCKQ_DECIDED_JOBS=…`.
+    static let jobsEach = ProcessInfo.processInfo.environment["STOCKQ_DECIDED_JOBS"].flatMap { Int($0) } ?? 130_000
+
+    @Test(arguments: seeds) func agreesWithTheModel(seed: UInt64) async throws {
+        let jobs = try await onThread { try Self.compare(seed: seed, jobs: Self.jobsEach) }
+        #expect(jobs >= Self.jobsEach)
+    }
+
+    private static func compare(seed: UInt64, jobs total: Int) throws -> Int {
+        var done = 0
+        var round: UInt64 = 0
+        while done < total {
+            round += 1
+            var scenario = Scenario(seed: seed &+ round &* 7_919, items: 1 + Int(round % 9))
+            var model = Model(items: scenario.items)
+            var shop = DecidedShop(scenario.items)
+            for _ in 0..<20 {
+                let jobs = scenario.jobs(
+                    1 + scenario.random.below(60), firstID: Int64(done + 1), waits: true, groups: true)
+                done += jobs.count
+                let seen = model.notifications.count
+                model.work(jobs)
+                let problem = shop.work(jobs, model, newNotifications: Array(model.notifications[seen...]))
+                if let problem {
+                    Issue.record("seed \(seed), round \(round): \(problem) – replay with STOCKQ_SEED=\(seed)")
+                    return done
+                }
+            }
+        }
+        return done
+    }
+}

@@ -1,0 +1,14 @@
+import StockQueue
+
+extension WorkEvent {
+    /// The payload of a committed batch; nil for other events.
+    public var batch: BatchCommitted? { if case .batch(let batch) = self { batch } else { nil } }
+
+    /// The error of a lost connection or a failed attempt to connect; nil for other events.
+    public var disconnection: PostgresError? {
+        if case .disconnected(let disconnected) = self { disconnected.error } else { nil }
+    }
+
+    /// The payload of a failed attempt; nil for other events.
+    public var failedAttempt: AttemptFailed? { if case .attemptFailed(let failed) = self { failed } else { nil } }
+}
