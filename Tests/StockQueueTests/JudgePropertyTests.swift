@@ -12,8 +12,8 @@ import Testing
         return (0..<8).map { day &+ $0 }
     }
 
-    /// A sanitizer, which looks for other things, makes do with fewer: `STOCKQ_JUDGED_JOBS=…`.
-    static let jobsEach = ProcessInfo.processInfo.environment["STOCKQ_JUDGED_JOBS"].flatMap { Int($0) } ?? 130_000
+    /// A sanitizer, which looks for other things, makes do with fewer: `STOCKQ_DECIDED_JOBS=…`.
+    static let jobsEach = ProcessInfo.processInfo.environment["STOCKQ_DECIDED_JOBS"].flatMap { Int($0) } ?? 130_000
 
     @Test(arguments: seeds) func agreesWithTheModel(seed: UInt64) async throws {
         let jobs = try await onThread { try Self.compare(seed: seed, jobs: Self.jobsEach) }
