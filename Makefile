@@ -1,49 +1,55 @@
-# Everything a newcomer needs: `make run` shows what it does, `make test` proves it.
-.PHONY: run test soak tsan asan fuzz bench lint format setup setup-tests
+# `make` alone prints the targets. Start with `make run` (a demo) and `make test` (the proof).
+.DEFAULT_GOAL := help
+.PHONY: help run test soak tsan asan fuzz bench lint format setup setup-tests
 
-run: setup ## build, and work off a busy day on a private PostgreSQL
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## build, then run a demo: one simulated day of 100,000 jobs on a private PostgreSQL
 	swift build -c release --product stockq
 	.build/release/stockq demo
 
-test: setup-tests ## the whole suite, against private PostgreSQL clusters; faults apart, since they take the machine down
+test: setup-tests ## the whole suite on private PostgreSQL servers; fault tests run separately, they saturate the machine
 	swift test -c release --skip FaultTests
 	swift test -c release --skip-build --filter FaultTests
 
 SECONDS ?= 60
 SEED ?=
-soak: setup-tests ## every fault at every point, the suite through PgBouncer, then all faults at random for SECONDS
+soak: setup-tests ## every fault at every point, the suite through PgBouncer, then random faults for SECONDS
 	swift build -c release --build-tests
 	STOCKQ_FAULTS=all swift test -c release --skip-build --filter FaultTests
 	STOCKQ_POOLED=1 swift test -c release --skip-build --filter StockQueueTests
 	STOCKQ_SOAK_SECONDS=$(SECONDS) $(if $(SEED),STOCKQ_SEED=$(SEED)) \
 		swift test -c release --skip-build --filter Soak
 
-# Under a sanitizer all is slower: fewer jobs for the property test that has one thread, more time where a time is promised.
+# A sanitizer makes everything slower: fewer jobs for the single-threaded property test, more time for scheduled jobs.
 sanitized = STOCKQ_SANITIZED=1 STOCKQ_DECIDED_JOBS=5000 STOCKQ_SECONDS_LATE=10
 tsan: setup-tests ## the whole suite under ThreadSanitizer
 	$(sanitized) TSAN_OPTIONS=atexit_sleep_ms=0 \
 		swift test -c release --sanitize=thread --scratch-path .build/tsan -Xswiftc -DTHREAD_SANITIZER
 
-asan: setup-tests ## the whole suite under AddressSanitizer, which also looks for leaks
-	$(sanitized) LSAN_OPTIONS=suppressions=$(CURDIR)/.ci/leaks.supp:print_suppressions=0 \
+asan: setup-tests ## the whole suite under AddressSanitizer, including its leak check
+	$(sanitized) LSAN_OPTIONS=suppressions=$(CURDIR)/scripts/leaks.supp:print_suppressions=0 \
 		swift test -c release --sanitize=address --scratch-path .build/asan
 
-fuzz: setup ## each fuzz target for SECONDS
-	.ci/fuzz $(SECONDS)
+fuzz: setup ## run each fuzz target for SECONDS
+	scripts/fuzz $(SECONDS)
 
-bench: setup ## measure, side by side with a baseline and a ceiling; about a quarter of an hour
-	swift build -c release --product stockq
-	.build/release/stockq bench --json docs/bench.json --svg docs/bench.svg
+bench: setup ## measure stockq beside a baseline and an upper bound; about a quarter of an hour
+	swift build -c release --product stockq-bench
+	.build/release/stockq-bench --json docs/internals/bench.json --svg docs/internals/bench.svg
 
-lint: ## format and docker-compose.yml
+lint: ## check formatting, docker-compose.yml, documentation and wording
 	swift format lint --strict --recursive Package.swift Sources Tests migrations
-	.ci/check-compose
+	scripts/check-compose
+	scripts/check-docs
+	scripts/check-words
 
-format:
+format: ## format all Swift files
 	swift format --in-place --recursive Package.swift Sources Tests migrations
 
-setup: ## install what is missing, by name
-	@.ci/setup
+setup: ## install the missing Debian packages
+	@scripts/setup
 
-setup-tests: ## the same, and what only tests need
-	@.ci/setup tests
+setup-tests: ## install the missing Debian packages, including those that only tests need
+	@scripts/setup tests

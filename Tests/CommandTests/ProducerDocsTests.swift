@@ -5,20 +5,25 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// docs/producers.md does what it says.
+/// Runs the examples of the guides, in the order in which a reader meets them.
 @Suite struct ProducerDocsTests {
     private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
         "../..")
 
+    /// Later pages use the jobs of earlier ones.
+    private static let pages = ["sql", "idempotency", "orders", "results", "swift"]
+
     private static func blocks(_ language: String) throws -> [String] {
-        let text = try String(contentsOf: root.appendingPathComponent("docs/producers.md"), encoding: .utf8)
-        return text.split(separator: "\n```").map(String.init).filter {
-            $0.hasPrefix("\(language)\n") || $0.hasPrefix("```\(language)\n")
+        try pages.flatMap { page in
+            let text = try String(contentsOf: root.appendingPathComponent("docs/guides/\(page).md"), encoding: .utf8)
+            return text.split(separator: "\n```").map(String.init).filter {
+                $0.hasPrefix("\(language)\n") || $0.hasPrefix("```\(language)\n")
+            }
+            .map { $0.drop { $0 != "\n" }.dropFirst() }.map(String.init)
         }
-        .map { $0.drop { $0 != "\n" }.dropFirst() }.map(String.init)
     }
 
-    /// What the page's first examples make: a role and some items.
+    /// Runs the first two examples, which create a role and items.
     private static func shop(_ database: TestDatabase) throws {
         for block in try blocks("sql").prefix(2) {
             try database.run(
@@ -37,7 +42,7 @@ import Testing
         try running.wait()
     }
 
-    /// As somebody at psql would, one block after the other, while workers run.
+    /// Each block in a psql of its own, one after the other, while workers run.
     @Test func everySQLExampleRuns() async throws {
         try await withDatabase { database in
             try Self.shop(database)
@@ -83,7 +88,7 @@ import Testing
         return try program.start(["python3", "-"], input: Array(text.utf8), executable: "/usr/bin/env").wait()
     }
 
-    /// The Swift example stands here as it stands there; the compiler and this test see to both.
+    /// The example of the Swift guide, compiled here; the test compares both texts.
     @Test func theSwiftExampleRuns() async throws {
         let database = try TestDatabase()
         defer { database.drop() }

@@ -11,7 +11,7 @@ import Testing
     /// Every point of every sweep, instead of a selection: `STOCKQ_FAULTS=all`, which `make soak` sets.
     static let isFull = ProcessInfo.processInfo.environment["STOCKQ_FAULTS"] == "all"
 
-    /// What a test did, for the reader of a run and for docs/reliability.md.
+    /// What a test did, for the reader of a run and for docs/internals/reliability.md.
     static func report(_ line: String) { FileHandle.standardError.write(Data("faults: \(line)\n".utf8)) }
 }
 

@@ -1,7 +1,7 @@
 import Foundation
 import FuzzTargets
 
-// stockq-fuzz TARGET [libFuzzer's arguments]: see docs/fuzzing.md. Built by `make fuzz` alone.
+// stockq-fuzz TARGET [libFuzzer's arguments]: see docs/internals/fuzzing.md. Built by `make fuzz` alone.
 
 /// libFuzzer's entry (`compiler-rt/lib/fuzzer/FuzzerInterface.h` in LLVM); the callback gets each input.
 @_silgen_name("LLVMFuzzerRunDriver")

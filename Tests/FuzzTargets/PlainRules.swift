@@ -1,7 +1,7 @@
 import Foundation
 import StockQueue
 
-/// What docs/reference.md says of values, written a second time and without regard to speed.
+/// What docs/reference says of values, written a second time and without regard to speed.
 enum PlainRules {
     static let most: Int128 = 9_007_199_254_740_991
 
