@@ -102,7 +102,7 @@ public final class Connection {
         try enterPipeline()
         try check(PQpipelineSync(handle) == 1)
         inFlight.append(Request(statement: nil, isPreparation: false))
-        let deadline = Deadline.after(milliseconds: timeoutMs ?? settings.callTimeoutMs)
+        let deadline = Deadline.after(milliseconds: timeoutMs ?? settings.callTimeout.milliseconds)
         var results: [ResultSet] = []
         var firstError: PostgresError?
         var answered = false
@@ -179,7 +179,7 @@ public final class Connection {
     public func executeScript(_ sql: String, timeoutMs: Int? = nil) throws(PostgresError) {
         try leavePipeline()
         try check(PQsendQuery(handle, sql) == 1)
-        try drainResults(until: .after(milliseconds: timeoutMs ?? settings.callTimeoutMs))
+        try drainResults(until: .after(milliseconds: timeoutMs ?? settings.callTimeout.milliseconds))
     }
 
     /// Runs `body` between BEGIN and COMMIT, and rolls back when it throws.

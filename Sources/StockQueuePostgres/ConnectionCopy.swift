@@ -6,19 +6,19 @@ extension Connection {
     public func startCopy(_ statement: Statement) throws(PostgresError) {
         try leavePipeline()
         try check(PQsendQuery(handle, statement.sql) == 1)
-        try waitForResult(until: .after(milliseconds: settings.callTimeoutMs))
+        try waitForResult(until: .after(milliseconds: settings.callTimeout.milliseconds))
         guard let answer = PQgetResult(handle) else { throw lost() }
         defer { PQclear(answer) }
         if PQresultStatus(answer) != PGRES_COPY_IN {
             let error = Self.error(of: answer, statement: statement.name, handle: handle)
-            try drainResults(until: .after(milliseconds: settings.callTimeoutMs))
+            try drainResults(until: .after(milliseconds: settings.callTimeout.milliseconds))
             throw error
         }
     }
 
     /// Sends data of a running COPY; waits while the server is slower than the caller.
     public func copy(_ bytes: [UInt8]) throws(PostgresError) {
-        let deadline = Deadline.after(milliseconds: settings.callTimeoutMs)
+        let deadline = Deadline.after(milliseconds: settings.callTimeout.milliseconds)
         while true {
             let taken = bytes.withUnsafeBytes { buffer in
                 PQputCopyData(handle, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(buffer.count))
@@ -47,7 +47,7 @@ extension Connection {
     }
 
     private func finishCopy(failure: String?, timeoutMs: Int?) throws(PostgresError) -> Int {
-        let deadline = Deadline.after(milliseconds: timeoutMs ?? settings.callTimeoutMs)
+        let deadline = Deadline.after(milliseconds: timeoutMs ?? settings.callTimeout.milliseconds)
         while true {
             let taken = PQputCopyEnd(handle, failure)
             if taken == 1 { break }

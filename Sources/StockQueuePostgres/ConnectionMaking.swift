@@ -7,12 +7,12 @@ extension Connection {
         // `dbname` holding a whole string is expanded: the string overrides what stands before it, and what stands behind it
         // overrides the string.
         var words: [(String, String)] = [
-            ("connect_timeout", String(max(2, (settings.connectTimeoutMs + 999) / 1_000))),
+            ("connect_timeout", String(max(2, (settings.connectTimeout.milliseconds + 999) / 1_000))),
             ("keepalives", "1"),
-            ("keepalives_idle", String(settings.keepalive.idleSeconds)),
-            ("keepalives_interval", String(settings.keepalive.intervalSeconds)),
+            ("keepalives_idle", String(settings.keepalive.idle.wholeSeconds)),
+            ("keepalives_interval", String(settings.keepalive.interval.wholeSeconds)),
             ("keepalives_count", String(settings.keepalive.probes)),
-            ("tcp_user_timeout", String(settings.keepalive.unacknowledgedMs)),
+            ("tcp_user_timeout", String(settings.keepalive.unacknowledgedTimeout.milliseconds)),
             ("dbname", settings.conninfo),
             ("client_encoding", "UTF8"),
             ("fallback_application_name", settings.applicationName),

@@ -7,42 +7,43 @@ public struct ConnectionSettings: Sendable {
     public var password: String?
     /// Shown in `pg_stat_activity`.
     public var applicationName: String
-    /// How long one host may take to accept a connection, before the next one of a multi-host string is tried. libpq counts
-    /// in seconds and takes 2 as the least. Default 5,000 ms.
-    public var connectTimeoutMs = 5_000
-    /// How a connection over TCP notices that the other side is gone. libpq's own default is the operating system's, two hours.
+    /// How long one host may take to accept a connection, before the next one of a multi-host string is tried. libpq counts whole
+    /// seconds, from 2 s on. Default 5 s.
+    public var connectTimeout = Duration.seconds(5)
+    /// How a connection over TCP notices that the other side is gone. The operating system's own default is two hours.
     public var keepalive = Keepalive()
-    /// How long any one call may take, COMMIT included, before the client gives the connection up. The server's own
-    /// `statement_timeout` does not bound COMMIT, and TCP keepalives do not notice a server that is stopped. Default 30,000 ms.
-    public var callTimeoutMs = 30_000
+    /// How long a call may take, COMMIT included, before the client gives the connection up. The server's `statement_timeout` does
+    /// not bound COMMIT, and TCP keepalives do not notice a server that is stopped. Default 30 s.
+    public var callTimeout = Duration.seconds(30)
     /// Settings of the session, by their names in PostgreSQL.
     public var session: [(name: String, value: String)] = []
-    /// For a pooler in transaction mode (PgBouncer before 1.21): statements are not prepared by name, and the session's
-    /// settings are made again at the head of each transaction, because the next one may run on another server session.
+    /// For a pooler in transaction mode (PgBouncer before 1.21): statements are not prepared by name, and the session's settings are
+    /// set again at the head of each transaction, because the next one may run on another server session.
     public var pooled = false
 
-    /// How a connection over TCP notices that the other side's machine, or the way to it, is gone: a silent connection is
-    /// asked, and what was sent must be acknowledged. A machine that is there with a program that does not answer shows in
-    /// neither; for that there is `callTimeoutMs`.
+    /// How a connection over TCP notices that the other side's machine, or the network, is gone: a silent connection is probed, and
+    /// sent data must be acknowledged. Neither notices a machine whose program does not answer; `callTimeout` does.
     ///
     /// PostgreSQL manual, 34.1.2 "Parameter Key Words" (`keepalives_idle` and the following, `tcp_user_timeout`).
     public struct Keepalive: Sendable, Hashable {
-        /// Silence before the first question. 1–3,600. Default 5 s.
-        public var idleSeconds = 5
-        /// Between two questions. 1–3,600. Default 1 s.
-        public var intervalSeconds = 1
-        /// Questions without an answer before the connection is given up. 1–100. Default 3.
+        /// Silence before the first probe, whole seconds from 1 s to 1 h. Default 5 s.
+        public var idle = Duration.seconds(5)
+        /// Time between two probes, whole seconds from 1 s to 1 h. Default 1 s.
+        public var interval = Duration.seconds(1)
+        /// Unanswered probes after which the connection is lost, 1–100. Default 3.
         public var probes = 3
-        /// How long what was sent may stay unacknowledged. Default 8,000 ms.
-        public var unacknowledgedMs = 8_000
+        /// How long sent data may stay unacknowledged. Default 8 s.
+        public var unacknowledgedTimeout = Duration.seconds(8)
 
         public init() {}
 
-        /// The same for the server's side of the session: a worker whose machine is gone frees its locks by it.
-        public var ofServer: [(name: String, value: String)] {
+        /// The same for the server's side of the session: it frees the locks of a worker whose machine is gone.
+        package var ofServer: [(name: String, value: String)] {
             [
-                ("tcp_keepalives_idle", "\(idleSeconds)"), ("tcp_keepalives_interval", "\(intervalSeconds)"),
-                ("tcp_keepalives_count", "\(probes)"), ("tcp_user_timeout", "\(unacknowledgedMs)"),
+                ("tcp_keepalives_idle", "\(idle.wholeSeconds)"),
+                ("tcp_keepalives_interval", "\(interval.wholeSeconds)"),
+                ("tcp_keepalives_count", "\(probes)"),
+                ("tcp_user_timeout", "\(unacknowledgedTimeout.milliseconds)"),
             ]
         }
     }

@@ -40,7 +40,7 @@ enum Database {
         let schema = try schema(arguments)
         var settings = try settings(arguments)
         // Scans over everything are slow on a large store, and that is no fault.
-        settings.callTimeoutMs = timeoutMs ?? 300_000
+        settings.callTimeout = .milliseconds(timeoutMs ?? 300_000)
         settings.session = [("jit", "off")]
         let connection = try Connection(settings)
         try Migrator(connection: connection, schema: schema).check()

@@ -177,8 +177,8 @@ enum PruneCommand: Command {
 
     static func run(_ arguments: Arguments) throws -> Int32 {
         let standard = WorkerSettings()
-        let results = try arguments.seconds("keep-results") ?? Int64(standard.keepResultsSeconds)
-        let keys = try arguments.seconds("keep-keys") ?? Int64(standard.keepKeysSeconds)
+        let results = try arguments.seconds("keep-results") ?? standard.keepResults.wholeSeconds
+        let keys = try arguments.seconds("keep-keys") ?? standard.keepKeys.wholeSeconds
         let (connection, schema) = try Database.open(arguments)
         let dropped = try QueueAdmin(connection: connection, schema: schema).prune(
             keepResultsSeconds: results, keepKeysSeconds: keys)

@@ -25,7 +25,7 @@ enum RunCommand: Command {
     static func run(_ arguments: Arguments) throws -> Int32 {
         let settings = try settings(arguments)
         if arguments.has("show-settings") {
-            for line in settings.listing { Terminal.print(line) }
+            for setting in WorkerSettings.all { Terminal.print("\(setting.name)=\(setting.text(in: settings))") }
             return 0
         }
         var log = Log()
@@ -36,7 +36,7 @@ enum RunCommand: Command {
             log.least = level
         }
         try checkOpenFiles(settings)
-        let signals = StopOnSignals(timeoutMs: settings.stopTimeoutMs)
+        let signals = StopOnSignals(timeoutMs: settings.stopTimeout.milliseconds)
         let schema = try openWhenThere(arguments, settings, log)
         let meter = RunMeter()
         let pool = WorkerPool(
@@ -52,7 +52,7 @@ enum RunCommand: Command {
         progress.end()
         summarise(meter, log, json: arguments.has("json"))
         if arguments.has("drain") { try tellOfPauses(arguments, log) }
-        return signals.wasAborted || meter.totals.violations > 0 && settings.stopOnViolation != 0 ? 1 : 0
+        return signals.wasAborted || meter.totals.violations > 0 && settings.stopOnViolation ? 1 : 0
     }
 
     /// A drain that left jobs because they are paused looks as if there had been none.
@@ -81,8 +81,8 @@ enum RunCommand: Command {
     private static func openWhenThere(
         _ arguments: Arguments, _ settings: WorkerSettings, _ log: Log
     ) throws -> QueueSchema {
-        let deadline = Deadline.after(milliseconds: settings.startTimeoutMs)
-        var backoff = Backoff(firstMs: settings.reconnectFirstMs, longestMs: settings.reconnectLongestMs)
+        let deadline = Deadline.after(milliseconds: settings.startTimeout.milliseconds)
+        var backoff = Backoff(firstMs: settings.reconnectPauseMin.milliseconds, longestMs: settings.reconnectPauseMax.milliseconds)
         var told: Deadline?
         while true {
             do {
@@ -100,7 +100,7 @@ enum RunCommand: Command {
     private static func open(_ arguments: Arguments, _ settings: WorkerSettings, _ log: Log) throws -> QueueSchema {
         let (connection, schema) = try openMigrated(arguments, settings)
         let readiness = try StartupCheck(
-            connection: connection, schema: schema, requiresDurability: settings.requireDurability != 0)
+            connection: connection, schema: schema, requiresDurability: settings.requireDurability)
         for warning in readiness.warnings { log.write(.warn, "warning", [("text", warning)]) }
         if !readiness.blockers.isEmpty {
             throw Failure("cannot run here: " + readiness.blockers.joined(separator: "\n  and: "))
@@ -112,7 +112,7 @@ enum RunCommand: Command {
         _ arguments: Arguments, _ settings: WorkerSettings
     ) throws -> (Connection, QueueSchema) {
         do {
-            return try Database.open(arguments, timeoutMs: settings.callTimeoutMs)
+            return try Database.open(arguments, timeoutMs: settings.callTimeout.milliseconds)
         } catch SchemaError.database(let error) {
             throw error
         }
@@ -120,12 +120,21 @@ enum RunCommand: Command {
 
     private static func settings(_ arguments: Arguments) throws -> WorkerSettings {
         var settings = WorkerSettings()
+        do throws(ValidationError) {
+            try settings.apply(environment: ProcessInfo.processInfo.environment)
+        } catch {
+            throw Failure(error.message)
+        }
         settings.workers = try arguments.number("workers", in: 1...64) ?? settings.workers
         settings.batchJobsMax = try arguments.number("batch-max", in: 1...100_000) ?? settings.batchJobsMax
         for pair in arguments.texts("set") {
             let parts = pair.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2 else { throw UsageError("--set takes NAME=VALUE, not '\(pair)'", usage) }
-            if let problem = settings.set(parts[0], to: parts[1]) { throw UsageError(problem, usage) }
+            do throws(ValidationError) {
+                try settings.set(parts[0], to: parts[1])
+            } catch {
+                throw UsageError(error.message, usage)
+            }
         }
         return settings
     }

@@ -62,8 +62,8 @@ import Testing
         Wrong(words: ["run", "--workers", "0"], says: "--workers takes a whole number from 1 to 64, not '0'"),
         Wrong(words: ["run", "--set", "speed=9"], says: "there is no setting speed"),
         Wrong(
-            words: ["run", "--set", "lockTimeoutMs=x"],
-            says: "lockTimeoutMs takes a whole number from 1 to 60000, not x"),
+            words: ["run", "--set", "lockTimeout=x"],
+            says: "lockTimeout takes a duration from 1ms to 1m, such as 200ms, 5s, 15m, 24h or 7d, not 'x'"),
         Wrong(words: ["result", "x"], says: "JOB takes a whole number"),
         Wrong(words: ["stats", "--schema", "pg_x"], says: "'pg_x' cannot name a schema"),
     ]
@@ -331,7 +331,7 @@ import Testing
             try blocker.executeScript("BEGIN")
             try blocker.executeScript("LOCK TABLE stockq.results IN ACCESS EXCLUSIVE MODE")
             let running = try Program(database).start([
-                "run", "--set", "lockTimeoutMs=60000", "--set", "stopTimeoutMs=60000",
+                "run", "--set", "lockTimeout=60000ms", "--set", "stopTimeout=60000ms",
             ])
             #expect(
                 try eventually {

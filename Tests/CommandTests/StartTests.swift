@@ -21,7 +21,7 @@ import Testing
             running.send(SIGTERM)
             #expect(try running.wait().code == 0)
             proxy.refuse(true)
-            let gaveUp = try program.run(["run", "--set", "startTimeoutMs=200"])
+            let gaveUp = try program.run(["run", "--set", "startTimeout=200ms"])
             #expect(gaveUp.code == 1)
             #expect(gaveUp.err.contains("cannot reach the database"))
         }
@@ -60,7 +60,7 @@ import Testing
         Unfit(
             sql: "REVOKE EXECUTE ON FUNCTION stockq.add_results_partitions FROM stockq_worker",
             says: "this role lacks EXECUTE on add_results_partitions"),
-        Unfit(sql: "", says: "fsync is off", arguments: ["--set", "requireDurability=1"]),
+        Unfit(sql: "", says: "fsync is off", arguments: ["--set", "requireDurability=true"]),
     ]
 
     @Test(arguments: unfit) func isRefused(_ unfit: Unfit) async throws {
@@ -143,7 +143,7 @@ import Testing
             }
             try database.run(tampering)
             let running = try Program(database).start(
-                ["run", "--json", "--set", "checkEveryMs=10", "--set", "stopOnViolation=\(stops ? 1 : 0)"])
+                ["run", "--json", "--set", "checkInterval=10ms", "--set", "stopOnViolation=\(stops)"])
             try database.run(job)
             #expect(eventually { running.errorText.contains("event=integrity_violation") })
             if !stops { running.send(SIGTERM) }
@@ -163,7 +163,7 @@ import Testing
                 FROM generate_series(1, 5000) AS i
                 """)
             let events = try database.drain {
-                $0.checkEveryMs = 1
+                $0.checkInterval = .milliseconds(1)
                 $0.batchJobsMax = 20
             }
             #expect(!events.contains { if case .integrityViolation = $0 { true } else { false } })

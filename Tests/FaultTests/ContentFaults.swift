@@ -189,7 +189,7 @@ extension Faults {
                     SELECT 'store-0', 'item-' || n % 5, 1 FROM generate_series(1, 400) AS n
                     """)
                 var settings = Rig.quick()
-                if byClient { settings.callTimeoutMs = 800 } else { settings.statementTimeoutMs = 800 }
+                if byClient { settings.callTimeout = .milliseconds(800) } else { settings.statementTimeout = .milliseconds(800) }
                 let pool = rig.startDirect(settings)
                 #expect(try rig.isWorkedOff())
                 try pool.stop()

@@ -48,7 +48,7 @@ extension Faults {
             }
         }
 
-        private static let drainArguments = ["run", "--drain", "--workers", "1", "--set", "checkEveryMs=0"]
+        private static let drainArguments = ["run", "--drain", "--workers", "1", "--set", "checkInterval=0ms"]
 
         /// How long nobody works a lane whose worker was killed while it held it.
         @Test func anotherGoesOnWithinASecond() async throws {
@@ -103,7 +103,7 @@ extension Faults {
                     return .pass
                 }
                 let frozen = try rig.program.start(
-                    ["run", "--workers", "1", "--set", "idleInTransactionTimeoutMs=400", "--set", "checkEveryMs=0"])
+                    ["run", "--workers", "1", "--set", "idleInTransactionTimeout=400ms", "--set", "checkInterval=0ms"])
                 trap.set(process: frozen.processID)
                 while trap.hit == nil { try rig.enqueueRound(2) }
                 let stoppedAt = Stopwatch()
@@ -144,7 +144,7 @@ extension Faults {
                     rig.proxy.setRule { $0.isOfWorker && $0.statement == "write_results" ? .silence : .pass }
                 }
                 if state == .working || state == .hanging || state == .reconnecting { try rig.enqueueRound(200) }
-                let running = try rig.program.start(["run", "--batch-max", "2", "--set", "stopTimeoutMs=3000"])
+                let running = try rig.program.start(["run", "--batch-max", "2", "--set", "stopTimeout=3000ms"])
                 switch state {
                 case .waitingForTheDatabase: #expect(eventually { running.errorText.contains("waiting_for_database") })
                 case .connecting: pause(milliseconds: 300)

@@ -46,9 +46,9 @@ final class Rig: Sendable {
     static func quick() -> WorkerSettings {
         var settings = WorkerSettings()
         settings.workers = 1
-        settings.reconnectFirstMs = 1
-        settings.reconnectLongestMs = 20
-        settings.checkEveryMs = 20
+        settings.reconnectPauseMin = .milliseconds(1)
+        settings.reconnectPauseMax = .milliseconds(20)
+        settings.checkInterval = .milliseconds(20)
         return settings
     }
 

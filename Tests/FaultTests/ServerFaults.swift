@@ -56,7 +56,7 @@ extension Faults {
                 var deadlines = 0
                 while misses < 3 {
                     var settings = Rig.quick()
-                    settings.callTimeoutMs = 100
+                    settings.callTimeout = .milliseconds(100)
                     let pool = rig.start(settings)
                     try rig.enqueueRound(3)
                     #expect(try rig.isWorkedOff())
@@ -280,7 +280,7 @@ extension Faults {
                 try database.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
                 try database.run("SELECT pg_reload_conf()")
                 var settings = Rig.quick()
-                settings.callTimeoutMs = 300
+                settings.callTimeout = .milliseconds(300)
                 let pool = rig.startDirect(settings)
                 let hangs = eventually {
                     pool.events.all.contains {

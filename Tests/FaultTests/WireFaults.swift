@@ -57,8 +57,8 @@ extension Faults {
                 var misses = 0
                 while misses < 10 {
                     var settings = Rig.quick()
-                    settings.idleInTransactionTimeoutMs = 100
-                    settings.callTimeoutMs = 100
+                    settings.idleInTransactionTimeout = .milliseconds(100)
+                    settings.callTimeout = .milliseconds(100)
                     let silenced = Mutex<(left: Int, hit: Proxy.Message?)>((number, nil))
                     let pool = rig.start(settings)
                     try rig.enqueueRound(8)

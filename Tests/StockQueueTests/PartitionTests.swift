@@ -12,7 +12,7 @@ import Testing
                 try database.run("SELECT setval('stockq.jobs_job_id_seq', \(drawn))")
                 try database.enqueue("item_id, quantity", "('s', 'a', -1)")
             }
-            try database.drain { $0.maintenanceEveryMs = 3_600_000 }
+            try database.drain { $0.maintenanceInterval = .milliseconds(3_600_000) }
             #expect(
                 try database.rows("SELECT job_id, outcome, attempts FROM stockq.results ORDER BY 1") == [
                     "2,applied,1", "12345679,applied,1", "23456790,applied,1", "87654322,applied,1",
@@ -41,7 +41,7 @@ import Testing
             try database.addItem("a", 10)
             try database.run("SELECT setval('stockq.jobs_job_id_seq', 123456789)")
             try database.enqueue("item_id, quantity", "('s', 'a', -1)")
-            try database.drain { $0.maintenanceEveryMs = 3_600_000 }
+            try database.drain { $0.maintenanceInterval = .milliseconds(3_600_000) }
             #expect(
                 try database.rows("SELECT job_id, outcome, attempts FROM stockq.results") == ["123456790,applied,1"])
         }

@@ -83,7 +83,7 @@ import Testing
             try database.run("UPDATE stockq.jobs SET run_at = now() + interval '1 hour'")
             try database.enqueue("item_id, quantity", "('s', 'a', 20)")
             // One poll takes in 8, so waking 20 takes three.
-            try database.drain { $0.wakeWaitingMax = 8 }
+            try database.drain { $0.promoteWaitingJobsMax = 8 }
             #expect(try database.value("SELECT count(*), min(job_id) FROM stockq.jobs") == "30,21")
             #expect(try database.value("SELECT on_hand FROM stockq.items") == "0")
         }

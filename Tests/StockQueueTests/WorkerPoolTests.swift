@@ -34,7 +34,7 @@ import Testing
             // One worker, which takes the lanes in turn: while it works the other lane again and again, it comes to the held one.
             var settings = WorkerSettings()
             settings.workers = 1
-            settings.idleInTransactionTimeoutMs = 60_000
+            settings.idleInTransactionTimeout = .milliseconds(60_000)
             let pool = WorkerPool(connection: database.settings, schema: .standard, settings: settings)
             let ended = Background { pool.run() }
             for job in 2...20 {

@@ -29,7 +29,7 @@ final class BenchRig {
     private static func settings(_ cluster: PrivateCluster, _ database: String) -> ConnectionSettings {
         var settings = ConnectionSettings(
             conninfo: cluster.conninfo(database: database), applicationName: "stockq bench")
-        settings.callTimeoutMs = 600_000
+        settings.callTimeout = .milliseconds(600_000)
         return settings
     }
 

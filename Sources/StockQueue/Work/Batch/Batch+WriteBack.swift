@@ -32,7 +32,7 @@ extension Batch {
         try send(statements.deferWaiting, changing: waiting.count, &writes) { parameters in
             parameters.addArray(of: waiting.count, tupleID: { waiting[$0].tupleID })
             parameters.addArray(of: waiting.count, int64: { waiting[$0].quantity })
-            parameters.add(Int64(self.settings.waitLongestSeconds))
+            parameters.add(self.settings.waitDurationMax.wholeSeconds)
         }
         let results = try connection.receive()
         for (result, write) in zip(results, writes.expected) {
@@ -105,12 +105,12 @@ extension Batch {
             let rows = try execute(statements.promoteWaiting) { parameters in
                 self.addItems(items, to: &parameters)
                 parameters.addArray(of: available.count, int64: { available[$0] })
-                parameters.add(Int32(self.settings.wakeWaitingMax))
+                parameters.add(Int32(self.settings.promoteWaitingJobsMax))
             }
             let promoted = PromoteWaitingStatement.promoted(in: rows)
             promotions += promoted.lanes
             // Where the limit was reached, the item may have more jobs that fit what remains.
-            let more = promoted.items.filter { $0.jobs == settings.wakeWaitingMax }
+            let more = promoted.items.filter { $0.jobs == settings.promoteWaitingJobsMax }
             (items, available) = (
                 more.map { items[$0.position] }, more.map { available[$0.position] - $0.need }
             )

@@ -47,7 +47,7 @@ package final class WorkerPool: Sendable {
             Worker(context: context, name: "\(process)/\($0)", number: $0)
         }
         services.append(Maintenance(context: context))
-        if settings.checkEveryMs > 0 {
+        if settings.checkInterval > .zero {
             services.append(LedgerChecker(context: context, stopWorkers: { [weak self] in self?.finish() }))
         }
         return services

@@ -51,7 +51,7 @@ private struct Polling {
         statements = Statements(
             poll: PollStatement(schema), promoteDue: PromoteDueStatement(schema),
             setWorkersAwake: SetWorkersAwakeStatement(schema))
-        backoff = IdleBackoff(awakeAfterMs: context.settings.awakeAfterMs)
+        backoff = IdleBackoff(awakeAfterMs: context.settings.awakeAfter.milliseconds)
         stableID = StableIDTracker(schema)
     }
 
@@ -106,7 +106,7 @@ private struct Polling {
             backoff.foundNothing()
         }
         if let awake = backoff.changeForProducers() { try setWorkersAwake(awake) }
-        let longest = context.settings.pollLongestMs
+        let longest = context.settings.pollIntervalMax.milliseconds
         let pause = backoff.isIdle ? backoff.pauseMs(longest: longest) : busyPauseMs(canBeWorked)
         // Due jobs that could not be promoted are locked by another transaction: poll again soon, without spinning on them.
         let untilDue = found.nextDueMs.map { max($0, Self.shortPauseMs) } ?? Int.max
@@ -141,7 +141,7 @@ private struct Polling {
 
     private func promoteDue() throws(PostgresError) {
         var parameters = Parameters()
-        parameters.add(Int32(context.settings.promoteJobsMax))
+        parameters.add(Int32(context.settings.promoteDueJobsMax))
         let promotions = PromoteDueStatement.promotions(
             in: try connection.executeAlone(statements.promoteDue.statement, parameters))
         for promotion in promotions {

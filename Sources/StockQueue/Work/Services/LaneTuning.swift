@@ -36,11 +36,11 @@ struct LaneTuning {
         skippedJobs = report.skipped
         skipsLockedItems = report.skipped > 0
         backoff.reset()
-        if tookMs > settings.batchLongestMs {
+        if tookMs > settings.batchDurationMax.milliseconds {
             // Half of what it was, not of what it might have been; a wait for a lock says nothing about a few jobs.
             batchJobsMax = max(
                 min(batchJobsMax, report.claimed) / 2, min(batchJobsMax, Self.slowBatchJobsMin))
-        } else if tookMs * 2 < settings.batchLongestMs {
+        } else if tookMs * 2 < settings.batchDurationMax.milliseconds {
             batchJobsMax = min(settings.batchJobsMax, batchJobsMax * 2)
         }
     }

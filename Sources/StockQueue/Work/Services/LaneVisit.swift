@@ -94,7 +94,7 @@ struct LaneVisit {
     /// pipeline: between two messages of a pipeline no timeout of the server runs (`PostgresMain` starts them only behind a
     /// ReadyForQuery), and a stalled worker would keep its lane for ever.
     private mutating func watchLockedLane() throws(PostgresError) {
-        let limitMs = context.settings.idleInTransactionTimeoutMs
+        let limitMs = context.settings.idleInTransactionTimeout.milliseconds
         guard let due = tuning.holderMayBeStalledAt else {
             tuning.holderMayBeStalledAt = .after(milliseconds: limitMs)
             return

@@ -17,7 +17,7 @@ struct LedgerChecker: WorkerService {
     func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {
         let statement = LedgerCheckStatement(context.schema)
         let settings = context.settings
-        while !context.stop.wait(milliseconds: settings.checkEveryMs) {
+        while !context.stop.wait(milliseconds: settings.checkInterval.milliseconds) {
             let items = context.changedItems.remove(settings.checkItemsMax)
             if items.isEmpty { continue }
             var parameters = Parameters()
@@ -27,7 +27,7 @@ struct LedgerChecker: WorkerService {
                     in: try connection.executeAlone(statement.statement, parameters))
                 report.healthy()
                 for violation in violations { context.onEvent(.integrityViolation(.init(description: violation))) }
-                if !violations.isEmpty && settings.stopOnViolation != 0 && !context.stop.isFinishing { stopWorkers() }
+                if !violations.isEmpty && settings.stopOnViolation && !context.stop.isFinishing { stopWorkers() }
             } catch {
                 // Most likely a lock that was not available in time; the next check reads other items.
                 if error.isConnectionFatal { throw error }

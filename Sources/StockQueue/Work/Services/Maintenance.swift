@@ -11,11 +11,11 @@ struct Maintenance: WorkerService {
     /// Rounds between two searches for expired results.
     private static let roundsBetweenDrops = 60
     /// Dropping a partition locks the parent, and no worker writes results while it waits for that lock; so it does not wait long.
-    private static let dropLockTimeoutMs = 100
+    private static let dropLockTimeout = Duration.milliseconds(100)
 
     /// The planner may choose freely: the bounds of partitions come from the system catalog. Only waiting is bounded.
     func session(_ settings: WorkerSettings) -> [(name: String, value: String)] {
-        [("jit", "off")] + settings.limits(lockTimeoutMs: Self.dropLockTimeoutMs)
+        [("jit", "off")] + settings.limits(lockTimeout: Self.dropLockTimeout)
     }
 
     func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {
@@ -32,7 +32,7 @@ struct Maintenance: WorkerService {
                 context.onEvent(.maintenanceFailed(error))
             }
             round += 1
-        } while !context.stop.wait(milliseconds: context.settings.maintenanceEveryMs)
+        } while !context.stop.wait(milliseconds: context.settings.maintenanceInterval.milliseconds)
     }
 
     /// Adds the partitions that queued jobs and the ids drawn next need. A worker that finds one missing calls it at once.
@@ -46,8 +46,8 @@ struct Maintenance: WorkerService {
     private func dropExpired(_ retention: Retention) throws(PostgresError) {
         guard try retention.canDropExpired() else { return }
         let settings = context.settings
-        _ = try retention.dropExpiredKeys(keepSeconds: Int64(settings.keepKeysSeconds)) { !context.stop.isFinishing }
-        if let name = try retention.dropExpiredPartition(keepSeconds: Int64(settings.keepResultsSeconds)) {
+        _ = try retention.dropExpiredKeys(keepSeconds: settings.keepKeys.wholeSeconds) { !context.stop.isFinishing }
+        if let name = try retention.dropExpiredPartition(keepSeconds: settings.keepResults.wholeSeconds) {
             context.onEvent(.partitionDropped(.init(name: name)))
         }
     }

@@ -1,0 +1,205 @@
+import StockModel
+import StockQueuePostgres
+
+/// The description of one setting: from it come the parsing of `--set` and of the environment, `--show-settings`, and the reference page.
+public struct Setting: Sendable {
+    /// The kinds of values, each with its property and its range.
+    enum Value: Sendable {
+        case count(any WritableKeyPath<WorkerSettings, Int> & Sendable, ClosedRange<Int>)
+        case duration(any WritableKeyPath<WorkerSettings, Duration> & Sendable, ClosedRange<Duration>)
+        case flag(any WritableKeyPath<WorkerSettings, Bool> & Sendable)
+    }
+
+    /// The name for `--set NAME=VALUE`, that of the property.
+    public let name: String
+    /// A sentence that says what the setting bounds.
+    public let help: String
+    let value: Value
+
+    init(
+        _ name: String, _ property: any WritableKeyPath<WorkerSettings, Int> & Sendable, _ range: ClosedRange<Int>,
+        _ help: String
+    ) {
+        self.name = name
+        self.help = help
+        value = .count(property, range)
+    }
+
+    init(
+        _ name: String, _ property: any WritableKeyPath<WorkerSettings, Duration> & Sendable,
+        _ range: ClosedRange<Duration>, _ help: String
+    ) {
+        self.name = name
+        self.help = help
+        value = .duration(property, range)
+    }
+
+    init(_ name: String, _ property: any WritableKeyPath<WorkerSettings, Bool> & Sendable, _ help: String) {
+        self.name = name
+        self.help = help
+        value = .flag(property)
+    }
+
+    /// The environment variable that changes the setting: `STOCKQ_LOCK_TIMEOUT` for `lockTimeout`.
+    public var environmentName: String {
+        "STOCKQ_" + name.map { ($0.isUppercase ? "_" : "") + $0.uppercased() }.joined()
+    }
+
+    /// What values the setting takes, for help and messages.
+    public var allowed: String {
+        switch value {
+        case .count(_, let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
+        case .duration(_, let range):
+            "a duration from \(range.lowerBound.text) to \(range.upperBound.text), such as 200ms, 5s, 15m, 24h or 7d"
+        case .flag: "true or false"
+        }
+    }
+
+    /// The default, as `--set` takes it.
+    public var defaultText: String { text(in: WorkerSettings()) }
+
+    /// The present value, as `--set` takes it.
+    public func text(in settings: WorkerSettings) -> String {
+        switch value {
+        case .count(let property, _): "\(settings[keyPath: property])"
+        case .duration(let property, _): settings[keyPath: property].text
+        case .flag(let property): "\(settings[keyPath: property])"
+        }
+    }
+
+    /// Changes the setting.
+    ///
+    /// - Throws: `ValidationError` for a text that is none of the allowed values.
+    public func set(_ text: String, in settings: inout WorkerSettings) throws(ValidationError) {
+        switch value {
+        case .count(let property, let range):
+            guard let number = Int(text), range.contains(number) else { throw wrong(text) }
+            settings[keyPath: property] = number
+        case .duration(let property, let range):
+            guard let duration = Duration(text: text), range.contains(duration) else { throw wrong(text) }
+            settings[keyPath: property] = duration
+        case .flag(let property):
+            guard let flag = Bool(text) else { throw wrong(text) }
+            settings[keyPath: property] = flag
+        }
+    }
+
+    private func wrong(_ text: String) -> ValidationError {
+        ValidationError("\(name) takes \(allowed), not '\(text)'", code: .outOfRange, field: name)
+    }
+}
+
+extension WorkerSettings {
+    /// Every setting, in the order of the reference page.
+    public static let all: [Setting] = [
+        Setting("workers", \.workers, 1...64, "threads that run batches, each with a connection of its own"),
+        Setting("batchJobsMax", \.batchJobsMax, 1...100_000, "the most jobs that a batch claims"),
+        Setting(
+            "batchDurationMax", \.batchDurationMax, .milliseconds(1)...(.minutes(1)),
+            "how long a batch should keep its lane and its items locked"),
+        Setting(
+            "lockTimeout", \.lockTimeout, .milliseconds(1)...(.minutes(1)),
+            "how long a batch waits for an item that another transaction has locked"),
+        Setting(
+            "waitDurationMax", \.waitDurationMax, .seconds(1)...(.days(3_650)),
+            "how long a job without expires_at waits for stock"),
+        Setting(
+            "promoteWaitingJobsMax", \.promoteWaitingJobsMax, 1...100_000,
+            "the most waiting jobs of an item that one statement makes ready"),
+        Setting(
+            "promoteDueJobsMax", \.promoteDueJobsMax, 1...1_000_000,
+            "the most due jobs that one statement makes ready"),
+        Setting(
+            "pollIntervalMax", \.pollIntervalMax, .milliseconds(1)...(.minutes(1)),
+            "the longest time between two polls"),
+        Setting(
+            "awakeAfter", \.awakeAfter, .zero...(.minutes(1)),
+            "how long work must be steady before producers may leave out wake-ups"),
+        Setting(
+            "statementTimeout", \.statementTimeout, .milliseconds(100)...(.hours(1)),
+            "after this the server cancels a statement"),
+        Setting(
+            "idleInTransactionTimeout", \.idleInTransactionTimeout, .milliseconds(100)...(.hours(1)),
+            "after this the server terminates a session that holds locks and does nothing"),
+        Setting(
+            "callTimeout", \.callTimeout, .milliseconds(100)...(.hours(1)),
+            "after this the client gives a call up, COMMIT included"),
+        Setting(
+            "stopTimeout", \.stopTimeout, .milliseconds(100)...(.minutes(10)),
+            "how long a graceful shutdown may take before the batches are rolled back"),
+        Setting(
+            "connectTimeout", \.connectTimeout, .seconds(2)...(.minutes(10)),
+            "how long one host may take to accept a connection"),
+        Setting(
+            "keepaliveIdle", \.keepaliveIdle, .seconds(1)...(.hours(1)),
+            "silence on a TCP connection before the first keepalive probe"),
+        Setting(
+            "keepaliveInterval", \.keepaliveInterval, .seconds(1)...(.hours(1)),
+            "time between two keepalive probes"),
+        Setting(
+            "keepaliveProbes", \.keepaliveProbes, 1...100,
+            "unanswered keepalive probes after which a connection is lost"),
+        Setting(
+            "unacknowledgedTimeout", \.unacknowledgedTimeout, .milliseconds(100)...(.hours(1)),
+            "how long sent data may stay unacknowledged before a TCP connection is lost"),
+        Setting(
+            "reconnectPauseMin", \.reconnectPauseMin, .milliseconds(1)...(.minutes(1)),
+            "the first pause before connecting again"),
+        Setting(
+            "reconnectPauseMax", \.reconnectPauseMax, .milliseconds(1)...(.minutes(10)),
+            "the longest pause before connecting again"),
+        Setting(
+            "startTimeout", \.startTimeout, .zero...(.days(1)),
+            "how long a process that starts before its database waits for it"),
+        Setting(
+            "requireDurability", \.requireDurability,
+            "do not start on a server that may lose commits in a power cut"),
+        Setting(
+            "checkInterval", \.checkInterval, .zero...(.hours(1)),
+            "time between two checks of changed items; 0ms turns the ledger checker off"),
+        Setting("checkItemsMax", \.checkItemsMax, 1...10_000, "the most items of one check"),
+        Setting(
+            "checkChangesMax", \.checkChangesMax, 1...1_000,
+            "the most changes of an item that one check follows back"),
+        Setting(
+            "stopOnViolation", \.stopOnViolation, "stop the workers when the ledger checker finds a violation"),
+        Setting(
+            "maintenanceInterval", \.maintenanceInterval, .milliseconds(100)...(.hours(1)),
+            "time between two rounds of maintenance"),
+        Setting(
+            "jobsPerPartition", \.jobsPerPartition, 1_000...1_000_000_000,
+            "job ids that a partition of the results holds"),
+        Setting(
+            "partitionsAhead", \.partitionsAhead, 1...100,
+            "partitions of the results kept ready ahead of the ids drawn"),
+        Setting(
+            "keepResults", \.keepResults, .seconds(1)...(.days(36_500)), "how long results are kept"),
+        Setting(
+            "keepKeys", \.keepKeys, .seconds(1)...(.days(36_500)), "how long used idempotency keys are kept"),
+    ]
+
+    /// Changes one setting by its name.
+    ///
+    /// - Throws: `ValidationError` for an unknown name and for a text that is none of the allowed values.
+    public mutating func set(_ name: String, to text: String) throws(ValidationError) {
+        guard let setting = Self.all.first(where: { $0.name == name }) else {
+            let known = Self.all.map(\.name).joined(separator: ", ")
+            throw ValidationError("there is no setting \(name); known are \(known)", code: .unknownField, field: name)
+        }
+        try setting.set(text, in: &self)
+    }
+
+    /// Changes the settings whose variables are in the environment.
+    ///
+    /// - Throws: `ValidationError` that names the variable.
+    public mutating func apply(environment: [String: String]) throws(ValidationError) {
+        for setting in Self.all {
+            guard let text = environment[setting.environmentName] else { continue }
+            do {
+                try setting.set(text, in: &self)
+            } catch {
+                throw ValidationError("\(setting.environmentName): \(error.message)", code: error.code, field: setting.name)
+            }
+        }
+    }
+}
