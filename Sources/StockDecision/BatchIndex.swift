@@ -1,4 +1,4 @@
-/// A position in one of a batch's tables. Each table has an index type of its own, so that one cannot stand in for another.
+/// A position in one of a batch's tables. Each table has an index type of its own, so that using one for another does not compile.
 public protocol BatchIndex: RawRepresentable, Hashable, Sendable, Comparable where RawValue == Int32 {
     init(rawValue: Int32)
 }

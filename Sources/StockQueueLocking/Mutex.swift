@@ -1,10 +1,10 @@
 #if THREAD_SANITIZER
     import Foundation
 
-    /// What stands in for `Synchronization.Mutex` in a build for ThreadSanitizer (`make tsan`).
+    /// Replaces `Synchronization.Mutex` in a build for ThreadSanitizer (`make tsan`).
     ///
     /// The library's own mutex waits in a part of the runtime that the sanitizer does not see into, so that every value it
-    /// guards would be told as a race. The sanitizer knows pthread's mutexes; everything around them stays as it is.
+    /// guards would be reported as a race. The sanitizer knows the mutexes of pthread.
     package struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
         // Sendable: the value is reached only while the lock is held.
         private let value: UnsafeMutablePointer<Value>

@@ -10,13 +10,13 @@ import Foundation
 /// sends a sync point and collects the results, however many statements there are, in one round trip.
 public final class Connection {
     public let settings: ConnectionSettings
-    /// When this descriptor becomes readable, a call that waits gives up with `.interrupted`. -1: none.
+    /// When this descriptor becomes readable, a waiting call throws `.interrupted`. -1 for none.
     public var interruptDescriptor: Int32 = -1
 
     let handle: OpaquePointer
-    /// What each prepared name stands for: another schema's statement has the same name and another text.
+    /// The text of each prepared statement by its name. The statement of another schema has the same name and another text.
     private var preparedNames: [String: String] = [:]
-    /// What has been sent and not been answered.
+    /// The requests that were sent and are not answered yet.
     var inFlight: [Request] = []
     var pendingNotifications: [String] = []
 
@@ -28,7 +28,7 @@ public final class Connection {
 
     /// Connects, with a deadline for each host of a multi-host string.
     ///
-    /// - Throws: `.cannotConnect`, with the server's SQLSTATE where a server refused.
+    /// - Throws: `.cannotConnect`, with the SQLSTATE where a server rejected the connection.
     public init(_ settings: ConnectionSettings) throws(PostgresError) {
         self.settings = settings
         try Self.checkReadable(settings.conninfo)
@@ -37,12 +37,12 @@ public final class Connection {
         }
         self.handle = handle
         guard PQstatus(handle) == CONNECTION_OK else {
-            let message = Self.clean(PQerrorMessage(handle))
-            let sqlState = Self.sqlState(ofRefusal: message, passwordMissing: PQconnectionNeedsPassword(handle) == 1)
+            let message = Self.sanitized(PQerrorMessage(handle))
+            let sqlState = Self.sqlState(ofRejection: message, passwordMissing: PQconnectionNeedsPassword(handle) == 1)
             // All properties are set, so `deinit` runs and frees the handle.
             throw PostgresError(kind: .cannotConnect, sqlState: sqlState, message: message)
         }
-        PQsetNoticeProcessor(handle, { _, _ in }, nil)  // notices are the server log's business
+        PQsetNoticeProcessor(handle, { _, _ in }, nil)  // notices are in the server's log
         PQsetnonblocking(handle, 1)
         if !settings.pooled { try applySession() }
     }
@@ -57,7 +57,7 @@ public final class Connection {
 
     public var isInTransaction: Bool { PQtransactionStatus(handle) != PQTRANS_IDLE }
 
-    /// The session's settings as a statement for the head of a transaction; used in pooled mode.
+    /// Sends the session's settings as a statement at the head of a transaction; only in pooled mode.
     public func sendSessionSettings() throws(PostgresError) {
         guard settings.pooled else { return }
         try sendSettings(local: true)
@@ -65,7 +65,7 @@ public final class Connection {
 
     // MARK: statements
 
-    /// Puts a statement into the pipeline. Without a `BEGIN` among them, the statements up to the next `receive`
+    /// Adds a statement to the pipeline. Without a `BEGIN` among them, the statements up to the next `receive`
     /// form one transaction.
     public func send(_ statement: Statement, _ parameters: Parameters = Parameters()) throws(PostgresError) {
         precondition(
@@ -78,7 +78,7 @@ public final class Connection {
         if prepares, let other = preparedNames[statement.name], other != statement.sql {
             throw PostgresError(
                 kind: .protocolViolation,
-                message: "statement \(statement.name) stands for another text on this connection")
+                message: "statement \(statement.name) has another text on this connection")
         }
         if prepares, preparedNames[statement.name] == nil {
             try check(PQsendPrepare(handle, statement.name, statement.sql, Int32(types.count), types) == 1)
@@ -114,7 +114,7 @@ public final class Connection {
                     inFlight.removeFirst()
                     answered = false
                 } else if PQstatus(handle) == CONNECTION_BAD {
-                    throw lost()
+                    throw connectionLostError()
                 }
                 continue
             }
@@ -193,7 +193,7 @@ public final class Connection {
         do {
             value = try body()
         } catch {
-            try? rollBack()  // the first error is the one to tell; a connection that cannot roll back is lost anyway
+            try? rollBack()  // rethrow the first error; a failed rollback adds nothing
             throw error
         }
         try commit()
@@ -219,18 +219,18 @@ public final class Connection {
         try flush(until: deadline)
         while PQisBusy(handle) == 1 {
             try wait(for: Int16(POLLIN), until: deadline)
-            guard PQconsumeInput(handle) == 1 else { throw lost() }
+            guard PQconsumeInput(handle) == 1 else { throw connectionLostError() }
         }
     }
 
-    /// Sends what is buffered. Reads meanwhile, or both sides could fill their buffers and wait for each other.
+    /// Sends what is buffered, and reads meanwhile: otherwise both sides could fill their buffers and deadlock.
     func flush(until deadline: Deadline) throws(PostgresError) {
         while true {
-            let left = PQflush(handle)
-            if left == 0 { return }
-            if left < 0 { throw lost() }
+            let remaining = PQflush(handle)
+            if remaining == 0 { return }
+            if remaining < 0 { throw connectionLostError() }
             let events = try wait(for: Int16(POLLIN | POLLOUT), until: deadline)
-            if events & Int16(POLLIN) != 0, PQconsumeInput(handle) != 1 { throw lost() }
+            if events & Int16(POLLIN) != 0, PQconsumeInput(handle) != 1 { throw connectionLostError() }
         }
     }
 
@@ -310,8 +310,8 @@ public final class Connection {
         try send(.applySettings, parameters)
     }
 
-    func lost() -> PostgresError {
-        let message = Self.clean(PQerrorMessage(handle))
+    func connectionLostError() -> PostgresError {
+        let message = Self.sanitized(PQerrorMessage(handle))
         return PostgresError(
             kind: .connectionLost, message: message.isEmpty ? "the connection to the server was lost" : message,
             statement: inFlight.first?.statement)
@@ -319,11 +319,11 @@ public final class Connection {
 
     func check(_ succeeded: Bool) throws(PostgresError) {
         if succeeded { return }
-        if PQstatus(handle) == CONNECTION_BAD { throw lost() }
-        throw PostgresError(kind: .protocolViolation, message: Self.clean(PQerrorMessage(handle)))
+        if PQstatus(handle) == CONNECTION_BAD { throw connectionLostError() }
+        throw PostgresError(kind: .protocolViolation, message: Self.sanitized(PQerrorMessage(handle)))
     }
 
-    static func clean(_ message: UnsafePointer<CChar>?) -> String {
+    static func sanitized(_ message: UnsafePointer<CChar>?) -> String {
         guard let message else { return "" }
         return String(cString: message).split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
             .joined(separator: " ")
@@ -344,7 +344,7 @@ extension Statement {
 }
 
 extension Parameters {
-    /// Lends the values in the shape that libpq takes. It copies them before it returns.
+    /// Passes the values in the form that libpq takes; libpq copies them before it returns.
     func withPointers<Value>(
         _ body: ([UnsafePointer<CChar>?], [Int32], [Int32]) -> Value
     ) -> Value {

@@ -34,7 +34,7 @@ public struct Stopwatch: Sendable {
     public var milliseconds: Int { Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000) }
 }
 
-/// Waits between two questions where nobody tells when to ask again. Not for synchronisation.
+/// Pauses between two attempts where no event says when to try again. Not for synchronization.
 public func pause(milliseconds: Int) {
     var nothing: [pollfd] = []
     _ = poll(&nothing, 0, Int32(clamping: milliseconds))

@@ -5,7 +5,7 @@
 public struct KeyTable {
     public let columns: Int
     private var text: [UInt8] = []
-    /// Where each column of each key ends in `text`: `columns` entries a key. A column starts where the one before it ends.
+    /// The end of each column of each key in `text`: `columns` entries a key. A column starts where the one before it ends.
     private var ends: [Int32] = []
     private var hashes: [UInt32] = []
     /// Open addressing with linear probing; 0 is free, otherwise key number + 1. The length is a power of two.
@@ -32,16 +32,16 @@ public struct KeyTable {
 
     /// The bytes of one column of a key.
     public func bytes(of key: Int, column: Int) -> ArraySlice<UInt8> {
-        let place = key * columns + column
-        let start = place == 0 ? 0 : Int(ends[place - 1])
-        return text[start..<Int(ends[place])]
+        let index = key * columns + column
+        let start = index == 0 ? 0 : Int(ends[index - 1])
+        return text[start..<Int(ends[index])]
     }
 
     public func string(of key: Int, column: Int) -> String {
         String(decoding: bytes(of: key, column: column), as: UTF8.self)
     }
 
-    /// The number of a key given as strings, taking it in when it is new.
+    /// The number of a key given as strings, adding it when it is new.
     public mutating func number(of key: [String]) -> Int32 {
         precondition(key.count == columns)
         let start = text.count
@@ -49,12 +49,12 @@ public struct KeyTable {
             text.append(contentsOf: column.utf8)
             ends.append(Int32(text.count))
         }
-        return settle(from: start)
+        return intern(from: start)
     }
 
-    /// The number of the key in a row of a result, whose columns stand side by side from `firstColumn` on.
+    /// The number of the key in a row of a result, whose columns are neighbors from `firstColumn` on.
     public mutating func number(in result: ResultSet, row: Int, firstColumn: Int) -> Int32 {
-        settle(from: append(result, row, firstColumn))
+        intern(from: append(result, row, firstColumn))
     }
 
     /// Writes the key in a row behind the others, as a candidate; returns where it begins.
@@ -68,10 +68,10 @@ public struct KeyTable {
         return start
     }
 
-    /// The number of the key in a row of a result; nil when it is not here.
+    /// The number of the key in a row of a result; nil when it is not in the table.
     public mutating func knownNumber(in result: ResultSet, row: Int, firstColumn: Int) -> Int32? {
         let start = append(result, row, firstColumn)
-        defer { takeBack(from: start) }
+        defer { discardCandidate(from: start) }
         return find(from: start).known.map { Int32($0) }
     }
 
@@ -87,26 +87,26 @@ public struct KeyTable {
         }
     }
 
-    /// The candidate key has been written behind the others; keeps it when it is new, takes it back when not.
-    private mutating func settle(from start: Int) -> Int32 {
+    /// Keeps the candidate, a key that was written behind the others, when it is new; otherwise discards it.
+    private mutating func intern(from start: Int) -> Int32 {
         let candidate = hashes.count
-        let place = find(from: start)
-        if let known = place.known {
-            takeBack(from: start)
+        let found = find(from: start)
+        if let known = found.known {
+            discardCandidate(from: start)
             return Int32(known)
         }
-        slots[place.slot] = Int32(candidate + 1)
-        hashes.append(place.hash)
+        slots[found.slot] = Int32(candidate + 1)
+        hashes.append(found.hash)
         if hashes.count * 2 > slots.count { grow() }
         return Int32(candidate)
     }
 
-    private mutating func takeBack(from start: Int) {
+    private mutating func discardCandidate(from start: Int) {
         text.removeSubrange(start...)
         ends.removeLast(columns)
     }
 
-    /// Where the candidate key is, or would be.
+    /// The slot of the candidate, and the equal key that is known.
     @inline(__always)
     private func find(from start: Int) -> (hash: UInt32, slot: Int, known: Int?) {
         let hash = hashOfText(from: start)

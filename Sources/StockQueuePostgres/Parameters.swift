@@ -6,7 +6,7 @@
 public struct Parameters {
     struct Value {
         var offset: Int
-        /// -1 stands for NULL.
+        /// -1 for NULL.
         var length: Int
     }
 

@@ -45,8 +45,8 @@ public struct PostgresError: Error, Sendable, Hashable {
     /// The server takes no writes: it is a standby, or has become one. Another host of the connection string may be the primary.
     public var isReadOnlyServer: Bool { kind == .server && sqlState == .readOnlyTransaction }
 
-    /// The server is not to be had for a reason that passes by itself: nobody there yet, a connection lost, a server that
-    /// starts up or stops (57P0x), no slot free (53300). A wrong password or an unknown database does not.
+    /// The failure is transient: the server is unreachable, starting, stopping (57P0x) or out of connection slots (53300), or the
+    /// connection was lost. A wrong password and an unknown database are not.
     public var isTransient: Bool {
         switch kind {
         case .cannotConnect: sqlState.map { $0.endsSession || $0 == .tooManyConnections } ?? true
@@ -61,7 +61,7 @@ public struct PostgresError: Error, Sendable, Hashable {
         switch kind {
         case .cannotConnect, .connectionLost, .deadline, .interrupted: true
         case .protocolViolation: true
-        // Class 57P is operator intervention: the server ends the session right after saying so.
+        // Class 57P0x is operator intervention: the server ends the session right after it has reported the error.
         case .server: sqlState?.endsSession ?? false
         }
     }

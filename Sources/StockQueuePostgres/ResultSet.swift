@@ -33,24 +33,23 @@ public final class ResultSet {
 
     public func isNull(_ row: Int, _ column: Int) -> Bool { PQgetisnull(handle, Int32(row), Int32(column)) == 1 }
 
-    /// Lends the bytes of a value; they must not be kept beyond the closure.
+    /// Passes the bytes of a value, which are valid only within the closure.
     @inline(__always)
     func withBytes<Value>(_ row: Int, _ column: Int, _ body: (UnsafeRawBufferPointer) -> Value) -> Value {
         let start = PQgetvalue(handle, Int32(row), Int32(column))
         let length = Int(PQgetlength(handle, Int32(row), Int32(column)))
-        // Also what there is no row or column for counts as NULL to libpq.
+        // To libpq a row or column that does not exist is NULL, too.
         precondition(
             length > 0 || PQgetisnull(handle, Int32(row), Int32(column)) == 0,
-            "row \(row), column \(column) is NULL or not there"
+            "row \(row), column \(column) is NULL or does not exist"
         )
         return body(UnsafeRawBufferPointer(start: start, count: length))
     }
 
     // MARK: values
     //
-    // NULL in the plain forms, and a value of another length than its type's, end the process: the statements name their
-    // types, so a server that answers otherwise, or something between it and this program, cannot be trusted with stock.
-    // The transaction at hand goes with the connection, and nothing of it stays.
+    // Non-optional accessors trap on NULL and on a value of the wrong size: the statements name their types, so a server that
+    // returns them cannot be trusted with stock. The open transaction rolls back with the connection.
 
     public func int64(_ row: Int, _ column: Int) -> Int64 { integer(row, column) }
     public func int32(_ row: Int, _ column: Int) -> Int32 { integer(row, column) }
@@ -113,7 +112,7 @@ public final class ResultSet {
     }
 }
 
-/// A short list of texts that a column may hold, told apart without making strings.
+/// A short list of texts that a column may have, compared without making strings.
 public struct Labels: Sendable {
     private let texts: [[UInt8]]
 

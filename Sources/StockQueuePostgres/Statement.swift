@@ -50,7 +50,7 @@ public enum TypeOID: UInt32, Sendable, Hashable {
     }
 }
 
-/// The physical place of a row version: a block and a line in it. Good only while a lock on the row is held.
+/// The tuple id (`ctid`) of a row version: a block and a line in it. Valid only while the row is locked.
 public struct TupleID: Sendable, Hashable {
     public var block: UInt32
     public var line: UInt16

@@ -134,7 +134,7 @@ struct WritersStatement: QueueStatement {
     }
 }
 
-/// Tells producers whether the workers are awake, so that an insert need not send a wake-up. Writes nothing where the flag is right.
+/// Records for producers whether the workers are awake, so that an insert need not send a wake-up. Writes nothing where the flag is right.
 struct SetWorkersAwakeStatement: QueueStatement {
     let statement: Statement
 

@@ -148,7 +148,7 @@ extension Batch {
         store(rows, of: cached, in: &items)
     }
 
-    /// Tells items whose rows are locked from those that do not exist.
+    /// Marks the items whose rows are locked; the others do not exist.
     private func markLockedItems(_ missing: [Int32], _ items: inout [ItemState]) throws(PostgresError) {
         if missing.isEmpty { return }
         let rows = try execute(statements.readItems) { self.addItems(missing, to: &$0) }

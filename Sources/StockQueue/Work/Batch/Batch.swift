@@ -16,7 +16,7 @@ final class Batch {
     var itemTupleIDs: [TupleID?] = []
     var parameters = Parameters()
 
-    /// How far the last batch came; after an error it tells which jobs may be at fault.
+    /// How far the last batch came; after an error it says which jobs may be at fault.
     private(set) var progress = BatchProgress()
 
     init(

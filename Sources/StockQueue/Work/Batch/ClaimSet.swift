@@ -2,7 +2,7 @@ import StockDecision
 import StockModel
 import StockQueuePostgres
 
-/// The jobs of a batch as they were claimed, and the texts that their indexes stand for.
+/// The jobs of a batch as they were claimed, and the texts behind their indexes.
 struct ClaimSet {
     /// In order of work; the lines of a group are neighbors.
     private(set) var jobs: [ClaimedJob] = []

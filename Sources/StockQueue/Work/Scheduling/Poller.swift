@@ -68,7 +68,7 @@ private struct Polling {
         // A new connection may lead to another server, and a standby that was promoted may have drawn fewer ids.
         context.marks.resetAll()
         while true {
-            // In this order: whoever stops the pool sets the signal first and wakes the poller then.
+            // In this order: the thread that stops the pool sets the signal first, then wakes the poller.
             context.pollerWakeUp.clear()
             if context.stop.isFinishing { break }
             if backoff.isRecent { try stableID.advance(connection, context.marks) }

@@ -1,11 +1,11 @@
 internal import CLibPQ
 import Foundation
 
-/// Making the connection, and reading what the server or libpq says of a failure.
+/// Connecting, and the errors of the server and of libpq.
 extension Connection {
     static func connect(_ settings: ConnectionSettings) -> OpaquePointer? {
-        // `dbname` holding a whole string is expanded: the string overrides what stands before it, and what stands behind it
-        // overrides the string.
+        // libpq expands a whole connection string in `dbname`: the string overrides the parameters before it, and those after it
+        // override the string.
         var words: [(String, String)] = [
             ("connect_timeout", String(max(2, (settings.connectTimeout.milliseconds + 999) / 1_000))),
             ("keepalives", "1"),
@@ -40,8 +40,8 @@ extension Connection {
         )
     }
 
-    /// libpq tells the SQLSTATE of a refused connection only in its text, so the known blockers are read from it.
-    static func sqlState(ofRefusal message: String, passwordMissing: Bool) -> SQLState? {
+    /// libpq reports the SQLSTATE of a rejected connection only in its message, so the known ones are recognized there.
+    static func sqlState(ofRejection message: String, passwordMissing: Bool) -> SQLState? {
         if passwordMissing || message.contains("password authentication failed") { return .invalidPassword }
         if message.contains("database") && message.contains("does not exist") { return .unknownDatabase }
         if message.contains("role") && message.contains("does not exist") { return .invalidAuthorization }
@@ -59,7 +59,7 @@ extension Connection {
         }
         guard let sqlState = field(stockq_diag_sqlstate) else {
             return PostgresError(
-                kind: .connectionLost, message: clean(PQresultErrorMessage(result)), statement: statement)
+                kind: .connectionLost, message: sanitized(PQresultErrorMessage(result)), statement: statement)
         }
         return PostgresError(
             kind: .server, sqlState: SQLState(rawValue: sqlState),

@@ -7,7 +7,7 @@ extension Connection {
         try leavePipeline()
         try check(PQsendQuery(handle, statement.sql) == 1)
         try waitForResult(until: .after(milliseconds: settings.callTimeout.milliseconds))
-        guard let answer = PQgetResult(handle) else { throw lost() }
+        guard let answer = PQgetResult(handle) else { throw connectionLostError() }
         defer { PQclear(answer) }
         if PQresultStatus(answer) != PGRES_COPY_IN {
             let error = Self.error(of: answer, statement: statement.name, handle: handle)
@@ -24,7 +24,7 @@ extension Connection {
                 PQputCopyData(handle, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(buffer.count))
             }
             if taken == 1 { break }
-            if taken < 0 { throw lost() }
+            if taken < 0 { throw connectionLostError() }
             try flush(until: deadline)
         }
         try flush(until: deadline)
@@ -51,7 +51,7 @@ extension Connection {
         while true {
             let taken = PQputCopyEnd(handle, failure)
             if taken == 1 { break }
-            if taken < 0 { throw lost() }
+            if taken < 0 { throw connectionLostError() }
             try flush(until: deadline)
         }
         return try drainResults(until: deadline)

@@ -1,7 +1,7 @@
 internal import CLibPQ
 import Foundation
 
-/// Hearing what other sessions notify.
+/// LISTEN, and the notifications of other sessions.
 extension Connection {
     /// Starts to listen on a channel.
     public func listen(channel: String) throws(PostgresError) {
@@ -10,7 +10,7 @@ extension Connection {
 
     /// Waits until a notification comes, the wake descriptor becomes readable, or the time is over.
     ///
-    /// - Returns: the channels that rang, none when something else ended the wait.
+    /// - Returns: the channels of the notifications; none when something else ended the wait.
     public func waitForNotification(wakeDescriptor: Int32, timeoutMs: Int) throws(PostgresError) -> [String] {
         try takeNotifications()
         if pendingNotifications.isEmpty {
@@ -20,7 +20,7 @@ extension Connection {
             ]
             let ready = poll(&descriptors, 2, Int32(clamping: timeoutMs))
             if ready > 0, descriptors[0].revents != 0 {
-                guard PQconsumeInput(handle) == 1 else { throw lost() }
+                guard PQconsumeInput(handle) == 1 else { throw connectionLostError() }
                 try takeNotifications()
             }
         }
