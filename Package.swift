@@ -40,10 +40,13 @@ let package = Package(
             path: "migrations",
             exclude: ["schema.sql"],
             resources: [
-                .embedInCode("0001_initial.sql"), .embedInCode("0002_idempotency.sql"), .embedInCode("0003_access.sql"),
-                .embedInCode("0004_operators.sql"), .embedInCode("0005_producers.sql"),
-                .embedInCode("0006_corrections.sql"), .embedInCode("0007_lists.sql"),
-                .embedInCode("0008_amendments.sql"), .embedInCode("roles.sql"),
+                .embedInCode("0001_initial.sql"), .embedInCode("views/own_rows.sql"), .embedInCode("views/jobs.sql"),
+                .embedInCode("functions/access.sql"), .embedInCode("functions/partitions.sql"),
+                .embedInCode("functions/retention.sql"), .embedInCode("functions/keys.sql"),
+                .embedInCode("functions/enqueue.sql"), .embedInCode("functions/lists.sql"),
+                .embedInCode("functions/lookup.sql"), .embedInCode("functions/admin.sql"),
+                .embedInCode("functions/pause.sql"), .embedInCode("functions/settings.sql"),
+                .embedInCode("wakeup_trigger.sql"), .embedInCode("roles.sql"),
             ],
             swiftSettings: flags
         ),

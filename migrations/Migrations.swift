@@ -1,32 +1,59 @@
-/// One numbered SQL file of this folder, carried by the binary.
-public struct Migration: Sendable {
-    /// Position in the order of application, from 1 without gaps.
-    public let number: Int
-    /// The file's name, for instance `0001_initial.sql`.
-    public let name: String
-    /// The file's text, in which `:"schema"` stands for the schema's quoted name.
-    public let sql: String
-
-    public init(number: Int, name: String, sql: String) {
-        self.number = number
-        self.name = name
-        self.sql = sql
+/// One SQL file of this folder, carried by the binary.
+package struct Migration: Sendable {
+    package enum Kind: String, Sendable {
+        /// Tables, types, indexes and policies: applied once, in order, and never edited after a release.
+        case numbered
+        /// Functions and views: applied again whenever the text changes.
+        case repeatable
+        /// Repeatable, and optional.
+        case wakeUpTrigger = "wakeup_trigger"
+        /// The roles and their privileges, for a user that may create roles.
+        case roles
     }
 
-    /// Every migration in order. A new file is named here and in Package.swift; a test compares this list with the folder.
-    public static let all: [Migration] = [
-        Migration(number: 1, name: "0001_initial.sql", sql: text(PackageResources._001_initial_sql)),
-        Migration(number: 2, name: "0002_idempotency.sql", sql: text(PackageResources._002_idempotency_sql)),
-        Migration(number: 3, name: "0003_access.sql", sql: text(PackageResources._003_access_sql)),
-        Migration(number: 4, name: "0004_operators.sql", sql: text(PackageResources._004_operators_sql)),
-        Migration(number: 5, name: "0005_producers.sql", sql: text(PackageResources._005_producers_sql)),
-        Migration(number: 6, name: "0006_corrections.sql", sql: text(PackageResources._006_corrections_sql)),
-        Migration(number: 7, name: "0007_lists.sql", sql: text(PackageResources._007_lists_sql)),
-        Migration(number: 8, name: "0008_amendments.sql", sql: text(PackageResources._008_amendments_sql)),
+    package let kind: Kind
+    /// The file's path below this folder, for instance `functions/enqueue.sql`.
+    package let name: String
+    /// The file's text, in which `:"schema"` means the schema's quoted name.
+    package let sql: String
+    /// The repeatable scripts whose functions this numbered file calls. A new schema gets them first, in the same transaction.
+    package let requires: [String]
+    /// SHA-256 of the text in hexadecimal digits, computed here so that no text travels to be compared.
+    package let checksum: String
+
+    package init(_ kind: Kind, _ name: String, requires: [String] = [], sql: String) {
+        self.kind = kind
+        self.name = name
+        self.requires = requires
+        self.sql = sql
+        checksum = SHA256.hexDigest(of: Array(sql.utf8))
+    }
+
+    private init(_ kind: Kind, _ name: String, requires: [String] = [], _ bytes: [UInt8]) {
+        self.init(kind, name, requires: requires, sql: String(decoding: bytes, as: UTF8.self))
+    }
+
+    /// Every file in the order of application, but the roles.
+    ///
+    /// A new file is named here and in Package.swift; a test compares both with the folder. Views come before the functions that
+    /// return their rows, and functions before those whose bodies call them.
+    package static let all: [Migration] = [
+        Migration(.numbered, "0001_initial.sql", requires: ["functions/access.sql"], PackageResources._001_initial_sql),
+        Migration(.repeatable, "views/own_rows.sql", PackageResources.own_rows_sql),
+        Migration(.repeatable, "views/jobs.sql", PackageResources.jobs_sql),
+        Migration(.repeatable, "functions/access.sql", PackageResources.access_sql),
+        Migration(.repeatable, "functions/partitions.sql", PackageResources.partitions_sql),
+        Migration(.repeatable, "functions/retention.sql", PackageResources.retention_sql),
+        Migration(.repeatable, "functions/enqueue.sql", PackageResources.enqueue_sql),
+        Migration(.repeatable, "functions/keys.sql", PackageResources.keys_sql),
+        Migration(.repeatable, "functions/lists.sql", PackageResources.lists_sql),
+        Migration(.repeatable, "functions/lookup.sql", PackageResources.lookup_sql),
+        Migration(.repeatable, "functions/admin.sql", PackageResources.admin_sql),
+        Migration(.repeatable, "functions/pause.sql", PackageResources.pause_sql),
+        Migration(.repeatable, "functions/settings.sql", PackageResources.settings_sql),
+        Migration(.wakeUpTrigger, "wakeup_trigger.sql", PackageResources.wakeup_trigger_sql),
     ]
 
-    /// The roles of a queue and their privileges, to be run after the migrations; safe to run again.
-    public static let roles = text(PackageResources.roles_sql)
-
-    private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+    /// The roles of a queue and their privileges, to be run after the other files; safe to run again.
+    package static let roles = Migration(.roles, "roles.sql", PackageResources.roles_sql)
 }

@@ -1,16 +1,17 @@
--- The roles of a queue, and what each may do. Run by `stockq migrate` after the migrations where its user may create roles,
--- and to be run by somebody who may, as the owner of the schema's tables, where it may not:
+-- The roles of a queue, and what each may do. `stockq migrate` runs it after the other files if its user may create
+-- roles. Otherwise a role that may, and that owns the schema's tables, runs it:
 --
 --     psql -v schema=stockq -f roles.sql
 --
 -- Safe to run again. Roles belong to the whole cluster, so the schema's name leads theirs:
 --
---     stockq_producer  enqueues for the stores granted to it, and reads what became of its jobs
---     stockq_worker    what `stockq run` needs; it cannot change or delete what has happened
+--     stockq_producer  enqueues for the stores granted to it, and reads the results of its jobs
+--     stockq_worker    what `stockq run` needs; it cannot change or delete what is finished
 --     stockq_reader    reads everything
---     stockq_admin     reads everything, and does what operators do
+--     stockq_admin     reads everything, enqueues for every store, and runs the administrative functions
 --
--- They cannot log in. Give one to a role that can: GRANT stockq_producer TO shop; and then: stockq grant shop --store berlin.
+-- They cannot log in. Grant one to a role that can: GRANT stockq_producer TO shop; and then: stockq grant shop --store
+-- berlin
 
 SET search_path = :"schema", pg_temp;
 SET client_min_messages = warning;
@@ -25,32 +26,40 @@ BEGIN
     FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'reader', 'admin'] LOOP
         role := current_schema() || '_' || kind;
         IF octet_length(role) > 63 THEN
-            RAISE 'the schema''s name is too long for a role''s: %', role;
+            RAISE 'the schema name is too long: the role % would have more than 63 bytes', role;
         END IF;
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', role);
             EXCEPTION WHEN duplicate_object OR unique_violation THEN
-                NULL; -- somebody did the same at the same time, perhaps in another database
+                NULL; -- another session created it at the same time, perhaps in another database
             END;
         END IF;
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), role);
-        -- What an earlier version gave and this one does not is taken back.
+        -- Revokes what an earlier version granted and this one does not.
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM %I', current_schema(), role);
         EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %I FROM %I', current_schema(), role);
         EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM %I', current_schema(), role);
-        -- Row security shows producers their stores alone; the others see everything that their privileges reach. Who may not
-        -- enqueue gets no policy for it either: as a producer too they are bound to the stores granted.
+        -- Row security shows producers their own stores; the other roles see every row that their privileges reach. A
+        -- role that may not enqueue gets no policy for it either: as a producer too it is bound to the granted stores.
+        -- A policy's name says all that it has, so an existing one is right, and keeping it takes no lock.
         IF kind <> 'producer' THEN
-            FOREACH object IN ARRAY ARRAY['items', 'jobs', 'results', 'notifications', 'idempotency_keys', 'store_limits'] LOOP
-                EXECUTE format('DROP POLICY IF EXISTS %I ON %I', kind || '_all', object);
+            FOREACH object IN ARRAY ARRAY[
+                'items', 'jobs', 'results', 'notifications', 'idempotency_keys', 'store_limits'
+            ] LOOP
                 FOREACH command IN ARRAY CASE
                     WHEN kind = 'reader' THEN ARRAY['SELECT']
                     WHEN kind = 'worker' AND object = 'jobs' THEN ARRAY['SELECT', 'UPDATE', 'DELETE']
                     ELSE ARRAY['ALL']
                 END LOOP
-                    EXECUTE format('DROP POLICY IF EXISTS %I ON %I', kind || '_' || lower(command), object);
-                    EXECUTE format('CREATE POLICY %I ON %I FOR %s TO %I USING (true)', kind || '_' || lower(command), object, command, role);
+                    IF NOT EXISTS (
+                        SELECT FROM pg_policy
+                        WHERE polrelid = object::regclass AND polname = kind || '_' || lower(command)
+                    ) THEN
+                        EXECUTE format(
+                            'CREATE POLICY %I ON %I FOR %s TO %I USING (true)',
+                            kind || '_' || lower(command), object, command, role);
+                    END IF;
                 END LOOP;
             END LOOP;
         END IF;
@@ -58,36 +67,38 @@ BEGIN
 END
 $$;
 
--- Grants cannot take a role's name from a parameter, so each is a template: %1$I is the role.
+-- A GRANT takes no role name from a parameter, so each one is a template: %1$I is the role, %2$I the schema.
 DO $$
 DECLARE
     kind text;
     template text;
-    -- What the enqueue functions do with the caller's own rights; what only the program sets is not among the columns.
+    -- What the enqueue functions do with the caller's own rights. The columns that only the program sets are not among
+    -- these.
     enqueue text[] := ARRAY[
-        'GRANT INSERT (store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, group_id, priority,
-            run_at, expires_at, ordering_key, notify, max_attempts, reason, reference, idempotency_key) ON jobs TO %1$I',
-        'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_caller_token, my_variations,
-            my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
+        'GRANT INSERT (' || request_columns() || ', run_at, expires_at, idempotency_key) ON jobs TO %1$I',
+        'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_caller_token,
+            my_variations, my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake TO %1$I',
-        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores, has_restrictive_policies,
-            inserts_as_caller, check_store_limit, known_keys, raise_key_conflict, read_lines,
-            insert_lines, insert_lines_for, enqueue, enqueue_arrays, enqueue_lines, transfer, preview,
-            wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
+        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores,
+            has_restrictive_policies, inserts_as_caller, check_store_limit, job_defaults, key_in_use, is_same_request,
+            known_keys, raise_key_conflict, read_lines, insert_lines, insert_lines_for, enqueue, enqueue_arrays,
+            enqueue_lines, transfer, wait_for_result, find_job, find_group, find_key, find_reference, item_history,
+            stock_at TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
         'GRANT SELECT ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I',
-        'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, can_read_all_stores, read_lines, preview, wait_for_result, find_job, find_group, find_key, find_reference,
-            item_history, stock_at TO %1$I'
+        'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, can_read_all_stores, job_defaults, key_in_use,
+            read_lines, wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
     ];
     work text[] := ARRAY[
         'GRANT SELECT, DELETE ON jobs TO %1$I',
-        'GRANT UPDATE (run_at, scheduled_at, paused_at, expires_at, waiting_since, waiting_quantity, attempts, last_error) ON jobs TO %1$I',
+        'GRANT UPDATE (run_at, scheduled_at, paused_at, expires_at, waiting_since, waiting_quantity, attempts,
+            last_error) ON jobs TO %1$I',
         'GRANT SELECT ON items, lanes TO %1$I',
-        'GRANT UPDATE (on_hand, allocated, version, last_job_id, notified_level, opening_on_hand, opening_allocated, updated_at)
-            ON items TO %1$I',
-        -- A lane is only locked; for that, some column must be open.
+        'GRANT UPDATE (on_hand, allocated, version, last_job_id, notified_level, opening_on_hand, opening_allocated,
+            updated_at) ON items TO %1$I',
+        -- A worker only locks a lane, which needs UPDATE of some column.
         'GRANT UPDATE (epoch) ON lanes TO %1$I',
         'GRANT SELECT, INSERT ON results, notifications, idempotency_keys TO %1$I',
         'GRANT SELECT ON paused_stores, migrations TO %1$I',
@@ -96,11 +107,11 @@ DECLARE
         'GRANT EXECUTE ON FUNCTION add_results_partitions TO %1$I'
     ];
     administer text[] := ARRAY[
-        'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked, notified_level)
-            ON items TO %1$I',
+        'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked,
+            notified_level) ON items TO %1$I',
         'GRANT UPDATE (parent_id, low_stock_threshold, tracked, updated_at) ON items TO %1$I',
-        'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, grant_store, revoke_store, cancel_jobs, retry_jobs,
-            pause, resume, reprioritize, set_item, set_store_limit TO %1$I'
+        'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, grant_store, revoke_store, cancel_jobs,
+            retry_jobs, pause, resume, reprioritize, set_item, set_store_limit TO %1$I'
     ];
 BEGIN
     FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'reader', 'admin'] LOOP

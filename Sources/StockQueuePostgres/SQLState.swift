@@ -23,6 +23,7 @@ public struct SQLState: RawRepresentable, Sendable, Hashable, CustomStringConver
 
     public static let readOnlyTransaction = SQLState(rawValue: "25006")
     public static let insufficientPrivilege = SQLState(rawValue: "42501")
+    public static let undefinedTable = SQLState(rawValue: "42P01")
     public static let uniqueViolation = SQLState(rawValue: "23505")
     public static let checkViolation = SQLState(rawValue: "23514")
     /// The producer's store has reached its limit of ready jobs.

@@ -80,12 +80,6 @@ enum Main {
             return stoppedBySignal
         } catch let error as PostgresError {
             Terminal.note("stockq: \(explain(error))")
-        } catch let error as SchemaError {
-            if case .database(let inner) = error {
-                Terminal.note("stockq: \(explain(inner))")
-            } else {
-                Terminal.note("stockq: \(error)")
-            }
         } catch let error as Failure {
             Terminal.note("stockq: \(error.message)")
         } catch {

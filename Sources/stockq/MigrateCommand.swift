@@ -9,12 +9,16 @@ enum MigrateCommand: Command {
             Option("status", nil, "show what is applied and change nothing; exit code 1 if something is missing"),
             Option("json", nil, "with --status: one JSON object a line"),
             Option(
+                "without-wakeup-trigger", nil,
+                "make a schema without the wake-up trigger, and drop one that exists; polling finds every job within a second"
+            ),
+            Option(
                 "roles-script", nil, "print the script that makes the roles and their privileges, and change nothing"),
         ],
         notes: """
             Each migration runs in a transaction of its own. Running it again, or twice at once, is safe.
             Then the roles of the queue get their privileges (NAME_producer, NAME_worker, NAME_reader, NAME_admin, led by the schema's
-            name). Where this user may not create them, somebody who may runs: stockq migrate --roles-script | psql
+            name). Where this user may not create them, a user that may runs: stockq migrate --roles-script | psql
             """)
 
     static func run(_ arguments: Arguments) throws -> Int32 {
@@ -27,13 +31,13 @@ enum MigrateCommand: Command {
             return 0
         }
         var count = 0
-        try migrator.migrate { name in
+        try migrator.migrate(withoutWakeUpTrigger: arguments.has("without-wakeup-trigger")) { name in
             Terminal.print("applied \(name)")
             count += 1
         }
         if try !migrator.makeRoles() {
             Terminal.note(
-                "the roles of the queue were not made, since this user may not create roles; somebody who may runs: "
+                "the roles of the queue were not created, because this user may not create roles; a user that may runs: "
                     + "stockq migrate --roles-script | psql")
         }
         if count == 0 { Terminal.print("schema \(schema.name) is up to date") }
@@ -44,9 +48,13 @@ enum MigrateCommand: Command {
         for status in try migrator.status() {
             if json {
                 let time = status.appliedAt.map { "\"\($0)\"" } ?? "null"
-                Terminal.print("{\"number\":\(status.number),\"name\":\"\(status.name)\",\"applied_at\":\(time)}")
+                Terminal.print(
+                    "{\"kind\":\"\(status.kind)\",\"name\":\"\(status.name)\",\"state\":\"\(status.state.rawValue)\",\"applied_at\":\(time)}"
+                )
             } else {
-                Terminal.print("\(status.name)  \(status.appliedAt.map { "applied \($0)" } ?? "not applied")")
+                let time = status.appliedAt.map { " \($0)" } ?? ""
+                Terminal.print(
+                    "\(status.name)  \(status.state == .missing ? "not applied" : status.state.rawValue)\(time)")
             }
         }
         try migrator.check()

@@ -111,11 +111,7 @@ enum RunCommand: Command {
     private static func openMigrated(
         _ arguments: Arguments, _ settings: WorkerSettings
     ) throws -> (Connection, QueueSchema) {
-        do {
-            return try Database.open(arguments, timeoutMs: settings.callTimeout.milliseconds)
-        } catch SchemaError.database(let error) {
-            throw error
-        }
+        try Database.open(arguments, timeoutMs: settings.callTimeout.milliseconds)
     }
 
     private static func settings(_ arguments: Arguments) throws -> WorkerSettings {

@@ -44,15 +44,15 @@ import Testing
             #expect(try run("items set s b --tracked no", code: 1).contains("there is no item b"))
             #expect(try run("ceiling s 1") == "at most 1 ready jobs\n")
             _ = try run("enqueue s a -1")
-            #expect(try run("enqueue s a -1", code: 1).contains("store 's' has 1 ready jobs, and may have 1"))
+            #expect(try run("enqueue s a -1", code: 1).contains("store 's' has reached its limit of 1 ready jobs"))
             #expect(try run("ceiling s none") == "no ceiling\n")
             #expect(try run("prune --keep-keys 0s --keep-results 0s").contains("keys forgotten"))
             #expect(try database.value("SELECT count(*) FROM stockq.idempotency_keys") == "0")
             #expect(
                 try database.rows("SELECT verb FROM stockq.operations ORDER BY operation_id") == [
                     "cancel", "cancel", "retry", "retry", "reprioritize", "pause", "resume", "items set", "items set",
-                    "ceiling",
-                    "ceiling",
+                    "limits set",
+                    "limits set",
                 ])
         }
     }
@@ -66,7 +66,7 @@ import Testing
             #expect(refused.code == 1)
             #expect(
                 refused.err
-                    == "stockq: store 's' has 1 ready jobs, and may have 1 (SQLSTATE 53400)\nTry again later, when the workers have caught up.\n"
+                    == "stockq: store 's' has reached its limit of 1 ready jobs (SQLSTATE 53400)\nTry again later, when the workers have caught up.\n"
             )
             #expect(try program.run(["reprioritize", "1", "--store", "s", "--group", "none"]).code == 1)
             _ = try program.run(["pause", "--store", "s"])

@@ -124,12 +124,15 @@ import Testing
             for words in [["stats"], ["run", "--drain"], ["import", "-"], ["verify"], ["migrate", "--status"]] {
                 let ended = try Program(database).run(words, input: "store_id,item_id,quantity\ns,a,1\n")
                 #expect(ended.code == 1)
-                #expect(ended.err.contains("is not migrated; run: stockq migrate"))
+                #expect(ended.err.contains("is not migrated; run: stockq migrate --schema stockq\n"))
             }
-            #expect(try Program(database).run(["migrate"]).out.hasPrefix("applied 0001_initial.sql"))
+            #expect(
+                try Program(database).run(["migrate"]).out.hasPrefix(
+                    "applied functions/access.sql\napplied 0001_initial.sql\napplied views/own_rows.sql\n"))
             #expect(try Program(database).run(["migrate"]).out == "schema stockq is up to date\n")
             try database.run(
-                "INSERT INTO stockq.migrations (number, name, checksum) VALUES (99, '0099_later.sql', 'x')")
+                "INSERT INTO stockq.migrations (name, kind, checksum) VALUES ('0099_later.sql', 'numbered', repeat('0', 64))"
+            )
             let newer = try Program(database).run(["run", "--drain"])
             #expect(newer.code == 1)
             #expect(newer.err.contains("was migrated by a newer stockq (it has 0099_later.sql)"))

@@ -369,7 +369,7 @@ extension Faults {
                 let pool = rig.startDirect()
                 let producer = Producer(rig.database) { _ in rig.ledger.next(6) }
                 let newer = Migration(
-                    number: Migration.all.count + 1, name: "9999_newer.sql",
+                    .numbered, "9999_newer.sql",
                     sql: """
                         ALTER TABLE :"schema".jobs ADD COLUMN newer text;
                         ALTER TABLE :"schema".items ADD COLUMN newer text DEFAULT 'x';

@@ -83,6 +83,63 @@ import Testing
         }
     }
 
+    @Test("an administrator names one submission of a group by a job, and all of them by the name")
+    func eachSubmissionIsAGroup() async throws {
+        try await withDatabase { database in
+            let insert = "INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id) VALUES "
+            for quantity in [-1, -2, -3] {
+                try database.run(insert + "('s', 'a', \(quantity), 'g'), ('s', 'a', \(quantity), 'g')")
+            }
+            #expect(try database.rows("SELECT stockq.cancel_jobs('{3}')") == ["3", "4"])
+            #expect(try database.value("SELECT stockq.reprioritize(1, '{5}')") == "2")
+            #expect(
+                try database.rows("SELECT job_id, group_last_job_id FROM stockq.results ORDER BY 1") == ["3,4", "4,"])
+            #expect(try database.rows("SELECT stockq.cancel_jobs(store_id => 's', group_id => 'g')").count == 4)
+            #expect(
+                try database.rows("SELECT job_id, group_last_job_id FROM stockq.results ORDER BY 1") == [
+                    "1,2", "2,", "3,4", "4,", "5,6", "6,",
+                ])
+            #expect(
+                try database.rows(
+                    "SELECT count(*), count(DISTINCT submission_id) FROM stockq.find_group('s', 'g')") == ["6,3"])
+        }
+    }
+
+    @Test("a retried group is the whole group of one submission, and keeps it; a retried job is the retry's own")
+    func aRetryKeepsTheSubmission() async throws {
+        try await withDatabase { database in
+            let insert = "INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id) VALUES "
+            for _ in 1...2 {
+                try database.run(insert + "('s', 'a', -1, 'g'), ('s', 'a', -2, 'g'), ('s', 'a', -3, NULL)")
+            }
+            _ = try database.rows("SELECT stockq.cancel_jobs(ARRAY(SELECT job_id FROM stockq.jobs))")
+            #expect(try database.rows("SELECT retry_of FROM stockq.retry_jobs('{2}')") == ["1", "2"])
+            #expect(try database.rows("SELECT retry_of FROM stockq.retry_jobs('{3,4}')") == ["3", "4", "5"])
+            #expect(
+                try database.rows(
+                    """
+                    SELECT job.retry_of, job.submission_id = first.submission_id
+                    FROM stockq.jobs AS job JOIN stockq.results AS first ON first.job_id = job.retry_of
+                    ORDER BY 1
+                    """) == ["1,t", "2,t", "3,f", "4,t", "5,t"])
+            // The retry of a retry is a group of its own too.
+            _ = try database.rows("SELECT stockq.cancel_jobs(ARRAY(SELECT job_id FROM stockq.jobs WHERE retry_of = 1))")
+            let again = try database.rows(
+                "SELECT retry_of FROM stockq.retry_jobs(ARRAY(SELECT job_id FROM stockq.results WHERE retry_of = 2))")
+            #expect(again.count == 2)
+            #expect(
+                try database.refusal(
+                    of: """
+                        BEGIN;
+                        SELECT stockq.cancel_jobs(ARRAY(SELECT job_id FROM stockq.jobs WHERE retry_of = 4));
+                        SELECT stockq.wait_for_result((
+                            SELECT max(job_id) FROM stockq.retry_jobs(ARRAY(SELECT job_id FROM stockq.results WHERE retry_of = 4))
+                        ), 60000)
+                        """
+                ).hasPrefix("55000"))
+        }
+    }
+
     /// A paused store is not worked and costs the others nothing: its jobs are paused, and go on when it is resumed.
     @Test func aPausedStoreIsParked() async throws {
         try await withDatabase { database in
@@ -230,7 +287,7 @@ import Testing
             let refused = #expect(throws: PostgresError.self) {
                 try database.run("SELECT stockq.retry_jobs('{\(last)}')")
             }
-            #expect(refused?.message == "job \(last) was refused for its idempotency key, and cannot be retried")
+            #expect(refused?.message == "job \(last) was rejected for its idempotency key, and cannot be retried")
             let none = #expect(throws: PostgresError.self) { try database.run("SELECT stockq.retry_jobs('{NULL,1}')") }
             #expect(none?.sqlState?.rawValue == "55000")
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")

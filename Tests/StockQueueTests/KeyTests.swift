@@ -269,7 +269,7 @@ import Testing
                 try database.refusal(
                     of:
                         "SELECT stockq.enqueue_lines('s', '[\(one), \(two), \(one)]', group_id => 'g', idempotency_key => 'list')"
-                ) == "23505 of group 'g' of store 's', 2 lines were enqueued before under their keys, and 1 were not")
+                ) == "23505 1 of 3 lines of group 'g' of store 's' are new, and the keys of the others are in use")
             #expect(try send("[\(one), \(two)]", group: "'g'") == ["1 t applied", "2 t applied"])
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")
         }

@@ -67,7 +67,11 @@ import Testing
                 }
                 try database.run("SELECT stockq.set_store_limit('theirs', 1)")
                 #expect(mine.refusal(of: "SELECT stockq.enqueue('theirs', 'a', -1)").hasPrefix("42501"))
-                #expect(mine.refusal(of: "SELECT stockq.preview('theirs', '[]')").hasPrefix("42501"))
+                let hidden = #expect(throws: PostgresError.self) {
+                    try DryRun.answer(
+                        to: [.storeID: "theirs", .itemID: "a", .quantity: "-1"], connection: mine, schema: .standard)
+                }
+                #expect(hidden?.sqlState?.rawValue == "42501")
             }
         }
     }
@@ -146,12 +150,12 @@ import Testing
                 func refusal(pass: String) -> String {
                     mine.refusal(of: "SELECT stockq.insert_lines_for('\(rivalName)', \(pass), \(lines))")
                 }
-                let isNotTheirs = "42501 the pass is not that of \(rivalName) in this transaction"
+                let isNotTheirs = "42501 the caller token is not the one of \(rivalName) in this transaction"
                 #expect(refusal(pass: "(SELECT caller_token FROM stockq.my_caller_token)") == isNotTheirs)
                 #expect(refusal(pass: "NULL") == isNotTheirs)
                 #expect(
                     mine.refusal(of: "SELECT stockq.insert_lines_for(NULL, NULL, \(lines))")
-                        == "42501 the pass is not that of anybody in this transaction")
+                        == "42501 the caller token names no producer")
                 #expect(refusal(pass: "sha256('')") == isNotTheirs)
                 // The rival's own of a transaction before.
                 let stolen = try database.rows("SELECT encode(caller_token, 'hex') FROM stockq.my_caller_token", rival)[
@@ -211,7 +215,7 @@ import Testing
                 let jobs = try database.value("SELECT count(*) FROM stockq.jobs")
                 #expect(
                     mine.refusal(of: "SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')")
-                        == "XX000 1 lines were to be inserted, and 0 were")
+                        == "XX000 0 of 1 lines were inserted")
                 #expect(
                     mine.refusal(
                         of:
@@ -357,11 +361,9 @@ import Testing
                 INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 10)
                 """)
             let chief = try database.connect(as: name)
-            #expect(
-                try database.rows(
-                    "SELECT outcome FROM stockq.preview('s', '[{\"item_id\": \"a\", \"quantity\": -2}]')", chief) == [
-                        "applied"
-                    ])
+            let answer = try DryRun.answer(
+                to: [.storeID: "s", .itemID: "a", .quantity: "-2"], connection: chief, schema: .standard)
+            #expect(answer?.summary == "applied")
             try chief.executeScript(
                 "SELECT stockq.set_store_limit('s', 2); SELECT stockq.enqueue_arrays('s', '{a,a}', '{1,1}')")
             #expect(chief.refusal(of: "SELECT stockq.enqueue('s', 'a', 1)").hasPrefix("53400"))

@@ -86,13 +86,10 @@ final class JobCopy: JobTarget {
         guard skipsDuplicates else { return rows }
         func value(_ column: JobField) -> String {
             columns.contains(column.rawValue)
-                ? "job.\(column.rawValue)" : column.defaultValue.map { "'\($0)'" } ?? "NULL"
+                ? "job.\(column.rawValue)" : "NULL"
         }
-        let request = [JobField.itemID, .locationID, .quantity, .expectedAvailable]
-        let labels = [JobField.action, .onInsufficient]
-        let same =
-            (request.map { "used.\($0.rawValue) IS NOT DISTINCT FROM \(value($0))" }
-            + labels.map { "used.\($0.rawValue)::text = \(value($0))::text" }).joined(separator: " AND ")
+        let request: [JobField] = [.itemID, .locationID, .action, .quantity, .onInsufficient, .expectedAvailable]
+        let same = "\(s).is_same_request(used, \(request.map(value).joined(separator: ", ")))"
         let group = columns.contains(JobField.groupID.rawValue) ? "job.group_id" : "NULL::text"
         return """
             SELECT *

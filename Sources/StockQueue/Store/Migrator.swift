@@ -1,42 +1,12 @@
 import StockQueueMigrations
 import StockQueuePostgres
 
-/// What `stockq migrate` tells of one migration.
-public struct MigrationStatus: Sendable {
-    public let number: Int
-    public let name: String
-    /// Nil: not applied yet.
-    public let appliedAt: Timestamp?
-}
-
-/// Why a schema cannot be used or migrated.
-public enum SchemaError: Error, Sendable, Hashable {
-    case notMigrated(schema: String)
-    /// The schema has migrations that this program does not know.
-    case newer(schema: String, name: String)
-    /// The schema lacks migrations that this program has.
-    case behind(schema: String, missing: [String])
-    /// A file that was applied has changed since.
-    case changed(name: String)
-    case database(PostgresError)
-}
-
-extension SchemaError: CustomStringConvertible {
-    public var description: String {
-        switch self {
-        case .notMigrated(let schema): "schema \(schema) is not migrated; run: stockq migrate"
-        case .newer(let schema, let name):
-            "schema \(schema) was migrated by a newer stockq (it has \(name)); use that version or a later one"
-        case .behind(let schema, let missing):
-            "schema \(schema) lacks \(missing.joined(separator: ", ")); run: stockq migrate"
-        case .changed(let name):
-            "migration \(name) was applied and has changed since; restore the file, and put the change into a new one"
-        case .database(let error): error.description
-        }
-    }
-}
-
-/// Brings a schema to the version of this program. Forward only; each migration in a transaction of its own.
+/// Brings a schema to the version of this program. Forward only.
+///
+/// Each numbered file is applied once, in a transaction of its own. The repeatable scripts (functions and views) whose text has
+/// changed are applied again in one transaction. If nothing has changed, one query says so, and no table is locked.
+///
+/// Every method throws `QueueSchemaError` or `PostgresError`.
 public struct Migrator {
     private let connection: Connection
     private let schema: QueueSchema
@@ -46,92 +16,116 @@ public struct Migrator {
         self.init(connection: connection, schema: schema, migrations: Migration.all)
     }
 
-    /// With migrations other than this program's, numbered from 1 without gaps.
-    public init(connection: Connection, schema: QueueSchema, migrations: [Migration]) {
+    /// With other files than this program's, in the order of application.
+    package init(connection: Connection, schema: QueueSchema, migrations: [Migration]) {
         self.connection = connection
         self.schema = schema
         self.migrations = migrations
     }
 
-    /// Applies what is missing.
+    /// Applies what is missing or has changed.
     ///
-    /// Two at once are safe: each transaction first takes the same advisory lock and then looks what is there.
+    /// Two at once are safe: each transaction first takes the same advisory lock and then reads what is applied.
     ///
-    /// - Parameter applied: called with the name of each migration once it is in force.
-    public func migrate(applied: (String) -> Void = { _ in }) throws(SchemaError) {
-        for migration in migrations {
-            if try apply(migration) { applied(migration.name) }
+    /// - Parameters:
+    ///   - withoutWakeUpTrigger: the schema is to have no wake-up trigger; one that it has is dropped. Polling is enough.
+    ///   - applied: called with the name of each file once it is committed.
+    public func migrate(withoutWakeUpTrigger: Bool = false, applied: (String) -> Void = { _ in }) throws {
+        let isWanted = { (migration: Migration) in !withoutWakeUpTrigger || migration.kind != .wakeUpTrigger }
+        let wanted = migrations.filter(isWanted)
+        let unwanted = migrations.filter { !isWanted($0) }
+        let recorded = try readRecorded()
+        try requireCompatible(recorded)
+        if wanted.allSatisfy({ recorded.state(of: $0) == .applied })
+            && unwanted.allSatisfy({ recorded.state(of: $0) == .missing })
+        {
+            return
         }
+        for migration in wanted where migration.kind == .numbered {
+            try inTransaction { recorded in try apply([migration], recorded) }.forEach(applied)
+        }
+        try inTransaction { recorded in
+            try drop(unwanted, recorded)
+            return try apply(wanted.filter { $0.kind != .numbered }, recorded)
+        }.forEach(applied)
         try check()
     }
 
-    /// Checks that the schema is exactly at this program's version, without changing anything.
-    public func check() throws(SchemaError) {
-        let recorded = try recordedMigrations()
-        if recorded.isEmpty { throw .notMigrated(schema: schema.name) }
-        try compare(recorded)
-        let missing = migrations.filter { migration in !recorded.contains { $0.number == migration.number } }
-        if !missing.isEmpty { throw .behind(schema: schema.name, missing: missing.map(\.name)) }
-    }
-
-    /// Every migration that this program knows or the schema has, in order.
-    public func status() throws(SchemaError) -> [MigrationStatus] {
-        let recorded = try recordedMigrations()
-        let known = migrations.map { migration in
-            MigrationStatus(
-                number: migration.number, name: migration.name,
-                appliedAt: recorded.first { $0.number == migration.number }?.appliedAt)
+    /// Checks that the schema is exactly at this program's version, without changing anything. It may lack the wake-up trigger.
+    public func check() throws {
+        let recorded = try readRecorded()
+        if recorded.isEmpty { throw QueueSchemaError.notMigrated(schema: schema.name) }
+        try requireCompatible(recorded)
+        let old = migrations.filter { migration in
+            switch recorded.state(of: migration) {
+            case .applied: false
+            case .outdated: true
+            case .missing: migration.kind != .wakeUpTrigger
+            }
         }
-        let newer = recorded.filter { $0.number > migrations.count }
-        return known + newer.map { MigrationStatus(number: $0.number, name: $0.name, appliedAt: $0.appliedAt) }
+        if !old.isEmpty { throw QueueSchemaError.behind(schema: schema.name, files: old.map(\.name)) }
     }
 
-    // MARK: one migration
-
-    private func apply(_ migration: Migration) throws(SchemaError) -> Bool {
-        do {
-            try connection.execute(.begin)
-            let isNew = try applyInTransaction(migration)
-            try connection.commit()
-            return isNew
-        } catch let error as SchemaError {
-            try? connection.rollBack()  // the first error is the one to tell
-            throw error
-        } catch let error as PostgresError {
-            try? connection.rollBack()
-            throw .database(error)
-        } catch {
-            preconditionFailure("only database and schema errors are thrown here: \(error)")
-        }
+    /// Every file that this program has or the schema got from another version, in the order of application.
+    public func status() throws -> [MigrationStatus] {
+        let recorded = try readRecorded()
+        return migrations.map(recorded.status) + recorded.unknown(to: migrations)
     }
 
-    private func applyInTransaction(_ migration: Migration) throws -> Bool {
-        try lockMigrations()
-        try connection.executeScript(
-            """
-            CREATE SCHEMA IF NOT EXISTS \(schema.quoted);
-            CREATE TABLE IF NOT EXISTS \(schema.quoted).migrations (
-                number integer PRIMARY KEY,
-                name text NOT NULL,
-                checksum text NOT NULL,
-                applied_at timestamptz NOT NULL DEFAULT now()
-            );
-            """)
-        let recorded = try recordedMigrations()
-        try compare(recorded)
-        if recorded.contains(where: { $0.number == migration.number }) { return false }
-        try connection.executeScript(
-            migration.sql.replacingPlaceholder(with: schema.quoted), timeoutMs: Self.migrationTimeoutMs)
-        var parameters = Parameters()
-        parameters.add(Int32(migration.number))
-        parameters.add(migration.name)
-        parameters.add(migration.sql)
-        try connection.execute(
+    // MARK: roles
+
+    /// Creates the queue's roles that are missing and gives all of them their privileges (migrations/roles.sql).
+    ///
+    /// Does nothing if the roles exist and no file was applied since.
+    ///
+    /// - Returns: false if a role is missing and this user may not create it; `rolesScript` is for a user that may.
+    public func makeRoles() throws -> Bool {
+        let rows = try connection.execute(
             Statement(
-                "record_migration", [.int4, .text, .text],
-                "INSERT INTO \(schema.quoted).migrations (number, name, checksum) "
-                    + "VALUES ($1, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'))"), parameters)
+                "roles_state", [.textArray, .text, .text],
+                """
+                SELECT (SELECT count(*) = cardinality($1) FROM pg_roles WHERE rolname = ANY ($1)),
+                    (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user),
+                    EXISTS (SELECT FROM \(schema.quoted).migrations WHERE name = $2 AND checksum = $3)
+                """), rolesState)
+        let (exist, mayCreate, areCurrent) = (rows.bool(0, 0), rows.bool(0, 1), rows.bool(0, 2))
+        if exist && areCurrent { return true }
+        if !exist && !mayCreate { return false }
+        try connection.transaction { () throws(PostgresError) in
+            try lockMigrations()
+            try run(Migration.roles)
+            try record(Migration.roles)
+        }
         return true
+    }
+
+    /// What `makeRoles` runs.
+    public var rolesScript: String { Migration.roles.sql.replacingPlaceholder(with: schema.quoted) }
+
+    private var rolesState: Parameters {
+        var parameters = Parameters()
+        parameters.addArray(["producer", "worker", "reader", "admin"].map { "\(schema.name)_\($0)" })
+        parameters.add(Migration.roles.name)
+        parameters.add(Migration.roles.checksum)
+        return parameters
+    }
+
+    // MARK: applying
+
+    /// Calls `body` with what is applied, under the lock of this schema's migrations.
+    private func inTransaction(_ body: (AppliedMigrations) throws -> [String]) throws -> [String] {
+        try connection.execute(.begin)
+        do {
+            try lockMigrations()
+            let recorded = try readRecordedOrCreateSchema()
+            try requireCompatible(recorded)
+            let names = try body(recorded)
+            try connection.commit()
+            return names
+        } catch {
+            try? connection.rollBack()  // rethrow the first error; a failed rollback adds nothing
+            throw error
+        }
     }
 
     private func lockMigrations() throws(PostgresError) {
@@ -140,80 +134,92 @@ public struct Migrator {
             text("stockq migrate \(schema.name)"))
     }
 
-    // MARK: roles
+    /// - Returns: the names of the files that were applied, in order.
+    private func apply(_ candidates: [Migration], _ recorded: AppliedMigrations) throws(PostgresError) -> [String] {
+        let pending = candidates.filter { recorded.state(of: $0) != .applied }
+        let required = pending.flatMap(\.requires)
+        let first = migrations.filter { required.contains($0.name) && recorded.state(of: $0) == .missing }
+        for migration in first + pending { try run(migration) }
+        for migration in first + pending { try record(migration) }
+        // The new objects need the roles' privileges, so the roles' script is due again.
+        if !pending.isEmpty { try forget(Migration.roles) }
+        return (first + pending).map(\.name)
+    }
 
-    /// Gives the queue's roles their privileges, and creates those that are not there (migrations/roles.sql). Safe to run again.
-    ///
-    /// - Returns: false where a role is missing and this user may not create it; `rolesScript` is for somebody who may.
-    public func makeRoles() throws(PostgresError) -> Bool {
-        try connection.transaction { () throws(PostgresError) in
-            try lockMigrations()
-            let may = try connection.execute(
-                Statement(
-                    "may_make_roles", [.text],
-                    """
-                    SELECT count(*) = 4 OR (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)
-                    FROM pg_roles
-                    WHERE rolname = ANY (ARRAY[$1 || '_producer', $1 || '_worker', $1 || '_reader', $1 || '_admin'])
-                    """), text(schema.name)
-            ).bool(0, 0)
-            if may { try connection.executeScript(rolesScript) }
-            return may
+    private func drop(_ unwanted: [Migration], _ recorded: AppliedMigrations) throws(PostgresError) {
+        for migration in unwanted where recorded.state(of: migration) != .missing {
+            try connection.executeScript(
+                """
+                DROP TRIGGER IF EXISTS send_wakeup ON \(schema.quoted).jobs;
+                DROP FUNCTION IF EXISTS \(schema.quoted).send_wakeup();
+                """)
+            try forget(migration)
         }
     }
 
-    /// What `makeRoles` runs.
-    public var rolesScript: String { Migration.roles.replacingPlaceholder(with: schema.quoted) }
+    private func run(_ migration: Migration) throws(PostgresError) {
+        try connection.executeScript(
+            migration.sql.replacingPlaceholder(with: schema.quoted), timeoutMs: Self.migrationTimeoutMs)
+    }
 
     /// A migration may rewrite a large table; an hour is a bound, not an expectation.
     private static let migrationTimeoutMs = 3_600_000
 
     // MARK: what is recorded
 
-    private struct Recorded {
-        var number: Int
-        var name: String
-        var checksum: String
-        var appliedAt: Timestamp
+    private func record(_ migration: Migration) throws(PostgresError) {
+        var parameters = Parameters()
+        for text in [migration.name, migration.kind.rawValue, migration.checksum] { parameters.add(text) }
+        try connection.execute(
+            Statement(
+                "record_migration", [.text, .text, .text],
+                """
+                INSERT INTO \(schema.quoted).migrations (name, kind, checksum) VALUES ($1, $2, $3)
+                ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied_at = now()
+                """), parameters)
     }
 
-    private func recordedMigrations() throws(SchemaError) -> [Recorded] {
+    private func forget(_ migration: Migration) throws(PostgresError) {
+        try connection.execute(
+            Statement("forget_migration", [.text], "DELETE FROM \(schema.quoted).migrations WHERE name = $1"),
+            text(migration.name))
+    }
+
+    /// One small query, as each command sends it first.
+    private func readRecorded() throws(PostgresError) -> AppliedMigrations {
         do {
-            let exists = try connection.execute(
-                Statement("find_migrations", [.text], "SELECT to_regclass($1) IS NOT NULL"),
-                text("\(schema.quoted).migrations"))
-            if !exists.bool(0, 0) { return [] }
-            let rows = try connection.execute(
-                Statement(
-                    "read_migrations", [],
-                    "SELECT number, name, checksum, applied_at FROM \(schema.quoted).migrations ORDER BY number"))
-            return (0..<rows.rowCount).map { row in
-                Recorded(
-                    number: Int(rows.int32(row, 0)), name: rows.string(row, 1), checksum: rows.string(row, 2),
-                    appliedAt: rows.timestamp(row, 3))
-            }
-        } catch {
-            throw .database(error)
+            return AppliedMigrations(try connection.execute(AppliedMigrations.statement(schema)))
+        } catch let error where error.sqlState == .undefinedTable {
+            return .none
         }
     }
 
-    private func compare(_ recorded: [Recorded]) throws(SchemaError) {
-        for record in recorded {
-            guard let migration = migrations.first(where: { $0.number == record.number }) else {
-                throw .newer(schema: schema.name, name: record.name)
-            }
-            if try checksum(migration.sql) != record.checksum { throw .changed(name: migration.name) }
-        }
+    /// The same inside a transaction, which an error would end.
+    private func readRecordedOrCreateSchema() throws(PostgresError) -> AppliedMigrations {
+        var parameters = Parameters()
+        parameters.add(schema.name)
+        parameters.add("\(schema.quoted).migrations")
+        let rows = try connection.execute(
+            Statement(
+                "find_migrations", [.text, .text],
+                """
+                SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
+                    EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass($2) IS NOT NULL
+                """), parameters)
+        let (schemaExists, tableExists) = (rows.bool(0, 0), rows.bool(0, 1))
+        if !schemaExists { try connection.executeScript("CREATE SCHEMA \(schema.quoted)") }
+        return tableExists
+            ? AppliedMigrations(try connection.execute(AppliedMigrations.statement(schema))) : .none
     }
 
-    /// Computed by the server, so that there is one way to compute it.
-    private func checksum(_ sql: String) throws(SchemaError) -> String {
-        do {
-            let statement = Statement(
-                "checksum", [.text], "SELECT encode(sha256(convert_to($1, 'UTF8')), 'hex')")
-            return try connection.execute(statement, text(sql)).string(0, 0)
-        } catch {
-            throw .database(error)
+    /// Checks that no other version of this program's numbered files is applied.
+    private func requireCompatible(_ recorded: AppliedMigrations) throws(QueueSchemaError) {
+        if let newer = recorded.unknown(to: migrations).first {
+            throw .newer(schema: schema.name, name: newer.name)
+        }
+        for migration in migrations
+        where migration.kind == .numbered && recorded.state(of: migration) == .outdated {
+            throw .changed(schema: schema.name, name: migration.name)
         }
     }
 
@@ -225,7 +231,7 @@ public struct Migrator {
 }
 
 extension String {
-    /// `:"schema"` is psql's way to write a quoted variable, so the files can be run by psql as they are.
+    /// `:"schema"` is psql's way to write a quoted variable, so psql can run the files as they are.
     fileprivate func replacingPlaceholder(with quoted: String) -> String {
         split(separator: ":\"schema\"", omittingEmptySubsequences: false).joined(separator: quoted)
     }

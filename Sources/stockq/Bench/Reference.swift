@@ -6,7 +6,7 @@ import StockQueuePostgres
 enum Reference {
     private static let resultColumns = """
         job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after, version,
-        expected_available, finished_at, enqueued_at, scheduled_at, expires_at, outcome, action, on_insufficient, alert_before,
+        expected_available, submission_id, finished_at, enqueued_at, scheduled_at, expires_at, outcome, action, on_insufficient, alert_before,
         alert_after, priority, attempts, max_attempts, notify, store_id, item_id, location_id, group_id, ordering_key, reason,
         reference, worker
         """
@@ -70,7 +70,7 @@ enum Reference {
         """
         INSERT INTO stockq.results (\(resultColumns))
         SELECT job_id, quantity, CASE WHEN $2 IS NULL THEN 0 ELSE quantity END, $2 - quantity, $2, 0, 0, $3,
-            expected_available, now(), enqueued_at, scheduled_at, expires_at,
+            expected_available, submission_id, now(), enqueued_at, scheduled_at, expires_at,
             CASE WHEN $2 IS NULL THEN 'rejected' ELSE 'applied' END::stockq.outcome,
             action, on_insufficient, 'ok', 'ok', priority, attempts, max_attempts, notify, store_id, item_id, location_id,
             group_id, ordering_key, reason, reference, 'baseline'
@@ -134,7 +134,7 @@ enum Reference {
                     RETURNING items.store_id, items.item_id, items.location_id, items.on_hand, items.version
                 )
                 INSERT INTO stockq.results (\(resultColumns))
-                SELECT job_id, quantity, quantity, on_hand, on_hand, 0, 0, version, expected_available, now(), enqueued_at,
+                SELECT job_id, quantity, quantity, on_hand, on_hand, 0, 0, version, expected_available, submission_id, now(), enqueued_at,
                     scheduled_at, expires_at, 'applied', action, on_insufficient, 'ok', 'ok', priority, attempts,
                     max_attempts, notify, store_id, item_id, location_id, group_id, ordering_key, reason, reference, 'ceiling'
                 FROM gone

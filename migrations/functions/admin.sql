@@ -1,0 +1,244 @@
+-- What administrators do with jobs: cancel, retry, reprioritize. Repeatable: applied again whenever this text changes;
+-- a change of a signature needs a migration.
+--
+-- The administrative functions, here, in pause.sql and in settings.sql, run with their owner's rights, so that no role
+-- needs to write to the tables for them; roles.sql grants them to administrators alone. Each act is recorded in the
+-- table operations.
+
+-- Records an operation. It names the role that asked: in a function with its owner's rights current_user is the owner.
+CREATE OR REPLACE FUNCTION :"schema".record_operation(verb text, subject jsonb, jobs bigint) RETURNS void
+LANGUAGE sql SET search_path = :"schema", pg_temp
+AS $$
+    INSERT INTO operations (who, verb, subject, jobs)
+    VALUES (
+        session_user || CASE
+            WHEN current_setting('role') IN ('none', session_user) THEN ''
+            ELSE ' as ' || current_setting('role')
+        END,
+        $1, jsonb_strip_nulls($2), $3
+    )
+$$;
+
+-- The ids of queued jobs: of the named jobs, or of a store's jobs with the group or the reference; with each its whole
+-- group.
+CREATE OR REPLACE FUNCTION :"schema".queued_jobs(
+    job_ids bigint[], store_id text, group_id text, reference text
+) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    IF num_nonnulls(job_ids, group_id, reference) <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or by group_id, or by reference';
+    ELSIF job_ids IS NULL AND store_id IS NULL THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name the store of the group or the reference';
+    END IF;
+    RETURN ARRAY(
+        WITH named AS (
+            SELECT j.job_id, j.group_id, j.store_id, j.submission_id FROM jobs AS j
+            WHERE j.job_id = ANY (job_ids) AND (queued_jobs.store_id IS NULL OR j.store_id = queued_jobs.store_id)
+            UNION ALL
+            SELECT j.job_id, j.group_id, j.store_id, j.submission_id FROM jobs AS j
+            WHERE (j.group_id, j.store_id) = (queued_jobs.group_id, queued_jobs.store_id)
+            UNION ALL
+            SELECT j.job_id, j.group_id, j.store_id, j.submission_id FROM jobs AS j
+            WHERE j.reference = queued_jobs.reference AND j.store_id = queued_jobs.store_id
+        )
+        SELECT job_id FROM named
+        UNION
+        SELECT line.job_id
+        FROM named
+        JOIN jobs AS line
+            ON (line.group_id, line.store_id, line.submission_id)
+                = (named.group_id, named.store_id, named.submission_id)
+        ORDER BY 1
+    );
+END
+$$;
+
+-- Cancels queued jobs, groups whole: each gets the outcome 'canceled', and its idempotency key stays unused. Returns
+-- the jobs that were canceled.
+--
+-- It waits for a batch that has claimed them; what that batch finishes stays finished.
+CREATE OR REPLACE FUNCTION :"schema".cancel_jobs(
+    job_ids bigint[] DEFAULT NULL, store_id text DEFAULT NULL, group_id text DEFAULT NULL,
+    reference text DEFAULT NULL, reason text DEFAULT NULL
+) RETURNS SETOF bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
+    canceled bigint[];
+BEGIN
+    -- No worker may have built the partitions for these jobs yet.
+    PERFORM add_results_partitions();
+    EXECUTE format($cancel$
+        WITH gone AS (
+            DELETE FROM jobs WHERE job_id = ANY ($1) RETURNING *
+        ), finished AS (
+            INSERT INTO results (
+                job_id, submission_id, group_last_job_id, retry_of, enqueued_at, scheduled_at, expires_at, attempts,
+                idempotency_key, applied_quantity, finished_at, outcome, worker, message, %1$s
+            )
+            SELECT
+                job_id, submission_id,
+                CASE WHEN group_id IS NOT NULL AND job_id = min(job_id) OVER of_group
+                    THEN max(job_id) OVER of_group END,
+                retry_of, enqueued_at,
+                coalesce(scheduled_at, CASE
+                    WHEN attempts = 0 AND waiting_since IS NULL AND paused_at IS NULL THEN run_at
+                END),
+                expires_at, attempts, idempotency_key, 0, now(), 'canceled', 'canceled by ' || session_user, $2, %1$s
+            FROM gone
+            WINDOW of_group AS (PARTITION BY group_id, store_id, submission_id)
+            RETURNING job_id
+        )
+        SELECT coalesce(array_agg(job_id ORDER BY job_id), '{}') FROM finished
+    $cancel$, request_columns())
+    INTO canceled
+    USING wanted, reason;
+    PERFORM record_operation(
+        'cancel',
+        jsonb_build_object(
+            'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference, 'reason', reason),
+        cardinality(canceled));
+    RETURN QUERY SELECT unnest(canceled);
+END
+$$;
+
+-- Enqueues finished jobs again, groups whole: the named jobs, or the failed ones, or those with a code; the latter two
+-- of one store or of all, and finished within `since`. Only jobs that changed nothing can be retried, each at most
+-- once; retry_of links to the original. A retried group keeps its submission, so two submissions of one name stay two
+-- groups.
+--
+-- A retry has the job's key unless the job used it. A job that was rejected because its key was in use is not retried:
+-- it would take effect a second time.
+CREATE OR REPLACE FUNCTION :"schema".retry_jobs(
+    job_ids bigint[] DEFAULT NULL, failed boolean DEFAULT false, code text DEFAULT NULL, store_id text DEFAULT NULL,
+    since interval DEFAULT '1 day'
+) RETURNS TABLE (job_id bigint, retry_of bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    wanted bigint[];
+    wrong record;
+    retried bigint;
+BEGIN
+    IF (job_ids IS NOT NULL)::integer + failed::integer + (code IS NOT NULL)::integer <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or the failed ones, or those with a code';
+    END IF;
+    IF job_ids IS NOT NULL THEN
+        wanted := job_ids;
+        SELECT named.id, r.outcome, r.first_job_id INTO wrong
+        FROM unnest(job_ids) AS named (id)
+        LEFT JOIN results AS r ON r.job_id = named.id
+        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
+            OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
+        LIMIT 1;
+        IF FOUND THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
+                    WHEN wrong.outcome IS NULL THEN 'has no result'
+                    WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
+                        THEN 'was rejected for its idempotency key'
+                    ELSE 'was ' || wrong.outcome
+                END);
+        END IF;
+    ELSE
+        wanted := ARRAY(
+            SELECT r.job_id FROM results AS r
+            WHERE CASE WHEN failed THEN r.outcome = 'failed'
+                    ELSE r.outcome = 'rejected' AND r.code = retry_jobs.code::code END
+                AND r.finished_at >= now() - since
+                AND (retry_jobs.store_id IS NULL OR r.store_id = retry_jobs.store_id)
+        );
+    END IF;
+    RETURN QUERY EXECUTE format($retry$
+        WITH named AS (
+            SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
+        ), whole AS (
+            SELECT job_id FROM named
+            UNION
+            SELECT line.job_id
+            FROM named
+            JOIN results AS first
+                ON (first.group_id, first.store_id) = (named.group_id, named.store_id)
+                AND first.group_last_job_id IS NOT NULL
+                AND first.submission_id = named.submission_id
+                AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
+            JOIN results AS line
+                ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
+                AND (line.group_id, line.store_id, line.submission_id)
+                    = (named.group_id, named.store_id, named.submission_id)
+        ), added AS (
+            INSERT INTO jobs (submission_id, retry_of, expires_at, idempotency_key, %1$s)
+            SELECT
+                CASE WHEN group_id IS NULL THEN pg_current_xact_id() ELSE submission_id END,
+                job_id,
+                CASE WHEN expires_at > now() THEN expires_at END,
+                CASE WHEN NOT EXISTS (
+                    SELECT FROM idempotency_keys AS k
+                    WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
+                ) THEN idempotency_key END,
+                %1$s
+            FROM whole
+            JOIN results AS r USING (job_id)
+            WHERE outcome IN ('failed', 'rejected', 'canceled')
+                AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
+                -- A group is not retried if one of its lines was rejected for its key.
+                AND NOT EXISTS (
+                    SELECT FROM whole AS other
+                    JOIN results AS line USING (job_id)
+                    WHERE (
+                            line.job_id = r.job_id
+                            OR (line.group_id, line.store_id, line.submission_id)
+                                = (r.group_id, r.store_id, r.submission_id)
+                        )
+                        AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
+                )
+            ORDER BY job_id
+            RETURNING job_id, retry_of
+        ), linked AS (
+            INSERT INTO retries (job_id, retry_job_id) SELECT retry_of, job_id FROM added
+        )
+        SELECT job_id, retry_of FROM added ORDER BY 1
+    $retry$, request_columns())
+    USING wanted;
+    GET DIAGNOSTICS retried = ROW_COUNT;
+    PERFORM record_operation(
+        'retry',
+        jsonb_build_object('jobs', job_ids, 'failed', nullif(failed, false), 'code', code, 'store_id', store_id),
+        retried);
+END
+$$;
+
+-- Gives queued jobs another priority, groups whole. Returns how many.
+CREATE OR REPLACE FUNCTION :"schema".reprioritize(
+    priority integer, job_ids bigint[] DEFAULT NULL, store_id text DEFAULT NULL, group_id text DEFAULT NULL,
+    reference text DEFAULT NULL
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
+    changed bigint;
+BEGIN
+    -- A worker locks the row of the lane that it works.
+    PERFORM l.lane FROM lanes AS l
+    WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted))
+    ORDER BY l.lane
+    FOR UPDATE;
+    UPDATE lanes AS l SET epoch = epoch + 1
+    WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted));
+    UPDATE jobs SET priority = reprioritize.priority
+    WHERE job_id = ANY (wanted) AND jobs.priority <> reprioritize.priority;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    PERFORM record_operation(
+        'reprioritize',
+        jsonb_build_object(
+            'priority', priority, 'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference),
+        changed);
+    RETURN changed;
+END
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

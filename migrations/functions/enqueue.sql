@@ -1,0 +1,151 @@
+-- Enqueueing one job, from any language, inside the producer's own transaction. Repeatable: applied again whenever this
+-- text changes; a change of a signature needs a migration.
+--
+-- These functions run with the caller's rights, so row security decides which stores a producer may use.
+
+-- What a job has where the caller of an enqueue function says nothing: the same as the columns' defaults. Its body is
+-- standard SQL and it pins no search_path, so the planner replaces the call by its value.
+CREATE OR REPLACE FUNCTION :"schema".job_defaults() RETURNS :"schema".job_defaults
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ROW('main', 'adjust', 'reject', 2::smallint, 10::smallint, true):::"schema".job_defaults;
+
+-- The columns of jobs that a producer's request sets and that its result keeps, as a list. Of the columns that both
+-- tables have, these are not among them: the columns that only the program sets, and those that a retry does not copy.
+CREATE OR REPLACE FUNCTION :"schema".request_columns() RETURNS text
+LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum)
+    FROM pg_attribute
+    WHERE attrelid = 'jobs'::regclass AND attnum > 0 AND NOT attisdropped
+        AND attname IN (SELECT attname FROM pg_attribute WHERE attrelid = 'results'::regclass)
+        AND attname NOT IN (
+            'job_id', 'submission_id', 'retry_of', 'enqueued_at', 'scheduled_at', 'attempts',
+            'expires_at', 'idempotency_key'
+        )
+$$;
+
+-- Raises an error when the lines do not fit the store's limit of ready jobs: SQLSTATE 53400
+-- (configuration_limit_exceeded) where the producer can try again later, 54000 (program_limit_exceeded) where so many
+-- lines at once never fit.
+--
+-- Without a limit it costs one probe of a table of a few rows. With a limit it counts the jobs, and notes in a setting
+-- of the session up to which job id the store cannot reach the limit; until then the session does not count again.
+CREATE OR REPLACE FUNCTION :"schema".check_store_limit(store_id text, lines integer) RETURNS void
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    ready_jobs_max integer := (
+        SELECT l.ready_jobs_max FROM store_limits AS l WHERE l.store_id = check_store_limit.store_id
+    );
+    -- One note a store. Where two stores hash to the same name, each overwrites the other's note and counts again.
+    note_name CONSTANT text := 'stockq.store_limit_' || (hashtext(store_id) & 2147483647);
+    -- The store, its limit, and the job id up to which the limit cannot be reached.
+    note text[];
+    last_drawn bigint;
+    ready_jobs integer;
+BEGIN
+    IF ready_jobs_max IS NULL THEN
+        RETURN;
+    END IF;
+    IF lines > ready_jobs_max THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format(
+                '%s lines at once exceed the limit of %s ready jobs of store %L', lines, ready_jobs_max, store_id),
+            HINT = 'Enqueue fewer lines in a transaction; an import has --rows-per-commit for that.';
+    END IF;
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO last_drawn FROM jobs_job_id_seq;
+    note := string_to_array(current_setting(note_name, true), E'\x1f');
+    IF note[1] = store_id AND note[2]::integer = ready_jobs_max AND last_drawn + lines <= note[3]::bigint THEN
+        RETURN;
+    END IF;
+    IF can_read_all_stores() THEN
+        SELECT count(*) INTO ready_jobs
+        FROM (
+            SELECT FROM jobs AS j
+            WHERE j.store_id = check_store_limit.store_id AND j.run_at IS NULL
+            LIMIT ready_jobs_max
+        ) AS counted;
+    ELSE
+        SELECT count(*) INTO ready_jobs
+        FROM (
+            SELECT FROM my_ready_jobs AS j
+            WHERE j.store_id = check_store_limit.store_id
+            LIMIT ready_jobs_max
+        ) AS counted;
+    END IF;
+    IF ready_jobs + lines > ready_jobs_max THEN
+        RAISE configuration_limit_exceeded USING
+            MESSAGE = CASE
+                WHEN ready_jobs = ready_jobs_max
+                    THEN format('store %L has reached its limit of %s ready jobs', store_id, ready_jobs_max)
+                ELSE format('%s more lines exceed the limit of %s ready jobs of store %L, which has %s',
+                    lines, ready_jobs_max, store_id, ready_jobs)
+            END,
+            HINT = 'Try again later, when the workers have caught up.';
+    END IF;
+    PERFORM set_config(
+        note_name, concat_ws(E'\x1f', store_id, ready_jobs_max, last_drawn + ready_jobs_max - ready_jobs), false);
+END
+$$;
+
+-- Enqueues one job. A null, or an argument that is not given, means the default that a plain INSERT would give it.
+--
+-- If the idempotency key is in use for the same request, nothing is enqueued; the receipt names the first job and its
+-- result. If it is in use for another request, the call fails with SQLSTATE 23505. Two sessions that bring a new key at
+-- the same time both enqueue, and one of the jobs ends as a duplicate.
+--
+-- A line of a group is enqueued even if its key is in use: a group is decided as a whole, and which lines it has is
+-- known only when its transaction has committed.
+CREATE OR REPLACE FUNCTION :"schema".enqueue(
+    store_id text, item_id text, quantity bigint, action text DEFAULT NULL, location_id text DEFAULT NULL,
+    on_insufficient text DEFAULT NULL, expected_available bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
+    group_id text DEFAULT NULL, priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL,
+    expires_at timestamptz DEFAULT NULL, notify boolean DEFAULT NULL, ordering_key text DEFAULT NULL,
+    reason text DEFAULT NULL, reference text DEFAULT NULL, max_attempts integer DEFAULT NULL
+) RETURNS :"schema".receipt
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    answer receipt;
+    is_same boolean;
+    new_job bigint;
+BEGIN
+    answer.line := 1;
+    IF idempotency_key IS NOT NULL THEN
+        SELECT first.job_id, is_same_request(
+            first, enqueue.item_id, enqueue.location_id, enqueue.action, enqueue.quantity, enqueue.on_insufficient,
+            enqueue.expected_available)
+        INTO answer.job_id, is_same
+        FROM key_in_use(enqueue.store_id, enqueue.idempotency_key) AS first;
+        IF NOT is_same THEN
+            PERFORM raise_key_conflict(store_id, idempotency_key, answer.job_id);
+        ELSIF is_same THEN
+            SELECT r.outcome, r.code, r.warning, r.applied_quantity, r.on_hand_after, r.allocated_after
+            INTO answer.outcome, answer.code, answer.warning, answer.applied_quantity, answer.on_hand_after,
+                answer.allocated_after
+            FROM results AS r
+            WHERE r.job_id = answer.job_id;
+        END IF;
+    END IF;
+    answer.is_duplicate := answer.job_id IS NOT NULL;
+    IF NOT answer.is_duplicate OR enqueue.group_id IS NOT NULL THEN
+        PERFORM check_store_limit(store_id, 1);
+        INSERT INTO jobs (
+            store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
+            group_id, priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts
+        ) VALUES (
+            enqueue.store_id, enqueue.item_id, coalesce(enqueue.location_id, (job_defaults()).location_id),
+            enqueue.quantity, coalesce(enqueue.action, (job_defaults()).action)::action,
+            coalesce(enqueue.on_insufficient, (job_defaults()).on_insufficient)::on_insufficient,
+            enqueue.expected_available, enqueue.idempotency_key, enqueue.group_id,
+            coalesce(enqueue.priority, (job_defaults()).priority), enqueue.run_at, enqueue.expires_at,
+            coalesce(enqueue.notify, (job_defaults()).notify), enqueue.ordering_key, enqueue.reason, enqueue.reference,
+            coalesce(enqueue.max_attempts, (job_defaults()).max_attempts)
+        ) RETURNING jobs.job_id INTO new_job;
+        answer.job_id := coalesce(answer.job_id, new_job);
+    END IF;
+    RETURN answer;
+END
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

@@ -1,0 +1,349 @@
+-- Enqueueing many lines at once. Repeatable: applied again whenever this text changes; a change of a signature needs a
+-- migration.
+--
+-- The row security of jobs calls its policy for each row. So a producer's list is inserted by a function with its
+-- owner's rights, which checks the grant once a call. That function cannot see who calls it; the caller presents a
+-- caller token.
+
+-- Inserts the lines with the rights of the caller. Returns the new jobs in the order of the lines.
+CREATE OR REPLACE FUNCTION :"schema".insert_lines(list :"schema".lines) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    new_jobs bigint[];
+BEGIN
+    -- Identity values are drawn in the order of the select.
+    WITH added AS (
+        INSERT INTO jobs (
+            store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
+            reference, reason, notify, group_id, priority, run_at, expires_at, ordering_key, max_attempts
+        )
+        SELECT list.store_id, l.item_id, coalesce(l.location_id, (job_defaults()).location_id), l.quantity,
+            coalesce(l.action, (job_defaults()).action)::action,
+            coalesce(l.policy, (job_defaults()).on_insufficient)::on_insufficient, l.expected, l.key, l.reference,
+            l.reason, coalesce(l.notify, (job_defaults()).notify), list.group_id,
+            coalesce(list.priority, (job_defaults()).priority), list.run_at, list.expires_at, list.ordering_key,
+            coalesce(list.max_attempts, (job_defaults()).max_attempts)
+        FROM unnest(
+            list.item_ids, list.quantities, list.actions, list.location_ids, list.on_insufficients,
+            list.expected_availables, list.idempotency_keys, list."references", list.reasons, list.notifies,
+            list.known_jobs
+        ) WITH ORDINALITY AS l (
+            item_id, quantity, action, location_id, policy, expected, key, reference, reason, notify, known_job, number
+        )
+        WHERE known_job IS NULL
+        ORDER BY number
+        RETURNING job_id
+    )
+    SELECT array_agg(job_id ORDER BY job_id) INTO new_jobs FROM added;
+    RETURN new_jobs;
+END
+$$;
+
+-- Whether the owner of the tables added restrictive policies to the jobs, which are checked row by row.
+CREATE OR REPLACE FUNCTION :"schema".has_restrictive_policies() RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pg_policy WHERE polrelid = 'jobs'::regclass AND NOT polpermissive);
+END
+$$;
+
+-- Whether the caller inserts lines with its own rights: the owner of the tables, administrators, and every producer
+-- while policies have to be checked row by row.
+CREATE OR REPLACE FUNCTION :"schema".inserts_as_caller() RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    RETURN NOT row_security_active('jobs') OR has_restrictive_policies()
+        OR EXISTS (
+            SELECT FROM pg_roles WHERE rolname = current_schema() || '_admin' AND pg_has_role(oid, 'USAGE')
+        );
+END
+$$;
+
+-- Inserts the lines of a producer that does not own the tables, and checks the grant once for all of them.
+--
+-- Plans are never printed: a plan could show the token to the caller of another role's function that calls this one.
+CREATE OR REPLACE FUNCTION :"schema".insert_lines_for(
+    producer text, caller_token bytea, list :"schema".lines
+) RETURNS bigint[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET debug_print_plan = off
+AS $$
+DECLARE
+    expected_token bytea;
+    granted text[];
+    new_jobs bigint[];
+    variation text;
+BEGIN
+    SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret)
+    INTO expected_token
+    FROM caller_token_secret;
+    IF caller_token IS NULL OR expected_token IS NULL OR caller_token <> expected_token
+        OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
+        OR has_restrictive_policies()
+    THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = CASE
+                WHEN producer IS NULL THEN 'the caller token names no producer'
+                ELSE format('the caller token is not the one of %I in this transaction', producer)
+            END,
+            HINT = 'Call enqueue_arrays or enqueue_lines.';
+    END IF;
+    SELECT scopes INTO granted
+    FROM grants
+    WHERE grants.producer = insert_lines_for.producer AND grants.store_id = list.store_id;
+    IF granted IS NULL OR 'update_catalog' <> ALL (granted) THEN
+        PERFORM raise_missing_scope(producer, 'update_catalog', list.store_id, list.item_ids[1]);
+    END IF;
+    new_jobs := insert_lines(list);
+    IF 'read_catalog' <> ALL (granted) THEN
+        SELECT item_id INTO variation
+        FROM unnest(new_jobs) AS new (job_id)
+        JOIN jobs USING (job_id)
+        JOIN items USING (store_id, item_id, location_id)
+        WHERE parent_id IS NOT NULL
+        LIMIT 1;
+        IF FOUND THEN
+            PERFORM raise_missing_scope(producer, 'read_catalog', list.store_id, variation);
+        END IF;
+    END IF;
+    RETURN new_jobs;
+END
+$$;
+
+-- Enqueues many lines of a store, at most 10,000, from arrays with one element a line. An array that is not given means
+-- the default for each line, and so does a null in it. With a group_id the lines are one group: applied all together or
+-- not at all.
+--
+-- An idempotency_key for the whole list gives each line that key and its number: KEY/1, KEY/2, …. A line whose key is
+-- in use is not enqueued again; of a group the keys of all lines must be in use, or none.
+CREATE OR REPLACE FUNCTION :"schema".enqueue_arrays(
+    store_id text, item_ids text[], quantities bigint[], actions text[] DEFAULT NULL, location_ids text[] DEFAULT NULL,
+    on_insufficients text[] DEFAULT NULL, expected_availables bigint[] DEFAULT NULL,
+    idempotency_keys text[] DEFAULT NULL, "references" text[] DEFAULT NULL, reasons text[] DEFAULT NULL,
+    notifies boolean[] DEFAULT NULL, group_id text DEFAULT NULL, idempotency_key text DEFAULT NULL,
+    priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
+    ordering_key text DEFAULT NULL, max_attempts integer DEFAULT NULL
+) RETURNS SETOF :"schema".receipt
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    lines_max CONSTANT integer := 10000;
+    lines integer := coalesce(cardinality(item_ids), 0);
+    list lines := ROW(
+        store_id, item_ids, quantities, actions, location_ids, on_insufficients, expected_availables, idempotency_keys,
+        "references", reasons, notifies, NULL, group_id, priority, run_at, expires_at, ordering_key, max_attempts
+    )::lines;
+    problem text;
+    known receipt[];
+    new_lines integer := lines;
+    new_jobs bigint[];
+BEGIN
+    IF lines > lines_max THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s lines in one call, at most %s are allowed', lines, lines_max);
+    END IF;
+    SELECT format('%s has %s elements, item_ids has %s', given.name, given.size, lines) INTO problem
+    FROM (VALUES
+        ('quantities', coalesce(cardinality(quantities), 0)), ('actions', cardinality(actions)),
+        ('location_ids', cardinality(location_ids)), ('on_insufficients', cardinality(on_insufficients)),
+        ('expected_availables', cardinality(expected_availables)), ('idempotency_keys', cardinality(idempotency_keys)),
+        ('references', cardinality("references")), ('reasons', cardinality(reasons)),
+        ('notifies', cardinality(notifies))
+    ) AS given (name, size)
+    WHERE given.size <> lines;
+    IF problem IS NOT NULL THEN
+        RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+    -- unnest would flatten other arrays, and subscripts would miss their elements.
+    SELECT given.name || ' must have one dimension and begin at 1' INTO problem
+    FROM (VALUES
+        ('item_ids', array_ndims(item_ids), array_lower(item_ids, 1)),
+        ('quantities', array_ndims(quantities), array_lower(quantities, 1)),
+        ('actions', array_ndims(actions), array_lower(actions, 1)),
+        ('location_ids', array_ndims(location_ids), array_lower(location_ids, 1)),
+        ('on_insufficients', array_ndims(on_insufficients), array_lower(on_insufficients, 1)),
+        ('expected_availables', array_ndims(expected_availables), array_lower(expected_availables, 1)),
+        ('idempotency_keys', array_ndims(idempotency_keys), array_lower(idempotency_keys, 1))
+    ) AS given (name, dimensions, first)
+    WHERE given.dimensions <> 1 OR given.first <> 1
+    LIMIT 1;
+    IF problem IS NOT NULL THEN
+        RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+    IF idempotency_key IS NOT NULL THEN
+        IF idempotency_keys IS NOT NULL THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
+        END IF;
+        list.idempotency_keys := ARRAY(
+            SELECT idempotency_key || '/' || number FROM generate_series(1, lines) AS number
+        );
+    END IF;
+    IF list.idempotency_keys IS NOT NULL THEN
+        SELECT CASE
+            WHEN octet_length(key) > 200 THEN format('idempotency key %L has more than 200 bytes', key)
+            ELSE format('idempotency key %L is used on more than one line', key)
+        END INTO problem
+        FROM unnest(list.idempotency_keys) AS key
+        WHERE key IS NOT NULL
+        GROUP BY key
+        HAVING count(*) > 1 OR octet_length(key) > 200
+        LIMIT 1;
+        IF problem IS NOT NULL THEN
+            RAISE invalid_parameter_value USING MESSAGE = problem;
+        END IF;
+        SELECT array_agg(k), lines - count(*) INTO known, new_lines FROM known_keys(list) AS k;
+        IF group_id IS NOT NULL AND new_lines NOT IN (0, lines) THEN
+            RAISE unique_violation USING
+                MESSAGE = format(
+                    '%s of %s lines of group %L of store %L are new, and the keys of the others are in use',
+                    new_lines, lines, group_id, store_id),
+                HINT = 'Submit the group as it was submitted first, or under other keys.',
+                CONSTRAINT = 'idempotency_key';
+        END IF;
+        list.known_jobs := ARRAY(
+            SELECT k.job_id
+            FROM generate_series(1, lines) AS number
+            LEFT JOIN unnest(known) AS k ON k.line = number
+            ORDER BY number
+        );
+    END IF;
+    IF new_lines > 0 THEN
+        PERFORM check_store_limit(store_id, new_lines);
+        IF inserts_as_caller() THEN
+            new_jobs := insert_lines(list);
+        ELSE
+            SELECT insert_lines_for(t.producer, t.caller_token, list) INTO new_jobs FROM my_caller_token AS t;
+        END IF;
+        IF coalesce(cardinality(new_jobs), 0) <> new_lines THEN
+            RAISE internal_error USING
+                MESSAGE = format('%s of %s lines were inserted', coalesce(cardinality(new_jobs), 0), new_lines),
+                HINT = 'Check that caller_token_secret has its one row.';
+        END IF;
+    END IF;
+    -- The nth new job is the nth new line.
+    RETURN QUERY
+    SELECT number, new_jobs[row_number() OVER (ORDER BY number)], false, NULL::outcome, NULL::code, NULL::warning,
+        NULL::bigint, NULL::bigint, NULL::bigint
+    FROM generate_series(1, lines) AS number
+    WHERE list.known_jobs[number] IS NULL
+    UNION ALL
+    SELECT (k).* FROM unnest(known) AS k
+    ORDER BY 1;
+END
+$$;
+
+-- Reads a JSON array of lines into arrays. A line is an object with the columns below.
+--
+-- `5.0` is read as 5, and `5.5` is an error: quantities are whole.
+CREATE OR REPLACE FUNCTION :"schema".read_lines(lines jsonb) RETURNS TABLE (
+    item_ids text[], quantities bigint[], actions text[], location_ids text[], on_insufficients text[],
+    expected_availables bigint[], idempotency_keys text[], "references" text[], reasons text[], notifies boolean[]
+)
+LANGUAGE plpgsql IMMUTABLE SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    columns CONSTANT text[] := ARRAY[
+        'item_id', 'quantity', 'action', 'location_id', 'on_insufficient', 'expected_available', 'idempotency_key',
+        'reference', 'reason', 'notify'
+    ];
+    wrong record;
+BEGIN
+    IF jsonb_typeof(lines) IS DISTINCT FROM 'array' THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'the lines must be a JSON array of objects';
+    END IF;
+    SELECT number, problem INTO wrong
+    FROM jsonb_array_elements(lines) WITH ORDINALITY AS element (line, number)
+    CROSS JOIN LATERAL (
+        SELECT CASE
+            WHEN jsonb_typeof(line) <> 'object' THEN ' is not an object'
+            WHEN line->>'item_id' IS NULL OR line->'quantity' IS NULL THEN ' needs item_id and quantity'
+            WHEN jsonb_typeof(line->'quantity') <> 'number' OR (line->>'quantity')::numeric % 1 <> 0
+                THEN format(': quantity must be a whole number, not %s', left(line->>'quantity', 60))
+            WHEN (line->>'quantity')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
+                THEN format(': quantity %s is too large', left(line->>'quantity', 60))
+            WHEN jsonb_typeof(line->'expected_available') NOT IN ('number', 'null')
+                OR (line->>'expected_available')::numeric % 1 <> 0
+                THEN format(
+                    ': expected_available must be a whole number, not %s', left(line->>'expected_available', 60))
+            WHEN line - columns <> '{}'
+                THEN format(': there is no column %L', (SELECT min(key) FROM jsonb_object_keys(line - columns) AS key))
+        END AS problem
+    ) AS checked
+    WHERE problem IS NOT NULL
+    ORDER BY number
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('line %s%s', wrong.number, wrong.problem);
+    END IF;
+    RETURN QUERY
+    SELECT
+        array_agg(l.item_id ORDER BY number), array_agg(l.quantity::bigint ORDER BY number),
+        array_agg(l.action ORDER BY number), array_agg(l.location_id ORDER BY number),
+        array_agg(l.on_insufficient ORDER BY number), array_agg(l.expected_available::bigint ORDER BY number),
+        CASE WHEN count(l.idempotency_key) > 0 THEN array_agg(l.idempotency_key ORDER BY number) END,
+        array_agg(l.reference ORDER BY number), array_agg(l.reason ORDER BY number),
+        array_agg(l.notify ORDER BY number)
+    FROM ROWS FROM (
+        jsonb_to_recordset(lines) AS (
+            item_id text, quantity numeric, action text, location_id text, on_insufficient text,
+            expected_available numeric, idempotency_key text, reference text, reason text, notify boolean
+        )
+    ) WITH ORDINALITY AS l (
+        item_id, quantity, action, location_id, on_insufficient, expected_available, idempotency_key, reference,
+        reason, notify, number
+    );
+END
+$$;
+
+-- enqueue_arrays with the lines as a JSON array: [{"item_id": "shirt-m", "quantity": -2}, …].
+CREATE OR REPLACE FUNCTION :"schema".enqueue_lines(
+    store_id text, lines jsonb, group_id text DEFAULT NULL, idempotency_key text DEFAULT NULL,
+    priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
+    ordering_key text DEFAULT NULL, max_attempts integer DEFAULT NULL
+) RETURNS SETOF :"schema".receipt
+LANGUAGE sql SET search_path = :"schema", pg_temp
+AS $$
+    SELECT receipt.*
+    FROM read_lines($2) AS l
+    CROSS JOIN LATERAL enqueue_arrays(
+        $1, l.item_ids, l.quantities, l.actions, l.location_ids, l.on_insufficients, l.expected_availables,
+        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9
+    ) AS receipt
+$$;
+
+-- Moves stock from one location of a store to another: a group of two lines. It is applied if the first location has
+-- enough and the store has the item at both. Without a group_id it makes one up.
+CREATE OR REPLACE FUNCTION :"schema".transfer(
+    store_id text, item_id text, quantity bigint, from_location text, to_location text,
+    idempotency_key text DEFAULT NULL, on_insufficient text DEFAULT NULL, group_id text DEFAULT NULL,
+    priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
+    reason text DEFAULT NULL, reference text DEFAULT NULL
+) RETURNS SETOF :"schema".receipt
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    source text := coalesce(from_location, (job_defaults()).location_id);
+    target text := coalesce(to_location, (job_defaults()).location_id);
+BEGIN
+    IF quantity <= 0 OR quantity IS NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('the quantity of a transfer must be above 0, not %s', coalesce(quantity::text, 'null'));
+    ELSIF source = target THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('both locations are %L', source);
+    ELSIF on_insufficient NOT IN ('reject', 'allow', 'wait') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('on_insufficient of a transfer must be reject, allow or wait, not %s', on_insufficient),
+            HINT = 'Both locations change by the same quantity.';
+    END IF;
+    RETURN QUERY SELECT * FROM enqueue_arrays(
+        store_id, ARRAY[item_id, item_id], ARRAY[-quantity, quantity], location_ids => ARRAY[source, target],
+        on_insufficients => ARRAY[on_insufficient, NULL],
+        group_id => coalesce(group_id, 'transfer ' || gen_random_uuid()),
+        idempotency_key => idempotency_key, priority => priority, run_at => run_at, expires_at => expires_at,
+        "references" => ARRAY[reference, reference], reasons => ARRAY[reason, reason]);
+END
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

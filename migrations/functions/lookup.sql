@@ -1,0 +1,157 @@
+-- Looking up jobs, results and the past of an item. Repeatable: applied again whenever this text changes; a change of a
+-- signature needs a migration.
+--
+-- These functions run with the caller's rights, so row security decides which stores a producer sees.
+
+-- Waits until a job has its result, at most `timeout_ms` milliseconds. Returns no row if the timeout expires.
+--
+-- The job must be committed: workers do not see it earlier. Each poll is one probe of the primary key.
+CREATE OR REPLACE FUNCTION :"schema".wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000)
+RETURNS SETOF :"schema".results
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    deadline timestamptz := clock_timestamp() + coalesce(timeout_ms, 5000) * interval '1 millisecond';
+    pause_ms double precision := 1;
+BEGIN
+    IF timeout_ms NOT BETWEEN 0 AND 60000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('timeout_ms must be 0 to 60000, not %s', timeout_ms),
+            HINT = 'A waiting call holds back vacuum and changes of the tables. To wait longer, call again.';
+    END IF;
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format(
+                'a transaction that is %s never sees the result', current_setting('transaction_isolation')),
+            HINT = 'Wait outside the transaction, or in one that is READ COMMITTED.';
+    END IF;
+    -- A retried group keeps its first submission, so its own transaction is known by its time.
+    IF EXISTS (
+        SELECT FROM jobs AS j
+        WHERE j.job_id = wait_for_result.job_id
+            AND (j.submission_id = pg_current_xact_id_if_assigned() OR j.retry_of IS NOT NULL AND j.enqueued_at = now())
+    ) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format(
+                'job %s was enqueued by this transaction, and workers see it only after the commit', job_id),
+            HINT = 'Commit first, then wait.';
+    END IF;
+    LOOP
+        RETURN QUERY SELECT * FROM results WHERE results.job_id = wait_for_result.job_id;
+        IF FOUND OR clock_timestamp() >= deadline THEN
+            RETURN;
+        END IF;
+        PERFORM pg_sleep(
+            least(pause_ms / 1000, greatest(0.001, extract(epoch FROM deadline - clock_timestamp()))));
+        pause_ms := least(pause_ms * 2, 50);
+    END LOOP;
+END
+$$;
+
+-- A job, queued or finished.
+CREATE OR REPLACE FUNCTION :"schema".find_job(job_id bigint) RETURNS SETOF :"schema".job_states
+LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT * FROM job_states WHERE job_states.job_id = $1
+$$;
+
+-- The lines of every group of that name, queued or finished; submission_id distinguishes the groups.
+CREATE OR REPLACE FUNCTION :"schema".find_group(store_id text, group_id text) RETURNS SETOF :"schema".job_states
+LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT state.*
+    FROM (
+        SELECT jobs.job_id FROM jobs WHERE (jobs.group_id, jobs.store_id) = ($2, $1)
+        UNION ALL
+        -- A group's first line says how far the group reaches. Lines of other submissions can be in between.
+        SELECT line.job_id
+        FROM results AS first
+        JOIN results AS line
+            ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
+            AND (line.group_id, line.store_id, line.submission_id) = ($2, $1, first.submission_id)
+        WHERE (first.group_id, first.store_id) = ($2, $1) AND first.group_last_job_id IS NOT NULL
+    ) AS of_group
+    CROSS JOIN LATERAL (SELECT * FROM job_states AS s WHERE s.job_id = of_group.job_id) AS state
+    ORDER BY state.job_id
+$$;
+
+-- The job that an idempotency key belongs to.
+CREATE OR REPLACE FUNCTION :"schema".find_key(store_id text, idempotency_key text)
+RETURNS SETOF :"schema".job_states
+LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT state.*
+    FROM key_in_use($1, $2) AS first
+    CROSS JOIN LATERAL (SELECT * FROM job_states AS s WHERE s.job_id = first.job_id) AS state
+$$;
+
+-- The jobs with a reference. It reads all jobs and results unless an administrator adds an index for it
+-- (docs/producers.md).
+CREATE OR REPLACE FUNCTION :"schema".find_reference(store_id text, reference text) RETURNS SETOF :"schema".job_states
+LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT * FROM job_states WHERE job_states.reference = $2 AND job_states.store_id = $1 ORDER BY job_id
+$$;
+
+-- An item's last movements, newest first: from the item to the result of its last job, and from each result to the
+-- previous one. So the history needs no index of its own on the results.
+CREATE OR REPLACE FUNCTION :"schema".item_history(
+    store_id text, item_id text, location_id text DEFAULT NULL, movements integer DEFAULT 10
+) RETURNS SETOF :"schema".results
+LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
+AS $$
+    WITH RECURSIVE movement AS (
+        SELECT last_job_id AS job_id, 1 AS step
+        FROM items
+        WHERE (items.store_id, items.item_id, items.location_id)
+                = ($1, $2, coalesce($3, (job_defaults()).location_id))
+            AND last_job_id IS NOT NULL AND $4 > 0
+        UNION ALL
+        SELECT results.previous_job_id, step + 1
+        FROM movement
+        JOIN results USING (job_id)
+        WHERE results.previous_job_id IS NOT NULL AND step < $4
+    )
+    SELECT results.*
+    FROM movement
+    JOIN results USING (job_id)
+    ORDER BY step
+$$;
+
+-- An item's balance at a past time, by walking back from now. Returns no row if the item did not exist then, or if
+-- retention has dropped the results in between.
+CREATE OR REPLACE FUNCTION :"schema".stock_at(
+    store_id text, item_id text, location_id text, at timestamptz,
+    OUT on_hand bigint, OUT allocated bigint, OUT available bigint, OUT version bigint
+) RETURNS SETOF record
+LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
+AS $$
+    WITH RECURSIVE item AS (
+        SELECT * FROM items
+        WHERE (items.store_id, items.item_id, items.location_id) = ($1, $2, $3) AND created_at <= $4
+    ), movement AS (
+        SELECT 1 AS step, results.* FROM item JOIN results ON job_id = last_job_id
+        UNION ALL
+        SELECT step + 1, earlier.*
+        FROM movement
+        JOIN results AS earlier ON earlier.job_id = movement.previous_job_id
+        WHERE movement.finished_at > $4
+    ), oldest AS (
+        SELECT * FROM movement ORDER BY step DESC LIMIT 1
+    ), found AS (
+        SELECT
+            CASE WHEN finished_at <= $4 THEN on_hand_after ELSE on_hand_before END AS on_hand,
+            CASE WHEN finished_at <= $4 THEN allocated_after ELSE allocated_before END AS allocated,
+            CASE WHEN finished_at <= $4 THEN version ELSE version - 1 END AS version
+        FROM oldest
+        -- If results were dropped, the change before the oldest remaining one may be earlier or later than the time.
+        WHERE (finished_at <= $4 OR previous_job_id IS NULL)
+            AND NOT EXISTS (SELECT FROM item WHERE updated_at <= $4)
+        UNION ALL
+        -- Unchanged since.
+        SELECT item.on_hand, item.allocated, item.version FROM item WHERE last_job_id IS NULL OR updated_at <= $4
+    )
+    SELECT found.on_hand, found.allocated, found.on_hand - found.allocated, found.version FROM found
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

@@ -1,0 +1,86 @@
+-- Pausing and resuming stores, lanes, or everything. Repeatable: applied again whenever this text changes; a change of
+-- a signature needs a migration.
+
+-- Raises an error unless exactly one of a store, a lane and everything is named.
+CREATE OR REPLACE FUNCTION :"schema".check_pause_target(store_id text, lane integer, everything boolean) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    last_lane integer;
+BEGIN
+    IF num_nonnulls(store_id, lane, nullif(everything, false)) <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name a store, or a lane, or everything';
+    END IF;
+    IF lane IS NOT NULL AND NOT EXISTS (SELECT FROM lanes AS l WHERE l.lane = check_pause_target.lane) THEN
+        SELECT max(l.lane) INTO last_lane FROM lanes AS l;
+        RAISE invalid_parameter_value USING MESSAGE = format('there are lanes 0 to %s, not %s', last_lane, lane);
+    END IF;
+END
+$$;
+
+-- Pauses a store, a lane, or everything. Workers finish the batches that they have begun; once this has committed, they
+-- claim nothing more.
+CREATE OR REPLACE FUNCTION :"schema".pause(
+    store_id text DEFAULT NULL, lane integer DEFAULT NULL, everything boolean DEFAULT false
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    PERFORM check_pause_target(store_id, lane, everything);
+    -- A worker locks the row of the lane that it works. In the order of lanes, so that two administrators cannot
+    -- deadlock.
+    PERFORM l.lane FROM lanes AS l
+    WHERE store_id IS NOT NULL OR everything OR l.lane = pause.lane
+    ORDER BY l.lane
+    FOR UPDATE;
+    IF store_id IS NOT NULL THEN
+        INSERT INTO paused_stores (store_id) VALUES (pause.store_id) ON CONFLICT DO NOTHING;
+        UPDATE lanes SET has_paused_stores = true WHERE NOT has_paused_stores;
+    ELSE
+        UPDATE lanes AS l SET paused_at = now() WHERE (everything OR l.lane = pause.lane) AND l.paused_at IS NULL;
+    END IF;
+    PERFORM record_operation(
+        'pause', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), NULL);
+END
+$$;
+
+-- Resumes a paused store, lane, or everything: then every paused store and lane too. Returns how many paused jobs are
+-- ready again.
+--
+-- With ordering keys a store's jobs are in any lane, so resuming a store raises the epoch of all lanes. Lanes that are
+-- paused themselves stay paused.
+CREATE OR REPLACE FUNCTION :"schema".resume(
+    store_id text DEFAULT NULL, lane integer DEFAULT NULL, everything boolean DEFAULT false
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    promoted bigint := 0;
+BEGIN
+    PERFORM check_pause_target(store_id, lane, everything);
+    PERFORM l.lane FROM lanes AS l
+    WHERE store_id IS NOT NULL OR everything OR l.lane = resume.lane
+    ORDER BY l.lane
+    FOR UPDATE;
+    UPDATE lanes AS l
+    SET epoch = epoch + 1,
+        paused_at = CASE WHEN everything OR l.lane = resume.lane THEN NULL ELSE paused_at END
+    WHERE resume.store_id IS NOT NULL OR everything OR l.lane = resume.lane;
+    IF store_id IS NOT NULL OR everything THEN
+        DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
+        UPDATE jobs SET run_at = NULL, paused_at = NULL
+        WHERE run_at = 'infinity' AND (everything OR jobs.store_id = resume.store_id);
+        GET DIAGNOSTICS promoted = ROW_COUNT;
+        UPDATE lanes SET has_paused_stores = false
+        WHERE has_paused_stores AND NOT EXISTS (SELECT FROM paused_stores);
+    END IF;
+    PERFORM record_operation(
+        'resume', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)),
+        promoted);
+    -- A wake-up, in case the workers sleep.
+    PERFORM pg_notify(current_schema(), '');
+    RETURN promoted;
+END
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

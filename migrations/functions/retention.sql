@@ -1,0 +1,80 @@
+-- Retention: dropping what has expired. Repeatable: applied again whenever this text changes; a change of a signature
+-- needs a migration.
+
+-- Drops the oldest partition of the results when every result in it has expired and no live job has an id below its
+-- upper bound. First it adds the changes of these results to the items' opening balances, so that the ledger stays
+-- provable.
+--
+-- Returns the partition's name, null when there was nothing to drop. Dropping locks the parent: call it under a short
+-- lock_timeout and try again later.
+CREATE OR REPLACE FUNCTION :"schema".drop_expired_results(keep interval) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    oldest record;
+    is_live boolean;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock('results'::regclass::oid::integer, 1) THEN
+        RETURN NULL; -- another process is dropping
+    END IF;
+    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
+    IF oldest.upper_bound IS NULL OR oldest.upper_bound > (SELECT last_value FROM jobs_job_id_seq) THEN
+        RETURN NULL;
+    END IF;
+    IF EXISTS (SELECT FROM jobs WHERE job_id < oldest.upper_bound) THEN
+        RETURN NULL;
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE finished_at > now() - $1)', oldest.name)
+    INTO is_live
+    USING keep;
+    IF is_live THEN
+        RETURN NULL;
+    END IF;
+    EXECUTE format($fold$
+        WITH dropped AS MATERIALIZED (
+            SELECT store_id, item_id, location_id,
+                sum(on_hand_after - on_hand_before)::bigint AS on_hand,
+                sum(allocated_after - allocated_before)::bigint AS allocated,
+                count(*) AS changes
+            FROM %I
+            WHERE outcome = 'applied'
+            GROUP BY store_id, item_id, location_id
+        ), locked AS MATERIALIZED (
+            -- In key order, as workers lock item rows, or the two could deadlock.
+            SELECT store_id, item_id, location_id FROM items
+            WHERE (store_id, item_id, location_id) IN (SELECT store_id, item_id, location_id FROM dropped)
+            ORDER BY store_id, item_id, location_id
+            FOR NO KEY UPDATE
+        )
+        UPDATE items
+        SET opening_on_hand = items.opening_on_hand + dropped.on_hand,
+            opening_allocated = items.opening_allocated + dropped.allocated,
+            opening_version = items.opening_version + dropped.changes
+        FROM locked
+        JOIN dropped USING (store_id, item_id, location_id)
+        WHERE (items.store_id, items.item_id, items.location_id)
+            = (locked.store_id, locked.item_id, locked.location_id)
+    $fold$, oldest.name);
+    -- After the items, in the order of the workers: they have locked item rows when they write results.
+    EXECUTE format('DROP TABLE %I', oldest.name);
+    RETURN oldest.name;
+END
+$$;
+
+-- Drops idempotency keys that were used longer ago than `keep`, at most `keys_max` of them. Returns how many.
+CREATE OR REPLACE FUNCTION :"schema".drop_expired_keys(keep interval, keys_max integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    dropped integer;
+BEGIN
+    DELETE FROM idempotency_keys
+    WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM idempotency_keys WHERE used_at < now() - keep LIMIT keys_max FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    RETURN dropped;
+END
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

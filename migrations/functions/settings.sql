@@ -1,0 +1,107 @@
+-- What administrators set: attributes of items, limits and grants of stores. Repeatable: applied again whenever this
+-- text changes; a change of a signature needs a migration.
+
+-- Changes an item's attributes: a null keeps one as it is, and a name in `clear` empties it. Returns whether the item
+-- exists.
+CREATE OR REPLACE FUNCTION :"schema".set_item(
+    store_id text, item_id text, location_id text DEFAULT NULL, low_stock_threshold bigint DEFAULT NULL,
+    tracked boolean DEFAULT NULL, parent_id text DEFAULT NULL, clear text[] DEFAULT '{}'
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
+    is_known boolean;
+BEGIN
+    IF NOT clear <@ ARRAY['low_stock_threshold', 'parent_id'] THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('low_stock_threshold and parent_id can be cleared, not %s', clear);
+    END IF;
+    UPDATE items AS i
+    SET low_stock_threshold = CASE WHEN 'low_stock_threshold' = ANY (clear) THEN NULL
+            ELSE coalesce(set_item.low_stock_threshold, i.low_stock_threshold) END,
+        parent_id = CASE WHEN 'parent_id' = ANY (clear) THEN NULL ELSE coalesce(set_item.parent_id, i.parent_id) END,
+        tracked = coalesce(set_item.tracked, i.tracked),
+        updated_at = now()
+    WHERE (i.store_id, i.item_id, i.location_id) = (set_item.store_id, set_item.item_id, location);
+    is_known := FOUND;
+    IF is_known THEN
+        PERFORM record_operation(
+            'items set',
+            jsonb_build_object(
+                'store_id', store_id, 'item_id', item_id, 'location_id', location,
+                'low_stock_threshold', low_stock_threshold, 'tracked', tracked, 'parent_id', parent_id,
+                'clear', nullif(clear, '{}')),
+            NULL);
+    END IF;
+    RETURN is_known;
+END
+$$;
+
+-- Sets how many ready jobs a store may have; null removes the limit.
+CREATE OR REPLACE FUNCTION :"schema".set_store_limit(store_id text, ready_jobs_max integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    DELETE FROM store_limits AS l WHERE l.store_id = set_store_limit.store_id;
+    IF ready_jobs_max IS NOT NULL THEN
+        INSERT INTO store_limits (store_id, ready_jobs_max)
+        VALUES (set_store_limit.store_id, set_store_limit.ready_jobs_max);
+    END IF;
+    PERFORM record_operation(
+        'limits set', jsonb_build_object('store_id', store_id, 'ready_jobs_max', ready_jobs_max), NULL);
+END
+$$;
+
+-- Grants a producer, a role of the database, scopes of a store; it keeps the scopes that it has.
+CREATE OR REPLACE FUNCTION :"schema".grant_store(producer text, store_id text, scopes text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = producer) THEN
+        RAISE undefined_object USING
+            MESSAGE = format('there is no role %I', producer),
+            HINT = format('Create it with: CREATE ROLE %I LOGIN', producer);
+    END IF;
+    INSERT INTO grants AS g (producer, store_id, scopes)
+    VALUES (grant_store.producer, grant_store.store_id, grant_store.scopes)
+    ON CONFLICT ON CONSTRAINT grants_pkey DO UPDATE
+    SET scopes = ARRAY(SELECT DISTINCT unnest(g.scopes || excluded.scopes) ORDER BY 1),
+        granted_by = excluded.granted_by,
+        granted_at = now();
+    PERFORM record_operation(
+        'grant', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', scopes), NULL);
+END
+$$;
+
+-- Revokes scopes of a store from a producer; all of them when none is named. Returns whether it had any of them.
+CREATE OR REPLACE FUNCTION :"schema".revoke_store(
+    producer text, store_id text, scopes text[] DEFAULT NULL
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    granted text[];
+    remaining text[];
+BEGIN
+    SELECT g.scopes INTO granted
+    FROM grants AS g
+    WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id)
+    FOR UPDATE;
+    IF granted IS NULL OR NOT granted && coalesce(scopes, granted) THEN
+        RETURN false;
+    END IF;
+    remaining := ARRAY(SELECT unnest(granted) EXCEPT SELECT unnest(coalesce(scopes, granted)) ORDER BY 1);
+    IF cardinality(remaining) = 0 THEN
+        DELETE FROM grants AS g WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id);
+    ELSE
+        UPDATE grants AS g SET scopes = remaining
+        WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id);
+    END IF;
+    PERFORM record_operation(
+        'revoke', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', scopes), NULL);
+    RETURN true;
+END
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

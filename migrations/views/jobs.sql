@@ -1,0 +1,37 @@
+-- Jobs and keys, queued and finished together. Repeatable: applied again whenever this text changes; new columns go to
+-- the end, and another change of the columns needs a migration.
+
+-- The request of each idempotency key: of the used keys, and of the keys of queued jobs.
+CREATE OR REPLACE VIEW :"schema".keys_in_use WITH (security_invoker) AS
+SELECT store_id, idempotency_key, job_id, item_id, location_id, action, quantity, on_insufficient, expected_available,
+    true AS is_used
+FROM :"schema".idempotency_keys
+UNION ALL
+SELECT store_id, idempotency_key, job_id, item_id, location_id, action, quantity, on_insufficient, expected_available,
+    false
+FROM :"schema".jobs
+WHERE idempotency_key IS NOT NULL;
+
+-- Every job, queued or finished.
+CREATE OR REPLACE VIEW :"schema".job_states WITH (security_invoker) AS
+SELECT job_id,
+    CASE
+        WHEN paused_at IS NOT NULL THEN 'paused'
+        WHEN run_at IS NULL THEN 'ready'
+        WHEN waiting_since IS NOT NULL THEN 'waiting'
+        WHEN attempts > 0 THEN 'retrying'
+        ELSE 'scheduled'
+    END AS state,
+    store_id, item_id, location_id, action, quantity, on_insufficient, priority, group_id, ordering_key,
+    idempotency_key, reference, reason, enqueued_at, NULL::timestamptz AS finished_at,
+    NULL:::"schema".outcome AS outcome, NULL:::"schema".code AS code, NULL:::"schema".warning AS warning,
+    NULL::bigint AS applied_quantity, NULL::bigint AS on_hand_before, NULL::bigint AS on_hand_after,
+    NULL::bigint AS allocated_before, NULL::bigint AS allocated_after, NULL::bigint AS version,
+    NULL::bigint AS first_job_id, retry_of, last_error AS message, submission_id
+FROM :"schema".jobs
+UNION ALL
+SELECT job_id, 'finished', store_id, item_id, location_id, action, quantity, on_insufficient, priority, group_id,
+    ordering_key, idempotency_key, reference, reason, enqueued_at, finished_at, outcome, code, warning,
+    applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after, version, first_job_id,
+    retry_of, message, submission_id
+FROM :"schema".results;
