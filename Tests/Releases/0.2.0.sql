@@ -1,0 +1,3089 @@
+--
+-- PostgreSQL database dump
+--
+
+\restrict brsE6ueqtXSLJgi3WHSyS8zeLfAdcPeR5U87fSzRwRqVc9AOVQ9mPoNky49ZAry
+
+-- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
+-- Dumped by pg_dump version 15.18 (Debian 15.18-0+deb12u1)
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+--
+-- Name: stockq; Type: SCHEMA; Schema: -; Owner: -
+--
+
+CREATE SCHEMA stockq;
+
+
+--
+-- Name: action; Type: TYPE; Schema: stockq; Owner: -
+--
+
+CREATE TYPE stockq.action AS ENUM (
+    'adjust',
+    'allocate',
+    'deallocate',
+    'ship',
+    'set'
+);
+
+
+--
+-- Name: alert_level; Type: TYPE; Schema: stockq; Owner: -
+--
+
+CREATE TYPE stockq.alert_level AS ENUM (
+    'ok',
+    'low',
+    'out'
+);
+
+
+--
+-- Name: code; Type: TYPE; Schema: stockq; Owner: -
+--
+
+CREATE TYPE stockq.code AS ENUM (
+    'untracked',
+    'no_change',
+    'insufficient_stock',
+    'insufficient_allocation',
+    'unknown_item',
+    'stale',
+    'out_of_range',
+    'invalid_quantity',
+    'expired',
+    'idempotency_mismatch',
+    'group_rejected'
+);
+
+
+--
+-- Name: job_defaults; Type: TYPE; Schema: stockq; Owner: -
+--
+
+CREATE TYPE stockq.job_defaults AS (
+	location_id text,
+	action text,
+	on_insufficient text,
+	priority smallint,
+	max_attempts smallint,
+	notify boolean
+);
+
+
+--
+-- Name: lines; Type: TYPE; Schema: stockq; Owner: -
+--
+
+CREATE TYPE stockq.lines AS (
+	store_id text,
+	item_ids text[],
+	quantities bigint[],
+	actions text[],
+	location_ids text[],
+	on_insufficients text[],
+	expected_availables bigint[],
+	idempotency_keys text[],
+	"references" text[],
+	reasons text[],
+	notifies boolean[],
+	known_jobs bigint[],
+	group_id text,
+	priority integer,
+	run_at timestamp with time zone,
+	expires_at timestamp with time zone,
+	ordering_key text,
+	max_attempts integer
+);
+
+
+--
+-- Name: notification_kind; Type: TYPE; Schema: stockq; Owner: -
+--
+
+CREATE TYPE stockq.notification_kind AS ENUM (
+    'low_stock',
+    'out_of_stock',
+    'back_in_stock',
+    'restocked'
+);
+
+
+--
+-- Name: on_insufficient; Type: TYPE; Schema: stockq; Owner: -
+--
+
+CREATE TYPE stockq.on_insufficient AS ENUM (
+    'reject',
+    'allow',
+    'partial',
+    'wait'
+);
+
+
+--
+-- Name: outcome; Type: TYPE; Schema: stockq; Owner: -
+--
+
+CREATE TYPE stockq.outcome AS ENUM (
+    'applied',
+    'unchanged',
+    'rejected',
+    'duplicate',
+    'canceled',
+    'failed'
+);
+
+
+--
+-- Name: warning; Type: TYPE; Schema: stockq; Owner: -
+--
+
+CREATE TYPE stockq.warning AS ENUM (
+    'negative_stock'
+);
+
+
+--
+-- Name: receipt; Type: TYPE; Schema: stockq; Owner: -
+--
+
+CREATE TYPE stockq.receipt AS (
+	line integer,
+	job_id bigint,
+	is_duplicate boolean,
+	outcome stockq.outcome,
+	code stockq.code,
+	warning stockq.warning,
+	applied_quantity bigint,
+	on_hand_after bigint,
+	allocated_after bigint
+);
+
+
+--
+-- Name: add_results_partition(bigint, bigint); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.add_results_partition(job_id bigint, jobs_per_partition bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    first_id bigint := job_id / jobs_per_partition * jobs_per_partition;
+    end_id bigint := first_id + jobs_per_partition;
+    name text;
+BEGIN
+    PERFORM pg_advisory_xact_lock('results'::regclass::oid::integer, 0);
+    IF EXISTS (SELECT FROM partition_bounds() AS p WHERE job_id >= p.lower_bound AND job_id < p.upper_bound) THEN
+        RETURN false;
+    END IF;
+    -- The neighbors may have another size: fill the gap between them, and no more.
+    SELECT greatest(first_id, max(p.upper_bound)) INTO first_id
+    FROM partition_bounds() AS p
+    WHERE p.upper_bound <= job_id;
+    SELECT least(end_id, min(p.lower_bound)) INTO end_id
+    FROM partition_bounds() AS p
+    WHERE p.lower_bound > job_id;
+    name := format('results_%s', to_char(first_id, 'FM000000000000000'));
+    EXECUTE format('CREATE TABLE %I (LIKE results INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
+    EXECUTE format(
+        'ALTER TABLE %I ADD CONSTRAINT bounds CHECK (job_id >= %s AND job_id < %s)', name, first_id, end_id);
+    -- Written once and never updated; freezing needs no hurry, and the work path does not use statistics.
+    EXECUTE format(
+        'ALTER TABLE %I SET (autovacuum_vacuum_insert_scale_factor = 1, autovacuum_analyze_scale_factor = 1)', name);
+    EXECUTE format('ALTER TABLE results ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)', name, first_id, end_id);
+    EXECUTE format('ALTER TABLE %I DROP CONSTRAINT bounds', name);
+    RETURN true;
+END
+$$;
+
+
+--
+-- Name: add_results_partitions(bigint, integer); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.add_results_partitions(jobs_per_partition bigint DEFAULT 5000000, partitions_ahead integer DEFAULT 1) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    drawn bigint := (SELECT last_value FROM jobs_job_id_seq);
+    next_id bigint := least(drawn, (SELECT min(jobs.job_id) FROM jobs));
+    built integer := 0;
+BEGIN
+    WHILE next_id <= drawn + partitions_ahead * jobs_per_partition LOOP
+        IF add_results_partition(next_id, jobs_per_partition) THEN
+            built := built + 1;
+        END IF;
+        SELECT p.upper_bound INTO STRICT next_id
+        FROM partition_bounds() AS p
+        WHERE next_id >= p.lower_bound AND next_id < p.upper_bound;
+    END LOOP;
+    RETURN built;
+END
+$$;
+
+
+--
+-- Name: can_read_all_stores(); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.can_read_all_stores() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN NOT row_security_active('jobs') OR EXISTS (
+        SELECT FROM pg_roles
+        WHERE rolname IN (current_schema() || '_reader', current_schema() || '_admin')
+            AND pg_has_role(oid, 'USAGE')
+    );
+END
+$$;
+
+
+--
+-- Name: cancel_jobs(bigint[], text, text, text, text); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.cancel_jobs(job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text) RETURNS SETOF bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+DECLARE
+    wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
+    canceled bigint[];
+BEGIN
+    -- No worker may have built the partitions for these jobs yet.
+    PERFORM add_results_partitions();
+    EXECUTE format($cancel$
+        WITH gone AS (
+            DELETE FROM jobs WHERE job_id = ANY ($1) RETURNING *
+        ), finished AS (
+            INSERT INTO results (
+                job_id, submission_id, group_last_job_id, retry_of, enqueued_at, scheduled_at, expires_at, attempts,
+                idempotency_key, applied_quantity, finished_at, outcome, worker, message, %1$s
+            )
+            SELECT
+                job_id, submission_id,
+                CASE WHEN group_id IS NOT NULL AND job_id = min(job_id) OVER of_group
+                    THEN max(job_id) OVER of_group END,
+                retry_of, enqueued_at,
+                coalesce(scheduled_at, CASE
+                    WHEN attempts = 0 AND waiting_since IS NULL AND paused_at IS NULL THEN run_at
+                END),
+                expires_at, attempts, idempotency_key, 0, now(), 'canceled', 'canceled by ' || session_user, $2, %1$s
+            FROM gone
+            WINDOW of_group AS (PARTITION BY group_id, store_id, submission_id)
+            RETURNING job_id
+        )
+        SELECT coalesce(array_agg(job_id ORDER BY job_id), '{}') FROM finished
+    $cancel$, request_columns())
+    INTO canceled
+    USING wanted, reason;
+    PERFORM record_operation(
+        'cancel',
+        jsonb_build_object(
+            'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference, 'reason', reason),
+        cardinality(canceled));
+    RETURN QUERY SELECT unnest(canceled);
+END
+$_$;
+
+
+--
+-- Name: check_pause_target(text, integer, boolean); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.check_pause_target(store_id text, lane integer, everything boolean) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    last_lane integer;
+BEGIN
+    IF num_nonnulls(store_id, lane, nullif(everything, false)) <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name a store, or a lane, or everything';
+    END IF;
+    IF lane IS NOT NULL AND NOT EXISTS (SELECT FROM lanes AS l WHERE l.lane = check_pause_target.lane) THEN
+        SELECT max(l.lane) INTO last_lane FROM lanes AS l;
+        RAISE invalid_parameter_value USING MESSAGE = format('there are lanes 0 to %s, not %s', last_lane, lane);
+    END IF;
+END
+$$;
+
+
+--
+-- Name: check_store_limit(text, integer); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.check_store_limit(store_id text, lines integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    ready_jobs_max integer := (
+        SELECT l.ready_jobs_max FROM store_limits AS l WHERE l.store_id = check_store_limit.store_id
+    );
+    -- One note a store. Where two stores hash to the same name, each overwrites the other's note and counts again.
+    note_name CONSTANT text := 'stockq.store_limit_' || (hashtext(store_id) & 2147483647);
+    -- The store, its limit, and the job id up to which the limit cannot be reached.
+    note text[];
+    last_drawn bigint;
+    ready_jobs integer;
+BEGIN
+    IF ready_jobs_max IS NULL THEN
+        RETURN;
+    END IF;
+    IF lines > ready_jobs_max THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format(
+                '%s lines at once exceed the limit of %s ready jobs of store %L', lines, ready_jobs_max, store_id),
+            HINT = 'Enqueue fewer lines in a transaction; an import has --rows-per-commit for that.';
+    END IF;
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO last_drawn FROM jobs_job_id_seq;
+    note := string_to_array(current_setting(note_name, true), E'\x1f');
+    IF note[1] = store_id AND note[2]::integer = ready_jobs_max AND last_drawn + lines <= note[3]::bigint THEN
+        RETURN;
+    END IF;
+    IF can_read_all_stores() THEN
+        SELECT count(*) INTO ready_jobs
+        FROM (
+            SELECT FROM jobs AS j
+            WHERE j.store_id = check_store_limit.store_id AND j.run_at IS NULL
+            LIMIT ready_jobs_max
+        ) AS counted;
+    ELSE
+        SELECT count(*) INTO ready_jobs
+        FROM (
+            SELECT FROM my_ready_jobs AS j
+            WHERE j.store_id = check_store_limit.store_id
+            LIMIT ready_jobs_max
+        ) AS counted;
+    END IF;
+    IF ready_jobs + lines > ready_jobs_max THEN
+        RAISE configuration_limit_exceeded USING
+            MESSAGE = CASE
+                WHEN ready_jobs = ready_jobs_max
+                    THEN format('store %L has reached its limit of %s ready jobs', store_id, ready_jobs_max)
+                ELSE format('%s more lines exceed the limit of %s ready jobs of store %L, which has %s',
+                    lines, ready_jobs_max, store_id, ready_jobs)
+            END,
+            HINT = 'Try again later, when the workers have caught up.';
+    END IF;
+    PERFORM set_config(
+        note_name, concat_ws(E'\x1f', store_id, ready_jobs_max, last_drawn + ready_jobs_max - ready_jobs), false);
+END
+$$;
+
+
+--
+-- Name: drop_expired_keys(interval, integer); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.drop_expired_keys(keep interval, keys_max integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    dropped integer;
+BEGIN
+    DELETE FROM idempotency_keys
+    WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM idempotency_keys WHERE used_at < now() - keep LIMIT keys_max FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    RETURN dropped;
+END
+$$;
+
+
+--
+-- Name: drop_expired_results(interval); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.drop_expired_results(keep interval) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+DECLARE
+    oldest record;
+    is_live boolean;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock('results'::regclass::oid::integer, 1) THEN
+        RETURN NULL; -- another process is dropping
+    END IF;
+    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
+    IF oldest.upper_bound IS NULL OR oldest.upper_bound > (SELECT last_value FROM jobs_job_id_seq) THEN
+        RETURN NULL;
+    END IF;
+    IF EXISTS (SELECT FROM jobs WHERE job_id < oldest.upper_bound) THEN
+        RETURN NULL;
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE finished_at > now() - $1)', oldest.name)
+    INTO is_live
+    USING keep;
+    IF is_live THEN
+        RETURN NULL;
+    END IF;
+    EXECUTE format($fold$
+        WITH dropped AS MATERIALIZED (
+            SELECT store_id, item_id, location_id,
+                sum(on_hand_after - on_hand_before)::bigint AS on_hand,
+                sum(allocated_after - allocated_before)::bigint AS allocated,
+                count(*) AS changes
+            FROM %I
+            WHERE outcome = 'applied'
+            GROUP BY store_id, item_id, location_id
+        ), locked AS MATERIALIZED (
+            -- In key order, as workers lock item rows, or the two could deadlock.
+            SELECT store_id, item_id, location_id FROM items
+            WHERE (store_id, item_id, location_id) IN (SELECT store_id, item_id, location_id FROM dropped)
+            ORDER BY store_id, item_id, location_id
+            FOR NO KEY UPDATE
+        )
+        UPDATE items
+        SET opening_on_hand = items.opening_on_hand + dropped.on_hand,
+            opening_allocated = items.opening_allocated + dropped.allocated,
+            opening_version = items.opening_version + dropped.changes
+        FROM locked
+        JOIN dropped USING (store_id, item_id, location_id)
+        WHERE (items.store_id, items.item_id, items.location_id)
+            = (locked.store_id, locked.item_id, locked.location_id)
+    $fold$, oldest.name);
+    -- After the items, in the order of the workers: they have locked item rows when they write results.
+    EXECUTE format('DROP TABLE %I', oldest.name);
+    RETURN oldest.name;
+END
+$_$;
+
+
+--
+-- Name: enqueue(text, text, bigint, text, text, text, bigint, text, text, integer, timestamp with time zone, timestamp with time zone, boolean, text, text, text, integer); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.enqueue(store_id text, item_id text, quantity bigint, action text DEFAULT NULL::text, location_id text DEFAULT NULL::text, on_insufficient text DEFAULT NULL::text, expected_available bigint DEFAULT NULL::bigint, idempotency_key text DEFAULT NULL::text, group_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, notify boolean DEFAULT NULL::boolean, ordering_key text DEFAULT NULL::text, reason text DEFAULT NULL::text, reference text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer) RETURNS stockq.receipt
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    answer receipt;
+    is_same boolean;
+    new_job bigint;
+BEGIN
+    answer.line := 1;
+    IF idempotency_key IS NOT NULL THEN
+        SELECT first.job_id, is_same_request(
+            first, enqueue.item_id, enqueue.location_id, enqueue.action, enqueue.quantity, enqueue.on_insufficient,
+            enqueue.expected_available)
+        INTO answer.job_id, is_same
+        FROM key_in_use(enqueue.store_id, enqueue.idempotency_key) AS first;
+        IF NOT is_same THEN
+            PERFORM raise_key_conflict(store_id, idempotency_key, answer.job_id);
+        ELSIF is_same THEN
+            SELECT r.outcome, r.code, r.warning, r.applied_quantity, r.on_hand_after, r.allocated_after
+            INTO answer.outcome, answer.code, answer.warning, answer.applied_quantity, answer.on_hand_after,
+                answer.allocated_after
+            FROM results AS r
+            WHERE r.job_id = answer.job_id;
+        END IF;
+    END IF;
+    answer.is_duplicate := answer.job_id IS NOT NULL;
+    IF NOT answer.is_duplicate OR enqueue.group_id IS NOT NULL THEN
+        PERFORM check_store_limit(store_id, 1);
+        INSERT INTO jobs (
+            store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
+            group_id, priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts
+        ) VALUES (
+            enqueue.store_id, enqueue.item_id, coalesce(enqueue.location_id, (job_defaults()).location_id),
+            enqueue.quantity, coalesce(enqueue.action, (job_defaults()).action)::action,
+            coalesce(enqueue.on_insufficient, (job_defaults()).on_insufficient)::on_insufficient,
+            enqueue.expected_available, enqueue.idempotency_key, enqueue.group_id,
+            coalesce(enqueue.priority, (job_defaults()).priority), enqueue.run_at, enqueue.expires_at,
+            coalesce(enqueue.notify, (job_defaults()).notify), enqueue.ordering_key, enqueue.reason, enqueue.reference,
+            coalesce(enqueue.max_attempts, (job_defaults()).max_attempts)
+        ) RETURNING jobs.job_id INTO new_job;
+        answer.job_id := coalesce(answer.job_id, new_job);
+    END IF;
+    RETURN answer;
+END
+$$;
+
+
+--
+-- Name: enqueue_arrays(text, text[], bigint[], text[], text[], text[], bigint[], text[], text[], text[], boolean[], text, text, integer, timestamp with time zone, timestamp with time zone, text, integer); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.enqueue_arrays(store_id text, item_ids text[], quantities bigint[], actions text[] DEFAULT NULL::text[], location_ids text[] DEFAULT NULL::text[], on_insufficients text[] DEFAULT NULL::text[], expected_availables bigint[] DEFAULT NULL::bigint[], idempotency_keys text[] DEFAULT NULL::text[], "references" text[] DEFAULT NULL::text[], reasons text[] DEFAULT NULL::text[], notifies boolean[] DEFAULT NULL::boolean[], group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer) RETURNS SETOF stockq.receipt
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    lines_max CONSTANT integer := 10000;
+    lines integer := coalesce(cardinality(item_ids), 0);
+    list lines := ROW(
+        store_id, item_ids, quantities, actions, location_ids, on_insufficients, expected_availables, idempotency_keys,
+        "references", reasons, notifies, NULL, group_id, priority, run_at, expires_at, ordering_key, max_attempts
+    )::lines;
+    problem text;
+    known receipt[];
+    new_lines integer := lines;
+    new_jobs bigint[];
+BEGIN
+    IF lines > lines_max THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s lines in one call, at most %s are allowed', lines, lines_max);
+    END IF;
+    SELECT format('%s has %s elements, item_ids has %s', given.name, given.size, lines) INTO problem
+    FROM (VALUES
+        ('quantities', coalesce(cardinality(quantities), 0)), ('actions', cardinality(actions)),
+        ('location_ids', cardinality(location_ids)), ('on_insufficients', cardinality(on_insufficients)),
+        ('expected_availables', cardinality(expected_availables)), ('idempotency_keys', cardinality(idempotency_keys)),
+        ('references', cardinality("references")), ('reasons', cardinality(reasons)),
+        ('notifies', cardinality(notifies))
+    ) AS given (name, size)
+    WHERE given.size <> lines;
+    IF problem IS NOT NULL THEN
+        RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+    -- unnest would flatten other arrays, and subscripts would miss their elements.
+    SELECT given.name || ' must have one dimension and begin at 1' INTO problem
+    FROM (VALUES
+        ('item_ids', array_ndims(item_ids), array_lower(item_ids, 1)),
+        ('quantities', array_ndims(quantities), array_lower(quantities, 1)),
+        ('actions', array_ndims(actions), array_lower(actions, 1)),
+        ('location_ids', array_ndims(location_ids), array_lower(location_ids, 1)),
+        ('on_insufficients', array_ndims(on_insufficients), array_lower(on_insufficients, 1)),
+        ('expected_availables', array_ndims(expected_availables), array_lower(expected_availables, 1)),
+        ('idempotency_keys', array_ndims(idempotency_keys), array_lower(idempotency_keys, 1))
+    ) AS given (name, dimensions, first)
+    WHERE given.dimensions <> 1 OR given.first <> 1
+    LIMIT 1;
+    IF problem IS NOT NULL THEN
+        RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+    IF idempotency_key IS NOT NULL THEN
+        IF idempotency_keys IS NOT NULL THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
+        END IF;
+        list.idempotency_keys := ARRAY(
+            SELECT idempotency_key || '/' || number FROM generate_series(1, lines) AS number
+        );
+    END IF;
+    IF list.idempotency_keys IS NOT NULL THEN
+        SELECT CASE
+            WHEN octet_length(key) > 200 THEN format('idempotency key %L has more than 200 bytes', key)
+            ELSE format('idempotency key %L is used on more than one line', key)
+        END INTO problem
+        FROM unnest(list.idempotency_keys) AS key
+        WHERE key IS NOT NULL
+        GROUP BY key
+        HAVING count(*) > 1 OR octet_length(key) > 200
+        LIMIT 1;
+        IF problem IS NOT NULL THEN
+            RAISE invalid_parameter_value USING MESSAGE = problem;
+        END IF;
+        SELECT array_agg(k), lines - count(*) INTO known, new_lines FROM known_keys(list) AS k;
+        IF group_id IS NOT NULL AND new_lines NOT IN (0, lines) THEN
+            RAISE unique_violation USING
+                MESSAGE = format(
+                    '%s of %s lines of group %L of store %L are new, and the keys of the others are in use',
+                    new_lines, lines, group_id, store_id),
+                HINT = 'Submit the group as it was submitted first, or under other keys.',
+                CONSTRAINT = 'idempotency_key';
+        END IF;
+        list.known_jobs := ARRAY(
+            SELECT k.job_id
+            FROM generate_series(1, lines) AS number
+            LEFT JOIN unnest(known) AS k ON k.line = number
+            ORDER BY number
+        );
+    END IF;
+    IF new_lines > 0 THEN
+        PERFORM check_store_limit(store_id, new_lines);
+        IF inserts_as_caller() THEN
+            new_jobs := insert_lines(list);
+        ELSE
+            SELECT insert_lines_for(t.producer, t.caller_token, list) INTO new_jobs FROM my_caller_token AS t;
+        END IF;
+        IF coalesce(cardinality(new_jobs), 0) <> new_lines THEN
+            RAISE internal_error USING
+                MESSAGE = format('%s of %s lines were inserted', coalesce(cardinality(new_jobs), 0), new_lines),
+                HINT = 'Check that caller_token_secret has its one row.';
+        END IF;
+    END IF;
+    -- The nth new job is the nth new line.
+    RETURN QUERY
+    SELECT number, new_jobs[row_number() OVER (ORDER BY number)], false, NULL::outcome, NULL::code, NULL::warning,
+        NULL::bigint, NULL::bigint, NULL::bigint
+    FROM generate_series(1, lines) AS number
+    WHERE list.known_jobs[number] IS NULL
+    UNION ALL
+    SELECT (k).* FROM unnest(known) AS k
+    ORDER BY 1;
+END
+$$;
+
+
+--
+-- Name: enqueue_lines(text, jsonb, text, text, integer, timestamp with time zone, timestamp with time zone, text, integer); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer) RETURNS SETOF stockq.receipt
+    LANGUAGE sql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    SELECT receipt.*
+    FROM read_lines($2) AS l
+    CROSS JOIN LATERAL enqueue_arrays(
+        $1, l.item_ids, l.quantities, l.actions, l.location_ids, l.on_insufficients, l.expected_availables,
+        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9
+    ) AS receipt
+$_$;
+
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: jobs; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.jobs (
+    job_id bigint NOT NULL,
+    quantity bigint NOT NULL,
+    expected_available bigint,
+    submission_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    retry_of bigint,
+    run_at timestamp with time zone,
+    scheduled_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    enqueued_at timestamp with time zone DEFAULT now() NOT NULL,
+    waiting_since timestamp with time zone,
+    waiting_quantity bigint,
+    paused_at timestamp with time zone,
+    priority smallint DEFAULT 2 NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    max_attempts smallint DEFAULT 10 NOT NULL,
+    lane smallint GENERATED ALWAYS AS (((hashtextextended(COALESCE(ordering_key, store_id), (0)::bigint) & (63)::bigint))::smallint) STORED NOT NULL,
+    action stockq.action DEFAULT 'adjust'::stockq.action NOT NULL,
+    on_insufficient stockq.on_insufficient DEFAULT 'reject'::stockq.on_insufficient NOT NULL,
+    notify boolean DEFAULT true NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text DEFAULT 'main'::text NOT NULL COLLATE pg_catalog."C",
+    group_id text COLLATE pg_catalog."C",
+    ordering_key text COLLATE pg_catalog."C",
+    idempotency_key text COLLATE pg_catalog."C",
+    reason text COLLATE pg_catalog."C",
+    reference text COLLATE pg_catalog."C",
+    last_error text COLLATE pg_catalog."C",
+    CONSTRAINT jobs_attempts_range CHECK (((attempts >= 0) AND (attempts <= 1000))),
+    CONSTRAINT jobs_group_id_length CHECK (((octet_length(group_id) >= 1) AND (octet_length(group_id) <= 200))),
+    CONSTRAINT jobs_group_in_store_lane CHECK (((group_id IS NULL) OR (ordering_key IS NULL))),
+    CONSTRAINT jobs_idempotency_key_length CHECK (((octet_length(idempotency_key) >= 1) AND (octet_length(idempotency_key) <= 200))),
+    CONSTRAINT jobs_item_id_length CHECK (((octet_length(item_id) >= 1) AND (octet_length(item_id) <= 200))),
+    CONSTRAINT jobs_location_id_length CHECK (((octet_length(location_id) >= 1) AND (octet_length(location_id) <= 200))),
+    CONSTRAINT jobs_max_attempts_range CHECK (((max_attempts >= 1) AND (max_attempts <= 1000))),
+    CONSTRAINT jobs_ordering_key_length CHECK (((octet_length(ordering_key) >= 1) AND (octet_length(ordering_key) <= 200))),
+    CONSTRAINT jobs_policy_fits_action CHECK (((on_insufficient = 'reject'::stockq.on_insufficient) OR (action = ANY (ARRAY['adjust'::stockq.action, 'allocate'::stockq.action])) OR ((action = 'set'::stockq.action) AND (on_insufficient = 'allow'::stockq.on_insufficient)))),
+    CONSTRAINT jobs_priority_range CHECK (((priority >= 1) AND (priority <= 4))),
+    CONSTRAINT jobs_reason_length CHECK ((octet_length(reason) <= 2000)),
+    CONSTRAINT jobs_reference_length CHECK ((octet_length(reference) <= 2000)),
+    CONSTRAINT jobs_run_at_finite CHECK ((isfinite(run_at) OR ((paused_at IS NOT NULL) AND (run_at = 'infinity'::timestamp with time zone)))),
+    CONSTRAINT jobs_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+)
+WITH (autovacuum_vacuum_scale_factor='0.2', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='2', autovacuum_vacuum_cost_limit='2000', vacuum_truncate=off);
+
+
+--
+-- Name: results; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.results (
+    job_id bigint NOT NULL,
+    quantity bigint NOT NULL,
+    applied_quantity bigint NOT NULL,
+    on_hand_before bigint,
+    on_hand_after bigint,
+    allocated_before bigint,
+    allocated_after bigint,
+    version bigint,
+    previous_job_id bigint,
+    expected_available bigint,
+    submission_id xid8 NOT NULL,
+    group_last_job_id bigint,
+    first_job_id bigint,
+    retry_of bigint,
+    finished_at timestamp with time zone NOT NULL,
+    enqueued_at timestamp with time zone NOT NULL,
+    scheduled_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    outcome stockq.outcome NOT NULL,
+    code stockq.code,
+    warning stockq.warning,
+    action stockq.action NOT NULL,
+    on_insufficient stockq.on_insufficient NOT NULL,
+    alert_before stockq.alert_level,
+    alert_after stockq.alert_level,
+    priority smallint NOT NULL,
+    attempts smallint NOT NULL,
+    max_attempts smallint NOT NULL,
+    notify boolean NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    group_id text COLLATE pg_catalog."C",
+    ordering_key text COLLATE pg_catalog."C",
+    idempotency_key text COLLATE pg_catalog."C",
+    reason text COLLATE pg_catalog."C",
+    reference text COLLATE pg_catalog."C",
+    worker text NOT NULL COLLATE pg_catalog."C",
+    sqlstate text COLLATE pg_catalog."C",
+    message text COLLATE pg_catalog."C"
+)
+PARTITION BY RANGE (job_id);
+
+
+--
+-- Name: job_states; Type: VIEW; Schema: stockq; Owner: -
+--
+
+CREATE VIEW stockq.job_states WITH (security_invoker='true') AS
+ SELECT jobs.job_id,
+        CASE
+            WHEN (jobs.paused_at IS NOT NULL) THEN 'paused'::text
+            WHEN (jobs.run_at IS NULL) THEN 'ready'::text
+            WHEN (jobs.waiting_since IS NOT NULL) THEN 'waiting'::text
+            WHEN (jobs.attempts > 0) THEN 'retrying'::text
+            ELSE 'scheduled'::text
+        END AS state,
+    jobs.store_id,
+    jobs.item_id,
+    jobs.location_id,
+    jobs.action,
+    jobs.quantity,
+    jobs.on_insufficient,
+    jobs.priority,
+    jobs.group_id,
+    jobs.ordering_key,
+    jobs.idempotency_key,
+    jobs.reference,
+    jobs.reason,
+    jobs.enqueued_at,
+    NULL::timestamp with time zone AS finished_at,
+    NULL::stockq.outcome AS outcome,
+    NULL::stockq.code AS code,
+    NULL::stockq.warning AS warning,
+    NULL::bigint AS applied_quantity,
+    NULL::bigint AS on_hand_before,
+    NULL::bigint AS on_hand_after,
+    NULL::bigint AS allocated_before,
+    NULL::bigint AS allocated_after,
+    NULL::bigint AS version,
+    NULL::bigint AS first_job_id,
+    jobs.retry_of,
+    jobs.last_error AS message,
+    jobs.submission_id
+   FROM stockq.jobs
+UNION ALL
+ SELECT results.job_id,
+    'finished'::text AS state,
+    results.store_id,
+    results.item_id,
+    results.location_id,
+    results.action,
+    results.quantity,
+    results.on_insufficient,
+    results.priority,
+    results.group_id,
+    results.ordering_key,
+    results.idempotency_key,
+    results.reference,
+    results.reason,
+    results.enqueued_at,
+    results.finished_at,
+    results.outcome,
+    results.code,
+    results.warning,
+    results.applied_quantity,
+    results.on_hand_before,
+    results.on_hand_after,
+    results.allocated_before,
+    results.allocated_after,
+    results.version,
+    results.first_job_id,
+    results.retry_of,
+    results.message,
+    results.submission_id
+   FROM stockq.results;
+
+
+--
+-- Name: find_group(text, text); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.find_group(store_id text, group_id text) RETURNS SETOF stockq.job_states
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    SELECT state.*
+    FROM (
+        SELECT jobs.job_id FROM jobs WHERE (jobs.group_id, jobs.store_id) = ($2, $1)
+        UNION ALL
+        -- A group's first line says how far the group reaches. Lines of other submissions can be in between.
+        SELECT line.job_id
+        FROM results AS first
+        JOIN results AS line
+            ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
+            AND (line.group_id, line.store_id, line.submission_id) = ($2, $1, first.submission_id)
+        WHERE (first.group_id, first.store_id) = ($2, $1) AND first.group_last_job_id IS NOT NULL
+    ) AS of_group
+    CROSS JOIN LATERAL (SELECT * FROM job_states AS s WHERE s.job_id = of_group.job_id) AS state
+    ORDER BY state.job_id
+$_$;
+
+
+--
+-- Name: find_job(bigint); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.find_job(job_id bigint) RETURNS SETOF stockq.job_states
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    SELECT * FROM job_states WHERE job_states.job_id = $1
+$_$;
+
+
+--
+-- Name: find_key(text, text); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.find_key(store_id text, idempotency_key text) RETURNS SETOF stockq.job_states
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    SELECT state.*
+    FROM key_in_use($1, $2) AS first
+    CROSS JOIN LATERAL (SELECT * FROM job_states AS s WHERE s.job_id = first.job_id) AS state
+$_$;
+
+
+--
+-- Name: find_reference(text, text); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.find_reference(store_id text, reference text) RETURNS SETOF stockq.job_states
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    SELECT * FROM job_states WHERE job_states.reference = $2 AND job_states.store_id = $1 ORDER BY job_id
+$_$;
+
+
+--
+-- Name: grant_store(text, text, text[]); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.grant_store(producer text, store_id text, scopes text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = producer) THEN
+        RAISE undefined_object USING
+            MESSAGE = format('there is no role %I', producer),
+            HINT = format('Create it with: CREATE ROLE %I LOGIN', producer);
+    END IF;
+    INSERT INTO grants AS g (producer, store_id, scopes)
+    VALUES (grant_store.producer, grant_store.store_id, grant_store.scopes)
+    ON CONFLICT ON CONSTRAINT grants_pkey DO UPDATE
+    SET scopes = ARRAY(SELECT DISTINCT unnest(g.scopes || excluded.scopes) ORDER BY 1),
+        granted_by = excluded.granted_by,
+        granted_at = now();
+    PERFORM record_operation(
+        'grant', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', scopes), NULL);
+END
+$$;
+
+
+--
+-- Name: has_grant(text, text); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.has_grant(store_id text, scope text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM my_grants
+        WHERE my_grants.store_id = has_grant.store_id AND (scope IS NULL OR scope = ANY (scopes))
+    );
+END
+$$;
+
+
+--
+-- Name: has_restrictive_policies(); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.has_restrictive_policies() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pg_policy WHERE polrelid = 'jobs'::regclass AND NOT polpermissive);
+END
+$$;
+
+
+--
+-- Name: insert_lines(stockq.lines); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.insert_lines(list stockq.lines) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    new_jobs bigint[];
+BEGIN
+    -- Identity values are drawn in the order of the select.
+    WITH added AS (
+        INSERT INTO jobs (
+            store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
+            reference, reason, notify, group_id, priority, run_at, expires_at, ordering_key, max_attempts
+        )
+        SELECT list.store_id, l.item_id, coalesce(l.location_id, (job_defaults()).location_id), l.quantity,
+            coalesce(l.action, (job_defaults()).action)::action,
+            coalesce(l.policy, (job_defaults()).on_insufficient)::on_insufficient, l.expected, l.key, l.reference,
+            l.reason, coalesce(l.notify, (job_defaults()).notify), list.group_id,
+            coalesce(list.priority, (job_defaults()).priority), list.run_at, list.expires_at, list.ordering_key,
+            coalesce(list.max_attempts, (job_defaults()).max_attempts)
+        FROM unnest(
+            list.item_ids, list.quantities, list.actions, list.location_ids, list.on_insufficients,
+            list.expected_availables, list.idempotency_keys, list."references", list.reasons, list.notifies,
+            list.known_jobs
+        ) WITH ORDINALITY AS l (
+            item_id, quantity, action, location_id, policy, expected, key, reference, reason, notify, known_job, number
+        )
+        WHERE known_job IS NULL
+        ORDER BY number
+        RETURNING job_id
+    )
+    SELECT array_agg(job_id ORDER BY job_id) INTO new_jobs FROM added;
+    RETURN new_jobs;
+END
+$$;
+
+
+--
+-- Name: insert_lines_for(text, bytea, stockq.lines); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.insert_lines_for(producer text, caller_token bytea, list stockq.lines) RETURNS bigint[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET debug_print_plan TO 'off'
+    AS $$
+DECLARE
+    expected_token bytea;
+    granted text[];
+    new_jobs bigint[];
+    variation text;
+BEGIN
+    SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret)
+    INTO expected_token
+    FROM caller_token_secret;
+    IF caller_token IS NULL OR expected_token IS NULL OR caller_token <> expected_token
+        OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
+        OR has_restrictive_policies()
+    THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = CASE
+                WHEN producer IS NULL THEN 'the caller token names no producer'
+                ELSE format('the caller token is not the one of %I in this transaction', producer)
+            END,
+            HINT = 'Call enqueue_arrays or enqueue_lines.';
+    END IF;
+    SELECT scopes INTO granted
+    FROM grants
+    WHERE grants.producer = insert_lines_for.producer AND grants.store_id = list.store_id;
+    IF granted IS NULL OR 'update_catalog' <> ALL (granted) THEN
+        PERFORM raise_missing_scope(producer, 'update_catalog', list.store_id, list.item_ids[1]);
+    END IF;
+    new_jobs := insert_lines(list);
+    IF 'read_catalog' <> ALL (granted) THEN
+        SELECT item_id INTO variation
+        FROM unnest(new_jobs) AS new (job_id)
+        JOIN jobs USING (job_id)
+        JOIN items USING (store_id, item_id, location_id)
+        WHERE parent_id IS NOT NULL
+        LIMIT 1;
+        IF FOUND THEN
+            PERFORM raise_missing_scope(producer, 'read_catalog', list.store_id, variation);
+        END IF;
+    END IF;
+    RETURN new_jobs;
+END
+$$;
+
+
+--
+-- Name: inserts_as_caller(); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.inserts_as_caller() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN NOT row_security_active('jobs') OR has_restrictive_policies()
+        OR EXISTS (
+            SELECT FROM pg_roles WHERE rolname = current_schema() || '_admin' AND pg_has_role(oid, 'USAGE')
+        );
+END
+$$;
+
+
+--
+-- Name: job_defaults(); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.job_defaults() RETURNS stockq.job_defaults
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ROW('main'::text, 'adjust'::text, 'reject'::text, (2)::smallint, (10)::smallint, true)::stockq.job_defaults;
+
+
+--
+-- Name: idempotency_keys; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.idempotency_keys (
+    idempotency_key text NOT NULL COLLATE pg_catalog."C",
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    job_id bigint NOT NULL,
+    quantity bigint NOT NULL,
+    expected_available bigint,
+    used_at timestamp with time zone DEFAULT now() NOT NULL,
+    action stockq.action NOT NULL,
+    on_insufficient stockq.on_insufficient NOT NULL,
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C"
+)
+WITH (autovacuum_vacuum_insert_scale_factor='1', autovacuum_analyze_scale_factor='1');
+
+
+--
+-- Name: keys_in_use; Type: VIEW; Schema: stockq; Owner: -
+--
+
+CREATE VIEW stockq.keys_in_use WITH (security_invoker='true') AS
+ SELECT idempotency_keys.store_id,
+    idempotency_keys.idempotency_key,
+    idempotency_keys.job_id,
+    idempotency_keys.item_id,
+    idempotency_keys.location_id,
+    idempotency_keys.action,
+    idempotency_keys.quantity,
+    idempotency_keys.on_insufficient,
+    idempotency_keys.expected_available,
+    true AS is_used
+   FROM stockq.idempotency_keys
+UNION ALL
+ SELECT jobs.store_id,
+    jobs.idempotency_key,
+    jobs.job_id,
+    jobs.item_id,
+    jobs.location_id,
+    jobs.action,
+    jobs.quantity,
+    jobs.on_insufficient,
+    jobs.expected_available,
+    false AS is_used
+   FROM stockq.jobs
+  WHERE (jobs.idempotency_key IS NOT NULL);
+
+
+--
+-- Name: is_same_request(stockq.keys_in_use, text, text, text, bigint, text, bigint); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.is_same_request(first stockq.keys_in_use, item_id text, location_id text, action text, quantity bigint, on_insufficient text, expected_available bigint) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN (NOT (((((((first).item_id IS DISTINCT FROM item_id) OR ((first).location_id IS DISTINCT FROM COALESCE(location_id, (stockq.job_defaults()).location_id))) OR (((first).action)::text IS DISTINCT FROM COALESCE(action, (stockq.job_defaults()).action))) OR ((first).quantity IS DISTINCT FROM quantity)) OR (((first).on_insufficient)::text IS DISTINCT FROM COALESCE(on_insufficient, (stockq.job_defaults()).on_insufficient))) OR ((first).expected_available IS DISTINCT FROM expected_available)));
+
+
+--
+-- Name: item_history(text, text, text, integer); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.item_history(store_id text, item_id text, location_id text DEFAULT NULL::text, movements integer DEFAULT 10) RETURNS SETOF stockq.results
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    WITH RECURSIVE movement AS (
+        SELECT last_job_id AS job_id, 1 AS step
+        FROM items
+        WHERE (items.store_id, items.item_id, items.location_id)
+                = ($1, $2, coalesce($3, (job_defaults()).location_id))
+            AND last_job_id IS NOT NULL AND $4 > 0
+        UNION ALL
+        SELECT results.previous_job_id, step + 1
+        FROM movement
+        JOIN results USING (job_id)
+        WHERE results.previous_job_id IS NOT NULL AND step < $4
+    )
+    SELECT results.*
+    FROM movement
+    JOIN results USING (job_id)
+    ORDER BY step
+$_$;
+
+
+--
+-- Name: key_in_use(text, text); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.key_in_use(store_id text, idempotency_key text) RETURNS SETOF stockq.keys_in_use
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT k.store_id,
+     k.idempotency_key,
+     k.job_id,
+     k.item_id,
+     k.location_id,
+     k.action,
+     k.quantity,
+     k.on_insufficient,
+     k.expected_available,
+     k.is_used
+    FROM stockq.keys_in_use k
+   WHERE ((k.idempotency_key = key_in_use.idempotency_key) AND (k.store_id = key_in_use.store_id))
+   ORDER BY k.is_used DESC, k.job_id
+  LIMIT 1;
+END;
+
+
+--
+-- Name: known_keys(stockq.lines); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.known_keys(list stockq.lines) RETURNS SETOF stockq.receipt
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    known record;
+BEGIN
+    FOR known IN
+        SELECT line.number, line.key, first.job_id,
+            is_same_request(
+                first, line.item_id, line.location_id, line.action, line.quantity, line.policy, line.expected
+            ) AS is_same,
+            results.outcome, results.code, results.warning, results.applied_quantity, results.on_hand_after,
+            results.allocated_after
+        FROM unnest(
+            list.idempotency_keys, list.item_ids, list.location_ids, list.actions, list.quantities,
+            list.on_insufficients, list.expected_availables
+        ) WITH ORDINALITY AS line (key, item_id, location_id, action, quantity, policy, expected, number)
+        CROSS JOIN LATERAL key_in_use(list.store_id, line.key) AS first
+        LEFT JOIN results ON results.job_id = first.job_id
+    LOOP
+        IF NOT known.is_same THEN
+            PERFORM raise_key_conflict(list.store_id, known.key, known.job_id);
+        END IF;
+        RETURN NEXT ROW(
+            known.number::integer, known.job_id, true, known.outcome, known.code, known.warning,
+            known.applied_quantity, known.on_hand_after, known.allocated_after
+        )::receipt;
+    END LOOP;
+END
+$$;
+
+
+--
+-- Name: may_enqueue(text, text, text); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.may_enqueue(store_id text, item_id text, location_id text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    granted text[] := (SELECT scopes FROM my_grants WHERE my_grants.store_id = may_enqueue.store_id);
+BEGIN
+    IF 'update_catalog' = ANY (granted) AND 'read_catalog' = ANY (granted) THEN
+        RETURN true;
+    ELSIF granted IS NULL OR 'update_catalog' <> ALL (granted) THEN
+        PERFORM raise_missing_scope(current_user::text, 'update_catalog', store_id, item_id);
+    ELSIF EXISTS (
+        SELECT FROM my_variations AS v
+        WHERE (v.store_id, v.item_id, v.location_id)
+            = (may_enqueue.store_id, may_enqueue.item_id, may_enqueue.location_id)
+    ) THEN
+        PERFORM raise_missing_scope(current_user::text, 'read_catalog', store_id, item_id);
+    END IF;
+    RETURN true;
+END
+$$;
+
+
+--
+-- Name: partition_bounds(); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.partition_bounds(OUT name text, OUT lower_bound bigint, OUT upper_bound bigint) RETURNS SETOF record
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT
+        child.relname::text,
+        (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'FROM \(''(-?\d+)''\)'))[1]::bigint,
+        (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'TO \(''(-?\d+)''\)'))[1]::bigint
+    FROM pg_inherits
+    JOIN pg_class AS child ON child.oid = inhrelid
+    WHERE inhparent = 'results'::regclass
+    ORDER BY 2
+$$;
+
+
+--
+-- Name: pause(text, integer, boolean); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.pause(store_id text DEFAULT NULL::text, lane integer DEFAULT NULL::integer, everything boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM check_pause_target(store_id, lane, everything);
+    -- A worker locks the row of the lane that it works. In the order of lanes, so that two administrators cannot
+    -- deadlock.
+    PERFORM l.lane FROM lanes AS l
+    WHERE store_id IS NOT NULL OR everything OR l.lane = pause.lane
+    ORDER BY l.lane
+    FOR UPDATE;
+    IF store_id IS NOT NULL THEN
+        INSERT INTO paused_stores (store_id) VALUES (pause.store_id) ON CONFLICT DO NOTHING;
+        UPDATE lanes SET has_paused_stores = true WHERE NOT has_paused_stores;
+    ELSE
+        UPDATE lanes AS l SET paused_at = now() WHERE (everything OR l.lane = pause.lane) AND l.paused_at IS NULL;
+    END IF;
+    PERFORM record_operation(
+        'pause', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), NULL);
+END
+$$;
+
+
+--
+-- Name: queued_jobs(bigint[], text, text, text); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.queued_jobs(job_ids bigint[], store_id text, group_id text, reference text) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    IF num_nonnulls(job_ids, group_id, reference) <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or by group_id, or by reference';
+    ELSIF job_ids IS NULL AND store_id IS NULL THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name the store of the group or the reference';
+    END IF;
+    RETURN ARRAY(
+        WITH named AS (
+            SELECT j.job_id, j.group_id, j.store_id, j.submission_id FROM jobs AS j
+            WHERE j.job_id = ANY (job_ids) AND (queued_jobs.store_id IS NULL OR j.store_id = queued_jobs.store_id)
+            UNION ALL
+            SELECT j.job_id, j.group_id, j.store_id, j.submission_id FROM jobs AS j
+            WHERE (j.group_id, j.store_id) = (queued_jobs.group_id, queued_jobs.store_id)
+            UNION ALL
+            SELECT j.job_id, j.group_id, j.store_id, j.submission_id FROM jobs AS j
+            WHERE j.reference = queued_jobs.reference AND j.store_id = queued_jobs.store_id
+        )
+        SELECT job_id FROM named
+        UNION
+        SELECT line.job_id
+        FROM named
+        JOIN jobs AS line
+            ON (line.group_id, line.store_id, line.submission_id)
+                = (named.group_id, named.store_id, named.submission_id)
+        ORDER BY 1
+    );
+END
+$$;
+
+
+--
+-- Name: raise_key_conflict(text, text, bigint); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.raise_key_conflict(store_id text, idempotency_key text, job_id bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE unique_violation USING
+        MESSAGE = format(
+            'idempotency key %L of store %L was used by job %s for another request', idempotency_key, store_id, job_id),
+        DETAIL = 'The same request has the same item, location, action, quantity, policy and expected_available.',
+        CONSTRAINT = 'idempotency_key';
+END
+$$;
+
+
+--
+-- Name: raise_missing_scope(text, text, text, text); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.raise_missing_scope(producer text, scope text, store_id text, item_id text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE insufficient_privilege USING
+        MESSAGE = format('%I lacks the scope %s for store %L', producer, scope, store_id),
+        DETAIL = CASE scope
+            WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
+            ELSE 'Enqueueing needs this scope.'
+        END,
+        HINT = 'An administrator grants it with: stockq grant PRODUCER --store STORE --scope ' || scope;
+END
+$$;
+
+
+--
+-- Name: read_lines(jsonb); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.read_lines(lines jsonb) RETURNS TABLE(item_ids text[], quantities bigint[], actions text[], location_ids text[], on_insufficients text[], expected_availables bigint[], idempotency_keys text[], "references" text[], reasons text[], notifies boolean[])
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    columns CONSTANT text[] := ARRAY[
+        'item_id', 'quantity', 'action', 'location_id', 'on_insufficient', 'expected_available', 'idempotency_key',
+        'reference', 'reason', 'notify'
+    ];
+    wrong record;
+BEGIN
+    IF jsonb_typeof(lines) IS DISTINCT FROM 'array' THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'the lines must be a JSON array of objects';
+    END IF;
+    SELECT number, problem INTO wrong
+    FROM jsonb_array_elements(lines) WITH ORDINALITY AS element (line, number)
+    CROSS JOIN LATERAL (
+        SELECT CASE
+            WHEN jsonb_typeof(line) <> 'object' THEN ' is not an object'
+            WHEN line->>'item_id' IS NULL OR line->'quantity' IS NULL THEN ' needs item_id and quantity'
+            WHEN jsonb_typeof(line->'quantity') <> 'number' OR (line->>'quantity')::numeric % 1 <> 0
+                THEN format(': quantity must be a whole number, not %s', left(line->>'quantity', 60))
+            WHEN (line->>'quantity')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
+                THEN format(': quantity %s is too large', left(line->>'quantity', 60))
+            WHEN jsonb_typeof(line->'expected_available') NOT IN ('number', 'null')
+                OR (line->>'expected_available')::numeric % 1 <> 0
+                THEN format(
+                    ': expected_available must be a whole number, not %s', left(line->>'expected_available', 60))
+            WHEN line - columns <> '{}'
+                THEN format(': there is no column %L', (SELECT min(key) FROM jsonb_object_keys(line - columns) AS key))
+        END AS problem
+    ) AS checked
+    WHERE problem IS NOT NULL
+    ORDER BY number
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('line %s%s', wrong.number, wrong.problem);
+    END IF;
+    RETURN QUERY
+    SELECT
+        array_agg(l.item_id ORDER BY number), array_agg(l.quantity::bigint ORDER BY number),
+        array_agg(l.action ORDER BY number), array_agg(l.location_id ORDER BY number),
+        array_agg(l.on_insufficient ORDER BY number), array_agg(l.expected_available::bigint ORDER BY number),
+        CASE WHEN count(l.idempotency_key) > 0 THEN array_agg(l.idempotency_key ORDER BY number) END,
+        array_agg(l.reference ORDER BY number), array_agg(l.reason ORDER BY number),
+        array_agg(l.notify ORDER BY number)
+    FROM ROWS FROM (
+        jsonb_to_recordset(lines) AS (
+            item_id text, quantity numeric, action text, location_id text, on_insufficient text,
+            expected_available numeric, idempotency_key text, reference text, reason text, notify boolean
+        )
+    ) WITH ORDINALITY AS l (
+        item_id, quantity, action, location_id, on_insufficient, expected_available, idempotency_key, reference,
+        reason, notify, number
+    );
+END
+$$;
+
+
+--
+-- Name: record_operation(text, jsonb, bigint); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.record_operation(verb text, subject jsonb, jobs bigint) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    INSERT INTO operations (who, verb, subject, jobs)
+    VALUES (
+        session_user || CASE
+            WHEN current_setting('role') IN ('none', session_user) THEN ''
+            ELSE ' as ' || current_setting('role')
+        END,
+        $1, jsonb_strip_nulls($2), $3
+    )
+$_$;
+
+
+--
+-- Name: reprioritize(integer, bigint[], text, text, text); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.reprioritize(priority integer, job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
+    changed bigint;
+BEGIN
+    -- A worker locks the row of the lane that it works.
+    PERFORM l.lane FROM lanes AS l
+    WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted))
+    ORDER BY l.lane
+    FOR UPDATE;
+    UPDATE lanes AS l SET epoch = epoch + 1
+    WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted));
+    UPDATE jobs SET priority = reprioritize.priority
+    WHERE job_id = ANY (wanted) AND jobs.priority <> reprioritize.priority;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    PERFORM record_operation(
+        'reprioritize',
+        jsonb_build_object(
+            'priority', priority, 'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference),
+        changed);
+    RETURN changed;
+END
+$$;
+
+
+--
+-- Name: request_columns(); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.request_columns() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum)
+    FROM pg_attribute
+    WHERE attrelid = 'jobs'::regclass AND attnum > 0 AND NOT attisdropped
+        AND attname IN (SELECT attname FROM pg_attribute WHERE attrelid = 'results'::regclass)
+        AND attname NOT IN (
+            'job_id', 'submission_id', 'retry_of', 'enqueued_at', 'scheduled_at', 'attempts',
+            'expires_at', 'idempotency_key'
+        )
+$$;
+
+
+--
+-- Name: resume(text, integer, boolean); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.resume(store_id text DEFAULT NULL::text, lane integer DEFAULT NULL::integer, everything boolean DEFAULT false) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    promoted bigint := 0;
+BEGIN
+    PERFORM check_pause_target(store_id, lane, everything);
+    PERFORM l.lane FROM lanes AS l
+    WHERE store_id IS NOT NULL OR everything OR l.lane = resume.lane
+    ORDER BY l.lane
+    FOR UPDATE;
+    UPDATE lanes AS l
+    SET epoch = epoch + 1,
+        paused_at = CASE WHEN everything OR l.lane = resume.lane THEN NULL ELSE paused_at END
+    WHERE resume.store_id IS NOT NULL OR everything OR l.lane = resume.lane;
+    IF store_id IS NOT NULL OR everything THEN
+        DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
+        UPDATE jobs SET run_at = NULL, paused_at = NULL
+        WHERE run_at = 'infinity' AND (everything OR jobs.store_id = resume.store_id);
+        GET DIAGNOSTICS promoted = ROW_COUNT;
+        UPDATE lanes SET has_paused_stores = false
+        WHERE has_paused_stores AND NOT EXISTS (SELECT FROM paused_stores);
+    END IF;
+    PERFORM record_operation(
+        'resume', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)),
+        promoted);
+    -- A wake-up, in case the workers sleep.
+    PERFORM pg_notify(current_schema(), '');
+    RETURN promoted;
+END
+$$;
+
+
+--
+-- Name: retry_jobs(bigint[], boolean, text, text, interval); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.retry_jobs(job_ids bigint[] DEFAULT NULL::bigint[], failed boolean DEFAULT false, code text DEFAULT NULL::text, store_id text DEFAULT NULL::text, since interval DEFAULT '1 day'::interval) RETURNS TABLE(job_id bigint, retry_of bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+DECLARE
+    wanted bigint[];
+    wrong record;
+    retried bigint;
+BEGIN
+    IF (job_ids IS NOT NULL)::integer + failed::integer + (code IS NOT NULL)::integer <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or the failed ones, or those with a code';
+    END IF;
+    IF job_ids IS NOT NULL THEN
+        wanted := job_ids;
+        SELECT named.id, r.outcome, r.first_job_id INTO wrong
+        FROM unnest(job_ids) AS named (id)
+        LEFT JOIN results AS r ON r.job_id = named.id
+        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
+            OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
+        LIMIT 1;
+        IF FOUND THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
+                    WHEN wrong.outcome IS NULL THEN 'has no result'
+                    WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
+                        THEN 'was rejected for its idempotency key'
+                    ELSE 'was ' || wrong.outcome
+                END);
+        END IF;
+    ELSE
+        wanted := ARRAY(
+            SELECT r.job_id FROM results AS r
+            WHERE CASE WHEN failed THEN r.outcome = 'failed'
+                    ELSE r.outcome = 'rejected' AND r.code = retry_jobs.code::code END
+                AND r.finished_at >= now() - since
+                AND (retry_jobs.store_id IS NULL OR r.store_id = retry_jobs.store_id)
+        );
+    END IF;
+    RETURN QUERY EXECUTE format($retry$
+        WITH named AS (
+            SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
+        ), whole AS (
+            SELECT job_id FROM named
+            UNION
+            SELECT line.job_id
+            FROM named
+            JOIN results AS first
+                ON (first.group_id, first.store_id) = (named.group_id, named.store_id)
+                AND first.group_last_job_id IS NOT NULL
+                AND first.submission_id = named.submission_id
+                AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
+            JOIN results AS line
+                ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
+                AND (line.group_id, line.store_id, line.submission_id)
+                    = (named.group_id, named.store_id, named.submission_id)
+        ), added AS (
+            INSERT INTO jobs (submission_id, retry_of, expires_at, idempotency_key, %1$s)
+            SELECT
+                CASE WHEN group_id IS NULL THEN pg_current_xact_id() ELSE submission_id END,
+                job_id,
+                CASE WHEN expires_at > now() THEN expires_at END,
+                CASE WHEN NOT EXISTS (
+                    SELECT FROM idempotency_keys AS k
+                    WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
+                ) THEN idempotency_key END,
+                %1$s
+            FROM whole
+            JOIN results AS r USING (job_id)
+            WHERE outcome IN ('failed', 'rejected', 'canceled')
+                AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
+                -- A group is not retried if one of its lines was rejected for its key.
+                AND NOT EXISTS (
+                    SELECT FROM whole AS other
+                    JOIN results AS line USING (job_id)
+                    WHERE (
+                            line.job_id = r.job_id
+                            OR (line.group_id, line.store_id, line.submission_id)
+                                = (r.group_id, r.store_id, r.submission_id)
+                        )
+                        AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
+                )
+            ORDER BY job_id
+            RETURNING job_id, retry_of
+        ), linked AS (
+            INSERT INTO retries (job_id, retry_job_id) SELECT retry_of, job_id FROM added
+        )
+        SELECT job_id, retry_of FROM added ORDER BY 1
+    $retry$, request_columns())
+    USING wanted;
+    GET DIAGNOSTICS retried = ROW_COUNT;
+    PERFORM record_operation(
+        'retry',
+        jsonb_build_object('jobs', job_ids, 'failed', nullif(failed, false), 'code', code, 'store_id', store_id),
+        retried);
+END
+$_$;
+
+
+--
+-- Name: revoke_store(text, text, text[]); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.revoke_store(producer text, store_id text, scopes text[] DEFAULT NULL::text[]) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    granted text[];
+    remaining text[];
+BEGIN
+    SELECT g.scopes INTO granted
+    FROM grants AS g
+    WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id)
+    FOR UPDATE;
+    IF granted IS NULL OR NOT granted && coalesce(scopes, granted) THEN
+        RETURN false;
+    END IF;
+    remaining := ARRAY(SELECT unnest(granted) EXCEPT SELECT unnest(coalesce(scopes, granted)) ORDER BY 1);
+    IF cardinality(remaining) = 0 THEN
+        DELETE FROM grants AS g WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id);
+    ELSE
+        UPDATE grants AS g SET scopes = remaining
+        WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id);
+    END IF;
+    PERFORM record_operation(
+        'revoke', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', scopes), NULL);
+    RETURN true;
+END
+$$;
+
+
+--
+-- Name: send_wakeup(); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.send_wakeup() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_notify(TG_TABLE_SCHEMA, '');
+    RETURN NULL;
+END
+$$;
+
+
+--
+-- Name: set_item(text, text, text, bigint, boolean, text, text[]); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.set_item(store_id text, item_id text, location_id text DEFAULT NULL::text, low_stock_threshold bigint DEFAULT NULL::bigint, tracked boolean DEFAULT NULL::boolean, parent_id text DEFAULT NULL::text, clear text[] DEFAULT '{}'::text[]) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
+    is_known boolean;
+BEGIN
+    IF NOT clear <@ ARRAY['low_stock_threshold', 'parent_id'] THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('low_stock_threshold and parent_id can be cleared, not %s', clear);
+    END IF;
+    UPDATE items AS i
+    SET low_stock_threshold = CASE WHEN 'low_stock_threshold' = ANY (clear) THEN NULL
+            ELSE coalesce(set_item.low_stock_threshold, i.low_stock_threshold) END,
+        parent_id = CASE WHEN 'parent_id' = ANY (clear) THEN NULL ELSE coalesce(set_item.parent_id, i.parent_id) END,
+        tracked = coalesce(set_item.tracked, i.tracked),
+        updated_at = now()
+    WHERE (i.store_id, i.item_id, i.location_id) = (set_item.store_id, set_item.item_id, location);
+    is_known := FOUND;
+    IF is_known THEN
+        PERFORM record_operation(
+            'items set',
+            jsonb_build_object(
+                'store_id', store_id, 'item_id', item_id, 'location_id', location,
+                'low_stock_threshold', low_stock_threshold, 'tracked', tracked, 'parent_id', parent_id,
+                'clear', nullif(clear, '{}')),
+            NULL);
+    END IF;
+    RETURN is_known;
+END
+$$;
+
+
+--
+-- Name: set_store_limit(text, integer); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.set_store_limit(store_id text, ready_jobs_max integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM store_limits AS l WHERE l.store_id = set_store_limit.store_id;
+    IF ready_jobs_max IS NOT NULL THEN
+        INSERT INTO store_limits (store_id, ready_jobs_max)
+        VALUES (set_store_limit.store_id, set_store_limit.ready_jobs_max);
+    END IF;
+    PERFORM record_operation(
+        'limits set', jsonb_build_object('store_id', store_id, 'ready_jobs_max', ready_jobs_max), NULL);
+END
+$$;
+
+
+--
+-- Name: stock_at(text, text, text, timestamp with time zone); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.stock_at(store_id text, item_id text, location_id text, at timestamp with time zone, OUT on_hand bigint, OUT allocated bigint, OUT available bigint, OUT version bigint) RETURNS SETOF record
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    WITH RECURSIVE item AS (
+        SELECT * FROM items
+        WHERE (items.store_id, items.item_id, items.location_id) = ($1, $2, $3) AND created_at <= $4
+    ), movement AS (
+        SELECT 1 AS step, results.* FROM item JOIN results ON job_id = last_job_id
+        UNION ALL
+        SELECT step + 1, earlier.*
+        FROM movement
+        JOIN results AS earlier ON earlier.job_id = movement.previous_job_id
+        WHERE movement.finished_at > $4
+    ), oldest AS (
+        SELECT * FROM movement ORDER BY step DESC LIMIT 1
+    ), found AS (
+        SELECT
+            CASE WHEN finished_at <= $4 THEN on_hand_after ELSE on_hand_before END AS on_hand,
+            CASE WHEN finished_at <= $4 THEN allocated_after ELSE allocated_before END AS allocated,
+            CASE WHEN finished_at <= $4 THEN version ELSE version - 1 END AS version
+        FROM oldest
+        -- If results were dropped, the change before the oldest remaining one may be earlier or later than the time.
+        WHERE (finished_at <= $4 OR previous_job_id IS NULL)
+            AND NOT EXISTS (SELECT FROM item WHERE updated_at <= $4)
+        UNION ALL
+        -- Unchanged since.
+        SELECT item.on_hand, item.allocated, item.version FROM item WHERE last_job_id IS NULL OR updated_at <= $4
+    )
+    SELECT found.on_hand, found.allocated, found.on_hand - found.allocated, found.version FROM found
+$_$;
+
+
+--
+-- Name: transfer(text, text, bigint, text, text, text, text, text, integer, timestamp with time zone, timestamp with time zone, text, text); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.transfer(store_id text, item_id text, quantity bigint, from_location text, to_location text, idempotency_key text DEFAULT NULL::text, on_insufficient text DEFAULT NULL::text, group_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, reason text DEFAULT NULL::text, reference text DEFAULT NULL::text) RETURNS SETOF stockq.receipt
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    source text := coalesce(from_location, (job_defaults()).location_id);
+    target text := coalesce(to_location, (job_defaults()).location_id);
+BEGIN
+    IF quantity <= 0 OR quantity IS NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('the quantity of a transfer must be above 0, not %s', coalesce(quantity::text, 'null'));
+    ELSIF source = target THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('both locations are %L', source);
+    ELSIF on_insufficient NOT IN ('reject', 'allow', 'wait') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('on_insufficient of a transfer must be reject, allow or wait, not %s', on_insufficient),
+            HINT = 'Both locations change by the same quantity.';
+    END IF;
+    RETURN QUERY SELECT * FROM enqueue_arrays(
+        store_id, ARRAY[item_id, item_id], ARRAY[-quantity, quantity], location_ids => ARRAY[source, target],
+        on_insufficients => ARRAY[on_insufficient, NULL],
+        group_id => coalesce(group_id, 'transfer ' || gen_random_uuid()),
+        idempotency_key => idempotency_key, priority => priority, run_at => run_at, expires_at => expires_at,
+        "references" => ARRAY[reference, reference], reasons => ARRAY[reason, reason]);
+END
+$$;
+
+
+--
+-- Name: wait_for_result(bigint, integer); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    deadline timestamptz := clock_timestamp() + coalesce(timeout_ms, 5000) * interval '1 millisecond';
+    pause_ms double precision := 1;
+BEGIN
+    IF timeout_ms NOT BETWEEN 0 AND 60000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('timeout_ms must be 0 to 60000, not %s', timeout_ms),
+            HINT = 'A waiting call holds back vacuum and changes of the tables. To wait longer, call again.';
+    END IF;
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format(
+                'a transaction that is %s never sees the result', current_setting('transaction_isolation')),
+            HINT = 'Wait outside the transaction, or in one that is READ COMMITTED.';
+    END IF;
+    -- A retried group keeps its first submission, so its own transaction is known by its time.
+    IF EXISTS (
+        SELECT FROM jobs AS j
+        WHERE j.job_id = wait_for_result.job_id
+            AND (j.submission_id = pg_current_xact_id_if_assigned() OR j.retry_of IS NOT NULL AND j.enqueued_at = now())
+    ) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format(
+                'job %s was enqueued by this transaction, and workers see it only after the commit', job_id),
+            HINT = 'Commit first, then wait.';
+    END IF;
+    LOOP
+        RETURN QUERY SELECT * FROM results WHERE results.job_id = wait_for_result.job_id;
+        IF FOUND OR clock_timestamp() >= deadline THEN
+            RETURN;
+        END IF;
+        PERFORM pg_sleep(
+            least(pause_ms / 1000, greatest(0.001, extract(epoch FROM deadline - clock_timestamp()))));
+        pause_ms := least(pause_ms * 2, 50);
+    END LOOP;
+END
+$$;
+
+
+--
+-- Name: caller_token_secret; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.caller_token_secret (
+    is_only_row boolean DEFAULT true NOT NULL,
+    secret bytea DEFAULT (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) NOT NULL,
+    CONSTRAINT caller_token_secret_is_only_row CHECK (is_only_row)
+);
+
+
+--
+-- Name: grants; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.grants (
+    producer text NOT NULL COLLATE pg_catalog."C",
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    scopes text[] NOT NULL COLLATE pg_catalog."C",
+    granted_by text DEFAULT SESSION_USER NOT NULL,
+    granted_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT grants_scopes_known CHECK ((scopes <@ ARRAY['update_catalog'::text, 'read_catalog'::text])),
+    CONSTRAINT grants_scopes_not_empty CHECK ((cardinality(scopes) > 0)),
+    CONSTRAINT grants_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+);
+
+
+--
+-- Name: items; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.items (
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text DEFAULT 'main'::text NOT NULL COLLATE pg_catalog."C",
+    parent_id text COLLATE pg_catalog."C",
+    on_hand bigint DEFAULT 0 NOT NULL,
+    allocated bigint DEFAULT 0 NOT NULL,
+    available bigint GENERATED ALWAYS AS ((on_hand - allocated)) STORED NOT NULL,
+    low_stock_threshold bigint,
+    version bigint DEFAULT 0 NOT NULL,
+    opening_on_hand bigint,
+    opening_allocated bigint,
+    opening_version bigint DEFAULT 0 NOT NULL,
+    last_job_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    notified_level stockq.alert_level,
+    tracked boolean DEFAULT true NOT NULL,
+    CONSTRAINT items_allocated_range CHECK (((allocated >= 0) AND (allocated <= '9007199254740991'::bigint))),
+    CONSTRAINT items_available_range CHECK ((((on_hand - allocated) >= '-9007199254740991'::bigint) AND ((on_hand - allocated) <= '9007199254740991'::bigint))),
+    CONSTRAINT items_item_id_length CHECK (((octet_length(item_id) >= 1) AND (octet_length(item_id) <= 200))),
+    CONSTRAINT items_location_id_length CHECK (((octet_length(location_id) >= 1) AND (octet_length(location_id) <= 200))),
+    CONSTRAINT items_low_stock_threshold_range CHECK (((low_stock_threshold >= 0) AND (low_stock_threshold <= '9007199254740991'::bigint))),
+    CONSTRAINT items_on_hand_range CHECK (((on_hand >= '-9007199254740991'::bigint) AND (on_hand <= '9007199254740991'::bigint))),
+    CONSTRAINT items_parent_id_length CHECK (((octet_length(parent_id) >= 1) AND (octet_length(parent_id) <= 200))),
+    CONSTRAINT items_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0');
+
+
+--
+-- Name: jobs_job_id_seq; Type: SEQUENCE; Schema: stockq; Owner: -
+--
+
+ALTER TABLE stockq.jobs ALTER COLUMN job_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stockq.jobs_job_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: lanes; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.lanes (
+    lane smallint NOT NULL,
+    paused_at timestamp with time zone,
+    has_paused_stores boolean DEFAULT false NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT lanes_lane_range CHECK (((lane >= 0) AND (lane <= 63)))
+);
+
+
+--
+-- Name: migrations; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.migrations (
+    name text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT migrations_checksum_form CHECK ((checksum ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT migrations_kind_known CHECK ((kind = ANY (ARRAY['numbered'::text, 'repeatable'::text, 'wakeup_trigger'::text, 'roles'::text])))
+);
+
+
+--
+-- Name: my_caller_token; Type: VIEW; Schema: stockq; Owner: -
+--
+
+CREATE VIEW stockq.my_caller_token WITH (security_barrier='true') AS
+ SELECT (CURRENT_USER)::text AS producer,
+    sha256((convert_to((((pg_current_xact_id())::text || ' '::text) || (CURRENT_USER)::text), 'UTF8'::name) || caller_token_secret.secret)) AS caller_token
+   FROM stockq.caller_token_secret;
+
+
+--
+-- Name: my_grants; Type: VIEW; Schema: stockq; Owner: -
+--
+
+CREATE VIEW stockq.my_grants WITH (security_barrier='true') AS
+ SELECT grants.store_id,
+    grants.scopes
+   FROM stockq.grants
+  WHERE (grants.producer = (CURRENT_USER)::text);
+
+
+--
+-- Name: my_ready_jobs; Type: VIEW; Schema: stockq; Owner: -
+--
+
+CREATE VIEW stockq.my_ready_jobs WITH (security_barrier='true') AS
+ SELECT jobs.store_id
+   FROM (stockq.jobs
+     JOIN stockq.grants USING (store_id))
+  WHERE ((grants.producer = (CURRENT_USER)::text) AND (jobs.run_at IS NULL));
+
+
+--
+-- Name: my_variations; Type: VIEW; Schema: stockq; Owner: -
+--
+
+CREATE VIEW stockq.my_variations WITH (security_barrier='true') AS
+ SELECT items.store_id,
+    items.item_id,
+    items.location_id
+   FROM (stockq.items
+     JOIN stockq.grants USING (store_id))
+  WHERE ((grants.producer = (CURRENT_USER)::text) AND (items.parent_id IS NOT NULL));
+
+
+--
+-- Name: notifications; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.notifications (
+    notification_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    version bigint NOT NULL,
+    available_before bigint NOT NULL,
+    available_after bigint NOT NULL,
+    low_stock_threshold bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    kind stockq.notification_kind NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C"
+);
+
+
+--
+-- Name: notifications_notification_id_seq; Type: SEQUENCE; Schema: stockq; Owner: -
+--
+
+ALTER TABLE stockq.notifications ALTER COLUMN notification_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stockq.notifications_notification_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: operations; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.operations (
+    operation_id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    who text NOT NULL,
+    verb text NOT NULL,
+    subject jsonb NOT NULL,
+    jobs bigint
+);
+
+
+--
+-- Name: operations_operation_id_seq; Type: SEQUENCE; Schema: stockq; Owner: -
+--
+
+ALTER TABLE stockq.operations ALTER COLUMN operation_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stockq.operations_operation_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: paused_stores; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.paused_stores (
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    paused_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT paused_stores_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+);
+
+
+--
+-- Name: results_000000000000000; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.results_000000000000000 (
+    job_id bigint NOT NULL,
+    quantity bigint NOT NULL,
+    applied_quantity bigint NOT NULL,
+    on_hand_before bigint,
+    on_hand_after bigint,
+    allocated_before bigint,
+    allocated_after bigint,
+    version bigint,
+    previous_job_id bigint,
+    expected_available bigint,
+    submission_id xid8 NOT NULL,
+    group_last_job_id bigint,
+    first_job_id bigint,
+    retry_of bigint,
+    finished_at timestamp with time zone NOT NULL,
+    enqueued_at timestamp with time zone NOT NULL,
+    scheduled_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    outcome stockq.outcome NOT NULL,
+    code stockq.code,
+    warning stockq.warning,
+    action stockq.action NOT NULL,
+    on_insufficient stockq.on_insufficient NOT NULL,
+    alert_before stockq.alert_level,
+    alert_after stockq.alert_level,
+    priority smallint NOT NULL,
+    attempts smallint NOT NULL,
+    max_attempts smallint NOT NULL,
+    notify boolean NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    group_id text COLLATE pg_catalog."C",
+    ordering_key text COLLATE pg_catalog."C",
+    idempotency_key text COLLATE pg_catalog."C",
+    reason text COLLATE pg_catalog."C",
+    reference text COLLATE pg_catalog."C",
+    worker text NOT NULL COLLATE pg_catalog."C",
+    sqlstate text COLLATE pg_catalog."C",
+    message text COLLATE pg_catalog."C"
+)
+WITH (autovacuum_vacuum_insert_scale_factor='1', autovacuum_analyze_scale_factor='1');
+
+
+--
+-- Name: results_000000005000000; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.results_000000005000000 (
+    job_id bigint NOT NULL,
+    quantity bigint NOT NULL,
+    applied_quantity bigint NOT NULL,
+    on_hand_before bigint,
+    on_hand_after bigint,
+    allocated_before bigint,
+    allocated_after bigint,
+    version bigint,
+    previous_job_id bigint,
+    expected_available bigint,
+    submission_id xid8 NOT NULL,
+    group_last_job_id bigint,
+    first_job_id bigint,
+    retry_of bigint,
+    finished_at timestamp with time zone NOT NULL,
+    enqueued_at timestamp with time zone NOT NULL,
+    scheduled_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    outcome stockq.outcome NOT NULL,
+    code stockq.code,
+    warning stockq.warning,
+    action stockq.action NOT NULL,
+    on_insufficient stockq.on_insufficient NOT NULL,
+    alert_before stockq.alert_level,
+    alert_after stockq.alert_level,
+    priority smallint NOT NULL,
+    attempts smallint NOT NULL,
+    max_attempts smallint NOT NULL,
+    notify boolean NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    group_id text COLLATE pg_catalog."C",
+    ordering_key text COLLATE pg_catalog."C",
+    idempotency_key text COLLATE pg_catalog."C",
+    reason text COLLATE pg_catalog."C",
+    reference text COLLATE pg_catalog."C",
+    worker text NOT NULL COLLATE pg_catalog."C",
+    sqlstate text COLLATE pg_catalog."C",
+    message text COLLATE pg_catalog."C"
+)
+WITH (autovacuum_vacuum_insert_scale_factor='1', autovacuum_analyze_scale_factor='1');
+
+
+--
+-- Name: results_000000010000000; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.results_000000010000000 (
+    job_id bigint NOT NULL,
+    quantity bigint NOT NULL,
+    applied_quantity bigint NOT NULL,
+    on_hand_before bigint,
+    on_hand_after bigint,
+    allocated_before bigint,
+    allocated_after bigint,
+    version bigint,
+    previous_job_id bigint,
+    expected_available bigint,
+    submission_id xid8 NOT NULL,
+    group_last_job_id bigint,
+    first_job_id bigint,
+    retry_of bigint,
+    finished_at timestamp with time zone NOT NULL,
+    enqueued_at timestamp with time zone NOT NULL,
+    scheduled_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    outcome stockq.outcome NOT NULL,
+    code stockq.code,
+    warning stockq.warning,
+    action stockq.action NOT NULL,
+    on_insufficient stockq.on_insufficient NOT NULL,
+    alert_before stockq.alert_level,
+    alert_after stockq.alert_level,
+    priority smallint NOT NULL,
+    attempts smallint NOT NULL,
+    max_attempts smallint NOT NULL,
+    notify boolean NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    group_id text COLLATE pg_catalog."C",
+    ordering_key text COLLATE pg_catalog."C",
+    idempotency_key text COLLATE pg_catalog."C",
+    reason text COLLATE pg_catalog."C",
+    reference text COLLATE pg_catalog."C",
+    worker text NOT NULL COLLATE pg_catalog."C",
+    sqlstate text COLLATE pg_catalog."C",
+    message text COLLATE pg_catalog."C"
+)
+WITH (autovacuum_vacuum_insert_scale_factor='1', autovacuum_analyze_scale_factor='1');
+
+
+--
+-- Name: retries; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.retries (
+    job_id bigint NOT NULL,
+    retry_job_id bigint NOT NULL
+);
+
+
+--
+-- Name: store_limits; Type: TABLE; Schema: stockq; Owner: -
+--
+
+CREATE TABLE stockq.store_limits (
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    ready_jobs_max integer NOT NULL,
+    CONSTRAINT store_limits_ready_jobs_max_range CHECK (((ready_jobs_max >= 1) AND (ready_jobs_max <= 100000000))),
+    CONSTRAINT store_limits_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+);
+
+
+--
+-- Name: workers_awake; Type: SEQUENCE; Schema: stockq; Owner: -
+--
+
+CREATE SEQUENCE stockq.workers_awake
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+
+--
+-- Name: results_000000000000000; Type: TABLE ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000000000000 FOR VALUES FROM ('0') TO ('5000000');
+
+
+--
+-- Name: results_000000005000000; Type: TABLE ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000005000000 FOR VALUES FROM ('5000000') TO ('10000000');
+
+
+--
+-- Name: results_000000010000000; Type: TABLE ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000010000000 FOR VALUES FROM ('10000000') TO ('15000000');
+
+
+--
+-- Data for Name: caller_token_secret; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.caller_token_secret (is_only_row, secret) FROM stdin;
+t	\\xd2fb6ee1c9d44220a52794ca06dfb1a41d67063137474ae2a635c9fb64960e98
+\.
+
+
+--
+-- Data for Name: grants; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.grants (producer, store_id, scopes, granted_by, granted_at) FROM stdin;
+\.
+
+
+--
+-- Data for Name: idempotency_keys; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.idempotency_keys (idempotency_key, store_id, job_id, quantity, expected_available, used_at, action, on_insufficient, item_id, location_id) FROM stdin;
+key 3/1	s	7	-1	\N	2026-11-26 16:11:42.483551+00	adjust	reject	a	main
+key 3/2	s	8	-1	\N	2026-11-26 16:11:42.483551+00	adjust	reject	b	main
+order 1	s	1	-6	\N	2026-11-26 16:11:42.483551+00	adjust	reject	a	main
+\.
+
+
+--
+-- Data for Name: items; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.items (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, version, opening_on_hand, opening_allocated, opening_version, last_job_id, created_at, updated_at, notified_level, tracked) FROM stdin;
+s	free	main	\N	0	0	\N	0	\N	\N	0	\N	2026-11-26 16:11:42.430774+00	2026-11-26 16:11:42.430774+00	\N	f
+s	b	main	a	2	1	\N	2	3	0	0	9	2026-11-26 16:11:42.430774+00	2026-11-26 16:11:42.483551+00	ok	t
+t	a	main	\N	5	0	1	1	7	0	0	13	2026-11-26 16:11:42.430774+00	2026-11-26 16:11:42.545619+00	ok	t
+s	a	main	\N	3	0	4	2	10	0	0	7	2026-11-26 16:11:42.430774+00	2026-11-26 16:11:42.81249+00	low	t
+\.
+
+
+--
+-- Data for Name: jobs; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.jobs (job_id, quantity, expected_available, submission_id, retry_of, run_at, scheduled_at, expires_at, enqueued_at, waiting_since, waiting_quantity, paused_at, priority, attempts, max_attempts, action, on_insufficient, notify, store_id, item_id, location_id, group_id, ordering_key, idempotency_key, reason, reference, last_error) FROM stdin;
+12	5	\N	739	\N	2999-01-01 00:00:00+00	\N	\N	2026-11-26 16:11:42.519211+00	\N	\N	\N	2	0	10	adjust	reject	t	s	a	main	\N	\N	\N	\N	\N	\N
+11	-50	\N	739	\N	2026-11-26 16:11:43.637116+00	\N	2026-12-03 16:11:42.538036+00	2026-11-26 16:11:42.519211+00	2026-11-26 16:11:42.538036+00	50	\N	2	0	10	adjust	wait	t	s	b	main	\N	\N	\N	\N	\N	\N
+15	-1	\N	734	5	\N	\N	\N	2026-11-26 16:11:42.81249+00	\N	\N	\N	2	0	10	adjust	reject	t	s	a	main	order 2	\N	\N	\N	\N	\N
+16	-9	\N	734	6	\N	\N	\N	2026-11-26 16:11:42.81249+00	\N	\N	\N	2	0	10	adjust	reject	t	s	b	main	order 2	\N	\N	\N	\N	\N
+17	-1	\N	745	\N	\N	\N	\N	2026-11-26 16:11:42.81249+00	\N	\N	\N	2	0	10	adjust	reject	t	t	a	main	\N	\N	\N	\N	\N	\N
+18	1	\N	745	\N	\N	\N	\N	2026-11-26 16:11:42.81249+00	\N	\N	\N	2	0	10	adjust	reject	t	s	a	main	later	\N	\N	\N	\N	\N
+19	1	\N	745	\N	\N	\N	\N	2026-11-26 16:11:42.81249+00	\N	\N	\N	2	0	10	adjust	reject	t	s	b	main	later	\N	\N	\N	\N	\N
+\.
+
+
+--
+-- Data for Name: lanes; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.lanes (lane, paused_at, has_paused_stores, epoch) FROM stdin;
+0	\N	t	0
+1	\N	t	0
+2	\N	t	0
+3	\N	t	0
+4	\N	t	0
+5	\N	t	0
+6	\N	t	0
+7	\N	t	0
+8	\N	t	0
+9	\N	t	0
+10	\N	t	0
+11	\N	t	0
+12	\N	t	0
+13	\N	t	0
+14	\N	t	0
+15	\N	t	0
+16	\N	t	0
+17	\N	t	0
+18	\N	t	0
+19	\N	t	0
+20	\N	t	0
+21	\N	t	0
+22	\N	t	0
+23	\N	t	0
+24	\N	t	0
+25	\N	t	0
+26	\N	t	0
+27	\N	t	0
+28	\N	t	0
+29	\N	t	0
+30	\N	t	0
+31	\N	t	0
+32	\N	t	0
+33	\N	t	0
+34	\N	t	0
+35	\N	t	0
+36	\N	t	0
+37	\N	t	0
+38	\N	t	0
+39	\N	t	0
+40	\N	t	0
+41	\N	t	0
+42	\N	t	0
+43	\N	t	0
+44	\N	t	0
+45	\N	t	0
+46	\N	t	0
+47	\N	t	0
+48	\N	t	0
+49	\N	t	0
+50	\N	t	0
+51	\N	t	0
+52	\N	t	0
+53	\N	t	0
+54	\N	t	0
+55	\N	t	0
+56	\N	t	0
+57	\N	t	0
+58	\N	t	0
+59	\N	t	0
+60	\N	t	0
+61	\N	t	0
+62	\N	t	0
+63	\N	t	0
+\.
+
+
+--
+-- Data for Name: migrations; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.migrations (name, kind, checksum, applied_at) FROM stdin;
+functions/access.sql	repeatable	7f9c00095073a7a0693620a10fed18a8d3fd77a6ff33cb752380e737a61a451b	2026-11-26 16:11:42.147596+00
+0001_initial.sql	numbered	c7eea29fb7d2120a669493e3be6cedc0e464cda0f2183a5e7d7198e121c411e4	2026-11-26 16:11:42.147596+00
+views/own_rows.sql	repeatable	ecb3b65ec35e058683fa86a35caa6b51ad031d890312c095535286cdf5c438d5	2026-11-26 16:11:42.205112+00
+views/jobs.sql	repeatable	0431ffd9df171c2a16fbd9eb0813e5a929270c1871a7d4a244ac4afb163c4a14	2026-11-26 16:11:42.205112+00
+functions/partitions.sql	repeatable	8b5a0dd4cea4ac650f013f5c3e6da988fab22b2b9eef5c2842a1bea239af9c6d	2026-11-26 16:11:42.205112+00
+functions/retention.sql	repeatable	dc17bcb45adfb80ecc0e174dd8019c27754a5265f2dafd9bc9ee371e1d55c8b0	2026-11-26 16:11:42.205112+00
+functions/enqueue.sql	repeatable	fdec9813f7f9d4f91175e981c187f205250d81c176e2d61b5540e813199aaa07	2026-11-26 16:11:42.205112+00
+functions/keys.sql	repeatable	4da0520a0e5d0b73b04691a6cf27b8e93f347406121b663cb9fd89c3f6b6697f	2026-11-26 16:11:42.205112+00
+functions/lists.sql	repeatable	c3e1b943d7d84e2a1367cdbc530219b353e63cca1ed47f0cd9e6266077d5c7bf	2026-11-26 16:11:42.205112+00
+functions/lookup.sql	repeatable	486feac749dfdf0e879b823a4543497edbe0e5b20a6d6dfa4fff1dc9c798b520	2026-11-26 16:11:42.205112+00
+functions/admin.sql	repeatable	104a2366e596112e1d648022c987b87ad831568bdb84f89e7a69ff535eec4317	2026-11-26 16:11:42.205112+00
+functions/pause.sql	repeatable	8ce05c2fa3116cc58bcbaef7cc140f94d05a7114aedc92f37ae30fb28379a14f	2026-11-26 16:11:42.205112+00
+functions/settings.sql	repeatable	7494845023df012c86f6a03ebde19be06ca16de611c33acba0075e3279c3567a	2026-11-26 16:11:42.205112+00
+wakeup_trigger.sql	wakeup_trigger	3b667e87fdb4c4ed302e2aae4269a8b4f89a67d54b3cf31d4ded65d1a51c7f2f	2026-11-26 16:11:42.205112+00
+roles.sql	roles	08b36b722551a9bd8588e429fc95b4d077272ab664223b012089d79e6db4444b	2026-11-26 16:11:42.267379+00
+\.
+
+
+--
+-- Data for Name: notifications; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.notifications (notification_id, job_id, version, available_before, available_after, low_stock_threshold, created_at, kind, store_id, item_id, location_id) FROM stdin;
+1	1	1	10	4	5	2026-11-26 16:11:42.483551+00	low_stock	s	a	main
+\.
+
+
+--
+-- Data for Name: operations; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.operations (operation_id, at, who, verb, subject, jobs) FROM stdin;
+1	2026-11-26 16:11:42.823294+00	stockq	cancel	{"reason": "changed their mind", "store_id": "t", "reference": "canceled"}	1
+2	2026-11-26 16:11:42.829109+00	stockq	retry	{"jobs": [5, 6]}	2
+3	2026-11-26 16:11:42.829512+00	stockq	limits set	{"store_id": "t", "ready_jobs_max": 1000}	\N
+4	2026-11-26 16:11:42.830298+00	stockq	pause	{"store_id": "t"}	\N
+5	2026-11-26 16:11:42.832666+00	stockq	items set	{"item_id": "a", "store_id": "s", "location_id": "main", "low_stock_threshold": 4}	\N
+\.
+
+
+--
+-- Data for Name: paused_stores; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.paused_stores (store_id, paused_at) FROM stdin;
+t	2026-11-26 16:11:42.81249+00
+\.
+
+
+--
+-- Data for Name: results_000000000000000; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.results_000000000000000 (job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after, version, previous_job_id, expected_available, submission_id, group_last_job_id, first_job_id, retry_of, finished_at, enqueued_at, scheduled_at, expires_at, outcome, code, warning, action, on_insufficient, alert_before, alert_after, priority, attempts, max_attempts, notify, store_id, item_id, location_id, group_id, ordering_key, idempotency_key, reason, reference, worker, sqlstate, message) FROM stdin;
+1	-6	-6	10	4	0	0	1	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	applied	\N	\N	adjust	reject	ok	low	2	1	10	t	s	a	main	\N	\N	order 1	\N	\N	vm:29528/1	\N	\N
+2	0	0	4	4	0	0	1	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	unchanged	no_change	\N	adjust	reject	\N	\N	2	1	10	t	s	a	main	\N	\N	\N	\N	\N	vm:29528/1	\N	\N
+3	-1	0	0	0	0	0	0	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	unchanged	untracked	\N	adjust	reject	\N	\N	2	1	10	t	s	free	main	\N	\N	\N	\N	\N	vm:29528/1	\N	\N
+4	-1	0	\N	\N	\N	\N	\N	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	rejected	unknown_item	\N	adjust	reject	\N	\N	2	1	10	t	s	unknown	main	\N	\N	\N	\N	\N	vm:29528/1	\N	\N
+5	-1	0	4	4	0	0	1	\N	\N	734	6	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	rejected	group_rejected	\N	adjust	reject	\N	\N	2	1	10	t	s	a	main	order 2	\N	\N	\N	\N	vm:29528/1	\N	\N
+6	-9	0	3	3	0	0	0	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	rejected	insufficient_stock	\N	adjust	reject	\N	\N	2	1	10	t	s	b	main	order 2	\N	\N	\N	\N	vm:29528/1	\N	\N
+7	-1	-1	4	3	0	0	2	1	\N	734	8	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	applied	\N	\N	adjust	reject	low	low	2	1	10	t	s	a	main	order 3	\N	key 3/1	\N	\N	vm:29528/1	\N	\N
+8	-1	-1	3	2	0	0	1	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	applied	\N	\N	adjust	reject	ok	ok	2	1	10	t	s	b	main	order 3	\N	key 3/2	\N	\N	vm:29528/1	\N	\N
+9	1	1	2	2	0	1	2	8	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	applied	\N	\N	allocate	reject	ok	ok	2	1	10	t	s	b	main	\N	\N	\N	\N	\N	vm:29528/1	\N	\N
+10	-6	0	3	3	0	0	2	\N	\N	735	\N	1	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.462832+00	\N	\N	duplicate	\N	\N	adjust	reject	\N	\N	2	1	10	t	s	a	main	\N	\N	order 1	\N	\N	vm:29528/1	\N	\N
+13	-2	-2	7	5	0	0	1	\N	\N	739	\N	\N	\N	2026-11-26 16:11:42.545619+00	2026-11-26 16:11:42.519211+00	\N	\N	applied	\N	\N	adjust	reject	ok	ok	2	1	10	t	t	a	main	\N	\N	\N	\N	to be canceled	vm:29528/2	\N	\N
+14	-3	0	\N	\N	\N	\N	\N	\N	\N	745	\N	\N	\N	2026-11-26 16:11:42.81249+00	2026-11-26 16:11:42.81249+00	\N	\N	canceled	\N	\N	adjust	reject	\N	\N	2	0	10	t	t	a	main	\N	\N	\N	\N	canceled	canceled by stockq	\N	changed their mind
+\.
+
+
+--
+-- Data for Name: results_000000005000000; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.results_000000005000000 (job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after, version, previous_job_id, expected_available, submission_id, group_last_job_id, first_job_id, retry_of, finished_at, enqueued_at, scheduled_at, expires_at, outcome, code, warning, action, on_insufficient, alert_before, alert_after, priority, attempts, max_attempts, notify, store_id, item_id, location_id, group_id, ordering_key, idempotency_key, reason, reference, worker, sqlstate, message) FROM stdin;
+\.
+
+
+--
+-- Data for Name: results_000000010000000; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.results_000000010000000 (job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after, version, previous_job_id, expected_available, submission_id, group_last_job_id, first_job_id, retry_of, finished_at, enqueued_at, scheduled_at, expires_at, outcome, code, warning, action, on_insufficient, alert_before, alert_after, priority, attempts, max_attempts, notify, store_id, item_id, location_id, group_id, ordering_key, idempotency_key, reason, reference, worker, sqlstate, message) FROM stdin;
+\.
+
+
+--
+-- Data for Name: retries; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.retries (job_id, retry_job_id) FROM stdin;
+5	15
+6	16
+\.
+
+
+--
+-- Data for Name: store_limits; Type: TABLE DATA; Schema: stockq; Owner: -
+--
+
+COPY stockq.store_limits (store_id, ready_jobs_max) FROM stdin;
+t	1000
+\.
+
+
+--
+-- Name: jobs_job_id_seq; Type: SEQUENCE SET; Schema: stockq; Owner: -
+--
+
+SELECT pg_catalog.setval('stockq.jobs_job_id_seq', 19, true);
+
+
+--
+-- Name: notifications_notification_id_seq; Type: SEQUENCE SET; Schema: stockq; Owner: -
+--
+
+SELECT pg_catalog.setval('stockq.notifications_notification_id_seq', 1, true);
+
+
+--
+-- Name: operations_operation_id_seq; Type: SEQUENCE SET; Schema: stockq; Owner: -
+--
+
+SELECT pg_catalog.setval('stockq.operations_operation_id_seq', 5, true);
+
+
+--
+-- Name: workers_awake; Type: SEQUENCE SET; Schema: stockq; Owner: -
+--
+
+SELECT pg_catalog.setval('stockq.workers_awake', 1, false);
+
+
+--
+-- Name: caller_token_secret caller_token_secret_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.caller_token_secret
+    ADD CONSTRAINT caller_token_secret_pkey PRIMARY KEY (is_only_row);
+
+
+--
+-- Name: grants grants_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.grants
+    ADD CONSTRAINT grants_pkey PRIMARY KEY (producer, store_id);
+
+
+--
+-- Name: idempotency_keys idempotency_keys_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (idempotency_key, store_id);
+
+
+--
+-- Name: items items_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.items
+    ADD CONSTRAINT items_pkey PRIMARY KEY (store_id, item_id, location_id);
+
+
+--
+-- Name: jobs jobs_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
+
+
+--
+-- Name: lanes lanes_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.lanes
+    ADD CONSTRAINT lanes_pkey PRIMARY KEY (lane);
+
+
+--
+-- Name: migrations migrations_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.migrations
+    ADD CONSTRAINT migrations_pkey PRIMARY KEY (name);
+
+
+--
+-- Name: notifications notifications_once_a_version; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.notifications
+    ADD CONSTRAINT notifications_once_a_version UNIQUE (item_id, store_id, location_id, version);
+
+
+--
+-- Name: notifications notifications_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.notifications
+    ADD CONSTRAINT notifications_pkey PRIMARY KEY (notification_id);
+
+
+--
+-- Name: operations operations_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.operations
+    ADD CONSTRAINT operations_pkey PRIMARY KEY (operation_id);
+
+
+--
+-- Name: paused_stores paused_stores_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.paused_stores
+    ADD CONSTRAINT paused_stores_pkey PRIMARY KEY (store_id);
+
+
+--
+-- Name: results results_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.results
+    ADD CONSTRAINT results_pkey PRIMARY KEY (job_id);
+
+
+--
+-- Name: results_000000000000000 results_000000000000000_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.results_000000000000000
+    ADD CONSTRAINT results_000000000000000_pkey PRIMARY KEY (job_id);
+
+
+--
+-- Name: results_000000005000000 results_000000005000000_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.results_000000005000000
+    ADD CONSTRAINT results_000000005000000_pkey PRIMARY KEY (job_id);
+
+
+--
+-- Name: results_000000010000000 results_000000010000000_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.results_000000010000000
+    ADD CONSTRAINT results_000000010000000_pkey PRIMARY KEY (job_id);
+
+
+--
+-- Name: retries retries_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.retries
+    ADD CONSTRAINT retries_pkey PRIMARY KEY (job_id);
+
+
+--
+-- Name: store_limits store_limits_pkey; Type: CONSTRAINT; Schema: stockq; Owner: -
+--
+
+ALTER TABLE ONLY stockq.store_limits
+    ADD CONSTRAINT store_limits_pkey PRIMARY KEY (store_id);
+
+
+--
+-- Name: idempotency_keys_used; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX idempotency_keys_used ON stockq.idempotency_keys USING brin (used_at);
+
+
+--
+-- Name: jobs_due; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX jobs_due ON stockq.jobs USING btree (run_at) WHERE (run_at IS NOT NULL);
+
+
+--
+-- Name: jobs_group; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX jobs_group ON stockq.jobs USING btree (group_id, store_id, submission_id) WHERE (group_id IS NOT NULL);
+
+
+--
+-- Name: jobs_key; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX jobs_key ON stockq.jobs USING btree (idempotency_key, store_id) WHERE (idempotency_key IS NOT NULL);
+
+
+--
+-- Name: jobs_ready; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX jobs_ready ON stockq.jobs USING btree (lane, priority, job_id) WHERE (run_at IS NULL);
+
+
+--
+-- Name: jobs_waiting; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX jobs_waiting ON stockq.jobs USING btree (item_id, store_id, location_id, priority, job_id) WHERE ((waiting_quantity IS NOT NULL) AND (run_at IS NOT NULL));
+
+
+--
+-- Name: results_group; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX results_group ON ONLY stockq.results USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
+
+
+--
+-- Name: results_000000000000000_group_id_store_id_idx; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX results_000000000000000_group_id_store_id_idx ON stockq.results_000000000000000 USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
+
+
+--
+-- Name: results_failed; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX results_failed ON ONLY stockq.results USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
+
+
+--
+-- Name: results_000000000000000_job_id_idx; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX results_000000000000000_job_id_idx ON stockq.results_000000000000000 USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
+
+
+--
+-- Name: results_000000005000000_group_id_store_id_idx; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX results_000000005000000_group_id_store_id_idx ON stockq.results_000000005000000 USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
+
+
+--
+-- Name: results_000000005000000_job_id_idx; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX results_000000005000000_job_id_idx ON stockq.results_000000005000000 USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
+
+
+--
+-- Name: results_000000010000000_group_id_store_id_idx; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX results_000000010000000_group_id_store_id_idx ON stockq.results_000000010000000 USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
+
+
+--
+-- Name: results_000000010000000_job_id_idx; Type: INDEX; Schema: stockq; Owner: -
+--
+
+CREATE INDEX results_000000010000000_job_id_idx ON stockq.results_000000010000000 USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
+
+
+--
+-- Name: results_000000000000000_group_id_store_id_idx; Type: INDEX ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER INDEX stockq.results_group ATTACH PARTITION stockq.results_000000000000000_group_id_store_id_idx;
+
+
+--
+-- Name: results_000000000000000_job_id_idx; Type: INDEX ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER INDEX stockq.results_failed ATTACH PARTITION stockq.results_000000000000000_job_id_idx;
+
+
+--
+-- Name: results_000000000000000_pkey; Type: INDEX ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000000000000_pkey;
+
+
+--
+-- Name: results_000000005000000_group_id_store_id_idx; Type: INDEX ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER INDEX stockq.results_group ATTACH PARTITION stockq.results_000000005000000_group_id_store_id_idx;
+
+
+--
+-- Name: results_000000005000000_job_id_idx; Type: INDEX ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER INDEX stockq.results_failed ATTACH PARTITION stockq.results_000000005000000_job_id_idx;
+
+
+--
+-- Name: results_000000005000000_pkey; Type: INDEX ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000005000000_pkey;
+
+
+--
+-- Name: results_000000010000000_group_id_store_id_idx; Type: INDEX ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER INDEX stockq.results_group ATTACH PARTITION stockq.results_000000010000000_group_id_store_id_idx;
+
+
+--
+-- Name: results_000000010000000_job_id_idx; Type: INDEX ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER INDEX stockq.results_failed ATTACH PARTITION stockq.results_000000010000000_job_id_idx;
+
+
+--
+-- Name: results_000000010000000_pkey; Type: INDEX ATTACH; Schema: stockq; Owner: -
+--
+
+ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000010000000_pkey;
+
+
+--
+-- Name: jobs send_wakeup; Type: TRIGGER; Schema: stockq; Owner: -
+--
+
+CREATE TRIGGER send_wakeup AFTER INSERT ON stockq.jobs FOR EACH STATEMENT WHEN ((pg_sequence_last_value('stockq.workers_awake'::regclass) IS NULL)) EXECUTE FUNCTION stockq.send_wakeup();
+
+
+--
+-- Name: idempotency_keys admin_all; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY admin_all ON stockq.idempotency_keys TO stockq_admin USING (true);
+
+
+--
+-- Name: items admin_all; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY admin_all ON stockq.items TO stockq_admin USING (true);
+
+
+--
+-- Name: jobs admin_all; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY admin_all ON stockq.jobs TO stockq_admin USING (true);
+
+
+--
+-- Name: notifications admin_all; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY admin_all ON stockq.notifications TO stockq_admin USING (true);
+
+
+--
+-- Name: results admin_all; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY admin_all ON stockq.results TO stockq_admin USING (true);
+
+
+--
+-- Name: store_limits admin_all; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY admin_all ON stockq.store_limits TO stockq_admin USING (true);
+
+
+--
+-- Name: caller_token_secret; Type: ROW SECURITY; Schema: stockq; Owner: -
+--
+
+ALTER TABLE stockq.caller_token_secret ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: idempotency_keys; Type: ROW SECURITY; Schema: stockq; Owner: -
+--
+
+ALTER TABLE stockq.idempotency_keys ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: items; Type: ROW SECURITY; Schema: stockq; Owner: -
+--
+
+ALTER TABLE stockq.items ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: jobs; Type: ROW SECURITY; Schema: stockq; Owner: -
+--
+
+ALTER TABLE stockq.jobs ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: notifications; Type: ROW SECURITY; Schema: stockq; Owner: -
+--
+
+ALTER TABLE stockq.notifications ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: jobs producers_enqueue; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY producers_enqueue ON stockq.jobs FOR INSERT WITH CHECK (stockq.may_enqueue(store_id, item_id, location_id));
+
+
+--
+-- Name: idempotency_keys producers_read; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY producers_read ON stockq.idempotency_keys FOR SELECT USING (stockq.has_grant(store_id));
+
+
+--
+-- Name: items producers_read; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY producers_read ON stockq.items FOR SELECT USING (stockq.has_grant(store_id, 'read_catalog'::text));
+
+
+--
+-- Name: jobs producers_read; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY producers_read ON stockq.jobs FOR SELECT USING (stockq.has_grant(store_id));
+
+
+--
+-- Name: notifications producers_read; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY producers_read ON stockq.notifications FOR SELECT USING (stockq.has_grant(store_id));
+
+
+--
+-- Name: results producers_read; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY producers_read ON stockq.results FOR SELECT USING (stockq.has_grant(store_id));
+
+
+--
+-- Name: store_limits producers_read; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY producers_read ON stockq.store_limits FOR SELECT USING (stockq.has_grant(store_id));
+
+
+--
+-- Name: idempotency_keys reader_select; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY reader_select ON stockq.idempotency_keys FOR SELECT TO stockq_reader USING (true);
+
+
+--
+-- Name: items reader_select; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY reader_select ON stockq.items FOR SELECT TO stockq_reader USING (true);
+
+
+--
+-- Name: jobs reader_select; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY reader_select ON stockq.jobs FOR SELECT TO stockq_reader USING (true);
+
+
+--
+-- Name: notifications reader_select; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY reader_select ON stockq.notifications FOR SELECT TO stockq_reader USING (true);
+
+
+--
+-- Name: results reader_select; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY reader_select ON stockq.results FOR SELECT TO stockq_reader USING (true);
+
+
+--
+-- Name: store_limits reader_select; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY reader_select ON stockq.store_limits FOR SELECT TO stockq_reader USING (true);
+
+
+--
+-- Name: results; Type: ROW SECURITY; Schema: stockq; Owner: -
+--
+
+ALTER TABLE stockq.results ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: store_limits; Type: ROW SECURITY; Schema: stockq; Owner: -
+--
+
+ALTER TABLE stockq.store_limits ENABLE ROW LEVEL SECURITY;
+
+--
+-- Name: idempotency_keys worker_all; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY worker_all ON stockq.idempotency_keys TO stockq_worker USING (true);
+
+
+--
+-- Name: items worker_all; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY worker_all ON stockq.items TO stockq_worker USING (true);
+
+
+--
+-- Name: notifications worker_all; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY worker_all ON stockq.notifications TO stockq_worker USING (true);
+
+
+--
+-- Name: results worker_all; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY worker_all ON stockq.results TO stockq_worker USING (true);
+
+
+--
+-- Name: store_limits worker_all; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY worker_all ON stockq.store_limits TO stockq_worker USING (true);
+
+
+--
+-- Name: jobs worker_delete; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY worker_delete ON stockq.jobs FOR DELETE TO stockq_worker USING (true);
+
+
+--
+-- Name: jobs worker_select; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY worker_select ON stockq.jobs FOR SELECT TO stockq_worker USING (true);
+
+
+--
+-- Name: jobs worker_update; Type: POLICY; Schema: stockq; Owner: -
+--
+
+CREATE POLICY worker_update ON stockq.jobs FOR UPDATE TO stockq_worker USING (true);
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+\unrestrict brsE6ueqtXSLJgi3WHSyS8zeLfAdcPeR5U87fSzRwRqVc9AOVQ9mPoNky49ZAry
+

@@ -1,0 +1,111 @@
+import Foundation
+import StockQueue
+import TestSupport
+import Testing
+
+/// `Tests/Releases` has a dump of each release's schema with a queue in use. This version upgrades every one of them and works on.
+@Suite("upgrades from released versions") struct ReleaseTests {
+    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().appendingPathComponent("Releases")
+
+    static let dumps: [String] =
+        (try? FileManager.default.contentsOfDirectory(atPath: folder.path))?.filter {
+            $0.hasSuffix(".sql")
+        }.sorted() ?? []
+
+    @Test("a release's queue is upgraded, drained and verified", arguments: dumps)
+    func upgrade(dump: String) async throws {
+        try await withDatabase(migrated: false) { database in
+            try Self.psql(database, file: Self.folder.appendingPathComponent(dump).path)
+            let finished = try database.value("SELECT count(*) FROM stockq.results")
+            let migrator = Migrator(connection: try database.connect(), schema: database.schema)
+            try migrator.migrate()
+            try migrator.check()
+            #expect(try database.value("SELECT count(*) FROM stockq.results") == finished)
+            try expectSoundBooks(database.connect())
+            try database.run("SELECT stockq.resume(everything => true); SELECT stockq.enqueue('s', 'a', 1)")
+            try database.drain()
+            // What is left waits for stock or for its time.
+            #expect(
+                try database.rows("SELECT DISTINCT state FROM stockq.job_states WHERE state <> 'finished' ORDER BY 1")
+                    == ["scheduled", "waiting"])
+            #expect(try database.value("SELECT count(*) FROM stockq.results WHERE group_id = 'later'") == "2")
+            try expectSoundBooks(database.connect())
+        }
+    }
+
+    @Test("there is a dump of a release")
+    func dumpsExist() { #expect(Self.dumps.contains("0.2.0.sql")) }
+
+    /// Writes the dump of this version: STOCKQ_WRITE_RELEASE=0.2.0 swift test --filter ReleaseTests. Only once for each release; a dump is
+    /// never changed afterwards.
+    @Test(
+        "a new release's dump is written on request",
+        .enabled(if: ProcessInfo.processInfo.environment["STOCKQ_WRITE_RELEASE"] != nil))
+    func write() async throws {
+        let version = try #require(ProcessInfo.processInfo.environment["STOCKQ_WRITE_RELEASE"])
+        try await withDatabase { database in
+            try Self.use(database)
+            let dump = try Self.output(
+                of: ["pg_dump", "--no-owner", "--no-privileges", "--schema=stockq", database.conninfo])
+            try dump.write(
+                to: Self.folder.appendingPathComponent("\(version).sql"), atomically: true, encoding: .utf8)
+        }
+    }
+
+    /// A queue with something of everything: every outcome but failed, groups, keys, waiting, scheduled and paused jobs, a limit, grants
+    /// and recorded operations.
+    private static func use(_ database: TestDatabase) throws {
+        try database.run(
+            """
+            INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold, tracked, parent_id) VALUES
+                ('s', 'a', 10, 5, true, NULL), ('s', 'b', 3, NULL, true, 'a'), ('s', 'free', 0, NULL, false, NULL),
+                ('t', 'a', 7, 1, true, NULL);
+            SELECT stockq.enqueue('s', 'a', -6, idempotency_key => 'order 1');
+            SELECT stockq.enqueue('s', 'a', 0);
+            SELECT stockq.enqueue('s', 'free', -1);
+            SELECT stockq.enqueue('s', 'unknown', -1);
+            SELECT stockq.enqueue_lines('s', '[{"item_id": "a", "quantity": -1}, {"item_id": "b", "quantity": -9}]', 'order 2');
+            SELECT stockq.enqueue_lines('s', '[{"item_id": "a", "quantity": -1}, {"item_id": "b", "quantity": -1}]', 'order 3', 'key 3');
+            SELECT stockq.enqueue('s', 'b', 1, action => 'allocate');
+            """)
+        try database.run(
+            "INSERT INTO stockq.jobs (store_id, item_id, quantity, idempotency_key) VALUES ('s', 'a', -6, 'order 1')")
+        try database.drain()
+        try database.run(
+            """
+            SELECT stockq.enqueue('s', 'b', -50, on_insufficient => 'wait');
+            SELECT stockq.enqueue('s', 'a', 5, run_at => '2999-01-01T00:00:00Z');
+            SELECT stockq.enqueue('t', 'a', -2, reference => 'to be canceled');
+            """)
+        try database.drain()
+        try database.run(
+            """
+            SELECT stockq.enqueue('t', 'a', -3, reference => 'canceled');
+            SELECT stockq.cancel_jobs(store_id => 't', reference => 'canceled', reason => 'changed their mind');
+            SELECT stockq.retry_jobs(job_ids => ARRAY(SELECT job_id FROM stockq.results WHERE group_id = 'order 2'));
+            SELECT stockq.set_store_limit('t', 1000);
+            SELECT stockq.pause(store_id => 't');
+            SELECT stockq.enqueue('t', 'a', -1);
+            SELECT stockq.set_item('s', 'a', low_stock_threshold => 4);
+            SELECT stockq.enqueue_lines('s', '[{"item_id": "a", "quantity": 1}, {"item_id": "b", "quantity": 1}]', 'later');
+            """)
+    }
+
+    private static func psql(_ database: TestDatabase, file: String) throws {
+        _ = try output(of: ["psql", "-v", "ON_ERROR_STOP=1", "-q", "-d", database.conninfo, "-f", file])
+    }
+
+    private static func output(of command: [String]) throws -> String {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = command
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        try #require(process.terminationStatus == 0, "\(command[0]) failed")
+        return text
+    }
+}
