@@ -36,17 +36,18 @@ fuzz: setup ## run each fuzz target for SECONDS
 	scripts/fuzz $(SECONDS)
 
 bench: setup ## measure stockq beside a baseline and an upper bound; about a quarter of an hour
+	swift build -c release --product stockq
 	swift build -c release --product stockq-bench
 	.build/release/stockq-bench --json docs/internals/bench.json --svg docs/internals/bench.svg
 
 lint: ## check formatting, docker-compose.yml, documentation and wording
-	swift format lint --strict --recursive Package.swift Sources Tests migrations
+	swift format lint --strict --recursive Package.swift Plugins Sources Tests migrations
 	scripts/check-compose
 	scripts/check-docs
 	scripts/check-words
 
 format: ## format all Swift files
-	swift format --in-place --recursive Package.swift Sources Tests migrations
+	swift format --in-place --recursive Package.swift Plugins Sources Tests migrations
 
 setup: ## install the missing Debian packages
 	@scripts/setup

@@ -30,6 +30,7 @@ let package = Package(
     products: [
         .library(name: "StockQueue", targets: ["StockQueue"]),
         .executable(name: "stockq", targets: ["stockq"]),
+        .executable(name: "stockq-bench", targets: ["stockq-bench"]),
     ],
     targets: [
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
@@ -63,12 +64,23 @@ let package = Package(
             swiftSettings: flags
         ),
         .target(name: "PrivateCluster", dependencies: ["StockQueuePostgres"], swiftSettings: flags),
-        // Apart from the program, so that a test reaches it.
-        .target(name: "CommandLineKit", swiftSettings: flags),
+        // The version and, written before every build, the commit.
+        .target(name: "BuildInfo", exclude: ["stamp.sh"], swiftSettings: flags, plugins: ["CommitStamp"]),
+        .plugin(name: "CommitStamp", capability: .buildTool()),
+        .target(name: "CommandLineKit", dependencies: ["StockQueueLocking"], swiftSettings: flags),
         .executableTarget(
             name: "stockq",
             dependencies: [
-                "CommandLineKit", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
+                "BuildInfo", "CommandLineKit", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
+                "StockQueueMigrations", "PrivateCluster",
+            ],
+            swiftSettings: flags
+        ),
+        // Measures `stockq`, and runs the `stockq` beside it for what needs a process of its own.
+        .executableTarget(
+            name: "stockq-bench",
+            dependencies: [
+                "BuildInfo", "CommandLineKit", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
                 "PrivateCluster",
             ],
             swiftSettings: flags
@@ -110,7 +122,10 @@ let package = Package(
         ),
         .testTarget(
             name: "CommandTests",
-            dependencies: ["stockq", "StockModel", "StockQueue", "StockQueuePostgres", "TestSupport"],
+            dependencies: [
+                "stockq", "stockq-bench", "CommandLineKit", "StockModel", "StockQueue", "StockQueuePostgres",
+                "TestSupport",
+            ],
             swiftSettings: flags
         ),
     ] + fuzzer

@@ -8,20 +8,20 @@ public struct ClusterError: Error, CustomStringConvertible {
     public init(description: String) { self.description = description }
 }
 
-/// A PostgreSQL server of one's own: in a folder of its own, on a unix socket, gone when its owner is.
+/// A throw-away PostgreSQL server in a temporary directory, on a Unix socket; removed when its owner exits.
 ///
-/// The server runs under a small shell that waits for its standard input to end. The owner holds the other end of that
-/// pipe; when the owner stops, or is killed, the shell stops the server and removes the folder.
+/// The server runs under a small shell that waits for its standard input to end. The owner has the other end of that
+/// pipe; when the owner exits, or is killed, the shell stops the server and removes the folder.
 public final class PrivateCluster: @unchecked Sendable {
-    // Sendable: everything is set in `init` and not changed, but for the supervisor, of which only `stop` and `deinit`
-    // take the pipe; closing is done under the lock.
+    // Sendable: everything is set in `init` and not changed, except that `stop` and `deinit` close the pipe, under the
+    // lock.
 
     /// The folder with the data and the socket.
     public let folder: String
     public let port = 5432
-    /// The folder of the server's programs: initdb, postgres, and where it is installed pgbench.
+    /// The folder of the server's programs: initdb, postgres, and pgbench if it is installed.
     public let programFolder: String
-    /// The process that all others of the server are children of; nil when it does not run.
+    /// The postmaster's process id; nil when the server does not run.
     public var serverProcessID: Int32? {
         let lines = try? String(contentsOfFile: folder + "/data/postmaster.pid", encoding: .utf8)
         return lines?.split(separator: "\n").first.flatMap { Int32($0) }
@@ -29,8 +29,8 @@ public final class PrivateCluster: @unchecked Sendable {
     /// The server's log.
     public var logFile: String { folder + "/server.log" }
 
-    /// The server tells nobody that it is ready, or gone; asking is the way.
-    private static let askEveryMs = 10
+    /// The server does not notify its clients that it is ready or has ended, so the cluster polls.
+    private static let pollMs = 10
 
     private let supervisor: Process
     private let lifeline: Pipe
@@ -38,25 +38,25 @@ public final class PrivateCluster: @unchecked Sendable {
     private let isKept: Bool
     private var isStopped = false
 
-    /// What the server is told beyond its defaults.
+    /// The server's configuration beyond its defaults.
     public struct Options: Sendable {
         /// Settings for postgresql.conf.
         public var settings: [(name: String, value: String)] = []
-        /// Lines for the head of pg_hba.conf; without them whoever reaches the socket is trusted.
+        /// Lines for the head of pg_hba.conf; without them every connection through the socket is trusted.
         public var accessRules: [String] = []
         /// Variables for the server's environment.
         public var environment: [String: String] = [:]
-        /// Where the folder is made.
+        /// The directory in which the folder is created.
         public var parentFolder = "/tmp"
-        /// Leave the server running and the folder in place when the owner ends.
+        /// The server keeps running, and its folder stays, when the owner exits.
         public var isKept = false
 
         public init() {}
     }
 
-    /// Makes a cluster and starts it.
+    /// Creates a cluster and starts it.
     ///
-    /// - Throws: `ClusterError` when the server's programs are missing or refuse, with the end of their output.
+    /// - Throws: `ClusterError` when the server's programs are missing or fail, with the end of their output.
     public convenience init(name: String, options: Options = Options()) throws {
         try self.init(name: name, options: options) { programs, account, data in
             try Self.run(
@@ -68,7 +68,7 @@ public final class PrivateCluster: @unchecked Sendable {
         }
     }
 
-    /// Makes a copy of a running cluster that follows it, and starts it (PostgreSQL manual, 27.2 "Log-Shipping Standby Servers").
+    /// Creates a standby of a running cluster and starts it (PostgreSQL manual, 27.2 "Log-Shipping Standby Servers").
     ///
     /// - Throws: `ClusterError`, as above.
     public convenience init(standbyOf primary: PrivateCluster, name: String, options: Options = Options()) throws {
@@ -84,18 +84,18 @@ public final class PrivateCluster: @unchecked Sendable {
 
     private init(
         name: String, options: Options,
-        makeData: (_ programs: String, _ account: Account, _ data: String) throws -> Void
+        makeData: (_ programs: String, _ account: ServerAccount, _ data: String) throws -> Void
     ) throws {
         let programs = try Self.findPrograms()
         programFolder = programs
-        let account = try Account.forServer()
+        let account = try ServerAccount.choose()
         folder = try Self.makeFolder(named: name, in: options.parentFolder, for: account)
         let data = folder + "/data"
         isKept = options.isKept
         supervisor = Process()
         lifeline = Pipe()
         do {
-            // Before there is any data: whoever is stopped while it is made leaves nothing behind either.
+            // Before there is any data, so that the folder is removed even if the owner is killed while initdb runs.
             try startSupervisor(programs, account, data, options)
             try makeData(programs, account, data)
             let conf = options.settings.map { "\($0.name) = '\($0.value)'\n" }.joined()
@@ -107,7 +107,7 @@ public final class PrivateCluster: @unchecked Sendable {
                 try Data(rules.joined(separator: "\n").utf8).write(
                     to: URL(fileURLWithPath: data + "/pg_hba.conf"), options: [])
             }
-            try order("start")
+            try send("start")
             try waitUntilReady()
         } catch {
             stop()
@@ -122,7 +122,7 @@ public final class PrivateCluster: @unchecked Sendable {
         "host=\(folder) port=\(port) user=stockq dbname=\(database)"
     }
 
-    /// The same as a URL, as one would export it in DATABASE_URL.
+    /// The same as a URL, for DATABASE_URL.
     public func url(database: String = "postgres") -> String {
         let host = folder.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? folder
         return "postgresql://stockq@/\(database)?host=\(host)&port=\(port)"
@@ -134,47 +134,47 @@ public final class PrivateCluster: @unchecked Sendable {
         defer { lock.unlock() }
         if isStopped { return }
         isStopped = true
-        try? lifeline.fileHandleForWriting.close()  // the supervisor's input ends, and that ends the supervisor
-        // Foundation sees a process end when the last of its children has, too, and a kept server does not.
+        try? lifeline.fileHandleForWriting.close()  // the end of its input ends the supervisor
+        // Foundation considers a process ended only when its children have ended too, and a kept server has not.
         if !isKept && supervisor.isRunning { supervisor.waitUntilExit() }
     }
 
-    // MARK: stopping and starting again, to see what its clients make of it
+    // MARK: shutdown and restart, for tests of the server's clients
 
     /// How a server goes down (PostgreSQL manual, 19.5 "Shutting Down the Server").
     public enum Shutdown: String, Sendable, CaseIterable {
-        /// Sessions are ended, transactions rolled back.
+        /// Sessions are terminated, transactions rolled back.
         case fast = "INT"
         /// As in a crash: the next start recovers from the log.
         case immediate = "QUIT"
-        /// The postmaster alone; the other processes end when they notice.
+        /// Only the postmaster is killed; the other processes end when they notice.
         case kill = "KILL"
     }
 
-    /// Takes the server down; it stays down until `startAgain`.
+    /// Shuts the server down until `startAgain`.
     public func shutDown(_ how: Shutdown) throws {
         guard let process = serverProcessID else { return }
-        try order(how.rawValue)
-        // Gone once the supervisor has waited for it.
-        while Foundation.kill(process, 0) == 0 { pause(milliseconds: Self.askEveryMs) }
+        try send(how.rawValue)
+        // The process disappears once the supervisor has waited for it.
+        while Foundation.kill(process, 0) == 0 { pause(milliseconds: Self.pollMs) }
     }
 
     /// Starts the server after `shutDown`, and waits until it accepts connections.
     public func startAgain() throws {
         let deadline = Deadline.after(milliseconds: 30_000)
         while !deadline.hasPassed {
-            try order("start")
-            // A killed postmaster leaves children that hold the shared tuning for a moment; a start is refused meanwhile.
+            try send("start")
+            // The children of a killed postmaster keep the shared memory for a moment; until then a start fails.
             let attempt = Deadline.after(milliseconds: 2_000)
             repeat {
-                pause(milliseconds: Self.askEveryMs)
+                pause(milliseconds: Self.pollMs)
                 if isAccepting { return }
             } while !attempt.hasPassed || isRunning && !deadline.hasPassed
         }
         throw ClusterError(description: "the private PostgreSQL did not start again within 30 s; see \(logFile)")
     }
 
-    /// Whether there is a process of the server; it may be starting, recovering or stopping.
+    /// Whether the server has a process; it may be starting, recovering or stopping.
     public var isRunning: Bool { serverProcessID.map { Foundation.kill($0, 0) == 0 } ?? false }
 
     private var isAccepting: Bool {
@@ -186,20 +186,23 @@ public final class PrivateCluster: @unchecked Sendable {
         }
     }
 
-    private func order(_ word: String) throws {
-        try lifeline.fileHandleForWriting.write(contentsOf: Data((word + "\n").utf8))
+    private func send(_ command: String) throws {
+        try lifeline.fileHandleForWriting.write(contentsOf: Data((command + "\n").utf8))
     }
 
     // MARK: starting
 
-    /// The supervisor's orders are lines: to start the server, or to send it a signal and wait for its end.
-    private func startSupervisor(_ programs: String, _ account: Account, _ data: String, _ options: Options) throws {
+    /// The supervisor reads commands as lines: `start`, or the name of a signal to send to the server before waiting
+    /// for its end.
+    private func startSupervisor(_ programs: String, _ account: ServerAccount, _ data: String, _ options: Options)
+        throws
+    {
         let server = account.command([programs + "/postgres", "-D", data])
         let start =
             options.isKept
             ? "setsid \"$@\" >\"$LOG\" 2>&1 </dev/null & exit"
             : "\"$@\" >>\"$LOG\" 2>&1 </dev/null & server=$!"
-        // Something may still be writing the data when its owner is gone; it cannot once the folder is.
+        // A process that survives its owner may still write into the folder, so that one rm may fail.
         let script = """
             trap '' INT TERM HUP
             server=
@@ -230,7 +233,7 @@ public final class PrivateCluster: @unchecked Sendable {
     }
 
     /// A child inherits the signals that its parent's thread blocks, and Dispatch's threads block nearly all of them. A
-    /// shell that never hears SIGCHLD waits for ever.
+    /// shell that never receives SIGCHLD waits forever.
     public static func withoutBlockedSignals<Value>(_ body: () throws -> Value) rethrows -> Value {
         var none = sigset_t()
         var before = sigset_t()
@@ -248,18 +251,18 @@ public final class PrivateCluster: @unchecked Sendable {
                 return
             } catch {
                 let log = (try? String(contentsOfFile: logFile, encoding: .utf8)) ?? ""
-                // A server that starts refuses whoever is too early; a standby in words of its own.
+                // A starting server rejects early connections; a standby does so with another message.
                 let isEarly = ["is starting up", "is not yet accepting connections"].contains { log.contains($0) }
                 if log.contains("FATAL") && !isEarly {
                     throw ClusterError(description: "the private PostgreSQL did not start:\n\(log.suffix(2_000))")
                 }
-                pause(milliseconds: Self.askEveryMs)
+                pause(milliseconds: Self.pollMs)
             }
         }
         throw ClusterError(description: "the private PostgreSQL did not accept connections within 30 s; see \(logFile)")
     }
 
-    /// The folder of the newest server programs: Debian's, else beside what is on the PATH.
+    /// The folder of the newest server programs: Debian's, else a folder of the PATH.
     private static func findPrograms() throws -> String {
         let debian = "/usr/lib/postgresql"
         let versions = ((try? FileManager.default.contentsOfDirectory(atPath: debian)) ?? []).compactMap { Int($0) }
@@ -276,10 +279,10 @@ public final class PrivateCluster: @unchecked Sendable {
         )
     }
 
-    private static func makeFolder(named name: String, in parent: String, for account: Account) throws -> String {
+    private static func makeFolder(named name: String, in parent: String, for account: ServerAccount) throws -> String {
         var template = Array("\(parent)/\(name)-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
-            throw ClusterError(description: "cannot make a folder in \(parent): \(String(cString: strerror(errno)))")
+            throw ClusterError(description: "cannot create a folder in \(parent): \(String(cString: strerror(errno)))")
         }
         let path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
         if let user = account.switchTo, chown(path, user.id, user.group) != 0 {
@@ -310,35 +313,5 @@ public final class PrivateCluster: @unchecked Sendable {
             throw ClusterError(
                 description: "\(command.last { $0.hasPrefix("/") } ?? command[0]) failed:\n\(text.suffix(2_000))")
         }
-    }
-}
-
-/// Whose process the server is: PostgreSQL refuses to run as root, so root hands it to another account.
-private struct Account {
-    struct User {
-        var name: String
-        var id: uid_t
-        var group: gid_t
-    }
-
-    /// Nil: stay who we are.
-    let switchTo: User?
-
-    static func forServer() throws -> Account {
-        if geteuid() != 0 { return Account(switchTo: nil) }
-        for name in ["postgres", "nobody"] {
-            if let entry = getpwnam(name) {
-                return Account(switchTo: User(name: name, id: entry.pointee.pw_uid, group: entry.pointee.pw_gid))
-            }
-        }
-        throw ClusterError(
-            description: "PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
-    }
-
-    func command(_ words: [String]) -> [String] {
-        guard let user = switchTo else { return words }
-        return [
-            "/usr/bin/setpriv", "--reuid", String(user.id), "--regid", String(user.group), "--clear-groups", "--",
-        ] + words
     }
 }

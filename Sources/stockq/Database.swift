@@ -3,20 +3,22 @@ import Foundation
 import StockQueue
 import StockQueuePostgres
 
-/// Where the database is, from the command line and the environment.
+/// The connection to the database, from the command line and the environment.
 enum Database {
-    static let options = [
-        Option("database-url", "URL", "the database; default: DATABASE_URL, else libpq's PGHOST, PGDATABASE, …"),
-        Option("schema", "NAME", "the queue's schema; default: STOCKQ_SCHEMA, else \(QueueSchema.defaultName)"),
-        Option("pooled", nil, "the database is behind a pooler in transaction mode (PgBouncer)"),
-    ]
+    private static let url = Option(
+        "database-url", .text("URL"), defaultText: "DATABASE_URL, else libpq's PGHOST, PGDATABASE, …",
+        help: "the database")
+    private static let schema = Option(
+        "schema", .schema, defaultText: "STOCKQ_SCHEMA, else \(QueueSchema.defaultName)", help: "the queue's schema")
+    private static let pooled = Flag("pooled", help: "the database is behind a pooler in transaction mode (PgBouncer)")
 
-    static func settings(_ arguments: Arguments, pooled: Bool? = nil) throws -> ConnectionSettings {
+    static let options: [any Parameter] = [url, schema, pooled]
+
+    static func settings(_ input: ParsedCommand) throws -> ConnectionSettings {
         let environment = ProcessInfo.processInfo.environment
         var settings = ConnectionSettings(
-            conninfo: arguments.text("database-url") ?? environment["DATABASE_URL"] ?? "",
-            applicationName: "stockq \(arguments.usage.command)")
-        settings.pooled = pooled ?? arguments.has("pooled")
+            conninfo: input[url] ?? environment["DATABASE_URL"] ?? "", applicationName: "stockq \(input.spec.name)")
+        settings.pooled = input[pooled]
         if let file = environment["DATABASE_PASSWORD_FILE"] {
             guard let password = try? String(contentsOfFile: file, encoding: .utf8) else {
                 throw Failure("cannot read the password from DATABASE_PASSWORD_FILE \(file)")
@@ -26,21 +28,22 @@ enum Database {
         return settings
     }
 
-    static func schema(_ arguments: Arguments) throws -> QueueSchema {
-        let name =
-            arguments.text("schema") ?? ProcessInfo.processInfo.environment["STOCKQ_SCHEMA"] ?? QueueSchema.defaultName
+    static func schema(_ input: ParsedCommand) throws -> QueueSchema {
+        if let schema = input[schema] { return schema }
+        guard let name = ProcessInfo.processInfo.environment["STOCKQ_SCHEMA"] else { return .standard }
         guard let schema = QueueSchema(name) else {
-            throw UsageError("'\(name)' cannot name a schema: 1 to 63 bytes, not beginning with pg_", arguments.usage)
+            throw input.usageError("STOCKQ_SCHEMA takes \(QueueSchema.nameRule), not '\(name.printable)'")
         }
         return schema
     }
 
     /// Connects and checks that the schema is at this program's version.
-    static func open(_ arguments: Arguments, timeoutMs: Int? = nil) throws -> (Connection, QueueSchema) {
-        let schema = try schema(arguments)
-        var settings = try settings(arguments)
-        // Scans over everything are slow on a large store, and that is no fault.
-        settings.callTimeout = .milliseconds(timeoutMs ?? 300_000)
+    ///
+    /// - Parameter timeout: long by default, because scans of a large store are slow.
+    static func open(_ input: ParsedCommand, timeout: Duration = .seconds(300)) throws -> (Connection, QueueSchema) {
+        let schema = try schema(input)
+        var settings = try settings(input)
+        settings.callTimeout = timeout
         settings.session = [("jit", "off")]
         let connection = try Connection(settings)
         try Migrator(connection: connection, schema: schema).check()
@@ -48,7 +51,7 @@ enum Database {
     }
 
     /// Overwrites the password of a database URL in the process list (`/proc/PID/cmdline`), as other programs do that
-    /// take one on the command line.
+    /// accept one on the command line.
     static func hidePasswordInProcessList() {
         for index in 1..<max(1, Int(CommandLine.argc)) {
             guard let argument = CommandLine.unsafeArgv[index] else { continue }
@@ -71,21 +74,12 @@ enum Database {
     }
 }
 
-extension Usage {
-    /// - Parameter usesDatabase: takes the options that name the database.
-    init(
-        command: String, positionals: String = "", positionalCount: ClosedRange<Int> = 0...0, summary: String,
-        options: [Option] = [], usesDatabase: Bool = true, notes: String = ""
-    ) {
-        self.init(
-            command: command, positionals: positionals, positionalCount: positionalCount, summary: summary,
-            optionsWithoutHelp: options + (usesDatabase ? Database.options : []), notes: notes)
-    }
+extension QueueSchema {
+    fileprivate static let nameRule = "a name of 1 to 63 bytes that does not begin with pg_"
 }
 
-/// A failure with its message; exit code 1.
-struct Failure: Error {
-    var message: String
-
-    init(_ message: String) { self.message = message }
+extension ValueType where Value == QueueSchema {
+    fileprivate static var schema: Self {
+        Self("NAME", shape: .text(bytes: 1...63), expectation: QueueSchema.nameRule) { QueueSchema($0) }
+    }
 }

@@ -1,3 +1,4 @@
+import CommandLineKit
 import Foundation
 import StockModel
 import StockQueue
@@ -5,39 +6,39 @@ import StockQueuePostgres
 
 /// Structured log lines on standard error: a time, a level, an event, and fields as `name=value`.
 struct Log: Sendable {
-    enum Level: Int, Sendable, Comparable {
+    enum Level: String, Sendable, CaseIterable, Comparable {
         case debug, info, warn, error
 
-        init?(_ name: String) {
-            switch name {
-            case "debug": self = .debug
-            case "info": self = .info
-            case "warn": self = .warn
-            case "error": self = .error
-            default: return nil
+        private var severity: Int {
+            switch self {
+            case .debug: 0
+            case .info: 1
+            case .warn: 2
+            case .error: 3
             }
         }
 
-        static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
+        static func < (first: Level, second: Level) -> Bool { first.severity < second.severity }
     }
 
-    var least = Level.info
+    var minimumLevel = Level.info
 
     func write(_ level: Level, _ event: String, _ fields: [(String, any CustomStringConvertible)] = []) {
-        if level < least { return }
+        if level < minimumLevel { return }
         let time = Timestamp(Date())
         let texts = fields.map { " \($0.0)=\(Self.quoted($0.1.description))" }
         Terminal.note("time=\(time) level=\(level) event=\(event)" + texts.joined())
     }
 
-    /// A value with blanks, quotes or control characters is written as a JSON string, so that a line stays a line.
+    /// A value with blanks, quotes or control characters is written as a JSON string, so that an event stays on one
+    /// line.
     private static func quoted(_ value: String) -> String {
         let isPlain =
             !value.isEmpty
             && value.unicodeScalars.allSatisfy {
                 $0.value > 0x20 && $0 != "\"" && $0 != "=" && $0 != "\\" && $0.properties.generalCategory != .control
             }
-        return isPlain ? value : quotedJSON(value)
+        return isPlain ? value : JSON.quoted(value)
     }
 
     /// Writes an event of a worker process.
@@ -91,13 +92,4 @@ struct Log: Sendable {
             ("promoted", batch.promoted), ("notifications", batch.notifications),
         ]
     }
-}
-
-/// A text as a JSON string without control characters.
-func quotedJSON(_ text: String) -> String {
-    guard let data = try? JSONEncoder().encode(text) else { return "\"?\"" }  // a String always encodes
-    // The encoder leaves DEL and the C1 controls, of which U+009B begins an escape sequence, as they are.
-    return String(decoding: data, as: UTF8.self).unicodeScalars.map {
-        (0x7F...0x9F).contains($0.value) ? "\\u00" + String($0.value, radix: 16) : String($0)
-    }.joined()
 }

@@ -4,10 +4,10 @@ import Foundation
 enum Signals {
     /// Calls the handler from a thread of its own for every SIGTERM and SIGINT from now on.
     ///
-    /// The signals are blocked and taken out by `sigwait`: one that comes before the thread stands stays pending. A
-    /// Dispatch source is armed some time after it is resumed, and a signal that comes before that is lost.
+    /// The signals are blocked and received by `sigwait`, so that one that comes before the thread runs stays pending.
+    /// A Dispatch source is armed some time after it is resumed, and a signal that comes before that is lost.
     ///
-    /// Call it before any other thread is started: threads inherit what is blocked.
+    /// Call it before any other thread is started: threads inherit which signals are blocked.
     static func handle(_ handler: @escaping @Sendable () -> Void) {
         var stopping = sigset_t()
         sigemptyset(&stopping)

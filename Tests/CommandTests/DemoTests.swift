@@ -3,13 +3,13 @@ import StockQueue
 import TestSupport
 import Testing
 
-/// The demo, one at a time: each looks at the folders that demos make.
+/// The demo; one test at a time, because each compares the folders that demos create.
 @Suite(.serialized) struct DemoTests {
     private static func folders() throws -> Set<String> {
         Set(try FileManager.default.contentsOfDirectory(atPath: "/tmp").filter { $0.hasPrefix("stockq-demo-") })
     }
 
-    @Test func theDemoWorksAndLeavesNothing() async throws {
+    @Test("the demo verifies its ledger and removes everything") func removesEverything() async throws {
         try await onThread {
             let before = try Self.folders()
             let ended = try Program().run(["demo", "--lines", "3000"])
@@ -20,12 +20,13 @@ import Testing
         }
     }
 
-    @Test func aKeptDemoEndsAndItsServerGoesOn() async throws {
+    @Test("demo --keep ends and its server keeps running") func keep() async throws {
         try await onThread {
             let demo = try Program().start(["demo", "--lines", "1000", "--keep"])
             #expect(eventually(seconds: 60) { demo.outputText.contains("&& rm -rf ") })
             let folder = try #require(demo.outputText.firstMatch(of: /&& rm -rf (\/tmp\/stockq-demo-\w+)/)).1
-            // Foundation would wait for the server as well, which has inherited its end of a pipe; the process itself is gone.
+            // Foundation would wait for the server too, which inherited the end of a pipe; the process itself has
+            // ended.
             #expect(
                 eventually {
                     let state = try? String(contentsOfFile: "/proc/\(demo.processID)/stat", encoding: .utf8)
@@ -42,12 +43,13 @@ import Testing
         }
     }
 
-    /// However early it is stopped.
-    @Test(arguments: [SIGINT, SIGTERM]) func aStoppedDemoLeavesNothing(signal: Int32) async throws {
+    @Test("a demo that is stopped early removes everything", arguments: [SIGINT, SIGTERM]) func stopped(signal: Int32)
+        async throws
+    {
         try await onThread {
             let before = try Self.folders()
             let demo = try Program().start(["demo", "--lines", "1000"])
-            // While initdb makes the data.
+            // While initdb runs.
             #expect(
                 eventually {
                     (try? Self.folders().subtracting(before).contains {

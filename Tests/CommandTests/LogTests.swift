@@ -5,14 +5,14 @@ import Testing
 
 /// The log of `stockq run`.
 @Suite struct LogTests {
-    /// Of an item whose name would play tricks on a terminal, or on whoever reads the log line by line.
+    /// Names of items that would send escape sequences to a terminal, or break a log into more lines.
     static let names = [
         "\u{1B}[2J", "\u{1B}]0;title\u{07}", "\r\u{1B}[K", "a\nb", "a\r\nlevel=info event=stopped", "a\tb", "a\u{08}b",
         "a\"b'c\\d", "100%s%n%d", "a=b c", "a\u{7F}b", "\u{9B}2J", "a\u{85}b",
     ]
 
-    /// The server's message quotes the name as it is.
-    @Test func aNameOfAJobThatFailsCannotBreakALine() async throws {
+    /// The server's message quotes the name without escaping it.
+    @Test("control characters in a name do not break a log line") func controlCharacters() async throws {
         try await withDatabase { database in
             try database.run(
                 """

@@ -43,7 +43,7 @@ import Testing
     }
 
     /// Each block in a psql of its own, one after the other, while workers run.
-    @Test func everySQLExampleRuns() async throws {
+    @Test("every SQL example runs") func sql() async throws {
         try await withDatabase { database in
             try Self.shop(database)
             let blocks = try Self.blocks("sql")
@@ -69,7 +69,7 @@ import Testing
         }
     }
 
-    @Test func thePythonExampleRuns() async throws {
+    @Test("the Python example runs") func python() async throws {
         try await withDatabase { database in
             try Self.shop(database)
             try Self.whileWorking(database) {
@@ -89,7 +89,7 @@ import Testing
     }
 
     /// The example of the Swift guide, compiled here; the test compares both texts.
-    @Test func theSwiftExampleRuns() async throws {
+    @Test("the Swift example runs") func swift() async throws {
         let database = try TestDatabase()
         defer { database.drop() }
         try await onThread { try Self.shop(database) }

@@ -4,10 +4,10 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// What three interfaces of shops can do: each call with its published outcome, from Python and from psql.
+/// The calls of three commerce APIs, each with its published outcome, from Python and from psql.
 @Suite struct ShopCallTests {
-    /// A call, and what it says of each of its jobs: outcome, code, warning, applied quantity, and what is on hand and
-    /// allocated after it, as far as the interface publishes them; or the SQLSTATE with which it is refused.
+    /// A call and the expected text for each of its jobs: outcome, code, warning, applied quantity, and on_hand and
+    /// allocated after it, as far as the interface publishes them; or the SQLSTATE with which the call fails.
     struct Call: Sendable {
         enum Value: Sendable, ExpressibleByStringLiteral, ExpressibleByBooleanLiteral {
             case text(String)
@@ -60,7 +60,7 @@ import Testing
         """
 
     private static let calls: [Call] = [
-        // Adjust by a delta: negative stock is allowed and warned of, the notification is the caller's wish.
+        // Adjust by a delta: negative stock is allowed with a warning, and the caller chooses whether to notify.
         .job("45", -8, ["on_insufficient": "allow", "notify": false], is: "applied - - -8 2 0"),
         .job("45", -5, ["on_insufficient": "allow", "notify": true], is: "applied - negative_stock -5 -3 0"),
         .job("45-9", 2, ["on_insufficient": "allow"], is: "applied - - 2 7 0"),
@@ -70,12 +70,12 @@ import Testing
         .job("45-9", 9_007_199_254_740_991, is: "rejected out_of_range"),
         .lines(#"[{"item_id": "45-9", "quantity": 5.0}]"#, are: ["applied -"]),
         .lines(#"[{"item_id": "45-9", "quantity": 5.5}]"#, are: ["22023"]),
-        // Deduct what was purchased: products and variations, all or nothing, repeated ids add up.
+        // Deduct a purchase: products and variations, all or nothing; quantities of a repeated id add up.
         .lines(cart, ["group_id": "cart 1"], are: ["applied -", "applied -", "applied -"]),
         .lines(
             cart, ["group_id": "cart 2"],
             are: ["rejected insufficient_stock", "rejected group_rejected", "rejected insufficient_stock"]),
-        // Increment, decrement, allocate, deallocate: bounded by what is available and what is allocated.
+        // Increment, decrement, allocate, deallocate: limited by the available and the allocated quantity.
         .job(item, 10, is: "applied - - 10 16 0"),
         .job(item, -17, is: "rejected insufficient_stock"),
         .job(item, 12, ["action": "allocate"], is: "applied - - 12 16 12"),
@@ -88,7 +88,7 @@ import Testing
         .job(item, 4, ["action": "set"], is: "applied - - 4 4 0"),
     ]
 
-    /// Makes the calls while workers run, by a client that prints a line for each job or refusal.
+    /// Makes the calls while workers run, with a client that prints a line for each job or error.
     private static func check(_ client: (TestDatabase) throws -> Program.Ended) throws {
         let database = try TestDatabase()
         defer { database.drop() }
@@ -101,11 +101,11 @@ import Testing
         try ProducerDocsTests.whileWorking(database) {
             let ended = try client(database)
             #expect(ended.code == 0, "\(ended.err)")
-            let told = ended.out.split(separator: "\n").map { $0.split(separator: " ") }
+            let lines = ended.out.split(separator: "\n").map { $0.split(separator: " ") }
             let expected = calls.flatMap { call in call.outcomes.map { (call, $0.split(separator: " ")) } }
-            #expect(told.count == expected.count, "\(ended.out)\(ended.err)")
-            for (told, (call, outcome)) in zip(told, expected) {
-                #expect(Array(told.prefix(outcome.count)) == outcome, "\(call)")
+            #expect(lines.count == expected.count, "\(ended.out)\(ended.err)")
+            for (line, (call, outcome)) in zip(lines, expected) {
+                #expect(Array(line.prefix(outcome.count)) == outcome, "\(call)")
             }
         }
         #expect(
@@ -113,8 +113,8 @@ import Testing
                 == ["45 out_of_stock", "45-9 out_of_stock"])
     }
 
-    /// With values bound as psycopg binds them.
-    @Test func fromPython() async throws {
+    /// With parameters bound by psycopg.
+    @Test("every call has its published outcome from Python") func fromPython() async throws {
         try await onThread {
             let calls = Self.calls.map { call in
                 let options = call.options.map { ", \($0.key)=\($0.value.python)" }.joined()
@@ -132,7 +132,7 @@ import Testing
 
         db = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
 
-        def tell(sql, values):
+        def show(sql, values):
             try:
                 jobs = db.execute(sql, values).fetchall()
             except psycopg.Error as error:
@@ -147,18 +147,18 @@ import Testing
             return "".join(f", {name} => %({name})s" for name in more)
 
         def call(item, quantity, **more):
-            tell(f"SELECT job_id FROM stockq.enqueue('7', %(item)s, %(quantity)s{named(more)})",
+            show(f"SELECT job_id FROM stockq.enqueue('7', %(item)s, %(quantity)s{named(more)})",
                  dict(more, item=item, quantity=quantity))
 
         def lines(rows, **more):
-            tell(f"SELECT job_id FROM stockq.enqueue_lines('7', %(rows)s{named(more)}) ORDER BY line",
+            show(f"SELECT job_id FROM stockq.enqueue_lines('7', %(rows)s{named(more)}) ORDER BY line",
                  dict(more, rows=json.dumps(rows)))
 
 
         """
 
-    /// As somebody types them, who asks for the results with `\gexec`.
-    @Test func fromPsql() async throws {
+    /// With literals, and `\gexec` for the results.
+    @Test("every call has its published outcome from psql") func fromPsql() async throws {
         try await onThread {
             let calls = Self.calls.map { call in
                 let options = call.options.map { ", \($0.key) => \($0.value.sql)" }.joined()
@@ -168,7 +168,7 @@ import Testing
                     case .lines(let lines): "enqueue_lines('7', \(quoteLiteral(lines))\(options))"
                     }
                 return """
-                    SELECT format(:'ask', job_id) FROM stockq.\(function) ORDER BY line \\gexec
+                    SELECT format(:'result_query', job_id) FROM stockq.\(function) ORDER BY line \\gexec
                     \\if :ERROR
                         \\echo :LAST_ERROR_SQLSTATE
                     \\endif
@@ -185,7 +185,7 @@ import Testing
     }
 
     private static let psql = """
-        \\set ask 'SELECT outcome, code, warning, applied_quantity, on_hand_after, allocated_after FROM stockq.wait_for_result(%s, 20000)'
+        \\set result_query 'SELECT outcome, code, warning, applied_quantity, on_hand_after, allocated_after FROM stockq.wait_for_result(%s, 20000)'
 
         """
 }

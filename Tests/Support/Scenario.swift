@@ -1,3 +1,6 @@
+// Tests of every target use the generator, and get it with this module.
+@_exported public import struct PrivateCluster.SeededRandom
+
 /// A random shop and random jobs: small stocks so that rejections are common, and the quantities at the edges of what
 /// may be. The same for the same seed.
 public struct Scenario {
@@ -96,25 +99,4 @@ public struct Scenario {
         job.expired = random.chance(1, in: 40)
         return job
     }
-}
-
-/// SplitMix64, seeded, so that a failing case can be run again.
-public struct SeededRandom {
-    private var state: UInt64
-
-    public init(seed: UInt64) { state = seed }
-
-    public mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    public mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
-
-    public mutating func chance(_ hits: Int, in cases: Int) -> Bool { below(cases) < hits }
-
-    public mutating func pick<Value>(_ values: [Value]) -> Value { values[below(values.count)] }
 }

@@ -1,0 +1,26 @@
+import CommandLineKit
+import StockQueue
+
+enum CancelCommand: Command {
+    private static let reason = Option("reason", .text("TEXT"), help: "kept in the results")
+
+    static let spec = CommandSpec(
+        "cancel", "Cancels queued jobs; of a group, all its jobs.", arguments: [QueuedJobSelection.jobs],
+        options: QueuedJobSelection.options + [reason], usesDatabase: true,
+        examples: [
+            .init("Cancel two jobs and their groups.", "123", "124"),
+            .init(
+                "Cancel an order.", "--store", "berlin", "--reference", "order 1001", "--reason",
+                "canceled by the customer"
+            ),
+        ],
+        notes: ["A job that a worker has finished is not canceled. Exit code 1 if nothing was canceled."])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let selection = try QueuedJobSelection.selection(input)
+        let (connection, schema) = try Database.open(input)
+        let canceled = try QueueAdmin(connection: connection, schema: schema).cancel(selection, reason: input[reason])
+        Terminal.print("\(grouped(canceled.count)) canceled\(canceled.isEmpty ? "" : ": ")\(jobList(canceled))")
+        return canceled.isEmpty ? .failure : .success
+    }
+}

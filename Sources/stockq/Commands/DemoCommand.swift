@@ -1,0 +1,62 @@
+import CommandLineKit
+import PrivateCluster
+
+enum DemoCommand: Command {
+    private static let lines = Option(
+        "lines", .wholeNumber(100...10_000_000), default: 100_000, help: "about how many jobs")
+    private static let workers = Option("workers", .wholeNumber(1...64), default: 2, help: "worker threads")
+    private static let seed = Option("seed", .wholeNumber(0...Int.max), default: 1, help: "another number, another day")
+    private static let keep = Flag("keep", help: "keep the server running, to look around in it")
+
+    static let spec = CommandSpec(
+        "demo", "Runs one simulated day of orders on a private PostgreSQL and shows the results.",
+        options: [lines, workers, seed, keep], usesDatabase: false,
+        examples: [
+            .init("Run the demo and remove everything."),
+            .init("Keep the server for a look around.", "--keep"),
+        ],
+        notes: [
+            "Needs the server's programs (Debian: postgresql). Without --keep the server and its files are removed at the end."
+        ])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        var options = PrivateCluster.Options()
+        options.isKept = input[keep]
+        options.settings = [("shared_buffers", "256MB"), ("max_wal_size", "4GB"), ("synchronous_commit", "on")]
+        Terminal.print("Starting a private PostgreSQL …")
+        let cluster = try PrivateCluster(name: "stockq-demo", options: options)
+        defer { cluster.stop() }
+        let demo = try Demo(cluster: cluster, workers: input[workers])
+        try demo.prepare(lines: input[lines], seed: UInt64(input[seed]))
+        try demo.work()
+        let isRight = try demo.report()
+        printNextSteps(cluster, isKept: input[keep])
+        return isRight ? .success : .failure
+    }
+
+    private static func printNextSteps(_ cluster: PrivateCluster, isKept: Bool) {
+        let program = CommandLine.arguments[0]
+        if isKept {
+            Terminal.print(
+                """
+
+                The server keeps running. Look around:
+                  export DATABASE_URL='\(cluster.url(database: "demo"))'
+                  \(program) items list --level out
+                  \(program) items show berlin shirt-1
+                  \(program) stats
+                Stop it and remove it with:
+                  kill -INT $(head -1 \(cluster.folder)/data/postmaster.pid) && rm -rf \(cluster.folder)
+                """)
+        } else {
+            Terminal.print(
+                """
+
+                Try next:
+                  \(program) demo --keep                      look around in the results
+                  \(program) migrate --database-url URL       set up a queue in a database of yours
+                  \(program) run --database-url URL           and run its workers
+                """)
+        }
+    }
+}

@@ -1,0 +1,23 @@
+import CommandLineKit
+import StockQueue
+
+enum GrantCommand: Command {
+    static let spec = CommandSpec(
+        "grant", "Allows a role of the database to enqueue for a store.", arguments: [GrantOptions.producer],
+        options: [GrantOptions.store, GrantOptions.scope], usesDatabase: true,
+        examples: [
+            .init("Allow a role everything in a store.", "shop", "--store", "berlin"),
+            .init("Allow a role to see items only.", "signage", "--store", "berlin", "--scope", "read_catalog"),
+        ],
+        notes: ["The role must also be a member of the queue's producers: GRANT stockq_producer TO PRODUCER"])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let scopes = input[GrantOptions.scope]
+        let (connection, schema) = try Database.open(input)
+        try QueueAdmin(connection: connection, schema: schema).grant(
+            input[GrantOptions.producer], store: input[GrantOptions.store],
+            scopes: (scopes.isEmpty ? GrantScope.allCases : scopes).map(\.rawValue))
+        Terminal.print("granted")
+        return .success
+    }
+}

@@ -1,0 +1,208 @@
+import CommandLineKit
+import Foundation
+import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
+
+enum ImportCommand: Command {
+    private static let strict = Flag("strict", help: "enqueue nothing if any line is bad")
+    private static let priority = Option(
+        "priority", .wholeNumber(1...4), default: JobImport.Options().defaultPriority,
+        help: "of jobs whose line gives none")
+    private static let afterLine = Option(
+        "after-line", .wholeNumber(0...Int.max), default: 0,
+        help: "skip the lines through line N, to resume an import that stopped")
+    private static let idempotencyPrefix = Option(
+        "idempotency-prefix", .text("P", bytes: 1...180),
+        help: "give each line the idempotency key P/LINE, so that importing the file again enqueues nothing twice")
+    private static let dryRun = Flag(
+        "dry-run", help: "show what the file would do now, line by line in its order; enqueue nothing")
+    private static let rowsPerCommit = Option(
+        "rows-per-commit", .wholeNumber(1...10_000_000), default: JobImport.Options().rowsPerCommit,
+        help: "rows in a transaction")
+    private static let json = Flag("json", help: "print the summary as JSON")
+
+    static let spec = CommandSpec(
+        "import", "Enqueues the jobs of a CSV or NDJSON file.", arguments: [InputFile.file],
+        options: [
+            strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, InputFile.format,
+            RejectsFile.rejects,
+            json,
+        ],
+        usesDatabase: true,
+        examples: [
+            .init("Import a file so that it is safe to import it again.", "day.csv", "--idempotency-prefix", "day 42"),
+            .init("Keep the bad lines for correction.", "day.csv", "--rejects", "rejects.csv"),
+            .init("Import NDJSON from a pipe.", "-", "--format", "ndjson", before: "zcat jobs.ndjson.gz |"),
+        ],
+        notes: [
+            "Columns: \(JobField.list).",
+            "The first two and quantity are required. A CSV's header names the columns; in NDJSON they are the keys.",
+            "The rows of a group must be adjacent, at most 100,000; a group with a bad line is rejected whole. A line has at "
+                + "most 1 MiB.",
+            "Bad lines are reported by number and reason and do not stop the others, unless --strict is given. Exit code 1 if "
+                + "there were any.",
+        ])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let stop = StopOnSignal()
+        let file = try InputFile(input, stop: stop.signal)
+        let options = options(input, file.format)
+        let (connection, schema) = try Database.open(input)
+        let rejects = try RejectsFile(input, file)
+        let start = Stopwatch()
+        stop.begin()
+        let last = LastProgress()
+        var importer = try JobImport(
+            connection: connection, schema: schema, source: file.source, options: options,
+            onProgress: { progress in
+                last.progress = progress
+                Terminal.showProgress(summary(progress, start))
+            },
+            onReject: rejects.add)
+        rejects.header = importer.header
+        let progress: ImportProgress
+        do {
+            progress = try importer.run()
+        } catch {
+            Terminal.endProgress()
+            explainStop(&importer, last.progress, options, input)
+            throw error
+        }
+        Terminal.endProgress()
+        if progress.rejected > 0 && options.idempotencyPrefix != nil {
+            Terminal.note(
+                "line numbers in a corrected rejects file differ from the original; re-import it with a different --idempotency-prefix"
+            )
+        }
+        if progress.endedInMidLine { Terminal.note(InputFile.unterminatedLastLine) }
+        if let dryRun = importer.dryRun {
+            printDryRun(dryRun, progress, json: input[json])
+        } else {
+            printSummary(progress, start, json: input[json])
+        }
+        return progress.rejected == 0 ? .success : .failure
+    }
+
+    private static func options(_ input: ParsedCommand, _ format: InputFormat) -> JobImport.Options {
+        var options = JobImport.Options()
+        options.format = format
+        options.isStrict = input[strict]
+        options.defaultPriority = input[priority]
+        options.afterLine = input[afterLine]
+        options.rowsPerCommit = input[rowsPerCommit]
+        options.isDryRun = input[dryRun]
+        options.idempotencyPrefix = input[idempotencyPrefix]
+        return options
+    }
+
+    // MARK: an import that stopped
+
+    private final class LastProgress {
+        var progress = ImportProgress()
+    }
+
+    /// Says where to resume, after an error or a signal.
+    private static func explainStop(
+        _ importer: inout JobImport, _ progress: ImportProgress, _ options: JobImport.Options, _ input: ParsedCommand
+    ) {
+        if let inDoubt = importer.inDoubt {
+            resolve(inDoubt, &importer, input)
+        } else if !options.isStrict && !options.isDryRun && progress.committedThroughLine > 0 {
+            explainResume(progress)
+        }
+    }
+
+    private static func explainResume(_ progress: ImportProgress) {
+        let line = progress.committedThroughLine
+        Terminal.note(
+            "import stopped: \(grouped(progress.enqueued)) jobs enqueued (through line \(line)); resume with --after-line \(line)"
+        )
+    }
+
+    /// The answer to a COMMIT was lost: asks the server whether it took effect, since enqueueing the lines again would
+    /// double them.
+    private static func resolve(
+        _ inDoubt: JobImport.InDoubtCommit, _ importer: inout JobImport, _ input: ParsedCommand
+    ) {
+        let deadline = Deadline.after(milliseconds: 30_000)
+        var backoff = Backoff(firstMs: 50, longestMs: 2_000)
+        while !deadline.hasPassed {
+            // A server that is not back yet may be at the next attempt.
+            if let (connection, _) = try? Database.open(input),
+                let progress = try? importer.resolveInDoubt(over: connection)
+            {
+                return explainResume(progress)
+            }
+            pause(milliseconds: backoff.next())
+        }
+        Terminal.note(
+            """
+            import stopped during a commit: the \(grouped(inDoubt.rows)) jobs through line \(inDoubt.line) may or may not be enqueued
+            Ask the server before resuming: SELECT pg_xact_status('\(inDoubt.transaction)');
+            if it returns committed, resume with --after-line \(inDoubt.line)
+            """)
+    }
+
+    /// The first SIGINT or SIGTERM ends the import at its next read, a second one ends the process.
+    private final class StopOnSignal: Sendable {
+        let signal = StopSignal()
+        private let state = Mutex<(hasBegun: Bool, first: Stopwatch?)>((false, nil))
+        /// One signal may arrive twice, sent to the process and to its process group.
+        private static let sameSignalMs = 500
+
+        init() {
+            Signals.handle { [self] in
+                let before = state.withLock { state in
+                    defer { state.first = state.first ?? Stopwatch() }
+                    return state
+                }
+                let isSecond = before.first.map { $0.milliseconds > Self.sameSignalMs } == true
+                if !before.hasBegun || isSecond { exit(ExitCode.interrupted.rawValue) }
+                signal.abort()
+            }
+        }
+
+        /// From here on there is progress to report when the import stops.
+        func begin() { state.withLock { $0.hasBegun = true } }
+    }
+
+    // MARK: what it prints
+
+    private static func printDryRun(_ dryRun: DryRun, _ progress: ImportProgress, json: Bool) {
+        let counts = dryRun.counts.sorted { $0.key < $1.key }
+        if json {
+            Terminal.print([
+                "read": .integer(progress.read), "rejected": .integer(progress.rejected),
+                "would_be": .object(counts.map { ($0.key, .integer($0.value)) }),
+            ])
+            return
+        }
+        Terminal.print(
+            "\(grouped(progress.read)) read, \(grouped(progress.rejected)) bad lines; nothing was enqueued. They would be:"
+        )
+        let width = counts.map(\.key.count).max() ?? 0
+        for (name, count) in counts { Terminal.print("  \(name.padding(toWidth: width))  \(grouped(count))") }
+    }
+
+    private static func printSummary(_ progress: ImportProgress, _ start: Stopwatch, json: Bool) {
+        if json {
+            Terminal.print([
+                "read": .integer(progress.read), "enqueued": .integer(progress.enqueued),
+                "rejected": .integer(progress.rejected), "duplicates": .integer(progress.duplicates),
+                "committed_through_line": .integer(progress.committedThroughLine), "seconds": .number(seconds(start)),
+                "peak_rss_kib": .integer(ProcessUsage.peakResidentKiB),
+            ])
+        } else {
+            Terminal.print(summary(progress, start))
+        }
+    }
+
+    private static func seconds(_ start: Stopwatch) -> Double { Double(max(1, start.milliseconds)) / 1_000 }
+
+    private static func summary(_ progress: ImportProgress, _ start: Stopwatch) -> String {
+        "jobs: \(grouped(progress.read)) read, \(grouped(progress.enqueued)) enqueued, \(grouped(progress.rejected)) rejected, "
+            + (progress.duplicates > 0 ? "\(grouped(progress.duplicates)) duplicates, " : "")
+            + "\(grouped(Int(Double(progress.read) / seconds(start)))) rows/s"
+    }
+}

@@ -1,0 +1,59 @@
+import CommandLineKit
+import StockQueue
+
+enum ItemsShowCommand: Command {
+    private static let store = Argument(.text("STORE"), help: "the item's store")
+    private static let item = Argument(.text("ITEM"), help: "the item")
+    private static let location = Option("location", .text("L"), default: "main", help: "the item's location")
+    private static let last = Option("last", .wholeNumber(1...10_000), default: 10, help: "how many movements")
+    private static let json = Flag("json", help: "one JSON object that contains the movements")
+
+    static let spec = CommandSpec(
+        "items show", "Shows an item with its last movements.", arguments: [store, item],
+        options: [location, last, json], usesDatabase: true,
+        examples: [.init("Show the last fifty movements of an item.", "berlin", "shirt-m", "--last", "50")])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let key = ItemKey(input[store], input[item], location: input[location])
+        let (connection, schema) = try Database.open(input)
+        let inspector = Inspector(connection: connection, schema: schema)
+        guard let item = try inspector.item(key) else { throw Failure.unknownItem(key) }
+        let movements = try inspector.movements(key, limit: input[last])
+        if input[json] {
+            Terminal.print(["item": .encoded(item.json), "movements": .array(movements.map { .encoded($0.json) })])
+            return .success
+        }
+        Terminal.print(text(item.value))
+        if !movements.isEmpty { Terminal.print("\n" + movementTable(movements.map(\.value))) }
+        return .success
+    }
+
+    private static func text(_ item: Item) -> String {
+        let parent = item.parentId.map { ", a variation of \($0.printable)" } ?? ""
+        let level = item.tracked ? item.level : "not tracked"
+        let threshold = item.lowStockThreshold.map { ", threshold \(grouped($0))" } ?? ""
+        return """
+            \(item.storeId.printable) \(item.itemId.printable) at \(item.locationId.printable)\(parent)
+              on hand    \(grouped(item.onHand))
+              allocated  \(grouped(item.allocated))
+              available  \(grouped(item.available)) (\(level)\(threshold))
+              version    \(grouped(item.version)), opened with \(grouped(item.openingOnHand))
+            """
+    }
+
+    private static func movementTable(_ movements: [JobResult]) -> String {
+        let heading = [
+            "version", "time", "job", "action", "quantity", "on hand", "allocated", "group", "reference",
+        ]
+        let rows = movements.map { movement in
+            [
+                movement.version.map { grouped($0) } ?? "–", movement.finishedAt, String(movement.jobId),
+                movement.action, grouped(movement.appliedQuantity),
+                changeText(movement.onHandBefore, movement.onHandAfter),
+                changeText(movement.allocatedBefore, movement.allocatedAfter), movement.groupId?.printable ?? "",
+                movement.reference?.printable ?? movement.reason?.printable ?? "",
+            ]
+        }
+        return table([heading] + rows)
+    }
+}

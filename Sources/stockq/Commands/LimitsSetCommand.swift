@@ -1,0 +1,24 @@
+import CommandLineKit
+import StockQueue
+
+enum LimitsSetCommand: Command {
+    private static let store = Argument(.text("STORE"), help: "the store")
+    private static let readyJobs = Argument(
+        ValueType.wholeNumber(1...100_000_000).orNone, help: "the most ready jobs; none removes the limit")
+
+    static let spec = CommandSpec(
+        "limits set", "Sets the most ready jobs that a store may have.", arguments: [store, readyJobs],
+        usesDatabase: true,
+        examples: [
+            .init("Limit a store.", "berlin", "100000"), .init("Remove the limit.", "berlin", "none"),
+        ],
+        notes: ["At the limit, enqueueing fails with SQLSTATE 53400, and the producer retries later."])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let limit = input[readyJobs].value
+        let (connection, schema) = try Database.open(input)
+        try QueueAdmin(connection: connection, schema: schema).setStoreLimit(store: input[store], readyJobs: limit)
+        Terminal.print(limit.map { "limit: \(grouped($0)) ready jobs" } ?? "no limit")
+        return .success
+    }
+}

@@ -1,0 +1,17 @@
+import CommandLineKit
+import StockQueue
+
+enum PauseCommand: Command {
+    static let spec = CommandSpec(
+        "pause", "Stops the work on a store, a lane, or everything.", options: PauseScope.options, usesDatabase: true,
+        examples: [.init("Stop the work on a store during a stock count.", "--store", "berlin")],
+        notes: ["Batches that have begun are finished first. 'stockq stats' shows what is paused."])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let scope = try PauseScope.scope(input)
+        let (connection, schema) = try Database.open(input)
+        try QueueAdmin(connection: connection, schema: schema).pause(scope)
+        Terminal.print("paused")
+        return .success
+    }
+}

@@ -1,0 +1,42 @@
+import CommandLineKit
+import StockQueue
+
+enum ResultCommand: Command {
+    private static let jobs = Argument(
+        repeated: .wholeNumber(1...Int64.max, "JOB"), count: 1...1_000, help: "the ids of jobs")
+    private static let json = Flag(
+        "json", help: "one JSON object a line: the result's row, or the queued job's with \"queued\": true")
+
+    static let spec = CommandSpec(
+        "result", "Shows the results of jobs.", arguments: [jobs], options: [json], usesDatabase: true,
+        examples: [
+            .init("Show the results of two jobs.", "123", "124"),
+            .init("Show everything that a result has.", "123", "--json"),
+        ],
+        notes: ["Exit code 1 if a job is not known."])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let (connection, schema) = try Database.open(input)
+        let inspector = Inspector(connection: connection, schema: schema)
+        var areAllKnown = true
+        for job in input[jobs] {
+            if let text = try text(of: job, inspector, json: input[json]) {
+                Terminal.print(text)
+            } else {
+                Terminal.note("stockq result: job \(job) is not known: never enqueued, or its result has expired")
+                areAllKnown = false
+            }
+        }
+        return areAllKnown ? .success : .failure
+    }
+
+    private static func text(of job: Int64, _ inspector: Inspector, json: Bool) throws -> String? {
+        // A job may be finished between the question for its result and that for the queued job, so the result is read
+        // twice.
+        if let result = try inspector.result(of: job) { return json ? result.json : result.value.sentence }
+        if let queued = try inspector.job(job) {
+            return json ? "{\"queued\":true," + queued.json.dropFirst() : queued.value.sentence
+        }
+        return try inspector.result(of: job).map { json ? $0.json : $0.value.sentence }
+    }
+}

@@ -1,0 +1,188 @@
+import CommandLineKit
+import Foundation
+import StockQueue
+import StockQueuePostgres
+
+enum RunCommand: Command {
+    private static let workers = shorthand("workers", for: "workers")
+    private static let batchMax = shorthand("batch-max", for: "batchJobsMax")
+    private static let drain = Flag("drain", help: "stop when no job is ready or due")
+    private static let set = Option(
+        repeated: "set", .settingAssignment, help: "change a setting; --show-settings lists them")
+    private static let showSettings = Flag("show-settings", help: "print the settings and stop")
+    private static let logLevel = Option(
+        "log-level", .choice("LEVEL", of: Log.Level.allCases), default: Log.Level.info, help: "the least severe lines")
+    private static let json = Flag("json", help: "at the end, print what was done as JSON")
+
+    static let spec = CommandSpec(
+        "run", "Runs workers that apply the queue's jobs, until stopped.",
+        options: [workers, batchMax, drain, set, showSettings, logLevel, json], usesDatabase: true,
+        examples: [
+            .init("Run four workers.", "--workers", "4"),
+            .init("Apply what is queued and stop.", "--drain", "--json"),
+            .init(
+                "Wait less for locked items, and log every batch.", "--set", "lockTimeout=50ms", "--log-level", "debug"),
+        ],
+        notes: [
+            "The first SIGTERM or SIGINT finishes the batches that have begun and then stops; a second one rolls them back.",
+            "Log lines go to standard error, and so does a progress line if it is a terminal.",
+        ])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let settings = try settings(input)
+        if input[showSettings] {
+            for setting in WorkerSettings.all { Terminal.print("\(setting.name)=\(setting.text(in: settings))") }
+            return .success
+        }
+        let log = Log(minimumLevel: input[logLevel])
+        try checkOpenFiles(settings)
+        let signals = StopOnSignals(timeout: settings.stopTimeout)
+        let schema = try openWhenAvailable(input, settings, log)
+        let meter = WorkMeter()
+        let pool = WorkerPool(
+            connection: try Database.settings(input), schema: schema, settings: settings, drains: input[drain],
+            onEvent: { event in
+                meter.record(event)
+                log.write(event)
+            })
+        signals.stop(pool)
+        let progress = ProgressLine(meter)
+        pool.run()
+        progress.end()
+        printSummary(meter.totals, log, json: input[json])
+        if input[drain] { try warnOfPauses(input, log) }
+        let isStoppedByViolation = meter.totals.violations > 0 && settings.stopOnViolation
+        return signals.wasAborted || isStoppedByViolation ? .failure : .success
+    }
+
+    // MARK: settings
+
+    /// An option that is short for `--set NAME=VALUE`, made of the setting's own description.
+    private static func shorthand(_ name: String, for settingName: String) -> Option<String?> {
+        guard let setting = WorkerSettings.all.first(where: { $0.name == settingName }) else {
+            preconditionFailure("there is no setting \(settingName)")
+        }
+        let type = ValueType<String>("N", shape: .text(bytes: nil), expectation: setting.allowed) { word in
+            var settings = WorkerSettings()
+            do {
+                try setting.set(word, in: &settings)
+                return word
+            } catch {
+                return nil
+            }
+        }
+        return Option(
+            name, type, defaultText: setting.defaultText,
+            help: "\(setting.help), \(setting.allowed); short for --set \(settingName)=N")
+    }
+
+    /// The defaults, changed by the environment, then by the shorthands, then by `--set`.
+    private static func settings(_ input: ParsedCommand) throws -> WorkerSettings {
+        var settings = WorkerSettings()
+        do throws(ValidationError) {
+            try settings.apply(environment: ProcessInfo.processInfo.environment)
+        } catch {
+            throw Failure(error.message)
+        }
+        let shorthands = [("workers", input[workers]), ("batchJobsMax", input[batchMax])]
+        let assignments = shorthands.compactMap { name, value in value.map { SettingAssignment(name: name, value: $0) }
+        }
+        for assignment in assignments + input[set] {
+            do throws(ValidationError) {
+                try settings.set(assignment.name, to: assignment.value)
+            } catch {
+                throw input.usageError(error.message)
+            }
+        }
+        return settings
+    }
+
+    // MARK: before the start
+
+    /// Connections, pipes and the standard streams; without enough of them the process would fail in the middle of its
+    /// work.
+    private static func checkOpenFiles(_ settings: WorkerSettings) throws {
+        let needed = settings.workers + 24
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
+            return
+        }
+        throw Failure(
+            "\(settings.workers) workers need \(needed) open files, and this process may have \(limit.rlim_cur); raise it with ulimit -n"
+        )
+    }
+
+    /// Waits for a database that is not reachable yet, and checks what would make a worker's results wrong without an
+    /// error.
+    private static func openWhenAvailable(
+        _ input: ParsedCommand, _ settings: WorkerSettings, _ log: Log
+    ) throws -> QueueSchema {
+        let deadline = Deadline.after(milliseconds: settings.startTimeout.milliseconds)
+        var backoff = Backoff(
+            firstMs: settings.reconnectPauseMin.milliseconds, longestMs: settings.reconnectPauseMax.milliseconds)
+        var nextWarning: Deadline?
+        while true {
+            do {
+                return try open(input, settings, log)
+            } catch let error as PostgresError where error.isTransient && !deadline.hasPassed {
+                if nextWarning?.hasPassed != false {
+                    log.write(.warn, "waiting_for_database", [("error", error)])
+                    nextWarning = .after(milliseconds: 5_000)
+                }
+                pause(milliseconds: min(backoff.next(), deadline.remainingMs))
+            }
+        }
+    }
+
+    private static func open(_ input: ParsedCommand, _ settings: WorkerSettings, _ log: Log) throws -> QueueSchema {
+        let (connection, schema) = try Database.open(input, timeout: settings.callTimeout)
+        let check = try StartupCheck(
+            connection: connection, schema: schema, requiresDurability: settings.requireDurability)
+        for warning in check.warnings { log.write(.warn, "warning", [("text", warning)]) }
+        if !check.blockers.isEmpty {
+            throw Failure("cannot run here: " + check.blockers.joined(separator: "\n  and: "))
+        }
+        return schema
+    }
+
+    // MARK: after the end
+
+    /// Without this, a drain that skipped paused jobs would look like a drain of an empty queue.
+    private static func warnOfPauses(_ input: ParsedCommand, _ log: Log) throws {
+        let (connection, schema) = try Database.open(input)
+        let (lanes, stores) = try Inspector(connection: connection, schema: schema).pauses()
+        if lanes + stores == 0 { return }
+        log.write(
+            .warn, "paused",
+            [("lanes", lanes), ("stores", stores), ("text", "their jobs are still queued; see stockq stats")])
+    }
+
+    private static func printSummary(_ totals: WorkMeter.Totals, _ log: Log, json: Bool) {
+        func rounded(_ seconds: Double) -> JSON { .number((seconds * 1_000).rounded() / 1_000) }
+        let fields: [(key: String, value: JSON)] = [
+            ("jobs", .integer(totals.finished)), ("applied", .integer(totals.applied)),
+            ("rejected", .integer(totals.rejected)), ("notifications", .integer(totals.notifications)),
+            ("violations", .integer(totals.violations)), ("batches", .integer(totals.batches)),
+            ("seconds", rounded(totals.seconds)), ("jobs_per_second", .integer(totals.jobsPerSecond)),
+            ("cpu_seconds", rounded(ProcessUsage.cpuSeconds)),
+            ("peak_rss_kib", .integer(ProcessUsage.peakResidentKiB)),
+        ]
+        log.write(.info, "summary", fields.map { ($0.key, $0.value.text) })
+        if json { Terminal.print(.object(fields)) }
+    }
+}
+
+/// `NAME=VALUE`
+private struct SettingAssignment: Sendable {
+    let name: String
+    let value: String
+}
+
+extension ValueType where Value == SettingAssignment {
+    fileprivate static var settingAssignment: Self {
+        Self("NAME=VALUE", shape: .text(bytes: nil), expectation: "NAME=VALUE") { word in
+            let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
+            return parts.count == 2 ? SettingAssignment(name: parts[0], value: parts[1]) : nil
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import CommandLineKit
+import StockQueue
+
+/// The options by which work is paused or resumed.
+enum PauseScope {
+    private static let store = Option("store", .text("STORE"), help: "the jobs of this store")
+    private static let lane = Option("lane", .wholeNumber(0...63), help: "this lane")
+    private static let all = Flag("all", help: "everything")
+
+    static let options: [any Parameter] = [store, lane, all]
+
+    static func scope(_ input: ParsedCommand) throws -> QueueAdmin.Scope {
+        switch (input[store], input[lane], input[all]) {
+        case (let store?, nil, false): return .store(store)
+        case (nil, let lane?, false): return .lane(lane)
+        case (nil, nil, true): return .everything
+        default: throw input.usageError("give one of --store, --lane, --all")
+        }
+    }
+}

@@ -1,0 +1,34 @@
+import CommandLineKit
+import StockQueue
+
+/// The queued jobs that an administrator names: ids, or a group or reference of a store.
+enum QueuedJobSelection {
+    static let jobs = Argument(
+        repeated: .wholeNumber(1...Int64.max, "JOB"), count: 0...1_000, help: "the ids of queued jobs")
+    private static let group = Option("group", .text("G"), help: "the jobs of this group of --store")
+    private static let reference = Option("reference", .text("TEXT"), help: "the jobs with this reference of --store")
+    private static let store = Option("store", .text("STORE"), help: "the store of --group or --reference")
+
+    static let options: [any Parameter] = [group, reference, store]
+
+    static func selection(_ input: ParsedCommand) throws -> QueueAdmin.Selection {
+        let ids = input[jobs]
+        switch (ids.isEmpty, input[group], input[reference]) {
+        case (false, nil, nil):
+            if input.isGiven(store) {
+                throw input.usageError("--store goes with --group or --reference, not with job ids")
+            }
+            return .jobs(ids)
+        case (true, let group?, nil): return .group(store: try store(input), group)
+        case (true, nil, let reference?): return .reference(store: try store(input), reference)
+        default: throw input.usageError("name jobs by their ids, or by --group, or by --reference")
+        }
+    }
+
+    private static func store(_ input: ParsedCommand) throws -> String {
+        guard let store = input[store] else {
+            throw input.usageError("a group or a reference belongs to a store: give --store")
+        }
+        return store
+    }
+}

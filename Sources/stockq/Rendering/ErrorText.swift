@@ -1,0 +1,40 @@
+import CommandLineKit
+import StockQueue
+import StockQueuePostgres
+
+/// Errors as sentences: what is wrong, and what to do about it.
+enum ErrorText {
+    static func explain(_ error: any Error) -> String {
+        switch error {
+        case let error as PostgresError: explain(error)
+        default: "\(error)"
+        }
+    }
+
+    static func explain(_ error: PostgresError) -> String {
+        switch (error.kind, error.sqlState) {
+        case (.cannotConnect, .invalidPassword?):
+            """
+            the server rejected the password: \(error.message)
+            Set PGPASSWORD or PGPASSFILE, or put the password into DATABASE_URL.
+            """
+        case (.cannotConnect, .unknownDatabase?): "\(error.message)\nCreate it with: createdb NAME"
+        case (.cannotConnect, .cannotEstablishConnection?): error.message
+        case (.cannotConnect, nil):
+            """
+            cannot reach the database: \(error.message)
+            Is it running, and are --database-url, DATABASE_URL or PGHOST and PGPORT right?
+            """
+        case (.server, _): serverText(error)
+        default: error.description
+        }
+    }
+
+    /// Without the statement's name, which belongs into the log of a worker.
+    private static func serverText(_ error: PostgresError) -> String {
+        var message = error.message.printable
+        if error.sqlState == .insufficientPrivilege { message += ": this user lacks a privilege" }
+        if let sqlState = error.sqlState { message += " (SQLSTATE \(sqlState))" }
+        return ([message] + [error.detail, error.hint].compactMap { $0?.printable }).joined(separator: "\n")
+    }
+}

@@ -1,0 +1,28 @@
+import CommandLineKit
+import StockQueue
+
+/// A quantity before and after: `5 → 1`, or one number if it is the same.
+func changeText(_ before: Int64?, _ after: Int64?) -> String {
+    guard let before, let after else { return "–" }
+    return before == after ? grouped(after) : "\(grouped(before)) → \(grouped(after))"
+}
+
+/// Counts as indented lines, in the order given; names without a count have no line.
+func countLines(_ counts: [String: Int64], order: [String]) -> [String] {
+    let names = order.filter { counts[$0] != nil }
+    let width = names.map(\.count).max() ?? 0
+    let figures = names.map { grouped(counts[$0] ?? 0) }
+    let figureWidth = figures.map(\.count).max() ?? 0
+    return zip(names, figures).map { name, figure in
+        "  \(name.padding(toWidth: width))  \(String(repeating: " ", count: figureWidth - figure.count))\(figure)"
+    }
+}
+
+func jobList(_ jobs: [Int64]) -> String { jobs.map { String($0) }.joined(separator: " ") }
+
+extension Failure {
+    static func unknownItem(_ key: ItemKey) -> Failure {
+        Failure(
+            "there is no item \(key.itemID.printable) at \(key.locationID.printable) in store \(key.storeID.printable)")
+    }
+}
