@@ -1,0 +1,74 @@
+import Foundation
+
+/// What became of a job. It keeps the job's own fields, because the job is deleted when it has its result.
+public struct JobResult: Sendable, Hashable {
+    public let jobID: Int64
+    public let key: ItemKey
+    public let action: StockAction
+    /// The quantity of the job.
+    public let quantity: Int64
+    /// The quantity that took effect: less than `quantity` with the policy `partial`, 0 when nothing was applied.
+    public let appliedQuantity: Int64
+    public let outcome: Outcome
+    /// Why the job was rejected or did not change its item.
+    public let code: ResultCode?
+    public let warning: ResultWarning?
+    /// The item's balance before the job; nil when there was no such item.
+    public let before: Balance?
+    /// The item's balance after the job; nil when there was no such item.
+    public let after: Balance?
+    /// The item's version after the job.
+    public let version: Int64?
+    public let groupID: String?
+    public let idempotencyKey: String?
+    /// Of a duplicate, the job that used the idempotency key first.
+    public let firstJobID: Int64?
+    /// The job that this one retried.
+    public let retryOf: Int64?
+    public let reason: String?
+    public let reference: String?
+    public let attempts: Int
+    /// The worker that finished the job, as `host:process/number`.
+    public let worker: String
+    public let enqueuedAt: Date
+    /// When the transaction of the job's batch began.
+    public let finishedAt: Date
+    /// The error of a failed job: five characters, see the PostgreSQL manual, appendix A "PostgreSQL Error Codes".
+    public let sqlState: String?
+    /// The message of that error, or why the job was canceled.
+    public let message: String?
+
+    package init(
+        jobID: Int64, key: ItemKey, action: StockAction, quantity: Int64, appliedQuantity: Int64, outcome: Outcome,
+        code: ResultCode?, warning: ResultWarning?, before: Balance?, after: Balance?, version: Int64?,
+        groupID: String?, idempotencyKey: String?, firstJobID: Int64?, retryOf: Int64?, reason: String?,
+        reference: String?, attempts: Int, worker: String, enqueuedAt: Date, finishedAt: Date, sqlState: String?,
+        message: String?
+    ) {
+        self.jobID = jobID
+        self.key = key
+        self.action = action
+        self.quantity = quantity
+        self.appliedQuantity = appliedQuantity
+        self.outcome = outcome
+        self.code = code
+        self.warning = warning
+        self.before = before
+        self.after = after
+        self.version = version
+        self.groupID = groupID
+        self.idempotencyKey = idempotencyKey
+        self.firstJobID = firstJobID
+        self.retryOf = retryOf
+        self.reason = reason
+        self.reference = reference
+        self.attempts = attempts
+        self.worker = worker
+        self.enqueuedAt = enqueuedAt
+        self.finishedAt = finishedAt
+        self.sqlState = sqlState
+        self.message = message
+    }
+}
+
+extension JobResult: ItemKeyed {}

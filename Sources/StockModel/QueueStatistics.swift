@@ -1,0 +1,65 @@
+/// The queue now, and what was finished within a span of time.
+public struct QueueStatistics: Sendable, Hashable {
+    /// The jobs that are queued now.
+    public struct Backlog: Sendable, Hashable {
+        public let ready: Int64
+        /// Jobs that their producer deferred.
+        public let scheduled: Int64
+        /// Jobs that wait for stock.
+        public let waiting: Int64
+        /// Jobs whose last attempt failed.
+        public let retrying: Int64
+        /// Jobs of paused stores.
+        public let paused: Int64
+        public let pausedLanes: Int64
+        public let pausedStores: [String]
+        /// Lanes with a ready job.
+        public let lanes: Int64
+        /// The age of the oldest ready job, seconds.
+        public let oldestReadySeconds: Double?
+
+        package init(
+            ready: Int64, scheduled: Int64, waiting: Int64, retrying: Int64, paused: Int64, pausedLanes: Int64,
+            pausedStores: [String], lanes: Int64, oldestReadySeconds: Double?
+        ) {
+            self.ready = ready
+            self.scheduled = scheduled
+            self.waiting = waiting
+            self.retrying = retrying
+            self.paused = paused
+            self.pausedLanes = pausedLanes
+            self.pausedStores = pausedStores
+            self.lanes = lanes
+            self.oldestReadySeconds = oldestReadySeconds
+        }
+    }
+
+    /// The span of time, seconds.
+    public let windowSeconds: Int64
+    public let queue: Backlog
+    /// All items.
+    public let items: Int64
+    /// Jobs finished within the span, by outcome. An outcome without a job is missing.
+    public let outcomes: [Outcome: Int64]
+    /// The same by code.
+    public let codes: [ResultCode: Int64]
+    /// Jobs finished within the span with a warning.
+    public let warnings: Int64
+    /// Notifications written within the span.
+    public let notifications: [NotificationKind: Int64]
+    public let finishedLastMinute: Int64
+
+    package init(
+        windowSeconds: Int64, queue: Backlog, items: Int64, outcomes: [Outcome: Int64], codes: [ResultCode: Int64],
+        warnings: Int64, notifications: [NotificationKind: Int64], finishedLastMinute: Int64
+    ) {
+        self.windowSeconds = windowSeconds
+        self.queue = queue
+        self.items = items
+        self.outcomes = outcomes
+        self.codes = codes
+        self.warnings = warnings
+        self.notifications = notifications
+        self.finishedLastMinute = finishedLastMinute
+    }
+}
