@@ -3,7 +3,7 @@ internal import CLibPQ
 /// Loading rows with `COPY … FROM STDIN`, which does not exist in pipeline mode.
 extension Connection {
     /// Starts `COPY … FROM STDIN`; follow with `copy`, and `endCopy` or `failCopy`.
-    public func startCopy(_ statement: Statement) throws(PostgresError) {
+    package func startCopy(_ statement: Statement) throws(PostgresError) {
         try leavePipeline()
         try check(PQsendQuery(handle, statement.sql) == 1)
         try waitForResult(until: .after(milliseconds: settings.callTimeout.milliseconds))
@@ -17,7 +17,7 @@ extension Connection {
     }
 
     /// Sends data of a running COPY; waits while the server is slower than the caller.
-    public func copy(_ bytes: [UInt8]) throws(PostgresError) {
+    package func copy(_ bytes: [UInt8]) throws(PostgresError) {
         let deadline = Deadline.after(milliseconds: settings.callTimeout.milliseconds)
         while true {
             let taken = bytes.withUnsafeBytes { buffer in
@@ -33,12 +33,12 @@ extension Connection {
     /// Ends a running COPY.
     ///
     /// - Returns: the number of rows taken.
-    public func endCopy(timeoutMs: Int? = nil) throws(PostgresError) -> Int {
+    package func endCopy(timeoutMs: Int? = nil) throws(PostgresError) -> Int {
         try finishCopy(failure: nil, timeoutMs: timeoutMs)
     }
 
     /// Gives a running COPY up; the server then discards its rows.
-    public func failCopy(_ reason: String) throws(PostgresError) {
+    package func failCopy(_ reason: String) throws(PostgresError) {
         do {
             _ = try finishCopy(failure: reason, timeoutMs: nil)
         } catch  where !error.isConnectionFatal {

@@ -4,14 +4,14 @@ import Foundation
 /// LISTEN, and the notifications of other sessions.
 extension Connection {
     /// Starts to listen on a channel.
-    public func listen(channel: String) throws(PostgresError) {
+    package func listen(channel: String) throws(PostgresError) {
         try executeScript("LISTEN \(quoteIdentifier(channel))")
     }
 
     /// Waits until a notification comes, the wake descriptor becomes readable, or the time is over.
     ///
     /// - Returns: the channels of the notifications; none when something else ended the wait.
-    public func waitForNotification(wakeDescriptor: Int32, timeoutMs: Int) throws(PostgresError) -> [String] {
+    package func waitForNotification(wakeDescriptor: Int32, timeoutMs: Int) throws(PostgresError) -> [String] {
         try takeNotifications()
         if pendingNotifications.isEmpty {
             var descriptors = [

@@ -9,9 +9,9 @@ import Foundation
 /// Statements travel in libpq's pipeline mode (PostgreSQL manual, 34.5): `send` puts them in the buffer, `receive`
 /// sends a sync point and collects the results, however many statements there are, in one round trip.
 public final class Connection {
-    public let settings: ConnectionSettings
+    package let settings: ConnectionSettings
     /// When this descriptor becomes readable, a waiting call throws `.interrupted`. -1 for none.
-    public var interruptDescriptor: Int32 = -1
+    package var interruptDescriptor: Int32 = -1
 
     let handle: OpaquePointer
     /// The text of each prepared statement by its name. The statement of another schema has the same name and another text.
@@ -29,7 +29,7 @@ public final class Connection {
     /// Connects, with a deadline for each host of a multi-host string.
     ///
     /// - Throws: `.cannotConnect`, with the SQLSTATE where a server rejected the connection.
-    public init(_ settings: ConnectionSettings) throws(PostgresError) {
+    package init(_ settings: ConnectionSettings) throws(PostgresError) {
         self.settings = settings
         try Self.checkReadable(settings.conninfo)
         guard let handle = Self.connect(settings) else {
@@ -50,15 +50,15 @@ public final class Connection {
     deinit { PQfinish(handle) }
 
     /// The server's version, for instance 150018.
-    public var serverVersion: Int { Int(PQserverVersion(handle)) }
+    package var serverVersion: Int { Int(PQserverVersion(handle)) }
 
     /// The process id of the server's side of the session.
-    public var backendProcessID: Int32 { PQbackendPID(handle) }
+    package var backendProcessID: Int32 { PQbackendPID(handle) }
 
-    public var isInTransaction: Bool { PQtransactionStatus(handle) != PQTRANS_IDLE }
+    package var isInTransaction: Bool { PQtransactionStatus(handle) != PQTRANS_IDLE }
 
     /// Sends the session's settings as a statement at the head of a transaction; only in pooled mode.
-    public func sendSessionSettings() throws(PostgresError) {
+    package func sendSessionSettings() throws(PostgresError) {
         guard settings.pooled else { return }
         try sendSettings(local: true)
     }
@@ -67,7 +67,7 @@ public final class Connection {
 
     /// Adds a statement to the pipeline. Without a `BEGIN` among them, the statements up to the next `receive`
     /// form one transaction.
-    public func send(_ statement: Statement, _ parameters: Parameters = Parameters()) throws(PostgresError) {
+    package func send(_ statement: Statement, _ parameters: Parameters = Parameters()) throws(PostgresError) {
         precondition(
             parameters.count == statement.parameterTypes.count,
             "statement \(statement.name) takes \(statement.parameterTypes.count) parameters, got \(parameters.count)"
@@ -98,7 +98,7 @@ public final class Connection {
     ///
     /// - Throws: the first error among them, after all have been read: the connection stays usable unless
     ///   `isConnectionFatal` says otherwise.
-    public func receive(timeoutMs: Int? = nil) throws(PostgresError) -> [ResultSet] {
+    package func receive(timeoutMs: Int? = nil) throws(PostgresError) -> [ResultSet] {
         try enterPipeline()
         try check(PQpipelineSync(handle) == 1)
         inFlight.append(Request(statement: nil, isPreparation: false))
@@ -155,7 +155,7 @@ public final class Connection {
 
     /// Runs one statement and waits for its result.
     @discardableResult
-    public func execute(
+    package func execute(
         _ statement: Statement, _ parameters: Parameters = Parameters(), timeoutMs: Int? = nil
     ) throws(PostgresError) -> ResultSet {
         try send(statement, parameters)
@@ -168,7 +168,7 @@ public final class Connection {
 
     /// Runs one statement as a transaction of its own, with the session's settings in pooled mode too.
     @discardableResult
-    public func executeAlone(
+    package func executeAlone(
         _ statement: Statement, _ parameters: Parameters = Parameters()
     ) throws(PostgresError) -> ResultSet {
         if !settings.pooled { return try execute(statement, parameters) }
@@ -176,14 +176,14 @@ public final class Connection {
     }
 
     /// Runs the statements of a script, which may be several, as one transaction unless it says otherwise.
-    public func executeScript(_ sql: String, timeoutMs: Int? = nil) throws(PostgresError) {
+    package func executeScript(_ sql: String, timeoutMs: Int? = nil) throws(PostgresError) {
         try leavePipeline()
         try check(PQsendQuery(handle, sql) == 1)
         try drainResults(until: .after(milliseconds: timeoutMs ?? settings.callTimeout.milliseconds))
     }
 
     /// Runs `body` between BEGIN and COMMIT, and rolls back when it throws.
-    public func transaction<Value>(
+    package func transaction<Value>(
         _ body: () throws(PostgresError) -> Value
     ) throws(PostgresError) -> Value {
         try send(.begin)
@@ -201,7 +201,7 @@ public final class Connection {
     }
 
     /// Commits, and checks that the server did: a transaction that had failed answers COMMIT with `ROLLBACK`.
-    public func commit() throws(PostgresError) {
+    package func commit() throws(PostgresError) {
         let tag = try execute(.commit).commandTag
         if tag != "COMMIT" {
             throw PostgresError(kind: .protocolViolation, message: "COMMIT was answered with \(tag)")
@@ -209,7 +209,7 @@ public final class Connection {
     }
 
     /// Ends a transaction without its effects; nothing where none is open.
-    public func rollBack() throws(PostgresError) {
+    package func rollBack() throws(PostgresError) {
         if isInTransaction { try execute(.rollBack) }
     }
 
@@ -332,9 +332,9 @@ public final class Connection {
 
 extension Statement {
     /// READ COMMITTED whatever the database's default is: each statement must see what the lock before it waited for.
-    public static let begin = Statement("begin", "BEGIN ISOLATION LEVEL READ COMMITTED")
-    public static let commit = Statement("commit", "COMMIT")
-    public static let rollBack = Statement("roll_back", "ROLLBACK")
+    package static let begin = Statement("begin", "BEGIN ISOLATION LEVEL READ COMMITTED")
+    package static let commit = Statement("commit", "COMMIT")
+    package static let rollBack = Statement("roll_back", "ROLLBACK")
 
     init(_ name: String, _ sql: String) { self.init(name, [], sql) }
 
@@ -361,11 +361,11 @@ extension Parameters {
 }
 
 /// Quotes a name for use in SQL, as the server's `quote_ident` does when it must.
-public func quoteIdentifier(_ name: String) -> String {
+package func quoteIdentifier(_ name: String) -> String {
     "\"" + name.replacingOccurrences(of: "\"", with: "\"\"") + "\""
 }
 
 /// Quotes a text for use in SQL with `standard_conforming_strings` on.
-public func quoteLiteral(_ text: String) -> String {
+package func quoteLiteral(_ text: String) -> String {
     "'" + text.replacingOccurrences(of: "'", with: "''") + "'"
 }

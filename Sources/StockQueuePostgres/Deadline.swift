@@ -2,40 +2,40 @@ import Foundation
 
 /// A point on the monotonic clock. Waiting never uses the wall clock, so a clock that jumps cannot shorten or
 /// lengthen a wait.
-public struct Deadline: Sendable, Hashable, Comparable {
+package struct Deadline: Sendable, Hashable, Comparable {
     private let nanoseconds: UInt64
 
     private init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
     /// - Parameter milliseconds: at most 34 years; more is as good as never.
-    public static func after(milliseconds: Int) -> Deadline {
+    package static func after(milliseconds: Int) -> Deadline {
         Deadline(nanoseconds: now + UInt64(min(max(0, milliseconds), 1 << 40)) * 1_000_000)
     }
 
     /// Milliseconds until the deadline, rounded up; 0 when it has passed. At most 24 days, as `poll(2)` takes an Int32.
-    public var remainingMs: Int {
+    package var remainingMs: Int {
         let now = Self.now
         return nanoseconds <= now ? 0 : min(Int((nanoseconds - now + 999_999) / 1_000_000), Int(Int32.max))
     }
 
-    public var hasPassed: Bool { nanoseconds <= Self.now }
+    package var hasPassed: Bool { nanoseconds <= Self.now }
 
-    public static func < (left: Deadline, right: Deadline) -> Bool { left.nanoseconds < right.nanoseconds }
+    package static func < (left: Deadline, right: Deadline) -> Bool { left.nanoseconds < right.nanoseconds }
 
     private static var now: UInt64 { DispatchTime.now().uptimeNanoseconds }
 }
 
 /// The time since it was made, on the monotonic clock.
-public struct Stopwatch: Sendable {
+package struct Stopwatch: Sendable {
     private let start = DispatchTime.now().uptimeNanoseconds
 
-    public init() {}
+    package init() {}
 
-    public var milliseconds: Int { Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000) }
+    package var milliseconds: Int { Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000) }
 }
 
 /// Pauses between two attempts where no event says when to try again. Not for synchronization.
-public func pause(milliseconds: Int) {
+package func pause(milliseconds: Int) {
     var nothing: [pollfd] = []
     _ = poll(&nothing, 0, Int32(clamping: milliseconds))
 }

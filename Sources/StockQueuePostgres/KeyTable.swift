@@ -2,8 +2,8 @@
 ///
 /// A batch names the same few items thousands of times. Turning each key into a small number once lets the
 /// rest of the work run on integers, and keeps the text as the bytes that came from the server.
-public struct KeyTable {
-    public let columns: Int
+package struct KeyTable {
+    package let columns: Int
     private var text: [UInt8] = []
     /// The end of each column of each key in `text`: `columns` entries a key. A column starts where the one before it ends.
     private var ends: [Int32] = []
@@ -11,16 +11,16 @@ public struct KeyTable {
     /// Open addressing with linear probing; 0 is free, otherwise key number + 1. The length is a power of two.
     private var slots: [Int32]
 
-    public init(columns: Int) {
+    package init(columns: Int) {
         precondition(columns > 0)
         self.columns = columns
         slots = [Int32](repeating: 0, count: 64)
     }
 
-    public var count: Int { hashes.count }
+    package var count: Int { hashes.count }
 
     /// Forgets the keys and keeps the tuning.
-    public mutating func removeAll() {
+    package mutating func removeAll() {
         text.removeAll(keepingCapacity: true)
         ends.removeAll(keepingCapacity: true)
         hashes.removeAll(keepingCapacity: true)
@@ -28,21 +28,21 @@ public struct KeyTable {
     }
 
     /// A hash of the key's bytes, the same in every table; two keys may share one.
-    public func hash(of key: Int32) -> UInt32 { hashes[Int(key)] }
+    package func hash(of key: Int32) -> UInt32 { hashes[Int(key)] }
 
     /// The bytes of one column of a key.
-    public func bytes(of key: Int, column: Int) -> ArraySlice<UInt8> {
+    package func bytes(of key: Int, column: Int) -> ArraySlice<UInt8> {
         let index = key * columns + column
         let start = index == 0 ? 0 : Int(ends[index - 1])
         return text[start..<Int(ends[index])]
     }
 
-    public func string(of key: Int, column: Int) -> String {
+    package func string(of key: Int, column: Int) -> String {
         String(decoding: bytes(of: key, column: column), as: UTF8.self)
     }
 
     /// The number of a key given as strings, adding it when it is new.
-    public mutating func number(of key: [String]) -> Int32 {
+    package mutating func number(of key: [String]) -> Int32 {
         precondition(key.count == columns)
         let start = text.count
         for column in key {
@@ -53,7 +53,7 @@ public struct KeyTable {
     }
 
     /// The number of the key in a row of a result, whose columns are neighbors from `firstColumn` on.
-    public mutating func number(in result: ResultSet, row: Int, firstColumn: Int) -> Int32 {
+    package mutating func number(in result: ResultSet, row: Int, firstColumn: Int) -> Int32 {
         intern(from: append(result, row, firstColumn))
     }
 
@@ -69,14 +69,14 @@ public struct KeyTable {
     }
 
     /// The number of the key in a row of a result; nil when it is not in the table.
-    public mutating func knownNumber(in result: ResultSet, row: Int, firstColumn: Int) -> Int32? {
+    package mutating func knownNumber(in result: ResultSet, row: Int, firstColumn: Int) -> Int32? {
         let start = append(result, row, firstColumn)
         defer { discardCandidate(from: start) }
         return find(from: start).known.map { Int32($0) }
     }
 
     /// All key numbers in bytewise order of their columns, as PostgreSQL sorts text with `COLLATE "C"`.
-    public func sortedKeys() -> [Int32] {
+    package func sortedKeys() -> [Int32] {
         (0..<Int32(count)).sorted { left, right in
             for column in 0..<columns {
                 let a = bytes(of: Int(left), column: column)

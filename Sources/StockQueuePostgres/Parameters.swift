@@ -3,7 +3,7 @@
 ///
 /// Arrays have the layout of `array_recv` (PostgreSQL source, `src/backend/utils/adt/arrayfuncs.c`): number of
 /// dimensions, null flag, element type, length, lower bound, then each element as length and bytes.
-public struct Parameters {
+package struct Parameters {
     struct Value {
         var offset: Int
         /// -1 for NULL.
@@ -13,45 +13,45 @@ public struct Parameters {
     var bytes: [UInt8] = []
     var values: [Value] = []
 
-    public init() {}
+    package init() {}
 
-    public var count: Int { values.count }
+    package var count: Int { values.count }
 
     /// Forgets the values and keeps the tuning.
-    public mutating func removeAll() {
+    package mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         values.removeAll(keepingCapacity: true)
     }
 
     // MARK: single values
 
-    public mutating func add(_ value: Int64?) {
+    package mutating func add(_ value: Int64?) {
         addValue(value) { Self.append($1, to: &$0) }
     }
 
-    public mutating func add(_ value: Int16?) {
+    package mutating func add(_ value: Int16?) {
         addValue(value) { Self.append($1, to: &$0) }
     }
 
-    public mutating func add(_ value: Int32?) {
+    package mutating func add(_ value: Int32?) {
         addValue(value) { Self.append($1, to: &$0) }
     }
 
-    public mutating func add(_ value: Bool?) {
+    package mutating func add(_ value: Bool?) {
         addValue(value) { $0.append($1 ? 1 : 0) }
     }
 
-    public mutating func add(_ value: String?) {
+    package mutating func add(_ value: String?) {
         addValue(value) { $0.append(contentsOf: $1.utf8) }
     }
 
-    public mutating func add(_ value: Timestamp?) {
+    package mutating func add(_ value: Timestamp?) {
         add(value?.microsecondsSince2000)
     }
 
     // MARK: arrays
 
-    public mutating func addArray(of count: Int, int64 element: (Int) -> Int64?) {
+    package mutating func addArray(of count: Int, int64 element: (Int) -> Int64?) {
         addArray(.int8, count: count) { bytes, index in
             guard let value = element(index) else { return Self.append(Int32(-1), to: &bytes) }
             Self.append(Int32(8), to: &bytes)
@@ -59,14 +59,14 @@ public struct Parameters {
         }
     }
 
-    public mutating func addArray(of count: Int, int32 element: (Int) -> Int32) {
+    package mutating func addArray(of count: Int, int32 element: (Int) -> Int32) {
         addArray(.int4, count: count) { bytes, index in
             Self.append(Int32(4), to: &bytes)
             Self.append(element(index), to: &bytes)
         }
     }
 
-    public mutating func addArray(of count: Int, int16 element: (Int) -> Int16?) {
+    package mutating func addArray(of count: Int, int16 element: (Int) -> Int16?) {
         addArray(.int2, count: count) { bytes, index in
             guard let value = element(index) else { return Self.append(Int32(-1), to: &bytes) }
             Self.append(Int32(2), to: &bytes)
@@ -74,14 +74,14 @@ public struct Parameters {
         }
     }
 
-    public mutating func addArray(of count: Int, bool element: (Int) -> Bool) {
+    package mutating func addArray(of count: Int, bool element: (Int) -> Bool) {
         addArray(.bool, count: count) { bytes, index in
             Self.append(Int32(1), to: &bytes)
             bytes.append(element(index) ? 1 : 0)
         }
     }
 
-    public mutating func addArray(of count: Int, tupleID element: (Int) -> TupleID) {
+    package mutating func addArray(of count: Int, tupleID element: (Int) -> TupleID) {
         addArray(.tid, count: count) { bytes, index in
             let tupleID = element(index)
             Self.append(Int32(6), to: &bytes)
@@ -90,7 +90,7 @@ public struct Parameters {
         }
     }
 
-    public mutating func addArray(_ strings: [String?]) {
+    package mutating func addArray(_ strings: [String?]) {
         addArray(.text, count: strings.count) { bytes, index in
             guard let value = strings[index] else { return Self.append(Int32(-1), to: &bytes) }
             Self.append(Int32(value.utf8.count), to: &bytes)
@@ -99,7 +99,7 @@ public struct Parameters {
     }
 
     /// One column of a key table, in the order of the given key numbers.
-    public mutating func addArray(of keys: [Int32], in table: KeyTable, column: Int) {
+    package mutating func addArray(of keys: [Int32], in table: KeyTable, column: Int) {
         addArray(.text, count: keys.count) { bytes, index in
             let text = table.bytes(of: Int(keys[index]), column: column)
             Self.append(Int32(text.count), to: &bytes)
@@ -108,7 +108,7 @@ public struct Parameters {
     }
 
     /// One column of a key table that holds transaction ids as the server sent them.
-    public mutating func addXID8Array(of keys: [Int32], in table: KeyTable, column: Int) {
+    package mutating func addXID8Array(of keys: [Int32], in table: KeyTable, column: Int) {
         addArray(.xid8, count: keys.count) { bytes, index in
             let id = table.bytes(of: Int(keys[index]), column: column)
             precondition(id.count == 8, "a transaction id has 8 bytes, not \(id.count)")

@@ -1,7 +1,7 @@
 internal import CLibPQ
 
 /// The rows of one statement, in binary format. Owned by the connection's thread; freed with its last reference.
-public final class ResultSet {
+package final class ResultSet {
     private let handle: OpaquePointer
 
     /// Takes over a `PGresult`.
@@ -9,29 +9,29 @@ public final class ResultSet {
 
     deinit { PQclear(handle) }
 
-    public var rowCount: Int { Int(PQntuples(handle)) }
-    public var columnCount: Int { Int(PQnfields(handle)) }
+    package var rowCount: Int { Int(PQntuples(handle)) }
+    package var columnCount: Int { Int(PQnfields(handle)) }
 
     /// The command tag, for instance `UPDATE 3` or `COMMIT`. A COMMIT of a failed transaction answers `ROLLBACK`.
-    public var commandTag: String { String(cString: PQcmdStatus(handle)) }
+    package var commandTag: String { String(cString: PQcmdStatus(handle)) }
 
     /// The number of rows that the command changed; 0 for commands that change none.
-    public var affectedRows: Int { Int(String(cString: PQcmdTuples(handle))) ?? 0 }
+    package var affectedRows: Int { Int(String(cString: PQcmdTuples(handle))) ?? 0 }
 
-    public func columnName(_ column: Int) -> String {
+    package func columnName(_ column: Int) -> String {
         PQfname(handle, Int32(column)).map { String(cString: $0) } ?? ""
     }
 
     /// The index of a column by its name in the SELECT list.
     ///
     /// A name that the statement does not select ends the process: it is an error of the program.
-    public func column(_ name: String) -> Int {
+    package func column(_ name: String) -> Int {
         let index = PQfnumber(handle, name)
         precondition(index >= 0, "no column \(name)")
         return Int(index)
     }
 
-    public func isNull(_ row: Int, _ column: Int) -> Bool { PQgetisnull(handle, Int32(row), Int32(column)) == 1 }
+    package func isNull(_ row: Int, _ column: Int) -> Bool { PQgetisnull(handle, Int32(row), Int32(column)) == 1 }
 
     /// Passes the bytes of a value, which are valid only within the closure.
     @inline(__always)
@@ -51,26 +51,26 @@ public final class ResultSet {
     // Non-optional accessors trap on NULL and on a value of the wrong size: the statements name their types, so a server that
     // returns them cannot be trusted with stock. The open transaction rolls back with the connection.
 
-    public func int64(_ row: Int, _ column: Int) -> Int64 { integer(row, column) }
-    public func int32(_ row: Int, _ column: Int) -> Int32 { integer(row, column) }
-    public func int16(_ row: Int, _ column: Int) -> Int16 { integer(row, column) }
+    package func int64(_ row: Int, _ column: Int) -> Int64 { integer(row, column) }
+    package func int32(_ row: Int, _ column: Int) -> Int32 { integer(row, column) }
+    package func int16(_ row: Int, _ column: Int) -> Int16 { integer(row, column) }
 
-    public func bool(_ row: Int, _ column: Int) -> Bool {
+    package func bool(_ row: Int, _ column: Int) -> Bool {
         withBytes(row, column) { bytes in
             precondition(bytes.count == 1, "column \(column) has \(bytes.count) bytes, a bool has 1")
             return bytes[0] != 0
         }
     }
 
-    public func string(_ row: Int, _ column: Int) -> String {
+    package func string(_ row: Int, _ column: Int) -> String {
         withBytes(row, column) { String(decoding: $0, as: UTF8.self) }
     }
 
-    public func timestamp(_ row: Int, _ column: Int) -> Timestamp {
+    package func timestamp(_ row: Int, _ column: Int) -> Timestamp {
         Timestamp(microsecondsSince2000: integer(row, column))
     }
 
-    public func tupleID(_ row: Int, _ column: Int) -> TupleID {
+    package func tupleID(_ row: Int, _ column: Int) -> TupleID {
         withBytes(row, column) { bytes in
             precondition(bytes.count == 6, "a tid has 6 bytes, column \(column) has \(bytes.count)")
             return TupleID(
@@ -81,23 +81,23 @@ public final class ResultSet {
     }
 
     /// The number of a text value among known labels, for instance those of an enum; nil when it is none of them.
-    public func label(_ row: Int, _ column: Int, among labels: Labels) -> Int? {
+    package func label(_ row: Int, _ column: Int, among labels: Labels) -> Int? {
         withBytes(row, column) { labels.number(of: $0) }
     }
 
-    public func optionalInt64(_ row: Int, _ column: Int) -> Int64? {
+    package func optionalInt64(_ row: Int, _ column: Int) -> Int64? {
         isNull(row, column) ? nil : int64(row, column)
     }
 
-    public func optionalInt32(_ row: Int, _ column: Int) -> Int32? {
+    package func optionalInt32(_ row: Int, _ column: Int) -> Int32? {
         isNull(row, column) ? nil : int32(row, column)
     }
 
-    public func optionalString(_ row: Int, _ column: Int) -> String? {
+    package func optionalString(_ row: Int, _ column: Int) -> String? {
         isNull(row, column) ? nil : string(row, column)
     }
 
-    public func optionalTimestamp(_ row: Int, _ column: Int) -> Timestamp? {
+    package func optionalTimestamp(_ row: Int, _ column: Int) -> Timestamp? {
         isNull(row, column) ? nil : timestamp(row, column)
     }
 
@@ -113,10 +113,10 @@ public final class ResultSet {
 }
 
 /// A short list of texts that a column may have, compared without making strings.
-public struct Labels: Sendable {
+package struct Labels: Sendable {
     private let texts: [[UInt8]]
 
-    public init(_ texts: [String]) { self.texts = texts.map { Array($0.utf8) } }
+    package init(_ texts: [String]) { self.texts = texts.map { Array($0.utf8) } }
 
     func number(of bytes: UnsafeRawBufferPointer) -> Int? {
         texts.firstIndex { $0.count == bytes.count && $0.elementsEqual(bytes) }

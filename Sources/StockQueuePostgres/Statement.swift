@@ -1,12 +1,12 @@
 /// One SQL statement with the name by which it is prepared, logged and profiled.
-public struct Statement: Sendable, Hashable {
+package struct Statement: Sendable, Hashable {
     /// Unique among the statements of a connection; at most 63 bytes (the server cuts longer names).
-    public let name: String
-    public let sql: String
+    package let name: String
+    package let sql: String
     /// The types of the parameters, in order.
-    public let parameterTypes: [TypeOID]
+    package let parameterTypes: [TypeOID]
 
-    public init(_ name: String, _ parameterTypes: [TypeOID] = [], _ sql: String) {
+    package init(_ name: String, _ parameterTypes: [TypeOID] = [], _ sql: String) {
         precondition(name.utf8.count <= 63, "statement name too long: \(name)")
         self.name = name
         self.sql = sql
@@ -16,7 +16,7 @@ public struct Statement: Sendable, Hashable {
 
 /// The object identifiers of the built-in types that parameters use; they are fixed in every PostgreSQL
 /// (`src/include/catalog/pg_type.dat`).
-public enum TypeOID: UInt32, Sendable, Hashable {
+package enum TypeOID: UInt32, Sendable, Hashable {
     case bool = 16
     case int8 = 20
     case int2 = 21
@@ -51,11 +51,11 @@ public enum TypeOID: UInt32, Sendable, Hashable {
 }
 
 /// The tuple id (`ctid`) of a row version: a block and a line in it. Valid only while the row is locked.
-public struct TupleID: Sendable, Hashable {
-    public var block: UInt32
-    public var line: UInt16
+package struct TupleID: Sendable, Hashable {
+    package var block: UInt32
+    package var line: UInt16
 
-    public init(block: UInt32, line: UInt16) {
+    package init(block: UInt32, line: UInt16) {
         self.block = block
         self.line = line
     }

@@ -3,9 +3,9 @@ import Foundation
 import StockQueuePostgres
 
 /// Results that no server sent.
-public enum MadeResult {
+package enum MadeResult {
     /// One row of one value; nil is NULL.
-    public static func of(_ value: [UInt8]?) -> ResultSet { of([[value]], columns: 1) }
+    package static func of(_ value: [UInt8]?) -> ResultSet { of([[value]], columns: 1) }
 
     /// As a server's answer stands in libpq: every value with its length, and a NUL behind it.
     static func of(_ rows: [[[UInt8]?]], columns: Int) -> ResultSet {
