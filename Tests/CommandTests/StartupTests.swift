@@ -84,7 +84,7 @@ import Testing
             let ended = try program.run(["run", "--drain"])
             #expect(ended.code == 0, "\(ended.err)")
             #expect(ended.err.contains("fsync is off: a crash or a power cut may lose"))
-            #expect(ended.err.contains("may not drop expired results and keys"))
+            #expect(ended.err.contains("cannot drop expired results and keys; run `stockq prune` as an administrator"))
             try Self.dropRole(database)
         }
     }

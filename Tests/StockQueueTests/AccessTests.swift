@@ -5,8 +5,8 @@ import TestSupport
 import Testing
 
 /// Who may do what: every role with every object and every verb.
-@Suite struct AccessTests {
-    private static let roles = ["stockq_producer", "stockq_worker", "stockq_reader", "stockq_admin", "nobody"]
+@Suite("Access") struct AccessTests {
+    private static let roles = ["stockq_producer", "stockq_worker", "stockq_reader", "stockq_admin", "outsider"]
 
     /// S SELECT, I INSERT, U UPDATE, D DELETE, T TRUNCATE, R REFERENCES, G TRIGGER; small letters for some columns only. The
     /// columns are producer, worker, reader, admin and a role that is none of them.
@@ -32,9 +32,9 @@ import Testing
         store_limits       S    -    S    S    -
         """
 
-    @Test func tablesAndViews() async throws {
+    @Test("privileges on tables and views") func tablesAndViews() async throws {
         try await withDatabase { database in
-            try Self.withNobody(database) {
+            try Self.withOutsider(database) {
                 let found = try database.rows(
                     """
                     SELECT concat_ws(' ', relname, string_agg(held, ' ' ORDER BY place))
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    /// Which columns the small letters stand for, by their names' order.
+    /// The columns that the small letters mean, in the order of their names.
     private static let columns: [String: Set<String>] = [
         "stockq_producer": [insertOfJobs],
         "stockq_worker": [
@@ -75,18 +75,18 @@ import Testing
             "INSERT items allocated item_id location_id low_stock_threshold notified_level on_hand parent_id store_id tracked",
             "UPDATE items low_stock_threshold parent_id tracked updated_at",
         ],
-        "nobody": [],
+        "outsider": [],
     ]
     private static let insertOfJobs = """
         INSERT jobs action expected_available expires_at group_id idempotency_key item_id location_id max_attempts notify \
         on_insufficient ordering_key priority quantity reason reference run_at store_id
         """
 
-    @Test func columnsOfTables() async throws {
+    @Test("privileges on columns") func columnsOfTables() async throws {
         try await withDatabase { database in
-            try Self.withNobody(database) {
+            try Self.withOutsider(database) {
                 for role in Self.roles {
-                    let name = role == "nobody" ? Self.nobody(database) : role
+                    let name = role == "outsider" ? Self.outsider(database) : role
                     let found = try database.rows(
                         """
                         SELECT concat_ws(' ', privilege, relname, string_agg(attname, ' ' ORDER BY attname))
@@ -104,10 +104,10 @@ import Testing
         }
     }
 
-    /// A partition is reached through the table alone, but by whoever reads everything.
-    @Test func partitionsAndSequences() async throws {
+    /// Only the roles that read everything have privileges on a partition itself.
+    @Test("privileges on partitions and sequences") func partitionsAndSequences() async throws {
         try await withDatabase { database in
-            try Self.withNobody(database) {
+            try Self.withOutsider(database) {
                 let partitions = try database.rows(
                     """
                     SELECT DISTINCT concat_ws(' ', role, privilege) FROM pg_class
@@ -157,7 +157,7 @@ import Testing
             "find_key",
             "find_reference", "item_history", "stock_at",
         ],
-        "nobody": [],
+        "outsider": [],
     ]
     private static let adminAlone: Set = [
         "drop_expired_results", "drop_expired_keys", "grant_store", "revoke_store", "cancel_jobs",
@@ -166,11 +166,11 @@ import Testing
         "reprioritize", "set_item", "set_store_limit",
     ]
 
-    @Test func functionsAndTypes() async throws {
+    @Test("privileges on functions and types, pinned search paths, and owners") func functionsAndTypes() async throws {
         try await withDatabase { database in
-            try Self.withNobody(database) {
+            try Self.withOutsider(database) {
                 for role in Self.roles {
-                    let name = role == "nobody" ? Self.nobody(database) : role
+                    let name = role == "outsider" ? Self.outsider(database) : role
                     let found = try database.rows(
                         """
                         SELECT DISTINCT proname FROM pg_proc
@@ -186,10 +186,10 @@ import Testing
                     """
                     SELECT typname FROM pg_type
                     WHERE typnamespace = 'stockq'::regnamespace AND typtype = 'e'
-                        AND has_type_privilege('\(Self.nobody(database))', oid, 'USAGE')
+                        AND has_type_privilege('\(Self.outsider(database))', oid, 'USAGE')
                     """)
                 #expect(types == [])
-                // Whoever runs with the owner's rights says where names come from, the caller's temporary objects last.
+                // A function that runs with its owner's rights pins its search path, the caller's temporary objects last.
                 let unpinned = try database.rows(
                     """
                     SELECT proname FROM pg_proc
@@ -206,16 +206,45 @@ import Testing
         }
     }
 
-    private static func nobody(_ database: TestDatabase) -> String { "nobody_of_\(database.name)" }
+    /// The roles' script grants to a worker what the start-up check asks for. Two privileges are more: `Migrator.check`, which runs before,
+    /// reads `migrations`, and notifications may be read.
+    @Test("the start-up check asks for what the worker's role is granted") func startUpCheck() async throws {
+        try await withDatabase { database in
+            let granted = try database.rows(
+                """
+                SELECT concat_ws(' ', privilege, relname, attname)
+                FROM pg_class
+                LEFT JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped AND relkind <> 'S'
+                CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS privilege
+                WHERE relnamespace = 'stockq'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition
+                    AND NOT has_table_privilege('stockq_worker', pg_class.oid, privilege)
+                    AND privilege <> 'DELETE' AND has_column_privilege('stockq_worker', pg_class.oid, attnum, privilege)
+                UNION ALL
+                SELECT concat_ws(' ', privilege, relname)
+                FROM pg_class
+                CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS privilege
+                WHERE relnamespace = 'stockq'::regnamespace AND NOT relispartition
+                    AND (relkind IN ('r', 'p', 'v') AND has_table_privilege('stockq_worker', pg_class.oid, privilege)
+                        OR relkind = 'S' AND privilege IN ('SELECT', 'UPDATE')
+                            AND has_sequence_privilege('stockq_worker', pg_class.oid, privilege))
+                """)
+            let needed = WorkerPrivileges.all.map { need in
+                [need.privilege, need.object, need.column].compactMap { $0 }.joined(separator: " ")
+            }
+            #expect(Set(granted) == Set(needed + ["SELECT migrations", "SELECT notifications"]))
+        }
+    }
 
-    private static func withNobody(_ database: TestDatabase, _ body: () throws -> Void) throws {
-        try database.run("CREATE ROLE \(nobody(database))")
+    private static func outsider(_ database: TestDatabase) -> String { "outsider_of_\(database.name)" }
+
+    private static func withOutsider(_ database: TestDatabase, _ body: () throws -> Void) throws {
+        try database.run("CREATE ROLE \(outsider(database))")
         try body()
-        try database.run("DROP ROLE \(nobody(database))")
+        try database.run("DROP ROLE \(outsider(database))")
     }
 
     private static func roleArray(_ database: TestDatabase) -> String {
-        let names = roles.map { $0 == "nobody" ? nobody(database) : $0 }
+        let names = roles.map { $0 == "outsider" ? outsider(database) : $0 }
         return "ARRAY[\(names.map(quoteLiteral).joined(separator: ", "))]"
     }
 

@@ -4,8 +4,8 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// What operators do by hand, and what becomes of the jobs.
-@Suite struct AdminTests {
+/// What an administrator does, and what becomes of the jobs.
+@Suite("Admin") struct AdminTests {
     private static let items =
         "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 10), ('t', 'a', 10);"
 
@@ -14,7 +14,7 @@ import Testing
             "SELECT concat_ws(' ', store_id, item_id, quantity, outcome, code) FROM stockq.results ORDER BY job_id")
     }
 
-    @Test func cancellingTakesTheWholeGroup() async throws {
+    @Test("canceling a job cancels its whole group") func cancelingCancelsTheGroup() async throws {
         try await withDatabase { database in
             try database.run(
                 Self.items + """
@@ -40,7 +40,7 @@ import Testing
                 try database.rows("SELECT concat_ws(' ', who, verb, jobs) FROM stockq.operations ORDER BY 1") == [
                     "stockq cancel 1", "stockq cancel 2",
                 ])
-            // The key is free, and what is finished stays finished.
+            // The key is free, and a finished job cannot be canceled.
             #expect(
                 try database.value("SELECT is_duplicate FROM stockq.enqueue('s', 'a', -1, idempotency_key => 'k')")
                     == "f")
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test func aRetryIsEnqueuedOnceAndNamesTheFirst() async throws {
+    @Test("a job is retried once, and the retry names it") func retries() async throws {
         try await withDatabase { database in
             try database.run(
                 Self.items + """
@@ -71,14 +71,14 @@ import Testing
                     SELECT concat_ws(' ', again.quantity, first.code) FROM stockq.results AS again
                     JOIN stockq.results AS first ON first.job_id = again.retry_of ORDER BY again.job_id
                     """) == ["-99 insufficient_stock", "-1 group_rejected", "-98 insufficient_stock"])
-            let refused = #expect(throws: PostgresError.self) {
+            let rejected = #expect(throws: PostgresError.self) {
                 try database.run(
                     "SELECT stockq.retry_jobs(ARRAY(SELECT job_id FROM stockq.results WHERE outcome = 'applied' LIMIT 1))"
                 )
             }
             #expect(
-                refused?.sqlState?.rawValue == "55000"
-                    && refused?.message.hasSuffix("was applied, and cannot be retried") == true
+                rejected?.sqlState?.rawValue == "55000"
+                    && rejected?.message.hasSuffix("was applied, and cannot be retried") == true
             )
         }
     }
@@ -128,7 +128,7 @@ import Testing
                 "SELECT retry_of FROM stockq.retry_jobs(ARRAY(SELECT job_id FROM stockq.results WHERE retry_of = 2))")
             #expect(again.count == 2)
             #expect(
-                try database.refusal(
+                try database.failure(
                     of: """
                         BEGIN;
                         SELECT stockq.cancel_jobs(ARRAY(SELECT job_id FROM stockq.jobs WHERE retry_of = 4));
@@ -140,8 +140,8 @@ import Testing
         }
     }
 
-    /// A paused store is not worked and costs the others nothing: its jobs are paused, and go on when it is resumed.
-    @Test func aPausedStoreIsParked() async throws {
+    @Test("the jobs of a paused store are taken out of the ready index until it is resumed")
+    func pausedStore() async throws {
         try await withDatabase { database in
             try database.run(
                 Self.items + """
@@ -157,7 +157,7 @@ import Testing
             #expect(try database.value("SELECT count(*) FROM stockq.jobs WHERE run_at IS NULL") == "0")
             let inspector = Inspector(connection: try database.connect(), schema: .standard)
             #expect(try inspector.statistics(seconds: 60).value.queue.paused == 5)
-            // One that is canceled and one whose stock rises stay where they are.
+            // Resuming makes all of them ready.
             #expect(try database.value("SELECT stockq.resume(store_id => 's')") == "5")
             try database.drain()
             #expect(try database.value("SELECT on_hand FROM stockq.items WHERE store_id = 's'") == "5")
@@ -170,7 +170,9 @@ import Testing
         }
     }
 
-    @Test(arguments: ["lane => (SELECT lane FROM stockq.jobs LIMIT 1)", "everything => true"])
+    @Test(
+        "a paused lane is not worked",
+        arguments: ["lane => (SELECT lane FROM stockq.jobs LIMIT 1)", "everything => true"])
     func aPausedLaneIsNotWorked(_ what: String) async throws {
         try await withDatabase { database in
             try database.run(
@@ -185,8 +187,8 @@ import Testing
         }
     }
 
-    /// A lane that was paused for itself stays so when a store goes on; everything means everything.
-    @Test func eachPauseIsLiftedByItsOwnKind() async throws {
+    @Test("a pause of a lane ends when the lane or everything is resumed, not when a store is")
+    func kindsOfPauses() async throws {
         try await withDatabase { database in
             try database.run("SELECT stockq.pause(lane => 7); SELECT stockq.pause(store_id => 's')")
             try database.run("SELECT stockq.resume(store_id => 's')")
@@ -201,8 +203,8 @@ import Testing
         }
     }
 
-    /// An operator pauses and resumes while workers are at it; when pause has returned, nothing more of the store is finished.
-    @Test func pausingWhileWorkersWork() async throws {
+    @Test("when a pause has returned, running workers finish no more jobs of the store")
+    func pausingWhileWorkersWork() async throws {
         try await withDatabase { database in
             try database.run(Self.items)
             let pool = WorkerPool(
@@ -234,8 +236,9 @@ import Testing
         }
     }
 
-    /// What an operator makes ready again comes before what was enqueued later, although the workers' low-water marks stand above it.
-    @Test func resumedJobsAreNotOvertaken() async throws {
+    /// The low-water marks of the workers are above the jobs that are resumed.
+    @Test("resumed jobs are applied before jobs that were enqueued later")
+    func resumedJobsAreNotOvertaken() async throws {
         try await withDatabase { database in
             try database.run(Self.items)
             let pool = WorkerPool(connection: database.settings, schema: database.schema, settings: WorkerSettings())
@@ -249,7 +252,7 @@ import Testing
                 try connection.executeScript("SELECT stockq.\(pause)")
                 try connection.executeScript(
                     "INSERT INTO stockq.jobs (store_id, item_id, quantity, action) VALUES ('s', 'a', 500, 'set')")
-                // Other work goes on, and lets the marks rise.
+                // Workers apply other jobs, which raises the marks.
                 for _ in 0..<300 {
                     try connection.executeScript(
                         "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('t', 'a', 1)")
@@ -271,8 +274,7 @@ import Testing
         }
     }
 
-    /// What a key has prevented is not done by a retry.
-    @Test func whatWasRefusedForItsKeyIsNotRetried() async throws {
+    @Test("a job that was rejected for its idempotency key cannot be retried") func rejectedForItsKey() async throws {
         try await withDatabase { database in
             let lines = "('s', 'a', -1, 'pg', 'pg/1'), ('s', 'a', -2, 'pg', 'pg/2')"
             let insert = "INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, idempotency_key) VALUES "
@@ -284,17 +286,17 @@ import Testing
                 #expect(try database.rows("SELECT 1 FROM stockq.retry_jobs(code => '\(code)')") == [])
             }
             let last = try database.value("SELECT max(job_id) FROM stockq.results")
-            let refused = #expect(throws: PostgresError.self) {
+            let rejected = #expect(throws: PostgresError.self) {
                 try database.run("SELECT stockq.retry_jobs('{\(last)}')")
             }
-            #expect(refused?.message == "job \(last) was rejected for its idempotency key, and cannot be retried")
+            #expect(rejected?.message == "job \(last) was rejected for its idempotency key, and cannot be retried")
             let none = #expect(throws: PostgresError.self) { try database.run("SELECT stockq.retry_jobs('{NULL,1}')") }
             #expect(none?.sqlState?.rawValue == "55000")
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")
         }
     }
 
-    @Test func prioritiesAndAttributesChange() async throws {
+    @Test("priorities of jobs and attributes of items change") func prioritiesAndAttributes() async throws {
         try await withDatabase { database in
             try database.run(
                 Self.items + """

@@ -122,7 +122,7 @@ import Testing
     @Test(arguments: badCalls) func aBadCallSaysWhatIsWrong(_ call: String, says: String) async throws {
         try await withDatabase { database in
             try database.run(Self.items)
-            #expect(try database.refusal(of: "SELECT * FROM stockq.\(call)") == says)
+            #expect(try database.failure(of: "SELECT * FROM stockq.\(call)") == says)
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")
         }
     }
@@ -191,16 +191,16 @@ import Testing
             try waits.wait()
             #expect(told.withLock { $0 } == "applied 9")
             #expect(
-                try database.refusal(
+                try database.failure(
                     of: "SELECT stockq.wait_for_result(job_id, 1000) FROM stockq.enqueue('s', 'a', -1)"
                 ).hasSuffix("was enqueued by this transaction, and workers see it only after the commit"))
             #expect(
-                try database.refusal(
+                try database.failure(
                     of:
                         "BEGIN; SAVEPOINT x; SELECT stockq.enqueue('s', 'a', -7); RELEASE x; SELECT stockq.wait_for_result((SELECT max(job_id) FROM stockq.jobs), 60000)"
                 ).hasPrefix("55000"))
             #expect(
-                try database.refusal(of: "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT stockq.wait_for_result(1)")
+                try database.failure(of: "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT stockq.wait_for_result(1)")
                     == "55000 a transaction that is repeatable read never sees the result")
         }
     }
@@ -278,7 +278,7 @@ import Testing
             try database.drain()
             try session.executeScript("SELECT stockq.enqueue('s', 'a', -1)")
             #expect(
-                try database.refusal(of: "SELECT stockq.enqueue_arrays('s', '{a,a,a}', '{1,1,1}')")
+                try database.failure(of: "SELECT stockq.enqueue_arrays('s', '{a,a,a}', '{1,1,1}')")
                     == "53400 3 more lines exceed the limit of 3 ready jobs of store 's', which has 1")
             try session.executeScript(
                 "SELECT stockq.enqueue('s', 'a', -1); SELECT stockq.set_store_limit('s', NULL); SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')"
@@ -291,14 +291,14 @@ import Testing
         try await withDatabase { database in
             try database.run("SELECT stockq.set_store_limit('s', 3)")
             #expect(
-                try database.refusal(of: "SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')")
+                try database.failure(of: "SELECT stockq.enqueue_arrays('s', '{a,a,a,a}', '{1,1,1,1}')")
                     == "54000 4 lines at once exceed the limit of 3 ready jobs of store 's'")
         }
     }
 
     @Test(arguments: [-1, 60_001]) func waitingHasALimit(_ milliseconds: Int) async throws {
         try await withDatabase { database in
-            let refusal = try database.refusal(of: "SELECT stockq.wait_for_result(1, \(milliseconds))")
+            let refusal = try database.failure(of: "SELECT stockq.wait_for_result(1, \(milliseconds))")
             #expect(refusal == "22023 timeout_ms must be 0 to 60000, not \(milliseconds)")
         }
     }

@@ -28,7 +28,7 @@ import Testing
                 "-2, expected_available => 8, idempotency_key => 'k'",
             ] {
                 #expect(
-                    try database.refusal(of: "SELECT stockq.enqueue('s', 'a', \(other))")
+                    try database.failure(of: "SELECT stockq.enqueue('s', 'a', \(other))")
                         == "23505 idempotency key 'k' of store 's' was used by job \(job) for another request")
             }
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "1")
@@ -262,11 +262,11 @@ import Testing
             try database.drain()
             #expect(try send("[\(one), \(two)]") == ["1 t applied", "2 t applied"])
             #expect(
-                try database.refusal(of: "SELECT stockq.enqueue_lines('s', '[\(two)]', idempotency_key => 'list')")
+                try database.failure(of: "SELECT stockq.enqueue_lines('s', '[\(two)]', idempotency_key => 'list')")
                     .hasPrefix("23505"))
             // A group is all of it known, or none.
             #expect(
-                try database.refusal(
+                try database.failure(
                     of:
                         "SELECT stockq.enqueue_lines('s', '[\(one), \(two), \(one)]', group_id => 'g', idempotency_key => 'list')"
                 ) == "23505 1 of 3 lines of group 'g' of store 's' are new, and the keys of the others are in use")

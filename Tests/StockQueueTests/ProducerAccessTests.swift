@@ -4,8 +4,8 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// What a producer may not reach by any way, and what the other roles may not either.
-@Suite struct ProducerAccessTests {
+/// What a producer cannot reach in any way, and what the other roles cannot either.
+@Suite("Producer access") struct ProducerAccessTests {
     /// Two producers with a store each; calls `body` with a connection of the first one, and what names them.
     private static func withProducers(
         _ database: TestDatabase, scopes: String = "{update_catalog,read_catalog}", _ body: (Connection) throws -> Void
@@ -32,7 +32,7 @@ import Testing
         try database.run("DROP OWNED BY \(mine), \(other); DROP ROLE \(mine), \(other)")
     }
 
-    @Test func anotherStoreIsNotToBeSeen() async throws {
+    @Test("a producer cannot see another store") func anotherStoreIsHidden() async throws {
         try await withDatabase { database in
             try Self.withProducers(database) { mine in
                 for table in [
@@ -53,7 +53,7 @@ import Testing
                 ] {
                     #expect(try database.rows("SELECT 1 FROM stockq.\(call)", mine) == [], "\(call)")
                 }
-                // The rival's keys are no keys here: neither an error nor a wait tells of them.
+                // The rival's keys are unknown here: neither an error nor a wait reveals them.
                 #expect(
                     try database.rows(
                         "SELECT is_duplicate FROM stockq.enqueue('mine', 'a', -1, idempotency_key => 'k')", mine) == [
@@ -62,11 +62,11 @@ import Testing
                 // And the rival's own store looks the same whether a key is used there or not.
                 for key in ["k", "queued", "never used"] {
                     #expect(
-                        mine.refusal(of: "SELECT stockq.enqueue('theirs', 'a', -1, idempotency_key => '\(key)')")
+                        mine.failure(of: "SELECT stockq.enqueue('theirs', 'a', -1, idempotency_key => '\(key)')")
                             == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
                 }
                 try database.run("SELECT stockq.set_store_limit('theirs', 1)")
-                #expect(mine.refusal(of: "SELECT stockq.enqueue('theirs', 'a', -1)").hasPrefix("42501"))
+                #expect(mine.failure(of: "SELECT stockq.enqueue('theirs', 'a', -1)").hasPrefix("42501"))
                 let hidden = #expect(throws: PostgresError.self) {
                     try DryRun.answer(
                         to: [.storeID: "theirs", .itemID: "a", .quantity: "-1"], connection: mine, schema: .standard)
@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    @Test func anotherStoreIsNotToBeTouched() async throws {
+    @Test("a producer cannot change another store") func anotherStoreIsProtected() async throws {
         try await withDatabase { database in
             try Self.withProducers(database) { mine in
                 for sql in [
@@ -94,17 +94,17 @@ import Testing
                     "SELECT * FROM stockq.results_000000000000000", "SELECT stockq.drop_expired_results('0')",
                     "CREATE TABLE stockq.mine (id int)", "COPY stockq.grants TO STDOUT",
                 ] {
-                    #expect(mine.refusal(of: sql).hasPrefix("42501"), "\(sql)")
+                    #expect(mine.failure(of: sql).hasPrefix("42501"), "\(sql)")
                 }
                 #expect(
-                    mine.refusal(of: "COPY stockq.jobs (store_id, item_id, quantity) FROM STDIN")
+                    mine.failure(of: "COPY stockq.jobs (store_id, item_id, quantity) FROM STDIN")
                         == "0A000 COPY FROM not supported with row-level security")
             }
         }
     }
 
-    /// What stands in the caller's own search path is never taken for the queue's.
-    @Test func ownObjectsDeceiveNobody() async throws {
+    @Test("objects in the caller's search path do not replace those of the queue")
+    func ownObjectsDoNotDeceive() async throws {
         try await withDatabase { database in
             try Self.withProducers(database) { mine in
                 try mine.executeScript(
@@ -122,14 +122,14 @@ import Testing
                     """)
                 for call in ["enqueue('theirs', 'a', -1)", "enqueue_arrays('theirs', '{a}', '{-1}')"] {
                     #expect(
-                        mine.refusal(of: "SELECT stockq.\(call)")
+                        mine.failure(of: "SELECT stockq.\(call)")
                             == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
                 }
                 #expect(
-                    mine.refusal(of: "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('theirs', 'a', -1)")
+                    mine.failure(of: "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('theirs', 'a', -1)")
                         .hasPrefix("42501"))
                 #expect(try database.rows("SELECT 1 FROM stockq.results WHERE store_id = 'theirs'", mine) == [])
-                // The way in stays open.
+                // The caller's own store is still reachable.
                 #expect(try database.rows("SELECT is_duplicate FROM stockq.enqueue('mine', 'a', -1)", mine) == ["f"])
                 #expect(
                     try database.rows("SELECT is_duplicate FROM stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
@@ -138,29 +138,29 @@ import Testing
         }
     }
 
-    /// Lists go in with the owner's rights, and only in the name of whoever asks: whatever pass is shown, and through whosever
-    /// function.
-    @Test func aPassIsGoodForItsOwnerAlone() async throws {
+    /// Lists are inserted with the owner's rights, and only in the name of the caller, whichever token is presented and whichever
+    /// function presents it.
+    @Test("a caller token proves only the role it was issued for") func callerTokens() async throws {
         try await withDatabase { database in
             try Self.withProducers(database) { mine in
                 let rivalName = "rival_of_\(database.name)"
                 let rival = try database.connect(as: rivalName)
                 let lines =
                     "jsonb_populate_record(NULL::stockq.lines, '{\"store_id\": \"theirs\", \"item_ids\": [\"a\"], \"quantities\": [-1]}')"
-                func refusal(pass: String) -> String {
-                    mine.refusal(of: "SELECT stockq.insert_lines_for('\(rivalName)', \(pass), \(lines))")
+                func error(token: String) -> String {
+                    mine.failure(of: "SELECT stockq.insert_lines_for('\(rivalName)', \(token), \(lines))")
                 }
                 let isNotTheirs = "42501 the caller token is not the one of \(rivalName) in this transaction"
-                #expect(refusal(pass: "(SELECT caller_token FROM stockq.my_caller_token)") == isNotTheirs)
-                #expect(refusal(pass: "NULL") == isNotTheirs)
+                #expect(error(token: "(SELECT caller_token FROM stockq.my_caller_token)") == isNotTheirs)
+                #expect(error(token: "NULL") == isNotTheirs)
                 #expect(
-                    mine.refusal(of: "SELECT stockq.insert_lines_for(NULL, NULL, \(lines))")
+                    mine.failure(of: "SELECT stockq.insert_lines_for(NULL, NULL, \(lines))")
                         == "42501 the caller token names no producer")
-                #expect(refusal(pass: "sha256('')") == isNotTheirs)
-                // The rival's own of a transaction before.
+                #expect(error(token: "sha256('')") == isNotTheirs)
+                // The rival's own token of an earlier transaction.
                 let stolen = try database.rows("SELECT encode(caller_token, 'hex') FROM stockq.my_caller_token", rival)[
                     0]
-                #expect(refusal(pass: "'\\x\(stolen)'") == isNotTheirs)
+                #expect(error(token: "'\\x\(stolen)'") == isNotTheirs)
                 // The rival calls a function that has its owner's rights, and gives it nothing by that.
                 try database.run("CREATE SCHEMA trap_of_\(database.name) AUTHORIZATION shop_of_\(database.name)")
                 try mine.executeScript(
@@ -170,7 +170,7 @@ import Testing
                     GRANT USAGE ON SCHEMA trap_of_\(database.name) TO PUBLIC
                     """)
                 #expect(
-                    rival.refusal(of: "SELECT trap_of_\(database.name).helpful('theirs')")
+                    rival.failure(of: "SELECT trap_of_\(database.name).helpful('theirs')")
                         == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
                 #expect(
                     try database.rows("SELECT helpful > 0 FROM trap_of_\(database.name).helpful('mine')", rival) == [
@@ -182,8 +182,8 @@ import Testing
         }
     }
 
-    /// Whoever calls another's function may have plans printed, but the pass is in none of them.
-    @Test func plansDoNotShowThePass() async throws {
+    /// A role that calls another role's function can have plans printed.
+    @Test("plans do not show the caller token") func plansDoNotShowTheToken() async throws {
         try await withDatabase { database in
             try Self.withProducers(database) { mine in
                 try database.run("CREATE SCHEMA help_of_\(database.name) AUTHORIZATION rival_of_\(database.name)")
@@ -204,8 +204,7 @@ import Testing
         }
     }
 
-    /// Without the secret nothing goes in, and nothing is lost in silence; and no privilege shows it.
-    @Test func theSecretIsNobodysAndMissedLoudly() async throws {
+    @Test("no role can read the secret, and without it an insert is an error") func secret() async throws {
         try await withDatabase { database in
             try Self.withProducers(database) { mine in
                 try database.run("GRANT pg_read_all_data TO shop_of_\(database.name)")
@@ -214,10 +213,10 @@ import Testing
                 try database.run("DELETE FROM stockq.caller_token_secret")
                 let jobs = try database.value("SELECT count(*) FROM stockq.jobs")
                 #expect(
-                    mine.refusal(of: "SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')")
+                    mine.failure(of: "SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')")
                         == "XX000 0 of 1 lines were inserted")
                 #expect(
-                    mine.refusal(
+                    mine.failure(
                         of:
                             "SELECT stockq.insert_lines_for('shop_of_\(database.name)', NULL, ROW('mine', '{a}', '{-1}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::stockq.lines)"
                     ).hasPrefix("42501"))
@@ -226,8 +225,8 @@ import Testing
         }
     }
 
-    /// What the owner of the tables adds binds lists as it binds single jobs.
-    @Test func theOwnersRestrictionsBindLists() async throws {
+    @Test("restrictive policies that the owner of the tables adds hold for lists too")
+    func restrictivePolicies() async throws {
         try await withDatabase { database in
             try Self.withProducers(database) { mine in
                 let name = "shop_of_\(database.name)"
@@ -236,17 +235,19 @@ import Testing
                 )
                 _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{5}')", mine)
                 #expect(
-                    mine.refusal(of: "SELECT stockq.enqueue_arrays('mine', '{a}', '{5}', '{set}')")
+                    mine.failure(of: "SELECT stockq.enqueue_arrays('mine', '{a}', '{5}', '{set}')")
                         == "42501 new row violates row-level security policy \"no_set\" for table \"jobs\"")
                 try database.run("DROP POLICY no_set ON stockq.jobs; ALTER ROLE \(name) BYPASSRLS")
-                // Whoever is under no row security at all needs no pass.
+                // A role without row security needs no token.
                 _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{5}', '{set}')", mine)
             }
         }
     }
 
-    /// Who reads everything, or works, enqueues no further than their grants reach.
-    @Test(arguments: ["stockq_reader", "stockq_worker"]) func aProducerWhoIsMore(_ role: String) async throws {
+    @Test(
+        "a producer that is a reader or a worker too enqueues only within its grants",
+        arguments: ["stockq_reader", "stockq_worker"])
+    func producerWithAnotherRole(_ role: String) async throws {
         try await withDatabase { database in
             try Self.withProducers(database) { mine in
                 try database.run("GRANT \(role) TO shop_of_\(database.name)")
@@ -258,7 +259,7 @@ import Testing
                     "SELECT stockq.enqueue('theirs', 'a', -1)", "SELECT stockq.enqueue_arrays('theirs', '{a}', '{-1}')",
                 ] {
                     #expect(
-                        mine.refusal(of: sql)
+                        mine.failure(of: sql)
                             == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
                 }
                 _ = try database.rows("SELECT stockq.enqueue('mine', 'a', -1)", mine)
@@ -267,18 +268,18 @@ import Testing
         }
     }
 
-    @Test func aVariationNeedsBothScopes() async throws {
+    @Test("a job for a variation needs both scopes") func variations() async throws {
         try await withDatabase { database in
             try Self.withProducers(database, scopes: "{update_catalog}") { mine in
                 let lacks = "42501 shop_of_\(database.name) lacks the scope read_catalog for store 'mine'"
                 _ = try database.rows("SELECT stockq.enqueue('mine', 'a', -1)", mine)
                 _ = try database.rows("SELECT stockq.enqueue('mine', 'not there', -1)", mine)
-                #expect(mine.refusal(of: "SELECT stockq.enqueue('mine', 'a-red', -1)") == lacks)
+                #expect(mine.failure(of: "SELECT stockq.enqueue('mine', 'a-red', -1)") == lacks)
                 _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a,a}', '{-1,-1}')", mine)
                 #expect(
-                    mine.refusal(of: "SELECT stockq.enqueue_arrays('mine', '{a,a-red}', '{-1,-1}')") == lacks)
+                    mine.failure(of: "SELECT stockq.enqueue_arrays('mine', '{a,a-red}', '{-1,-1}')") == lacks)
                 #expect(
-                    mine.refusal(
+                    mine.failure(
                         of: "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('mine', 'a-red', -1)")
                         == lacks)
                 #expect(try database.rows("SELECT 1 FROM stockq.items", mine) == [])
@@ -287,7 +288,7 @@ import Testing
                 #expect(try database.rows("SELECT item_id FROM stockq.items ORDER BY 1", mine) == ["a", "a-red"])
                 try database.run("SELECT stockq.revoke_store('shop_of_\(database.name)', 'mine', '{update_catalog}')")
                 #expect(
-                    mine.refusal(of: "SELECT stockq.enqueue('mine', 'a', -1)")
+                    mine.failure(of: "SELECT stockq.enqueue('mine', 'a', -1)")
                         == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'mine'")
                 try database.run("SELECT stockq.revoke_store('shop_of_\(database.name)', 'mine')")
                 #expect(try database.rows("SELECT 1 FROM stockq.results", mine) == [])
@@ -295,8 +296,7 @@ import Testing
         }
     }
 
-    /// A worker of the role drains everything, and cannot change what has happened.
-    @Test func aWorkerWorksAndRewritesNothing() async throws {
+    @Test("a worker drains every store, and cannot change results") func worker() async throws {
         try await withDatabase { database in
             let name = "hand_of_\(database.name)"
             try database.run(
@@ -320,14 +320,14 @@ import Testing
                 "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', 1)",
                 "DROP TABLE stockq.results_000000000000000", "ALTER TABLE stockq.jobs DISABLE ROW LEVEL SECURITY",
             ] {
-                #expect(worker.refusal(of: sql).hasPrefix("42501"), "\(sql)")
+                #expect(worker.failure(of: sql).hasPrefix("42501"), "\(sql)")
             }
             try database.run("DROP OWNED BY \(name); DROP ROLE \(name)")
         }
     }
 
-    /// Quotes, semicolons, percent signs, line breaks and control characters are names like any other.
-    @Test func awkwardNamesArriveUnharmed() async throws {
+    @Test("names may have quotes, semicolons, percent signs, line breaks and control characters")
+    func awkwardNames() async throws {
         try await withDatabase { database in
             let name = "a'b\"; DROP TABLE stockq.jobs; -- %s %n\n\t\u{1}\\x {}\u{202E}ü"
             let literal = quoteLiteral(name)
@@ -351,8 +351,8 @@ import Testing
         }
     }
 
-    /// Readers and administrators see every store without a grant; ceilings are for all.
-    @Test func whoSeesAllNeedsNoGrant() async throws {
+    @Test("readers and administrators see every store without a grant; store limits hold for all")
+    func readers() async throws {
         try await withDatabase { database in
             let name = "chief_of_\(database.name)"
             try database.run(
@@ -366,13 +366,13 @@ import Testing
             #expect(answer?.summary == "applied")
             try chief.executeScript(
                 "SELECT stockq.set_store_limit('s', 2); SELECT stockq.enqueue_arrays('s', '{a,a}', '{1,1}')")
-            #expect(chief.refusal(of: "SELECT stockq.enqueue('s', 'a', 1)").hasPrefix("53400"))
+            #expect(chief.failure(of: "SELECT stockq.enqueue('s', 'a', 1)").hasPrefix("53400"))
             try database.run("DROP OWNED BY \(name); DROP ROLE \(name)")
         }
     }
 
-    /// A producer loads by COPY with every column there is; without read_catalog a dry run says so instead of guessing.
-    @Test func aProducerLoadsEveryColumn() async throws {
+    @Test("a producer loads every column with COPY, and needs read_catalog for a dry run")
+    func everyColumn() async throws {
         try await withDatabase { database in
             try Self.withProducers(database, scopes: "{update_catalog}") { mine in
                 let producer = Producer(connection: mine, schema: .standard)

@@ -21,12 +21,12 @@ extension TestDatabase {
     }
 
     /// The SQLSTATE and the message of a statement that must fail.
-    func refusal(of sql: String) throws -> String { try connect().refusal(of: sql) }
+    func failure(of sql: String) throws -> String { try connect().failure(of: sql) }
 }
 
 extension Connection {
     /// The SQLSTATE and the message of a statement that must fail.
-    func refusal(of sql: String) -> String {
+    func failure(of sql: String) -> String {
         let error = #expect(throws: PostgresError.self, "\(sql)") { try executeScript(sql) }
         return "\(error?.sqlState?.rawValue ?? "-") \(error?.message ?? "-")"
     }
