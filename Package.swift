@@ -94,6 +94,10 @@ let package = Package(
             path: "Tests/Support",
             swiftSettings: flags
         ),
+        // The examples of the documentation, with what a user of the library can reach and nothing more.
+        .target(
+            name: "Examples", dependencies: ["StockQueue"], path: "Tests/Examples", packageAccess: false,
+            swiftSettings: flags),
         .target(
             name: "FuzzTargets",
             dependencies: [
@@ -123,7 +127,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "stockq", "stockq-bench", "CommandLineKit", "StockModel", "StockQueue", "StockQueuePostgres",
+                "Examples", "stockq", "stockq-bench", "CommandLineKit", "StockModel", "StockQueue",
+                "StockQueuePostgres",
                 "TestSupport",
             ],
             swiftSettings: flags

@@ -1,3 +1,4 @@
+import Examples
 import Foundation
 import StockModel
 import StockQueue
@@ -14,13 +15,15 @@ import Testing
     private static let pages = ["sql", "idempotency", "orders", "results", "swift"]
 
     private static func blocks(_ language: String) throws -> [String] {
-        try pages.flatMap { page in
-            let text = try String(contentsOf: root.appendingPathComponent("docs/guides/\(page).md"), encoding: .utf8)
-            return text.split(separator: "\n```").map(String.init).filter {
-                $0.hasPrefix("\(language)\n") || $0.hasPrefix("```\(language)\n")
-            }
-            .map { $0.drop { $0 != "\n" }.dropFirst() }.map(String.init)
+        try pages.flatMap { try blocks(language, in: "docs/guides/\($0).md") }
+    }
+
+    private static func blocks(_ language: String, in page: String) throws -> [String] {
+        let text = try String(contentsOf: root.appendingPathComponent(page), encoding: .utf8)
+        return text.split(separator: "\n```").map(String.init).filter {
+            $0.hasPrefix("\(language)\n") || $0.hasPrefix("```\(language)\n")
         }
+        .map { $0.drop { $0 != "\n" }.dropFirst() }.map(String.init)
     }
 
     /// Runs the first two examples, which create a role and items.
@@ -43,7 +46,7 @@ import Testing
     }
 
     /// Each block in a psql of its own, one after the other, while workers run.
-    @Test("every SQL example runs") func sql() async throws {
+    @Test("every SQL example runs") func everySQLExampleRuns() async throws {
         try await withDatabase { database in
             try Self.shop(database)
             let blocks = try Self.blocks("sql")
@@ -69,7 +72,7 @@ import Testing
         }
     }
 
-    @Test("the Python example runs") func python() async throws {
+    @Test("the Python example runs") func thePythonExampleRuns() async throws {
         try await withDatabase { database in
             try Self.shop(database)
             try Self.whileWorking(database) {
@@ -88,43 +91,61 @@ import Testing
         return try program.start(["python3", "-"], input: Array(text.utf8), executable: "/usr/bin/env").wait()
     }
 
-    /// The example of the Swift guide, compiled here; the test compares both texts.
-    @Test("the Swift example runs") func swift() async throws {
+    /// A text without its white space, which a block of a page and a function need not share.
+    private static func words(_ text: String) -> String { text.filter { !$0.isWhitespace } }
+
+    /// The lines of a documentation comment's example.
+    private static func commentedBlocks(_ file: String) throws -> [String] {
+        let text = try String(contentsOf: root.appendingPathComponent(file), encoding: .utf8)
+        let parts = text.components(separatedBy: "/// ```swift\n")
+        return parts.dropFirst().map { part in
+            part.components(separatedBy: "/// ```\n")[0].split(separator: "\n").map { line in
+                String(line.drop { $0 == " " }.dropFirst(3))
+            }.joined(separator: "\n")
+        }
+    }
+
+    @Test("every Swift example of guide and DocC catalog is compiled")
+    func swiftExamplesAreCompiled() throws {
+        let compiled = Self.words(
+            try String(
+                contentsOf: Self.root.appendingPathComponent("Tests/Examples/GuideExamples.swift"), encoding: .utf8))
+        let article = "Sources/StockQueue/StockQueue.docc/FromInsertToResult.md"
+        let blocks =
+            try Self.blocks("swift") + Self.blocks("swift", in: article)
+            + Self.commentedBlocks("Sources/StockQueue/Client/StockQueueClient.swift")
+            + Self.commentedBlocks("Sources/StockQueue/Client/StockQueueClient+Notifications.swift")
+            + Self.commentedBlocks("Sources/StockQueue/StockWorkers.swift")
+        #expect(blocks.count >= 16)
+        for block in blocks { #expect(compiled.contains(Self.words(block)), "not compiled: \(block)") }
+    }
+
+    @Test("the Swift examples run", .timeLimit(.minutes(2)))
+    func swiftExamplesRun() async throws {
         let database = try TestDatabase()
         defer { database.drop() }
         try await onThread { try Self.shop(database) }
-        let pool = WorkerPool(connection: database.settings, schema: database.schema, settings: WorkerSettings())
-        let running = Background { pool.run() }
         let conninfo = database.conninfo
-
-        // The example begins here.
-        let queue = StockQueueClient(ConnectionSettings(conninfo: conninfo, applicationName: "shop"))
-        defer { queue.close() }
-
-        var job = JobRequest(store: "berlin", item: "mug", quantity: -1)
-        job.idempotencyKey = "order 1005"
-        let receipt = try await queue.enqueue(job)
-        if let result = try await queue.result(of: receipt.jobID, timeoutMs: 10_000) {
-            print(result.outcome, result.onHandAfter ?? 0)
+        let queue = StockQueueClient(ConnectionSettings(conninfo: conninfo, applicationName: "examples"))
+        let stored = Shared<NotificationCursor?>(nil)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await runWorkers(conninfo: conninfo) }
+            group.addTask { try await queue.run() }
+            try await withQueue(conninfo: conninfo)
+            let receipts = try await sellAnOrder(with: queue)
+            #expect(try await queue.result(of: receipts[1].jobID, timeout: .seconds(20))?.outcome == .applied)
+            #expect(try await restock(with: queue).map(\.key) == [ItemKey("berlin", "mug"), ItemKey("berlin", "mug")])
+            try await sellUnlessFull(JobRequest(store: "", item: "mug", quantity: -1), with: queue)
+            let last = try await queue.enqueue(JobRequest(store: "berlin", item: "mug", quantity: -10))
+            #expect(try await queue.result(of: last.jobID, timeout: .seconds(20))?.after?.available == 0)
+            let following = Task {
+                try await follow(queue, from: .beginning) { stored.value = $0 }
+            }
+            try await onThread { #expect(eventually { stored.value != nil }, "out of stock") }
+            following.cancel()
+            await #expect(throws: QueueError.self) { try await following.value }
+            group.cancelAll()
+            try await group.waitForAll()
         }
-
-        let lines = [
-            JobRequest(store: "berlin", item: "mug", quantity: -1),
-            JobRequest(store: "berlin", item: "shirt-m", quantity: -1),
-        ]
-        let receipts = try await queue.enqueue(lines, idempotencyKey: "order 1006")
-        let loaded = try await queue.enqueueBulk(
-            (1...1_000).map { _ in JobRequest(store: "berlin", item: "shirt-m", quantity: 1) })
-        let history = try await queue.history(of: ItemKey("berlin", "mug"), limit: 5)
-        // And ends here.
-
-        #expect(receipts.count == 2 && loaded == 1_000 && history.first?.itemId == "mug")
-        func words(_ text: String) -> String { text.filter { !$0.isWhitespace && $0 != "," } }
-        let source = try String(contentsOfFile: #filePath, encoding: .utf8)
-        let here = source.components(separatedBy: "begins here.\n")[1].components(separatedBy: "// And ends here")[0]
-        let there = try Self.blocks("swift")
-        #expect(there.map { words($0) } == [words(here)])
-        pool.finish()
-        try await onThread { try running.wait() }
     }
 }

@@ -100,11 +100,11 @@ import Testing
             try database.drain { $0.batchJobsMax = 2 }
             let inspector = Inspector(connection: try database.connect(), schema: .standard)
             let all = try inspector.movements(ItemKey("s", "a"), limit: 10).map(\.value)
-            #expect(all.map(\.jobId) == [5, 4, 1])
+            #expect(all.map(\.jobID) == [5, 4, 1])
             #expect(all.map(\.version) == [3, 2, 1])
-            #expect(try inspector.movements(ItemKey("s", "a"), limit: 2).map(\.value.jobId) == [5, 4])
-            #expect(try inspector.item(ItemKey("s", "a"))?.value.onHand == 9)
-            #expect(try inspector.item(ItemKey("s", "nowhere"))?.value.onHand == nil)
+            #expect(try inspector.movements(ItemKey("s", "a"), limit: 2).map(\.value.jobID) == [5, 4])
+            #expect(try inspector.item(ItemKey("s", "a"))?.value.balance.onHand == 9)
+            #expect(try inspector.item(ItemKey("s", "nowhere"))?.value.balance.onHand == nil)
         }
     }
 }

@@ -3,8 +3,8 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// Books that were tampered with are found out, each way by the check that is meant for it.
-@Suite struct VerifierTests {
+/// A ledger that was tampered with is detected, each way by the check that is meant for it.
+@Suite("Verifier") struct VerifierTests {
     struct Tampering: Sendable, CustomTestStringConvertible {
         var sql: String
         var check: String
@@ -32,34 +32,34 @@ import Testing
         Tampering(sql: "DELETE FROM stockq.items WHERE item_id = 'b'", check: "every applied job belongs to an item"),
         Tampering(
             sql: "UPDATE stockq.results SET outcome = 'rejected' WHERE job_id = 2",
-            check: "applied jobs change stock, all others leave it"),
+            check: "applied jobs change stock, all others do not"),
         Tampering(
             sql:
                 "INSERT INTO stockq.jobs (job_id, store_id, item_id, quantity) OVERRIDING SYSTEM VALUE VALUES (2, 's', 'a', 1)",
             check: "no job is both queued and finished"),
         Tampering(
             sql: "UPDATE stockq.results SET on_hand_after = -7, on_insufficient = 'partial' WHERE job_id = 3",
-            check: "no job that may not took available stock below zero"),
+            check: "available stock went below zero only where the job allowed it"),
         Tampering(
             sql: "UPDATE stockq.results SET group_id = 'g' WHERE job_id IN (1, 4)",
             check: "groups are applied all together or not at all"),
         Tampering(
             sql: "DELETE FROM stockq.notifications",
-            check: "notifications are the changes of level that the results tell"),
+            check: "notifications are the changes of level that the results record"),
         Tampering(
             sql:
                 "INSERT INTO stockq.notifications (job_id, version, available_before, available_after, kind, store_id, item_id, location_id) VALUES (1, 1, 1, 1, 'restocked', 's', 'a', 'main')",
-            check: "notifications are the changes of level that the results tell"),
+            check: "notifications are the changes of level that the results record"),
         Tampering(
             sql: "UPDATE stockq.items SET notified_level = 'ok' WHERE item_id = 'a'",
-            check: "the level last told is the one that the last change left"),
+            check: "the notified level of an item is that of its last change"),
         Tampering(
             sql:
                 "INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, submission_id) SELECT 's', 'a', 1, 'lines', submission_id FROM stockq.results WHERE job_id = 5",
-            check: "no job has vanished from within a group"),
+            check: "no group is finished in part"),
     ]
 
-    @Test(arguments: tamperings) func isFoundOut(_ tampering: Tampering) async throws {
+    @Test("a tampered ledger is detected", arguments: tamperings) func isDetected(_ tampering: Tampering) async throws {
         try await withDatabase { database in
             try database.run(
                 """
@@ -101,31 +101,25 @@ import Testing
         }
     }
 
-    @Test func aSecondResultOfAJobIsRefusedByTheTable() async throws {
+    @Test("the table accepts no second result of a job") func secondResult() async throws {
         try await withDatabase { database in
             try database.run("INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', 1)")
             try database.drain()
             let error = try #require(throws: PostgresError.self) {
                 try database.run("INSERT INTO stockq.results SELECT * FROM stockq.results")
             }
-            #expect(error.sqlState?.rawValue == "23505")
+            #expect(error.sqlState == .uniqueViolation)
         }
     }
 
-    @Test func notificationsAreFollowedEvenWhenCommittedOutOfOrder() async throws {
+    @Test("every check has a name and a statement of its own")
+    func names() async throws {
         try await withDatabase { database in
-            let insert =
-                "INSERT INTO stockq.notifications (job_id, version, available_before, available_after, kind, store_id, item_id, location_id) VALUES (1, %, 1, 1, 'restocked', 's', 'a', 'main')"
-            let slow = try database.connect()
-            try slow.executeScript("BEGIN")
-            try slow.executeScript(insert.replacing("%", with: "1"))
-            try database.run(insert.replacing("%", with: "2"))
-            var follower = NotificationFollower(
-                inspector: Inspector(connection: try database.connect(), schema: .standard))
-            #expect(try follower.next(limit: 10).map(\.value.version) == [2])
-            try slow.executeScript("COMMIT")
-            #expect(try follower.next(limit: 10).map(\.value.version) == [1])
-            #expect(try follower.next(limit: 10).isEmpty)
+            let connection = try database.connect()
+            let verifier = Verifier(connection: connection, schema: .standard)
+            #expect(Set(verifier.checks.map(\.name)).count == verifier.checks.count)
+            // The same connection prepares all of them, twice under the same names.
+            for _ in 1...2 { try verifier.runAll { #expect($0.violations.isEmpty) } }
         }
     }
 }

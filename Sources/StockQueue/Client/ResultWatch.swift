@@ -1,30 +1,32 @@
-import Foundation
+import Dispatch
+import StockModel
 import StockQueueLocking
 import StockQueuePostgres
 
-/// Waits for results on behalf of many: one thread and one connection, there only while somebody waits, ask for all of them.
+/// Waits for results on behalf of many tasks: one thread polls for the results of all of them with one statement.
 final class ResultWatch: Sendable {
-    typealias Answer = @Sendable (Result<JobResult?, QueueError>) -> Void
-
     private struct Waiter {
-        var deadline: Deadline
-        var answer: Answer
+        let job: Int64
+        let deadline: Deadline
+        let answer: PendingAnswer<JobResult?>
     }
 
     private struct State {
-        var waiters: [Int64: [Waiter]] = [:]
-        var isWatching = false
-        var isClosed = false
-        /// Somebody has come since the last poll: poll soon.
-        var isFresh = false
+        var waiters: [UInt64: Waiter] = [:]
+        var lastID: UInt64 = 0
+        var isStopped = false
+        /// A waiter was added since the last poll.
+        var hasNewWaiter = false
     }
 
     private let settings: ConnectionSettings
     private let schema: QueueSchema
     private let state = Mutex(State())
-    private let stop = StopSignal()
+    /// Signaled when a waiter is added, and at the end.
+    private let changed = DispatchSemaphore(value: 0)
+    private let stopSignal = StopSignal()
 
-    /// Pauses between two looks: short after somebody has come, then growing.
+    /// Pauses between two polls: short after a new waiter, then growing.
     private static let pauseMs = (shortest: 1, longest: 50)
 
     init(_ settings: ConnectionSettings, _ schema: QueueSchema) {
@@ -32,32 +34,49 @@ final class ResultWatch: Sendable {
         self.schema = schema
     }
 
-    func wait(for job: Int64, timeoutMs: Int, _ answer: @escaping Answer) {
-        let (isClosed, starts) = state.withLock { state in
-            if state.isClosed { return (true, false) }
-            state.waiters[job, default: []].append(
-                Waiter(deadline: .after(milliseconds: timeoutMs), answer: answer))
-            state.isFresh = true
-            defer { state.isWatching = true }
-            return (false, !state.isWatching)
+    /// Waits until the job has a result, or until the time is over, which gives nil.
+    func result(of job: Int64, timeoutMs: Int) async -> Result<JobResult?, QueueError> {
+        let answer = PendingAnswer<JobResult?>()
+        let waiter = Waiter(job: job, deadline: .after(milliseconds: timeoutMs), answer: answer)
+        let id: UInt64? = state.withLock { state in
+            if state.isStopped { return nil }
+            state.lastID += 1
+            state.waiters[state.lastID] = waiter
+            state.hasNewWaiter = true
+            return state.lastID
         }
-        if isClosed { return answer(.failure(.closed)) }
-        if starts {
-            let thread = Thread { [self] in watch() }
-            thread.name = "stockq results"
-            thread.start()
+        guard let id else { return .failure(.stopped) }
+        changed.signal()
+        return await answer.wait { [self] in
+            state.withLock { $0.waiters[id] = nil }
         }
     }
 
-    func close() {
-        state.withLock { $0.isClosed = true }
-        stop.finish()
+    /// How many tasks wait.
+    var waiters: Int { state.withLock { $0.waiters.count } }
+
+    /// Fails all waiters with `stopped`, now and later, and ends `run`.
+    func stop() {
+        let waiters: [Waiter] = state.withLock { state in
+            state.isStopped = true
+            defer { state.waiters = [:] }
+            return Array(state.waiters.values)
+        }
+        for waiter in waiters { waiter.answer.answer(.failure(.stopped)) }
+        stopSignal.finish()
+        changed.signal()
     }
 
-    private func watch() {
+    /// Polls until `stop`. Blocks the calling thread.
+    func run() {
         var connection: Connection?
         var pause = Self.pauseMs.shortest
-        while let jobs = awaited() {
+        while !stopSignal.isFinishing {
+            let jobs = awaitedJobs()
+            if jobs.isEmpty {
+                changed.wait()
+                continue
+            }
             do {
                 let usable = try connection ?? Connection(settings)
                 connection = usable
@@ -65,64 +84,41 @@ final class ResultWatch: Sendable {
             } catch {
                 connection = nil
                 let reason = QueueError(error)
-                // A server that is away may be back before the time is over.
+                // A server that is not reachable may be so again before the time is over.
                 if case .database(let cause) = reason, cause.isTransient {} else { answerAll(.failure(reason)) }
             }
             answerLate()
-            let isFresh = state.withLock { state in
-                defer { state.isFresh = false }
-                return state.isFresh
+            let hasNewWaiter = state.withLock { state in
+                defer { state.hasNewWaiter = false }
+                return state.hasNewWaiter
             }
-            pause = isFresh ? Self.pauseMs.shortest : min(pause * 2, Self.pauseMs.longest)
-            if stop.wait(milliseconds: pause) { answerAll(.failure(.closed)) }
+            pause = hasNewWaiter ? Self.pauseMs.shortest : min(pause * 2, Self.pauseMs.longest)
+            _ = stopSignal.wait(milliseconds: pause)
         }
     }
 
-    /// The jobs that somebody waits for; nil when nobody does, and then this thread ends.
-    private func awaited() -> [Int64]? {
-        state.withLock { state in
-            if state.waiters.isEmpty { state.isWatching = false }
-            return state.waiters.isEmpty ? nil : Array(state.waiters.keys)
-        }
-    }
+    private func awaitedJobs() -> [Int64] { state.withLock { Array(Set($0.waiters.values.map(\.job))) } }
 
     private func poll(for jobs: [Int64], _ connection: Connection) throws {
-        var parameters = Parameters()
-        parameters.addArray(of: jobs.count, int64: { jobs[$0] })
-        let found = try connection.execute(
-            Statement(
-                "have_results", [.int8Array], "SELECT job_id FROM \(schema.quoted).results WHERE job_id = ANY ($1)"),
-            parameters)
-        let inspector = Inspector(connection: connection, schema: schema)
-        for row in 0..<found.rowCount {
-            let job = found.int64(row, 0)
-            let result = try inspector.result(of: job)?.value
-            for waiter in state.withLock({ $0.waiters.removeValue(forKey: job) }) ?? [] {
-                waiter.answer(.success(result))
-            }
-        }
+        let results = try Inspector(connection: connection, schema: schema).results(of: jobs)
+        if results.isEmpty { return }
+        let byJob = Dictionary(results.map { ($0.jobID, $0) }, uniquingKeysWith: { first, _ in first })
+        for waiter in remove({ byJob[$0.job] != nil }) { waiter.answer.answer(.success(byJob[waiter.job])) }
     }
 
     private func answerLate() {
-        let late = state.withLock { state in
-            var late: [Waiter] = []
-            for (job, waiters) in state.waiters {
-                // Asked once of each: the time goes on meanwhile.
-                let isLate = waiters.map(\.deadline.hasPassed)
-                late += zip(waiters, isLate).filter(\.1).map(\.0)
-                let rest = zip(waiters, isLate).filter { !$0.1 }.map(\.0)
-                state.waiters[job] = rest.isEmpty ? nil : rest
-            }
-            return late
-        }
-        for waiter in late { waiter.answer(.success(nil)) }
+        for waiter in remove(\.deadline.hasPassed) { waiter.answer.answer(.success(nil)) }
     }
 
     private func answerAll(_ result: Result<JobResult?, QueueError>) {
-        let all = state.withLock { state in
-            defer { state.waiters = [:] }
-            return state.waiters.values.flatMap { $0 }
+        for waiter in remove({ _ in true }) { waiter.answer.answer(result) }
+    }
+
+    private func remove(_ isWanted: @Sendable (Waiter) -> Bool) -> [Waiter] {
+        state.withLock { state in
+            let found = state.waiters.filter { isWanted($0.value) }
+            for id in found.keys { state.waiters[id] = nil }
+            return Array(found.values)
         }
-        for waiter in all { waiter.answer(result) }
     }
 }

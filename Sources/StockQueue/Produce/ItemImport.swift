@@ -124,14 +124,7 @@ public struct ItemImport {
     /// The level at creation is the baseline of the alerts: pinned before the threshold it depends on changes.
     private static func upsert(_ schema: QueueSchema) -> Statement {
         let level = { (threshold: String, tracked: String, table: String) in
-            """
-            CASE
-                        WHEN NOT \(tracked) THEN 'ok'
-                        WHEN \(table).available <= 0 THEN 'out'
-                        WHEN \(table).available <= \(threshold) THEN 'low'
-                        ELSE 'ok'
-                    END::\(schema.quoted).alert_level
-            """
+            SQL.alertLevel(available: "\(table).available", threshold: threshold, tracked: tracked, schema)
         }
         return Statement(
             "upsert_items",

@@ -26,6 +26,24 @@ enum SQL {
     static let requestedTime =
         "coalesce(scheduled_at, CASE WHEN attempts = 0 AND waiting_since IS NULL AND paused_at IS NULL THEN run_at END)"
 
+    /// The alert level of an item; `AlertLevel.init` is the same rule.
+    ///
+    /// - Parameters:
+    ///   - available, threshold, tracked: expressions for the item's attributes.
+    static func alertLevel(
+        available: String = "available", threshold: String = "low_stock_threshold", tracked: String = "tracked",
+        _ schema: QueueSchema
+    ) -> String {
+        """
+        CASE
+                WHEN NOT \(tracked) THEN 'ok'
+                WHEN \(available) <= 0 THEN 'out'
+                WHEN \(available) <= \(threshold) THEN 'low'
+                ELSE 'ok'
+            END::\(schema.quoted).alert_level
+        """
+    }
+
     /// A factor for a pause, from 0.75 to 1.25. It is the same for all lines of a group, which are due together; otherwise the
     /// group would have another first line at each attempt.
     static let jitter = """
@@ -47,6 +65,21 @@ extension InsufficientStockPolicy {
 }
 
 extension ResultSet {
+    /// The label in a column.
+    func label<Label: DatabaseLabel>(
+        _ row: Int, _ column: Int, of type: Label.Type
+    ) throws(UnknownLabelError) -> Label {
+        let text = string(row, column)
+        guard let label = Label(rawValue: text) else { throw UnknownLabelError(type: Label.typeName, label: text) }
+        return label
+    }
+
+    func optionalLabel<Label: DatabaseLabel>(
+        _ row: Int, _ column: Int, of type: Label.Type
+    ) throws(UnknownLabelError) -> Label? {
+        isNull(row, column) ? nil : try label(row, column, of: type)
+    }
+
     /// The label in a column; nil for one that this program does not know.
     func label<Label: DatabaseLabel>(_ row: Int, _ column: Int, _ labels: Labels, _ all: [Label]) -> Label? {
         label(row, column, among: labels).map { all[$0] }

@@ -110,7 +110,7 @@ enum EnqueueCommand: Command {
         }
         guard let result = try inspector.result(of: job) else { throw Failure("the result of job \(job) has expired") }
         Terminal.print(input[json] ? result.json : result.value.sentence)
-        return ["applied", "unchanged"].contains(result.value.outcome) ? .success : .failure
+        return [.applied, .unchanged].contains(result.value.outcome) ? .success : .failure
     }
 
     private static func printDryRun(

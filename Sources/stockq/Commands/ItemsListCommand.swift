@@ -32,7 +32,7 @@ enum ItemsListCommand: Command {
         ]
         Terminal.print(table([heading] + items.map { row($0.value) }))
         if items.count == input[limit], let last = items.last?.value {
-            let key = [last.storeId, last.itemId, last.locationId].map(escaped).joined(separator: "/")
+            let key = [last.storeID, last.itemID, last.locationID].map(escaped).joined(separator: "/")
             Terminal.note("only the first \(grouped(items.count)); continue with --after '\(key)'")
         }
         return .success
@@ -44,9 +44,10 @@ enum ItemsListCommand: Command {
 
     private static func row(_ item: Item) -> [String] {
         [
-            item.storeId.printable, item.itemId.printable, item.locationId.printable, grouped(item.onHand),
-            grouped(item.allocated), grouped(item.available), item.lowStockThreshold.map { grouped($0) } ?? "–",
-            item.tracked ? item.level : "untracked", grouped(item.version),
+            item.storeID.printable, item.itemID.printable, item.locationID.printable, grouped(item.balance.onHand),
+            grouped(item.balance.allocated), grouped(item.balance.available),
+            item.lowStockThreshold.map { grouped($0) } ?? "–",
+            item.isTracked ? item.alertLevel.rawValue : "untracked", grouped(item.version),
         ]
     }
 }

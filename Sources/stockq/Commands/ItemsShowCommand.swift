@@ -29,14 +29,14 @@ enum ItemsShowCommand: Command {
     }
 
     private static func text(_ item: Item) -> String {
-        let parent = item.parentId.map { ", a variation of \($0.printable)" } ?? ""
-        let level = item.tracked ? item.level : "not tracked"
+        let parent = item.parentID.map { ", a variation of \($0.printable)" } ?? ""
+        let level = item.isTracked ? item.alertLevel.rawValue : "not tracked"
         let threshold = item.lowStockThreshold.map { ", threshold \(grouped($0))" } ?? ""
         return """
-            \(item.storeId.printable) \(item.itemId.printable) at \(item.locationId.printable)\(parent)
-              on hand    \(grouped(item.onHand))
-              allocated  \(grouped(item.allocated))
-              available  \(grouped(item.available)) (\(level)\(threshold))
+            \(item.storeID.printable) \(item.itemID.printable) at \(item.locationID.printable)\(parent)
+              on hand    \(grouped(item.balance.onHand))
+              allocated  \(grouped(item.balance.allocated))
+              available  \(grouped(item.balance.available)) (\(level)\(threshold))
               version    \(grouped(item.version)), opened with \(grouped(item.openingOnHand))
             """
     }
@@ -47,10 +47,11 @@ enum ItemsShowCommand: Command {
         ]
         let rows = movements.map { movement in
             [
-                movement.version.map { grouped($0) } ?? "–", movement.finishedAt, String(movement.jobId),
-                movement.action, grouped(movement.appliedQuantity),
-                changeText(movement.onHandBefore, movement.onHandAfter),
-                changeText(movement.allocatedBefore, movement.allocatedAfter), movement.groupId?.printable ?? "",
+                movement.version.map { grouped($0) } ?? "–", "\(Timestamp(movement.finishedAt))",
+                String(movement.jobID),
+                movement.action.rawValue, grouped(movement.appliedQuantity),
+                changeText(movement.before?.onHand, movement.after?.onHand),
+                changeText(movement.before?.allocated, movement.after?.allocated), movement.groupID?.printable ?? "",
                 movement.reference?.printable ?? movement.reason?.printable ?? "",
             ]
         }

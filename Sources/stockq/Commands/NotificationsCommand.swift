@@ -24,10 +24,11 @@ enum NotificationsCommand: Command {
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let (connection, schema) = try Database.open(input)
         let inspector = Inspector(connection: connection, schema: schema)
-        var follower = NotificationFollower(inspector: inspector)
         func show(_ row: JSONRow<StockNotification>) { Terminal.print(input[json] ? row.json : line(row.value)) }
+        var follower: NotificationFollower
         if let since = input[since] {
-            follower.lastID = try inspector.lastNotification(secondsAgo: since.wholeSeconds)
+            follower = NotificationFollower(
+                inspector: inspector, after: try inspector.notificationCursor(secondsAgo: since.wholeSeconds))
             var remaining = input[limit] ?? Int.max
             while remaining > 0, Terminal.outputProblem == nil {
                 let rows = try follower.next(limit: min(remaining, rowsMax))
@@ -38,7 +39,8 @@ enum NotificationsCommand: Command {
         } else {
             let rows = try inspector.lastNotifications(limit: input[limit] ?? 100)
             rows.forEach(show)
-            follower.lastID = rows.last?.value.notificationId ?? 0
+            follower = NotificationFollower(
+                inspector: inspector, after: rows.last.map { NotificationCursor(after: $0.value) } ?? .beginning)
         }
         guard input[follow] else { return .success }
         let stop = StopSignal()
@@ -50,11 +52,11 @@ enum NotificationsCommand: Command {
     }
 
     private static func line(_ notification: StockNotification) -> String {
-        var text = "\(notification.createdAt)  \(notification.kind.padding(toWidth: 13))  "
-        text += "\(notification.storeId.printable)  \(notification.itemId.printable)"
-        if notification.locationId != "main" { text += " at \(notification.locationId.printable)" }
+        var text = "\(Timestamp(notification.createdAt))  \(notification.kind.rawValue.padding(toWidth: 13))  "
+        text += "\(notification.storeID.printable)  \(notification.itemID.printable)"
+        if notification.locationID != "main" { text += " at \(notification.locationID.printable)" }
         text += "  available \(grouped(notification.availableBefore)) → \(grouped(notification.availableAfter))"
         if let threshold = notification.lowStockThreshold { text += ", threshold \(grouped(threshold))" }
-        return text + ", job \(notification.jobId)"
+        return text + ", job \(notification.jobID)"
     }
 }

@@ -37,7 +37,7 @@ enum RetryCommand: Command {
         let retried =
             try ids.isEmpty
             ? admin.retry(code: input[code], store: input[store], since: input[since].wholeSeconds) : admin.retry(ids)
-        for (job, first) in retried { Terminal.print("job \(first) again as job \(job)") }
+        for retry in retried { Terminal.print("job \(retry.retryOf) again as job \(retry.jobID)") }
         if retried.isEmpty {
             Terminal.note(
                 "nothing to retry: no matching job, or all were already retried or rejected for their idempotency key")

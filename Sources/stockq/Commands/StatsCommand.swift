@@ -25,19 +25,18 @@ enum StatsCommand: Command {
             "rate         \(grouped(perMinute)) jobs in the last minute, \(grouped(perMinute / 60)) a second",
             "finished within \(span)",
         ]
-        lines += countLines(stats.outcomes, order: Outcome.allCases.map(\.rawValue))
+        lines += countLines(stats.outcomes)
         if !stats.codes.isEmpty {
-            lines += ["codes"] + countLines(stats.codes, order: ResultCode.allCases.map(\.rawValue))
+            lines += ["codes"] + countLines(stats.codes)
         }
         if stats.warnings > 0 { lines += ["warnings", "  negative_stock  \(grouped(stats.warnings))"] }
         if !stats.notifications.isEmpty {
-            let kinds = NotificationKind.allCases.map(\.rawValue)
-            lines += ["notifications"] + countLines(stats.notifications, order: kinds)
+            lines += ["notifications"] + countLines(stats.notifications)
         }
         return lines.joined(separator: "\n")
     }
 
-    private static func queueLines(_ queue: QueueStatistics.Queue) -> [String] {
+    private static func queueLines(_ queue: QueueStatistics.Backlog) -> [String] {
         let lanes = queue.ready > 0 ? " in \(queue.lanes) \(queue.lanes == 1 ? "lane" : "lanes")" : ""
         let oldest = queue.oldestReadySeconds.map { ", the oldest for \(age($0))" } ?? ""
         var lines = [

@@ -94,14 +94,14 @@ struct Demo {
     func report() throws -> Bool {
         let inspector = Inspector(connection: connection, schema: schema)
         let stats = try inspector.statistics(seconds: 86_400).value
-        printSection("Outcomes", countLines(stats.outcomes, order: Outcome.allCases.map(\.rawValue)))
-        printSection("Why jobs were rejected", countLines(stats.codes, order: ResultCode.allCases.map(\.rawValue)))
-        printSection("\nA few rejected orders", try inspector.refused(limit: 4).map { "  " + $0.value.sentence })
+        printSection("Outcomes", countLines(stats.outcomes))
+        printSection("Why jobs were rejected", countLines(stats.codes))
+        printSection("\nA few rejected orders", try inspector.rejected(limit: 4).map { "  " + $0.value.sentence })
         let notifications = try inspector.lastNotifications(limit: 6).map(\.value)
         printSection(
             "\nWhat ran low or out at the end",
             notifications.map {
-                "  \($0.kind.padding(toWidth: 13))  \($0.itemId) in \($0.storeId): "
+                "  \($0.kind.rawValue.padding(toWidth: 13))  \($0.itemID) in \($0.storeID): "
                     + "\($0.availableBefore) → \($0.availableAfter) available"
             })
         return try verify()

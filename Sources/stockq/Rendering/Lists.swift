@@ -8,10 +8,11 @@ func changeText(_ before: Int64?, _ after: Int64?) -> String {
 }
 
 /// Counts as indented lines, in the order given; names without a count have no line.
-func countLines(_ counts: [String: Int64], order: [String]) -> [String] {
-    let names = order.filter { counts[$0] != nil }
+func countLines<Label: DatabaseLabel>(_ counts: [Label: Int64]) -> [String] {
+    let labels = Label.allCases.filter { counts[$0] != nil }
+    let names = labels.map(\.rawValue)
     let width = names.map(\.count).max() ?? 0
-    let figures = names.map { grouped(counts[$0] ?? 0) }
+    let figures = labels.map { grouped(counts[$0] ?? 0) }
     let figureWidth = figures.map(\.count).max() ?? 0
     return zip(names, figures).map { name, figure in
         "  \(name.padding(toWidth: width))  \(String(repeating: " ", count: figureWidth - figure.count))\(figure)"

@@ -4,18 +4,16 @@ import StockQueue
 extension JobResult {
     /// `job 1: applied – adjust -4 of a in s; available 5 → 1`
     var sentence: String {
-        var text = "job \(jobId): \(outcome)"
-        if let code { text += " (\(code))" }
-        if let warning { text += ", warning \(warning)" }
-        text += " – \(action) \(grouped(quantity)) of \(itemId.printable)"
-        if locationId != "main" { text += " at \(locationId.printable)" }
-        text += " in \(storeId.printable)"
-        if outcome == "applied" && appliedQuantity != quantity { text += ", \(grouped(appliedQuantity)) of it applied" }
-        if let onHandBefore, let onHandAfter, let allocatedBefore, let allocatedAfter {
-            text += "; available \(changeText(onHandBefore - allocatedBefore, onHandAfter - allocatedAfter))"
-        }
-        if let groupId { text += "; group \(groupId.printable)" }
-        if let message { text += "; \(sqlstate ?? ""): \(message.printable)" }
+        var text = "job \(jobID): \(outcome.rawValue)"
+        if let code { text += " (\(code.rawValue))" }
+        if let warning { text += ", warning \(warning.rawValue)" }
+        text += " – \(action.rawValue) \(grouped(quantity)) of \(itemID.printable)"
+        if locationID != "main" { text += " at \(locationID.printable)" }
+        text += " in \(storeID.printable)"
+        if outcome == .applied && appliedQuantity != quantity { text += ", \(grouped(appliedQuantity)) of it applied" }
+        if let before, let after { text += "; available \(changeText(before.available, after.available))" }
+        if let groupID { text += "; group \(groupID.printable)" }
+        if let message { text += "; \(sqlState ?? ""): \(message.printable)" }
         return text
     }
 }
@@ -24,12 +22,12 @@ extension QueuedJob {
     /// `job 1: queued – adjust -4 of a in s`
     var sentence: String {
         var text =
-            "job \(jobId): queued – \(action) \(grouped(quantity)) of \(itemId.printable) in \(storeId.printable)"
+            "job \(jobID): queued – \(action.rawValue) \(grouped(quantity)) of \(itemID.printable) in \(storeID.printable)"
         if waitingSince != nil { text += ", waits for stock" }
-        if runAt == "infinity" {
-            text += ", its store is paused"
-        } else if let runAt {
-            text += ", due at \(runAt)"
+        switch schedule {
+        case .ready: break
+        case .paused: text += ", its store is paused"
+        case .deferred(let time): text += ", due at \(Timestamp(time))"
         }
         if attempts > 0 { text += ", \(attempts) of \(maxAttempts) attempts: \(lastError?.printable ?? "")" }
         return text

@@ -1,15 +1,15 @@
 import StockQueuePostgres
 
-/// The schema that a queue lives in, by name. Several independent queues fit into one database.
+/// The name of the schema that a queue lives in. Several independent queues fit into one database.
 public struct QueueSchema: Sendable, Hashable {
     public static let defaultName = "stockq"
 
-    /// As the user wrote it. The workers_awake's channel has the same name.
+    /// As the user wrote it. The channel of the wake-ups has the same name.
     public let name: String
     /// For use in SQL.
-    public let quoted: String
+    package let quoted: String
 
-    /// - Parameter name: 1–63 bytes, PostgreSQL's limit for identifiers. Nil is returned for anything else, and for
+    /// - Parameter name: 1–63 bytes, PostgreSQL's limit for identifiers. The result is nil for any other name, and for
     ///   names that PostgreSQL reserves.
     public init?(_ name: String) {
         guard (1...63).contains(name.utf8.count), !name.hasPrefix("pg_"), !name.contains("\0") else { return nil }

@@ -1,0 +1,162 @@
+import StockModel
+import StockQueuePostgres
+
+/// What an administrator changes: jobs, pauses, items, store limits, grants. The functions of the schema record each change with who and when.
+///
+/// All methods throw `PostgresError`, with SQLSTATE 42501 where this role is no administrator of the queue.
+public struct QueueAdmin {
+    private let connection: Connection
+    private let schema: QueueSchema
+
+    package init(connection: Connection, schema: QueueSchema) {
+        self.connection = connection
+        self.schema = schema
+    }
+
+    // MARK: jobs
+
+    /// Jobs that are still queued.
+    public enum Selection: Sendable, Hashable {
+        case jobs([Int64])
+        case group(store: String, String)
+        case reference(store: String, String)
+    }
+
+    /// A job that was enqueued again.
+    public struct Retry: Sendable, Hashable {
+        /// The new job.
+        public let jobID: Int64
+        /// The job that it repeats.
+        public let retryOf: Int64
+    }
+
+    /// Cancels queued jobs, groups whole. Waits for a batch that has them locked.
+    ///
+    /// - Returns: the ids of the jobs canceled.
+    package func cancel(_ selection: Selection, reason: String? = nil) throws(PostgresError) -> [Int64] {
+        CancelJobsStatement.jobIDs(
+            in: try run(CancelJobsStatement(schema), CancelJobsStatement.parameters(selection, reason: reason)))
+    }
+
+    /// Gives queued jobs another priority, groups whole.
+    ///
+    /// - Parameter priority: 1 (first) to 4 (last).
+    /// - Returns: how many jobs.
+    package func reprioritize(_ selection: Selection, to priority: Int) throws(PostgresError) -> Int {
+        let parameters = ReprioritizeStatement.parameters(selection, priority: priority)
+        return ReprioritizeStatement.jobs(in: try run(ReprioritizeStatement(schema), parameters))
+    }
+
+    /// Enqueues finished jobs that changed nothing again, groups whole, each at most once.
+    package func retry(_ jobs: [Int64]) throws(PostgresError) -> [Retry] {
+        RetryJobsStatement.retries(in: try run(RetryJobsStatement(schema), RetryJobsStatement.parameters(jobs)))
+    }
+
+    /// Enqueues the failed jobs again, or the jobs rejected with a code.
+    ///
+    /// - Parameters:
+    ///   - code: nil for the failed jobs.
+    ///   - store: nil for all stores.
+    ///   - seconds: only jobs that were finished within this time.
+    package func retry(code: ResultCode?, store: String?, since seconds: Int64) throws(PostgresError) -> [Retry] {
+        let parameters = RetryManyStatement.parameters(code: code, store: store, seconds: seconds)
+        return RetryJobsStatement.retries(in: try run(RetryManyStatement(schema), parameters))
+    }
+
+    // MARK: pauses
+
+    /// What can be paused.
+    public enum Scope: Sendable, Hashable {
+        case everything
+        case store(String)
+        /// 0–63.
+        case lane(Int)
+    }
+
+    /// Stops the work. When this returns, no worker claims a job there.
+    package func pause(_ scope: Scope) throws(PostgresError) {
+        try run(PauseStatement(schema), PauseStatement.parameters(scope))
+    }
+
+    /// Lets the work go on.
+    ///
+    /// - Returns: how many paused jobs are ready again.
+    package func resume(_ scope: Scope) throws(PostgresError) -> Int {
+        ResumeStatement.jobs(in: try run(ResumeStatement(schema), ResumeStatement.parameters(scope)))
+    }
+
+    // MARK: items and limits
+
+    /// Changes attributes of an item. An attribute that is nil does not change.
+    ///
+    /// - Parameter clear: columns to be emptied, `low_stock_threshold` or `parent_id`.
+    /// - Returns: whether there is such an item.
+    package func setItem(
+        _ key: ItemKey, threshold: Int64? = nil, tracked: Bool? = nil, parent: String? = nil, clear: [String] = []
+    ) throws(PostgresError) -> Bool {
+        let parameters = SetItemStatement.parameters(
+            key, threshold: threshold, tracked: tracked, parent: parent, clear: clear)
+        return SetItemStatement.isKnown(in: try run(SetItemStatement(schema), parameters))
+    }
+
+    /// Sets the store limit.
+    ///
+    /// - Parameter readyJobs: the most ready jobs that the store may have; nil for no limit.
+    package func setStoreLimit(store: String, readyJobs: Int?) throws(PostgresError) {
+        try run(
+            SetStoreLimitStatement(schema), SetStoreLimitStatement.parameters(store: store, readyJobs: readyJobs))
+    }
+
+    // MARK: grants
+
+    /// Which scopes of a store a producer has.
+    public struct Grant: Sendable, Hashable {
+        public let producer: String
+        public let store: String
+        public let scopes: [String]
+        public let grantedBy: String
+        public let grantedAt: Timestamp
+        /// There is a role with the producer's name.
+        public let isRole: Bool
+    }
+
+    /// Lets a role of the database enqueue for a store, in addition to what it may do already.
+    package func grant(_ producer: String, store: String, scopes: [String]) throws(PostgresError) {
+        let parameters = GrantStoreStatement.parameters(producer: producer, store: store, scopes: scopes)
+        try run(GrantStoreStatement(schema), parameters)
+    }
+
+    /// Removes scopes of a store from a producer, all of them where none is named.
+    ///
+    /// - Returns: whether it had any of them.
+    package func revoke(_ producer: String, store: String, scopes: [String]) throws(PostgresError) -> Bool {
+        let parameters = GrantStoreStatement.parameters(producer: producer, store: store, scopes: scopes)
+        return RevokeStoreStatement.hadAny(in: try run(RevokeStoreStatement(schema), parameters))
+    }
+
+    /// All grants, by producer and store.
+    package func grants() throws(PostgresError) -> [Grant] {
+        ListGrantsStatement.grants(in: try run(ListGrantsStatement(schema)))
+    }
+
+    // MARK: retention
+
+    /// Drops expired results and deletes expired idempotency keys, as the maintenance of a worker process does where its role may.
+    ///
+    /// - Returns: the names of the partitions of the results that were dropped, and how many keys were deleted.
+    package func prune(
+        keepResultsSeconds: Int64, keepKeysSeconds: Int64
+    ) throws(PostgresError) -> (partitions: [String], keys: Int) {
+        let retention = Retention(connection: connection, schema: schema)
+        var partitions: [String] = []
+        while let name = try retention.dropExpiredPartition(keepSeconds: keepResultsSeconds) { partitions.append(name) }
+        return (partitions, try retention.dropExpiredKeys(keepSeconds: keepKeysSeconds) { true })
+    }
+
+    @discardableResult
+    private func run(
+        _ statement: some QueueStatement, _ parameters: Parameters = Parameters()
+    ) throws(PostgresError) -> ResultSet {
+        try connection.execute(statement.statement, parameters)
+    }
+}

@@ -1,0 +1,80 @@
+import Foundation
+import StockModel
+import StockQueuePostgres
+
+/// Reads rows of `jobs`.
+struct QueuedJobRows: RowReader {
+    static func columns(_ schema: QueueSchema) -> String {
+        """
+        job_id, \(ItemKeyReader.columns), action, quantity, priority, run_at, waiting_since, attempts,
+            max_attempts, last_error, enqueued_at
+        """
+    }
+
+    private let key: ItemKeyReader
+    private let (jobID, action, quantity, priority, runAt): (Int, Int, Int, Int, Int)
+    private let (waitingSince, attempts, maxAttempts, lastError, enqueuedAt): (Int, Int, Int, Int, Int)
+
+    init(_ rows: ResultSet) {
+        key = ItemKeyReader(rows)
+        jobID = rows.column("job_id")
+        action = rows.column("action")
+        quantity = rows.column("quantity")
+        priority = rows.column("priority")
+        runAt = rows.column("run_at")
+        waitingSince = rows.column("waiting_since")
+        attempts = rows.column("attempts")
+        maxAttempts = rows.column("max_attempts")
+        lastError = rows.column("last_error")
+        enqueuedAt = rows.column("enqueued_at")
+    }
+
+    func value(in rows: ResultSet, row: Int) throws(UnknownLabelError) -> QueuedJob {
+        QueuedJob(
+            jobID: rows.int64(row, jobID), key: key.key(in: rows, row: row),
+            action: try rows.label(row, action, of: StockAction.self), quantity: rows.int64(row, quantity),
+            priority: Int(rows.int16(row, priority)), schedule: schedule(in: rows, row: row),
+            waitingSince: rows.optionalTimestamp(row, waitingSince)?.date, attempts: Int(rows.int16(row, attempts)),
+            maxAttempts: Int(rows.int16(row, maxAttempts)), lastError: rows.optionalString(row, lastError),
+            enqueuedAt: rows.timestamp(row, enqueuedAt).date)
+    }
+
+    /// A job of a paused store has the time `infinity`.
+    private func schedule(in rows: ResultSet, row: Int) -> QueuedJob.Schedule {
+        guard let time = rows.optionalTimestamp(row, runAt) else { return .ready }
+        return time.microsecondsSince2000 == .max ? .paused : .deferred(until: time.date)
+    }
+}
+
+/// Reads a job that is still queued.
+struct ShowJobStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "show_job", [.int8],
+            """
+            SELECT to_json(jobs)::text AS json, \(QueuedJobRows.columns(schema))
+            FROM \(schema.quoted).jobs
+            WHERE job_id = $1
+            """)
+    }
+}
+
+/// Counts paused lanes and stores. Cheaper than the statistics, which count the jobs.
+struct ReadPausesStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "read_pauses", [],
+            """
+            SELECT (SELECT count(*) FROM \(schema.quoted).lanes WHERE paused_at IS NOT NULL) AS lanes,
+                (SELECT count(*) FROM \(schema.quoted).paused_stores) AS stores
+            """)
+    }
+
+    static func pauses(in rows: ResultSet) -> (lanes: Int64, stores: Int64) {
+        (rows.int64(0, rows.column("lanes")), rows.int64(0, rows.column("stores")))
+    }
+}

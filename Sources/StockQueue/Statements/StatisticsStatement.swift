@@ -1,0 +1,116 @@
+import Foundation
+import StockModel
+import StockQueuePostgres
+
+/// Counts the queue, and what was finished and written within a span of time, as one JSON object: one scan of the queue, one of the
+/// results of the span, one of the notifications.
+struct StatisticsStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        let s = schema.quoted
+        statement = Statement(
+            "statistics", [.int8],
+            """
+            WITH queue AS (
+                SELECT
+                    count(*) FILTER (WHERE run_at IS NULL) AS ready,
+                    count(*) FILTER (WHERE run_at < 'infinity' AND waiting_since IS NULL AND attempts = 0) AS scheduled,
+                    count(*) FILTER (WHERE run_at < 'infinity' AND waiting_since IS NOT NULL) AS waiting,
+                    count(*) FILTER (WHERE run_at < 'infinity' AND waiting_since IS NULL AND attempts > 0) AS retrying,
+                    count(*) FILTER (WHERE run_at = 'infinity') AS paused,
+                    (SELECT count(*) FROM \(s).lanes WHERE paused_at IS NOT NULL) AS paused_lanes,
+                    (SELECT coalesce(json_agg(store_id ORDER BY store_id), '[]') FROM \(s).paused_stores) AS paused_stores,
+                    count(DISTINCT lane) FILTER (WHERE run_at IS NULL) AS lanes,
+                    extract(epoch FROM now() - min(enqueued_at) FILTER (WHERE run_at IS NULL))::float8 AS oldest_ready_seconds
+                FROM \(s).jobs
+            ), finished AS (
+                SELECT outcome, code,
+                    count(*) FILTER (WHERE finished_at > now() - $1 * interval '1 second') AS jobs,
+                    count(*) FILTER (WHERE finished_at > now() - interval '1 minute') AS last_minute,
+                    count(*) FILTER (WHERE warning IS NOT NULL AND finished_at > now() - $1 * interval '1 second') AS warned
+                FROM \(s).results
+                WHERE finished_at > now() - greatest($1, 60) * interval '1 second'
+                GROUP BY outcome, code
+            ), written AS (
+                SELECT kind, count(*) AS notifications
+                FROM \(s).notifications
+                WHERE created_at > now() - $1 * interval '1 second'
+                GROUP BY kind
+            )
+            SELECT json_build_object(
+                'window_seconds', $1,
+                'queue', (SELECT to_json(queue) FROM queue),
+                'items', (SELECT count(*) FROM \(s).items),
+                'outcomes', coalesce((
+                    SELECT json_object_agg(outcome, jobs)
+                    FROM (
+                        SELECT outcome, sum(jobs)::bigint AS jobs FROM finished
+                        WHERE jobs > 0 GROUP BY outcome ORDER BY outcome
+                    ) AS o
+                ), '{}'),
+                'codes', coalesce((
+                    SELECT json_object_agg(code, jobs)
+                    FROM (SELECT code, jobs FROM finished WHERE code IS NOT NULL AND jobs > 0 ORDER BY code) AS c
+                ), '{}'),
+                'warnings', (SELECT coalesce(sum(warned), 0)::bigint FROM finished),
+                'notifications', coalesce((SELECT json_object_agg(kind, notifications) FROM written), '{}'),
+                'finished_last_minute', (SELECT coalesce(sum(last_minute), 0)::bigint FROM finished)
+            )::text AS json
+            """)
+    }
+
+    static func parameters(seconds: Int64) -> Parameters {
+        var parameters = Parameters()
+        parameters.add(seconds)
+        return parameters
+    }
+
+    /// - Throws: `UnknownLabelError`, or `DecodingError`.
+    static func statistics(in rows: ResultSet) throws -> JSONRow<QueueStatistics> {
+        let json = rows.string(0, rows.column("json"))
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return JSONRow(json: json, value: try decoder.decode(Object.self, from: Data(json.utf8)).statistics())
+    }
+
+    /// The JSON object; `outcomes`, `codes` and `notifications` have labels as keys.
+    private struct Object: Decodable {
+        struct Queue: Decodable {
+            let ready, scheduled, waiting, retrying, paused, pausedLanes: Int64
+            let pausedStores: [String]
+            let lanes: Int64
+            let oldestReadySeconds: Double?
+        }
+
+        let windowSeconds: Int64
+        let queue: Queue
+        let items: Int64
+        let outcomes, codes: [String: Int64]
+        let warnings: Int64
+        let notifications: [String: Int64]
+        let finishedLastMinute: Int64
+
+        func statistics() throws(UnknownLabelError) -> QueueStatistics {
+            QueueStatistics(
+                windowSeconds: windowSeconds,
+                queue: QueueStatistics.Backlog(
+                    ready: queue.ready, scheduled: queue.scheduled, waiting: queue.waiting, retrying: queue.retrying,
+                    paused: queue.paused, pausedLanes: queue.pausedLanes, pausedStores: queue.pausedStores,
+                    lanes: queue.lanes, oldestReadySeconds: queue.oldestReadySeconds),
+                items: items, outcomes: try byLabel(outcomes), codes: try byLabel(codes), warnings: warnings,
+                notifications: try byLabel(notifications), finishedLastMinute: finishedLastMinute)
+        }
+    }
+
+    private static func byLabel<Label: DatabaseLabel>(
+        _ numbers: [String: Int64]
+    ) throws(UnknownLabelError) -> [Label: Int64] {
+        var counts: [Label: Int64] = [:]
+        for (text, number) in numbers {
+            guard let label = Label(rawValue: text) else { throw UnknownLabelError(type: Label.typeName, label: text) }
+            counts[label] = number
+        }
+        return counts
+    }
+}

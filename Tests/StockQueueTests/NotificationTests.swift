@@ -1,0 +1,104 @@
+import Foundation
+import StockModel
+import StockQueue
+import StockQueuePostgres
+import TestSupport
+import Testing
+
+/// Notifications as a sequence, and the cursor that goes on where it was stored.
+@Suite("Notifications", .timeLimit(.minutes(5))) struct NotificationTests {
+    private static func insert(_ version: Int) -> String {
+        """
+        INSERT INTO stockq.notifications
+            (job_id, version, available_before, available_after, kind, store_id, item_id, location_id)
+        VALUES (1, \(version), 1, 1, 'restocked', 's', 'a', 'main')
+        """
+    }
+
+    @Test("a follower reads notifications that were committed out of order")
+    func outOfOrder() async throws {
+        try await withDatabase { database in
+            let slow = try database.connect()
+            try slow.executeScript("BEGIN; \(Self.insert(1))")
+            try database.run(Self.insert(2))
+            var follower = NotificationFollower(
+                inspector: Inspector(connection: try database.connect(), schema: database.schema), after: .beginning)
+            #expect(try follower.next(limit: 10).map(\.value.version) == [2])
+            try slow.executeScript("COMMIT")
+            #expect(try follower.next(limit: 10).map(\.value.version) == [1])
+            #expect(try follower.next(limit: 10).isEmpty)
+        }
+    }
+
+    @Test("a cursor that was stored before a gap closed goes on with the gap")
+    func storedCursor() async throws {
+        try await withDatabase { database in
+            let slow = try database.connect()
+            try slow.executeScript("BEGIN; \(Self.insert(1))")
+            try database.run(Self.insert(2))
+            let inspector = Inspector(connection: try database.connect(), schema: database.schema)
+            var follower = NotificationFollower(inspector: inspector, after: .beginning)
+            #expect(try follower.next(limit: 10).map(\.value.version) == [2])
+            let stored = try JSONEncoder().encode(follower.cursor)
+            try slow.executeScript("COMMIT")
+            try database.run(Self.insert(3))
+            let cursor = try JSONDecoder().decode(NotificationCursor.self, from: stored)
+            var restarted = NotificationFollower(inspector: inspector, after: cursor)
+            #expect(try restarted.next(limit: 10).map(\.value.version) == [1, 3])
+            #expect(try restarted.next(limit: 10).isEmpty)
+        }
+    }
+
+    @Test("the sequence returns typed notifications in order, and its cursor is that of the last one")
+    func sequence() async throws {
+        try await withShop { database, client in
+            let job = try await client.enqueue(JobRequest(store: "s", item: "b", quantity: -5))
+            _ = try await client.enqueue(JobRequest(store: "s", item: "b", quantity: 3))
+            try await drain(database)
+            let notifications = client.notifications(after: .beginning)
+            var iterator = notifications.makeAsyncIterator()
+            let first = try #require(try await iterator.next())
+            #expect(first.kind == .outOfStock && first.key == ItemKey("s", "b") && first.jobID == job.jobID)
+            #expect(first.availableBefore == 5 && first.availableAfter == 0 && first.version == 1)
+            #expect(abs(first.createdAt.timeIntervalSinceNow) < 60)
+            // Both were read at once, and the cursor is that of the returned notification.
+            let stored = notifications.cursor
+            #expect(try await iterator.next()?.kind == .backInStock)
+            var restarted = client.notifications(after: stored).makeAsyncIterator()
+            #expect(try await restarted.next()?.kind == .backInStock)
+        }
+    }
+
+    @Test("the sequence waits for notifications to come, and ends when its task is canceled")
+    func waitingSequence() async throws {
+        try await withShop { database, client in
+            let cursor = try await client.notificationCursor()
+            let received = Shared<[NotificationKind]>([])
+            let following = Task {
+                for try await notification in client.notifications(after: cursor, pollInterval: .milliseconds(5)) {
+                    received.update { $0.append(notification.kind) }
+                }
+            }
+            _ = try await client.enqueue(JobRequest(store: "s", item: "b", quantity: -5))
+            try await drain(database)
+            try await onThread { #expect(eventually { received.value == [.outOfStock] }) }
+            following.cancel()
+            await #expect { try await following.value } throws: {
+                if case QueueError.canceled = $0 { true } else { false }
+            }
+        }
+    }
+
+    @Test("a cursor for a span of time begins with its notifications")
+    func cursorOfTime() async throws {
+        try await withShop { database, client in
+            _ = try await client.enqueue(JobRequest(store: "s", item: "b", quantity: -5))
+            try await drain(database)
+            let recent = try await client.notificationCursor(since: .seconds(60))
+            var iterator = client.notifications(after: recent).makeAsyncIterator()
+            #expect(try await iterator.next()?.kind == .outOfStock)
+            let now = try await client.notificationCursor()
+            #expect(try await client.notificationPage(after: now).isEmpty)
+        }
+    }
+}
