@@ -222,7 +222,7 @@ extension Faults {
                     try rig.enqueueRound(4)
                     let ended = try rig.program.runInShell("run --drain", "", before: "ulimit -n \(limit); exec ")
                     #expect(ended.code == (limit < 26 ? 1 : 0), "\(limit): \(ended.err)")
-                    if limit < 26 { #expect(ended.err.contains("files open")) }
+                    if limit < 26 { #expect(ended.err.contains("open files")) }
                 }
                 try rig.expectSound()
             }

@@ -37,10 +37,11 @@ enum RunCommand: Command {
         let log = Log(minimumLevel: input[logLevel])
         try checkOpenFiles(settings)
         let signals = StopOnSignals(timeout: settings.stopTimeout)
-        let schema = try openWhenAvailable(input, settings, log)
+        let (connection, schema) = (try Database.settings(input), try Database.schema(input))
+        try startUp(connection, schema, settings, log)
         let meter = WorkMeter()
         let pool = WorkerPool(
-            connection: try Database.settings(input), schema: schema, settings: settings, drains: input[drain],
+            connection: connection, schema: schema, settings: settings, drains: input[drain],
             onEvent: { event in
                 meter.record(event)
                 log.write(event)
@@ -114,35 +115,21 @@ enum RunCommand: Command {
 
     /// Waits for a database that is not reachable yet, and checks what would make a worker's results wrong without an
     /// error.
-    private static func openWhenAvailable(
-        _ input: ParsedCommand, _ settings: WorkerSettings, _ log: Log
-    ) throws -> QueueSchema {
-        let deadline = Deadline.after(milliseconds: settings.startTimeout.milliseconds)
-        var backoff = Backoff(
-            firstMs: settings.reconnectPauseMin.milliseconds, longestMs: settings.reconnectPauseMax.milliseconds)
+    private static func startUp(
+        _ connection: ConnectionSettings, _ schema: QueueSchema, _ settings: WorkerSettings, _ log: Log
+    ) throws {
+        let startup = WorkerStartup(connection: connection, schema: schema, settings: settings, stop: StopSignal())
         var nextWarning: Deadline?
-        while true {
-            do {
-                return try open(input, settings, log)
-            } catch let error as PostgresError where error.isTransient && !deadline.hasPassed {
-                if nextWarning?.hasPassed != false {
-                    log.write(.warn, "waiting_for_database", [("error", error)])
-                    nextWarning = .after(milliseconds: 5_000)
-                }
-                pause(milliseconds: min(backoff.next(), deadline.remainingMs))
-            }
+        let check = try startup.run { error, _ in
+            if nextWarning?.hasPassed == false { return }
+            log.write(.warn, "waiting_for_database", [("error", error)])
+            nextWarning = .after(milliseconds: 5_000)
         }
-    }
-
-    private static func open(_ input: ParsedCommand, _ settings: WorkerSettings, _ log: Log) throws -> QueueSchema {
-        let (connection, schema) = try Database.open(input, timeout: settings.callTimeout)
-        let check = try StartupCheck(
-            connection: connection, schema: schema, requiresDurability: settings.requireDurability)
+        guard let check else { return }
         for warning in check.warnings { log.write(.warn, "warning", [("text", warning)]) }
         if !check.blockers.isEmpty {
             throw Failure("cannot run here: " + check.blockers.joined(separator: "\n  and: "))
         }
-        return schema
     }
 
     // MARK: after the end
