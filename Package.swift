@@ -54,12 +54,15 @@ let package = Package(
         // The one lock, which a build for ThreadSanitizer replaces.
         .target(name: "StockQueueLocking", swiftSettings: flags),
         .target(name: "StockModel", swiftSettings: flags),
+        // CSV, JSON, timestamps and COPY text, pure.
+        .target(name: "StockFormats", dependencies: ["StockModel"], swiftSettings: flags),
         // The rules, pure: they must not know the database.
         .target(name: "StockDecision", dependencies: ["StockModel"], swiftSettings: flags),
         .target(
             name: "StockQueue",
             dependencies: [
-                "StockModel", "StockDecision", "StockQueueLocking", "StockQueuePostgres", "StockQueueMigrations",
+                "StockModel", "StockDecision", "StockFormats", "StockQueueLocking", "StockQueuePostgres",
+                "StockQueueMigrations",
             ],
             swiftSettings: flags
         ),
@@ -71,8 +74,8 @@ let package = Package(
         .executableTarget(
             name: "stockq",
             dependencies: [
-                "BuildInfo", "CommandLineKit", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
-                "StockQueueMigrations", "PrivateCluster",
+                "BuildInfo", "CommandLineKit", "StockFormats", "StockModel", "StockQueueLocking", "StockQueue",
+                "StockQueuePostgres", "StockQueueMigrations", "PrivateCluster",
             ],
             swiftSettings: flags
         ),
@@ -101,20 +104,26 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "CLibPQ", "CommandLineKit", "StockDecision", "StockModel", "StockQueuePostgres", "StockQueue",
-                "TestSupport",
+                "CLibPQ", "CommandLineKit", "StockDecision", "StockFormats", "StockModel", "StockQueuePostgres",
+                "StockQueue", "TestSupport",
             ],
             path: "Tests/FuzzTargets",
             swiftSettings: flags
         ),
         .testTarget(
             name: "FuzzTests",
-            dependencies: ["FuzzTargets", "StockModel", "StockQueuePostgres", "StockQueue", "TestSupport"],
+            dependencies: [
+                "FuzzTargets", "StockFormats", "StockModel", "StockQueuePostgres", "StockQueue", "TestSupport",
+            ],
             swiftSettings: flags),
+        .testTarget(
+            name: "StockFormatsTests", dependencies: ["StockFormats", "StockModel"], swiftSettings: flags),
         .testTarget(name: "PostgresTests", dependencies: ["StockQueuePostgres", "TestSupport"], swiftSettings: flags),
         .testTarget(
             name: "StockQueueTests",
-            dependencies: ["StockDecision", "StockModel", "StockQueueLocking", "StockQueue", "TestSupport"],
+            dependencies: [
+                "StockDecision", "StockFormats", "StockModel", "StockQueueLocking", "StockQueue", "TestSupport",
+            ],
             swiftSettings: flags),
         .testTarget(
             name: "FaultTests",

@@ -37,5 +37,23 @@ public struct ValidationError: Error, Sendable, Hashable, CustomStringConvertibl
         self.line = line
     }
 
-    public var description: String { message }
+    /// `line 7: quantity is empty`
+    public var description: String { (line.map { "line \($0): " } ?? "") + message }
+
+    /// The error with the line in which it is.
+    package func at(line: Int) -> ValidationError {
+        var error = self
+        error.line = line
+        return error
+    }
+
+    /// A value as a message shows it: short, without control characters.
+    package static func shown(_ bytes: some Collection<UInt8>) -> String {
+        let text = String(decoding: bytes.prefix(shownBytesMax), as: UTF8.self)
+        let printable = text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : String($0) }
+            .joined()
+        return bytes.count > shownBytesMax ? printable + "…" : printable
+    }
+
+    private static let shownBytesMax = 60
 }

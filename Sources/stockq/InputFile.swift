@@ -23,7 +23,7 @@ struct InputFile {
         if descriptor < 0 { throw Failure("cannot open \(name): \(String(cString: strerror(errno)))") }
         var status = stat()
         if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { throw Failure("\(name) is a folder") }
-        source = ByteSource(descriptor: descriptor, stop: stop)
+        source = ByteSource(descriptor: descriptor, interruptDescriptor: stop?.abortDescriptor)
     }
 }
 
@@ -63,10 +63,10 @@ final class RejectsFile {
         }
     }
 
-    func add(line: Int, raw: ArraySlice<UInt8>, reason: String) throws {
+    func add(_ error: ValidationError, raw: ArraySlice<UInt8>) throws {
         count += 1
         if count <= Self.reportedMax {
-            Terminal.note("line \(line): \(reason)")
+            Terminal.note(error.description)
         } else if count == Self.reportedMax + 1 {
             Terminal.note("… further lines are only counted\(file == nil ? "; --rejects FILE keeps them" : "")")
         }

@@ -47,7 +47,7 @@ package enum Main {
         } catch let error as UsageError {
             Terminal.note(error.description)
             return .usage
-        } catch let error as ValidationError where error == .stopped {
+        } catch is InputInterrupted {
             Terminal.note("stockq: stopped by a signal; uncommitted work is rolled back")
             return .interrupted
         } catch {

@@ -1,11 +1,11 @@
-import StockQueue
+import StockFormats
 
-/// A part of the program that must come to terms with any bytes, and a check of what it makes of them.
+/// A part of the program that must accept or reject any bytes, and a check of what it makes of them.
 ///
-/// The fuzzer (`make fuzz`) and the replay of its corpus (`make test`) go through the same entry points.
+/// The fuzzer (`make fuzz`) and the replay of its corpus (`make test`) use the same entry points.
 public struct FuzzTarget: Sendable {
     public let name: String
-    /// Longer inputs are cut: they are slower and show nothing new.
+    /// Longer inputs are cut: they are slower and find nothing new.
     public let bytesMax: Int
     private let check: @Sendable ([UInt8]) -> String?
 
@@ -17,6 +17,8 @@ public struct FuzzTarget: Sendable {
         FuzzTarget(name: "jobs-ndjson", bytesMax: 2_048) { JobsCheck.problem(with: $0, .ndjson) },
         FuzzTarget(name: "items-csv", bytesMax: 2_048) { ItemsCheck.problem(with: $0, .csv) },
         FuzzTarget(name: "items-ndjson", bytesMax: 2_048) { ItemsCheck.problem(with: $0, .ndjson) },
+        FuzzTarget(name: "json", bytesMax: 1_024, check: JSONCheck.problem),
+        FuzzTarget(name: "timestamps", bytesMax: 64, check: TimestampCheck.problem),
         FuzzTarget(name: "arguments", bytesMax: 512, check: ArgumentsCheck.problem),
         FuzzTarget(name: "results", bytesMax: 1_024, check: ResultsCheck.problem),
         FuzzTarget(name: "keys", bytesMax: 2_048, check: KeysCheck.problem),

@@ -1,9 +1,9 @@
 import Foundation
+import StockFormats
 import StockModel
-import StockQueue
 
-/// Reads an import's input in pieces of several sizes and compares it with a plain reader, which has the whole input before
-/// it and takes one byte at a time.
+/// Reads an import's input in chunks of several sizes and compares the records with those of a plain reader, which sees
+/// the whole input at once and reads one byte at a time.
 struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Column.RawValue == String {
     struct Record: Equatable {
         var line: Int
@@ -13,11 +13,11 @@ struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Colu
         var isUnterminated: Bool
     }
 
-    /// A short one, so that short inputs go beyond it.
+    /// Small, so that short inputs exceed it.
     static var recordBytesMax: Int { 300 }
 
     var columns: [Column] = []
-    /// Behind the header.
+    /// After the header.
     var records: [InputRecord] = []
     /// What is wrong with the reading.
     var problem: String?
@@ -28,12 +28,12 @@ struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Colu
         records = readings[0].records
         let seen = readings.map(\.seen)
         if seen.contains(where: { $0 != seen[0] }) {
-            problem = "read in pieces of 1, 7 and 4096 bytes it is \(seen)"
+            problem = "read in chunks of 1, 7 and 4096 bytes it is \(seen)"
             return
         }
         let plain = PlainReader(bytes, isCSV: format == .csv, recordBytesMax: Self.recordBytesMax).records
         guard case .success(let mine) = seen[0] else {
-            problem = Self.refusalProblem(plain, required)
+            problem = Self.rejectionProblem(plain, required)
             return
         }
         let expected = format == .csv ? Array(plain.dropFirst()) : plain
@@ -43,10 +43,10 @@ struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Colu
     private struct Reading {
         var columns: [Column] = []
         var records: [InputRecord] = []
-        var refusal: ValidationError?
+        var rejection: ValidationError?
 
         var seen: Result<[Record], ValidationError> {
-            if let refusal { return .failure(refusal) }
+            if let rejection { return .failure(rejection) }
             return .success(
                 records.map { record in
                     Record(
@@ -65,27 +65,29 @@ struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Colu
         var ends: [Int32] = [-1, -1]
         precondition(pipe(&ends) == 0 && write(ends[1], bytes, bytes.count) == bytes.count && close(ends[1]) == 0)
         defer { close(ends[0]) }
-        do throws(ValidationError) {
+        do {
             var reader = try FieldReader(
-                ByteSource(descriptor: ends[0], chunk: chunk), format: format, required: required,
+                ByteSource(descriptor: ends[0], chunkBytes: chunk), format: format, required: required,
                 recordBytesMax: recordBytesMax)
             reading.columns = reader.columns
             while let record = try reader.next() { reading.records.append(record) }
+        } catch let error as ValidationError {
+            reading.rejection = error
         } catch {
-            reading.refusal = error
+            preconditionFailure("\(error)")
         }
         return reading
     }
 
-    /// A CSV is refused as a whole for its header alone.
-    private static func refusalProblem(_ plain: [PlainReader.Record], _ required: [Column]) -> String? {
+    /// A CSV is rejected as a whole only for its header.
+    private static func rejectionProblem(_ plain: [PlainReader.Record], _ required: [Column]) -> String? {
         guard let header = plain.first?.fields else { return nil }
         let names = header.map { String(decoding: $0, as: UTF8.self) }
         let columns = names.compactMap { Column(rawValue: $0) }
         let isGood =
             columns.count == names.count && Set(columns).count == columns.count
             && Set(columns).isSuperset(of: required)
-        return isGood ? "the header \(names) is refused" : nil
+        return isGood ? "the header \(names) is rejected" : nil
     }
 
     private static func difference(
@@ -95,7 +97,7 @@ struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Colu
         for (record, expected) in zip(mine, plain) {
             var fields = expected.fields
             if format == .csv, let split = fields, split.count != fieldCount { fields = nil }
-            // What an object holds, the format's own check compares.
+            // The members of an object are compared by the format's own check.
             let areEqual = format == .csv || fields == nil ? record.fields == fields : true
             if record.line != expected.line || record.raw != expected.raw
                 || record.isUnterminated != expected.isUnterminated || !areEqual
@@ -147,27 +149,27 @@ struct PlainReader {
         }
     }
 
-    private enum Place { case start, plain, quoted, behind }
+    private enum State { case start, plain, quoted, afterQuote }
 
-    /// The fields of a CSV record; nil where a quote stands in a wrong place.
+    /// The fields of a CSV record; nil where a quote is in a wrong position.
     private static func split(_ content: [UInt8]) -> [[UInt8]]? {
         var fields: [[UInt8]] = [[]]
-        var place = Place.start
+        var state = State.start
         for byte in content {
-            switch (place, byte) {
-            case (.start, UInt8(ascii: "\"")): place = .quoted
-            case (.quoted, UInt8(ascii: "\"")): place = .behind
+            switch (state, byte) {
+            case (.start, UInt8(ascii: "\"")): state = .quoted
+            case (.quoted, UInt8(ascii: "\"")): state = .afterQuote
             case (.quoted, _): fields[fields.count - 1].append(byte)
-            case (.behind, UInt8(ascii: "\"")):
+            case (.afterQuote, UInt8(ascii: "\"")):
                 fields[fields.count - 1].append(byte)
-                place = .quoted
+                state = .quoted
             case (_, UInt8(ascii: ",")):
                 fields.append([])
-                place = .start
-            case (.behind, _), (.plain, UInt8(ascii: "\"")): return nil
+                state = .start
+            case (.afterQuote, _), (.plain, UInt8(ascii: "\"")): return nil
             default:
                 fields[fields.count - 1].append(byte)
-                place = .plain
+                state = .plain
             }
         }
         return fields

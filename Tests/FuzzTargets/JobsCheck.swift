@@ -1,49 +1,51 @@
+import StockFormats
 import StockModel
-import StockQueue
 
-/// From the bytes of a jobs file to lines for COPY, or a told problem.
+/// From the bytes of a jobs file to lines for COPY, or a reported error.
 enum JobsCheck {
     static func problem(with bytes: [UInt8], _ format: InputFormat) -> String? {
-        let required = JobField.allCases.filter(\.isRequired)
-        let input = InputCheck<JobField>(bytes, format, required: required)
+        let input = InputCheck<JobField>(bytes, format, required: JobField.required)
         if let problem = input.problem { return problem }
-        let rules = JobRules(columns: input.columns, defaultPriority: 3)
+        let parser = RecordParser(input.columns.map(\.definition))
         for record in input.records {
             if format == .ndjson, let problem = ObjectCheck.problem(with: record, input.columns) { return problem }
             if record.problem != nil { continue }
             let fields = Dictionary(uniqueKeysWithValues: zip(input.columns, record.fields.map { Array($0) }))
-            if let problem = problem(with: fields, record, rules) { return problem }
+            if let problem = problem(with: fields, record, input.columns, parser) { return problem }
         }
         return nil
     }
 
     private static func problem(
-        with fields: [JobField: [UInt8]], _ record: InputRecord, _ rules: JobRules
+        with fields: [JobField: [UInt8]], _ record: InputRecord, _ columns: [JobField], _ parser: RecordParser
     ) -> String? {
-        var line: [UInt8] = []
+        var job = JobRequest(store: "", item: "", quantity: 0)
+        job.priority = 3
         do throws(ValidationError) {
-            try rules.encode({ record.fields[$0] }, into: &line)
+            try parser.parse(record) { job.set(columns[$0], $1) }
+            try job.validate()
         } catch {
-            return isValid(fields) ? "\(fields) is refused: \(error)" : nil
+            return isValid(fields) ? "\(fields) is rejected: \(error)" : nil
         }
-        if !isValid(fields) { return "\(fields) is let in" }
-        let written = copyFields(line)
-        let names = rules.copyColumns
-        guard let written, written.count == names.count else { return "\(line) is no line of COPY for \(names)" }
-        for (name, value) in zip(names, written) {
-            guard let column = JobField(rawValue: name) else { return "\(name) is no column" }
-            let given = fields[column] ?? []
-            if !isSame(column, given, value) { return "\(name) \(given) is written as \(value ?? [])" }
+        if !isValid(fields) { return "\(fields) is accepted" }
+        var line: [UInt8] = []
+        COPYText.appendLine(job, JobField.allCases, to: &line)
+        guard let written = copyFields(line), written.count == JobField.allCases.count else {
+            return "\(line) is not a line of COPY"
+        }
+        for (field, value) in zip(JobField.allCases, written) {
+            let given = fields[field] ?? []
+            if !isSame(field, given, value) { return "\(field.rawValue) \(given) is written as \(value ?? [])" }
         }
         return nil
     }
 
-    // MARK: what may be let in
+    // MARK: the rules
 
     private static func isValid(_ fields: [JobField: [UInt8]]) -> Bool {
-        func text(_ column: JobField, or standard: String = "") -> String {
+        func text(_ column: JobField, or fallback: String = "") -> String {
             let bytes = fields[column] ?? []
-            return bytes.isEmpty ? standard : String(decoding: bytes, as: UTF8.self)
+            return bytes.isEmpty ? fallback : String(decoding: bytes, as: UTF8.self)
         }
         func isEmpty(_ column: JobField) -> Bool { fields[column]?.isEmpty != false }
         if [.storeID, .itemID, .quantity].contains(where: isEmpty) { return false }
@@ -66,13 +68,13 @@ enum JobsCheck {
         func isNumber(_ range: ClosedRange<Int128>) -> Bool { PlainRules.number(bytes).map(range.contains) == true }
         switch column {
         case .storeID, .itemID, .locationID, .groupID, .orderingKey, .idempotencyKey:
-            return PlainRules.isText(bytes, longest: 200)
-        case .reason, .reference: return PlainRules.isText(bytes, longest: 2_000)
-        case .quantity, .expectedAvailable: return isNumber(-PlainRules.most...PlainRules.most)
+            return PlainRules.isText(bytes, bytesMax: 200)
+        case .reason, .reference: return PlainRules.isText(bytes, bytesMax: 2_000)
+        case .quantity, .expectedAvailable: return isNumber(-PlainRules.quantityMax...PlainRules.quantityMax)
         case .priority: return isNumber(1...4)
         case .maxAttempts: return isNumber(1...1_000)
         case .notify: return PlainRules.flag(bytes) != nil
-        case .runAt, .expiresAt: return PlainRules.isTimestamp(bytes)
+        case .runAt, .expiresAt: return PlainRules.timestamp(bytes) != nil
         // Compared by their bytes, as the database does.
         case .action: return ["adjust", "allocate", "deallocate", "ship", "set"].contains { Array($0.utf8) == bytes }
         case .onInsufficient: return ["reject", "allow", "partial", "wait"].contains { Array($0.utf8) == bytes }
@@ -81,14 +83,32 @@ enum JobsCheck {
 
     private static func isSame(_ column: JobField, _ given: [UInt8], _ written: [UInt8]?) -> Bool {
         guard given.isEmpty else {
-            if column == .notify { return PlainRules.flag(given) == written.flatMap(PlainRules.flag) }
-            return written == given
+            switch column {
+            case .notify: return PlainRules.flag(given) == written.flatMap(PlainRules.flag)
+            case .quantity, .expectedAvailable, .priority, .maxAttempts:
+                return written.map(isCanonical) == true
+                    && PlainRules.number(given) == written.flatMap(PlainRules.number)
+            case .runAt, .expiresAt: return isSameTime(PlainRules.timestamp(given), written)
+            default: return written == given
+            }
         }
-        let standard: [JobField: String] = [
+        let defaults: [JobField: String] = [
             .locationID: "main", .action: "adjust", .onInsufficient: "reject", .priority: "3", .notify: "true",
             .maxAttempts: "10",
         ]
-        return written == standard[column].map { Array($0.utf8) }
+        if column == .notify { return written.flatMap(PlainRules.flag) == true }
+        return written == defaults[column].map { Array($0.utf8) }
+    }
+
+    /// Digits without a plus sign or leading zeros.
+    private static func isCanonical(_ bytes: [UInt8]) -> Bool {
+        PlainRules.number(bytes).map { Array(String($0).utf8) == bytes } == true
+    }
+
+    private static func isSameTime(_ given: Int64?, _ written: [UInt8]?) -> Bool {
+        guard let given, let written else { return false }
+        // Only the database reads years before 1 and after 9999.
+        return PlainRules.timestamp(written) == given || !PlainRules.years.contains(given)
     }
 
     // MARK: COPY

@@ -20,7 +20,7 @@ enum KeysCheck {
             if texts.count == columns && feed.chance(2) {
                 number = table.number(of: texts)
             } else {
-                // The key's columns stand behind another one.
+                // The key's columns are after another column.
                 number = table.number(
                     in: MadeResult.of([[[1]] + key], columns: columns + 1), row: 0, firstColumn: 1)
             }

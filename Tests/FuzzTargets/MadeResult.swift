@@ -7,7 +7,7 @@ package enum MadeResult {
     /// One row of one value; nil is NULL.
     package static func of(_ value: [UInt8]?) -> ResultSet { of([[value]], columns: 1) }
 
-    /// As a server's answer stands in libpq: every value with its length, and a NUL behind it.
+    /// A server's answer as libpq stores it: every value with its length, and a NUL after it.
     static func of(_ rows: [[[UInt8]?]], columns: Int) -> ResultSet {
         guard let handle = PQmakeEmptyPGresult(nil, PGRES_TUPLES_OK) else { fatalError("out of tuning") }
         let name = strdup("column")

@@ -1,16 +1,15 @@
 import Foundation
-import StockQueue
 
-/// What docs/reference says of values, written a second time and without regard to speed.
+/// The rules of docs/reference for values, written a second time and without regard to speed.
 enum PlainRules {
-    static let most: Int128 = 9_007_199_254_740_991
+    static let quantityMax: Int128 = 9_007_199_254_740_991
 
-    /// - Returns: nil for bytes that are no text.
+    /// - Returns: nil for bytes that are not a text.
     static func text(_ bytes: [UInt8]) -> String? {
         bytes.contains(0) ? nil : String(bytes: bytes, encoding: .utf8)
     }
 
-    static func isText(_ bytes: [UInt8], longest: Int) -> Bool { bytes.count <= longest && text(bytes) != nil }
+    static func isText(_ bytes: [UInt8], bytesMax: Int) -> Bool { bytes.count <= bytesMax && text(bytes) != nil }
 
     static func number(_ bytes: [UInt8]) -> Int128? {
         let signs = Set("+-".utf8)
@@ -31,8 +30,14 @@ enum PlainRules {
         }
     }
 
+    /// The moments of the years from 1 to 9999 in UTC.
+    static let years =
+        timestamp(Array("0001-01-01T00:00Z".utf8))!...timestamp(Array("9999-12-31T23:59:59.999999Z".utf8))!
+
     /// `2026-03-01T12:00[:00[.000000]]` and a zone: `Z`, `+02`, `+0200` or `+02:00`.
-    static func isTimestamp(_ bytes: [UInt8]) -> Bool {
+    ///
+    /// - Returns: microseconds since 2000-01-01 00:00 UTC; nil for another text.
+    static func timestamp(_ bytes: [UInt8]) -> Int64? {
         var rest = bytes[...]
         func digits(_ count: Int) -> Int? {
             let part = rest.prefix(count)
@@ -47,41 +52,48 @@ enum PlainRules {
         }
         guard let year = digits(4), skip("-"), let month = digits(2), skip("-"), let day = digits(2), skip("Tt "),
             let hour = digits(2), skip(":"), let minute = digits(2)
-        else { return false }
+        else { return nil }
         var second = 0
+        var microsecond = 0
         if skip(":") {
-            guard let given = digits(2) else { return false }
+            guard let given = digits(2) else { return nil }
             second = given
             if skip(".") {
                 let fraction = rest.prefix { (0x30...0x39).contains($0) }
-                guard (1...6).contains(fraction.count) else { return false }
+                guard (1...6).contains(fraction.count) else { return nil }
                 rest = rest.dropFirst(fraction.count)
+                let digits = String(decoding: fraction, as: UTF8.self)
+                microsecond = Int(digits.padding(toLength: 6, withPad: "0", startingAt: 0)) ?? 0
             }
         }
         var zone = (0, 0)
+        var isWest = false
         if !skip("Zz") {
-            guard skip("+-"), let hours = digits(2) else { return false }
+            isWest = rest.first == UInt8(ascii: "-")
+            guard skip("+-"), let hours = digits(2) else { return nil }
             let hasColon = skip(":")
             let minutes = digits(2)
-            if hasColon && minutes == nil { return false }
+            if hasColon && minutes == nil { return nil }
             zone = (hours, minutes ?? 0)
         }
-        return rest.isEmpty && isDate(year, month, day) && hour < 24 && minute < 60 && second < 60
-            && zone.0 < 16 && zone.1 < 60
+        guard rest.isEmpty, let days = days(year, month, day), hour < 24, minute < 60, second < 60, zone.0 < 16,
+            zone.1 < 60
+        else { return nil }
+        let zoneMinutes = (zone.0 * 60 + zone.1) * (isWest ? -1 : 1)
+        let seconds = ((days * 24 + hour) * 60 + minute - zoneMinutes) * 60 + second
+        return Int64(seconds) * 1_000_000 + Int64(microsecond)
     }
 
-    /// Whether counting the days and back gives the same date.
-    private static func isDate(_ year: Int, _ month: Int, _ day: Int) -> Bool {
-        guard year > 0, (1...12).contains(month), (1...31).contains(day) else { return false }
+    /// Days since 2000-01-01, counted year by year; nil for a date that does not exist.
+    private static func days(_ year: Int, _ month: Int, _ day: Int) -> Int? {
         func isLeap(_ year: Int) -> Bool { year % 400 == 0 || year % 4 == 0 && year % 100 != 0 }
         let lengths = [31, isLeap(year) ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
-        let dayOfYear = lengths[..<(month - 1)].reduce(0, +) + day
-        var left = dayOfYear
-        let found = lengths.firstIndex { length in
-            if left <= length { return true }
-            left -= length
-            return false
+        guard year > 0, (1...12).contains(month), (1...lengths[month - 1]).contains(day) else { return nil }
+        var days = lengths[..<(month - 1)].reduce(0, +) + day - 1
+        for whole in min(year, 2000)..<max(year, 2000) {
+            let length = isLeap(whole) ? 366 : 365
+            days += year > 2000 ? length : -length
         }
-        return found == month - 1 && left == day
+        return days
     }
 }

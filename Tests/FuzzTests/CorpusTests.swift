@@ -6,7 +6,7 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// The fuzzer's seeds and all that it ever found, once more: what was mended stays mended.
+/// Replays the fuzzer's seeds and everything that it found, so that no fixed fault comes back.
 @Suite struct CorpusTests {
     struct Case: Sendable, CustomTestStringConvertible {
         var target: FuzzTarget
@@ -24,17 +24,19 @@ import Testing
         return (files ?? []).sorted { $0.path < $1.path }.map { Case(target: target, file: $0) }
     }
 
-    @Test(arguments: cases) func comesToTermsWithTheInput(_ input: Case) async throws {
+    @Test("a corpus file finds nothing", arguments: cases) func corpusFile(_ input: Case) async throws {
         let problem = try await onThread { input.target.problem(with: Array(try Data(contentsOf: input.file))) }
         #expect(problem == nil)
     }
 
-    @Test(arguments: FuzzTarget.all.map(\.name)) func everyTargetHasSeeds(target: String) {
+    @Test("every target has seeds", arguments: FuzzTarget.all.map(\.name)) func everyTargetHasSeeds(target: String) {
         #expect(Self.cases.contains { $0.target.name == target })
     }
 
-    /// Cut and mixed seeds: what the fuzzer does first, without the fuzzer.
-    @Test(arguments: FuzzTarget.all) func comesToTermsWithMixedSeeds(_ target: FuzzTarget) async throws {
+    /// The first step of the fuzzer, without the fuzzer.
+    @Test("cut and mixed seeds find nothing", arguments: FuzzTarget.all) func mixedSeeds(_ target: FuzzTarget)
+        async throws
+    {
         let problem = try await onThread { () -> String? in
             for bytes in try Self.mixed(target, 2_000) {
                 if let problem = target.problem(with: bytes) { return "\(bytes): \(problem)" }
@@ -59,8 +61,10 @@ import Testing
 
     // MARK: against the tables
 
-    /// The readers check what the tables' constraints and types would refuse; a row that they let in must not end an import.
-    @Test(arguments: [InputFormat.csv, .ndjson]) func whatIsLetInTheTablesTake(format: InputFormat) async throws {
+    /// The readers check the rules of the tables' constraints and types; a row that they accept must not end an import.
+    @Test("the tables accept what the readers accept", arguments: [InputFormat.csv, .ndjson]) func acceptedRows(
+        format: InputFormat
+    ) async throws {
         try await withDatabase { database in
             let connection = try database.connect()
             for target in FuzzTarget.all where target.name.hasSuffix("-\(format.rawValue)") {
@@ -98,15 +102,15 @@ import Testing
                 options.format = format
                 var importer = try JobImport(
                     connection: connection, schema: .standard, source: source, options: options,
-                    onReject: { _, _, _ in })
+                    onReject: { _, _ in })
                 return try importer.run().enqueued
             }
             var importer = try ItemImport(
                 connection: connection, schema: .standard, source: source, format: format, setsStock: false,
-                onReject: { _, _, _ in })
+                onReject: { _, _ in })
             return try importer.run().created
         } catch is ValidationError {
-            return 0  // the input as a whole is refused
+            return 0  // the input as a whole is rejected
         }
     }
 }

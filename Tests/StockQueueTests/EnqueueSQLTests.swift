@@ -12,7 +12,7 @@ import Testing
             ('s', 'a', 10, 'main'), ('s', 'b', 5, 'main'), ('s', 'a', 0, 'cellar'), ('t', 'a', 10, 'main')
         """
 
-    @Test func whatIsLeftOutIsAsInAPlainInsert() async throws {
+    @Test("an argument that is not given has the default of a plain INSERT") func defaultsOfEachEntry() async throws {
         try await withDatabase { database in
             try database.run(
                 """
@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    @Test func everyColumnArrives() async throws {
+    @Test("every column arrives") func everyColumnArrives() async throws {
         try await withDatabase { database in
             try database.run(
                 """
@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test func aListIsAGroupOrNot() async throws {
+    @Test("a list is a group where it has a group id") func lists() async throws {
         try await withDatabase { database in
             try database.run(Self.items)
             let lines = "[{\"item_id\": \"a\", \"quantity\": -3}, {\"item_id\": \"b\", \"quantity\": -6}]"
@@ -69,7 +69,7 @@ import Testing
         }
     }
 
-    static let badCalls = [
+    static let badCallCases = [
         ("enqueue_lines('s', '{}')", "22023 the lines must be a JSON array of objects"),
         ("enqueue_lines('s', '[{\"item_id\": \"a\", \"quantity\": 1}, 7]')", "22023 line 2 is not an object"),
         ("enqueue_lines('s', '[{\"item_id\": \"a\"}]')", "22023 line 1 needs item_id and quantity"),
@@ -119,7 +119,9 @@ import Testing
         ),
     ]
 
-    @Test(arguments: badCalls) func aBadCallSaysWhatIsWrong(_ call: String, says: String) async throws {
+    @Test("a bad call says what is wrong", arguments: badCallCases) func badCalls(_ call: String, says: String)
+        async throws
+    {
         try await withDatabase { database in
             try database.run(Self.items)
             #expect(try database.failure(of: "SELECT * FROM stockq.\(call)") == says)
@@ -127,7 +129,7 @@ import Testing
         }
     }
 
-    @Test func aTransferMovesStock() async throws {
+    @Test("a transfer moves stock") func transfer() async throws {
         try await withDatabase { database in
             try database.run(Self.items)
             try database.run(
@@ -154,7 +156,7 @@ import Testing
         }
     }
 
-    @Test func whatATransactionUndoesWasNeverEnqueued() async throws {
+    @Test("a job is enqueued only if its transaction commits") func rollback() async throws {
         try await withDatabase { database in
             try database.run(Self.items + "; CREATE TABLE orders (id int)")
             let connection = try database.connect()
@@ -176,20 +178,20 @@ import Testing
         }
     }
 
-    @Test func waitingEndsWithTheResult() async throws {
+    @Test("waiting ends with the result") func waiting() async throws {
         try await withDatabase { database in
             try database.run(Self.items)
             let job = try database.value("SELECT job_id FROM stockq.enqueue('s', 'a', -1)")
             #expect(try database.rows("SELECT 1 FROM stockq.wait_for_result(\(job), 30)") == [])
-            let told = Mutex("")
+            let result = Mutex("")
             let waits = Background {
                 let answer = try database.value(
                     "SELECT concat_ws(' ', outcome, on_hand_after) FROM stockq.wait_for_result(\(job), 60000)")
-                told.withLock { $0 = answer }
+                result.withLock { $0 = answer }
             }
             try database.drain()
             try waits.wait()
-            #expect(told.withLock { $0 } == "applied 9")
+            #expect(result.withLock { $0 } == "applied 9")
             #expect(
                 try database.failure(
                     of: "SELECT stockq.wait_for_result(job_id, 1000) FROM stockq.enqueue('s', 'a', -1)"
@@ -205,7 +207,7 @@ import Testing
         }
     }
 
-    @Test func jobsAreFoundByWhatNamesThem() async throws {
+    @Test("a job is found by its id, key, group and reference") func finding() async throws {
         try await withDatabase { database in
             try database.run(
                 Self.items + """
@@ -233,7 +235,7 @@ import Testing
         }
     }
 
-    @Test func theHistoryAnswersForAnyTime() async throws {
+    @Test("the history has the stock of any time") func history() async throws {
         try await withDatabase { database in
             try database.run(Self.items)
             var times: [String] = [try database.value("SELECT clock_timestamp()")]
@@ -262,8 +264,8 @@ import Testing
         }
     }
 
-    /// The ceiling is exact for one producer at a time, and costs a count only near it.
-    @Test func aStoreMayHaveACeiling() async throws {
+    /// The limit is exact for one producer at a time; the backlog is counted only near it.
+    @Test("a store may have a limit of ready jobs") func storeLimit() async throws {
         try await withDatabase { database in
             try database.run(Self.items + "; SELECT stockq.set_store_limit('s', 3)")
             let session = try database.connect()
@@ -286,8 +288,8 @@ import Testing
         }
     }
 
-    /// What can never fit is not to be tried again later.
-    @Test func moreLinesThanTheCeilingNeverFit() async throws {
+    /// A producer must not retry what can never fit.
+    @Test("more lines than the store limit never fit") func linesBeyondTheLimit() async throws {
         try await withDatabase { database in
             try database.run("SELECT stockq.set_store_limit('s', 3)")
             #expect(
@@ -296,10 +298,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [-1, 60_001]) func waitingHasALimit(_ milliseconds: Int) async throws {
+    @Test("waiting has a limit", arguments: [-1, 60_001]) func waitingLimit(_ milliseconds: Int) async throws {
         try await withDatabase { database in
-            let refusal = try database.failure(of: "SELECT stockq.wait_for_result(1, \(milliseconds))")
-            #expect(refusal == "22023 timeout_ms must be 0 to 60000, not \(milliseconds)")
+            let error = try database.failure(of: "SELECT stockq.wait_for_result(1, \(milliseconds))")
+            #expect(error == "22023 timeout_ms must be 0 to 60000, not \(milliseconds)")
         }
     }
 }

@@ -5,13 +5,13 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// Imports from real files: good lines go in, bad ones come back with their number and the reason.
+/// Imports from real files: good lines are enqueued, bad ones are reported with their number and the reason.
 @Suite struct ImportTests {
     struct Done {
         var progress = ImportProgress()
         /// `line: reason`.
         var rejects: [String] = []
-        /// The rejected records as they stood.
+        /// The rejected records, unchanged.
         var rejected = ""
     }
 
@@ -29,9 +29,9 @@ import Testing
             var importer = try JobImport(
                 connection: database.connect(), schema: .standard,
                 // Small chunks, so that records fall across their borders.
-                source: ByteSource(descriptor: descriptor, chunk: 16), options: options,
-                onReject: { line, raw, reason in
-                    done.rejects.append("\(line): \(reason)")
+                source: ByteSource(descriptor: descriptor, chunkBytes: 16), options: options,
+                onReject: { error, raw in
+                    done.rejects.append("\(error.line ?? 0): \(error.message)")
                     done.rejected += String(decoding: raw, as: UTF8.self)
                 })
             done.progress = try importer.run()
@@ -44,7 +44,7 @@ import Testing
         FROM stockq.jobs ORDER BY job_id
         """
 
-    @Test func everyColumnArrives() async throws {
+    @Test("every column arrives") func everyColumnArrives() async throws {
         try await withDatabase { database in
             let done = try Self.importJobs(
                 database,
@@ -64,17 +64,20 @@ import Testing
         }
     }
 
-    @Test func emptyFieldsHaveTheDefaults() async throws {
+    @Test("an empty field has the default") func emptyFieldsHaveTheDefaults() async throws {
         try await withDatabase { database in
             _ = try Self.importJobs(
                 database,
                 "store_id,item_id,quantity,location_id,action,on_insufficient,group_id,priority,notify,reason\ns,a,1,,,,,,,\n"
             )
-            #expect(try database.rows(Self.jobs) == ["s|a|main|1|adjust|reject|3|t"], "imports go behind live orders")
+            #expect(
+                try database.rows(Self.jobs) == ["s|a|main|1|adjust|reject|3|t"], "imported jobs run after live orders")
         }
     }
 
-    @Test func quotedFieldsHoldCommasQuotesAndLineBreaks() async throws {
+    @Test("a quoted field may contain commas, quotes and line breaks") func quotedFieldsHoldCommasQuotesAndLineBreaks()
+        async throws
+    {
         try await withDatabase { database in
             let done = try Self.importJobs(
                 database,
@@ -139,15 +142,17 @@ import Testing
             "run_at must be a time with its zone like 2026-03-01T12:00:00Z, not '2026-02-30T12:00:00Z'"),
         BadLine("s,a,1", "3 fields, the header has 6"),
         BadLine("s,a,1,adjust,reject,,", "7 fields, the header has 6"),
-        BadLine("s,a\"b,1,adjust,reject,", "a quote is left open"),
-        BadLine("s,a\"b\"c,1,adjust,reject,", "a quote stands inside a field that is not quoted"),
-        BadLine("s,\"a\"b,1,adjust,reject,", "something stands behind a closing quote"),
-        BadLine(bytes: Array("s,a".utf8) + [0] + Array(",1,adjust,reject,".utf8), "item_id holds a NUL byte"),
+        BadLine("s,a\"b,1,adjust,reject,", "a closing quote is missing"),
+        BadLine("s,a\"b\"c,1,adjust,reject,", "quote in an unquoted field"),
+        BadLine("s,\"a\"b,1,adjust,reject,", "unexpected text after a closing quote"),
+        BadLine(bytes: Array("s,a".utf8) + [0] + Array(",1,adjust,reject,".utf8), "item_id contains a NUL byte"),
         BadLine(
             bytes: Array("s,a".utf8) + [0xC3, 0x28] + Array(",1,adjust,reject,".utf8), "item_id is not valid UTF-8"),
     ]
 
-    @Test(arguments: badLines) func aBadLineIsToldAndTheGoodOnesGoIn(_ bad: BadLine) async throws {
+    @Test("a bad line is reported and the good lines are enqueued", arguments: badLines) func aBadLineIsReported(
+        _ bad: BadLine
+    ) async throws {
         try await withDatabase { database in
             let header = "store_id,item_id,quantity,action,on_insufficient,run_at\n"
             let good = "s,good,1,adjust,reject,\n"
@@ -155,9 +160,9 @@ import Testing
             let done = try Self.importJobs(database, bytes: bytes)
             #expect(done.rejects == ["3: \(bad.reason)"])
             #expect(done.progress.enqueued == 2)
-            #expect(done.rejected == String(decoding: bad.bytes, as: UTF8.self) + "\n", "as it stood")
+            #expect(done.rejected == String(decoding: bad.bytes, as: UTF8.self) + "\n", "unchanged")
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "2")
-            // With --strict the same file is refused whole.
+            // With --strict the same file is rejected as a whole.
             let problem = try #require(throws: ValidationError.self) {
                 try Self.importJobs(database, bytes: bytes) { $0.isStrict = true }
             }
@@ -166,7 +171,7 @@ import Testing
         }
     }
 
-    @Test func whatTheImportLetsInTheTableTakes() async throws {
+    @Test("the table accepts what the import accepts") func theTableAcceptsWhatTheImportAccepts() async throws {
         try await withDatabase { database in
             let long = String(repeating: "é", count: 100)
             let done = try Self.importJobs(
@@ -178,7 +183,7 @@ import Testing
         }
     }
 
-    @Test func aGroupWithABadLineIsLeftOutWhole() async throws {
+    @Test("a group with a bad line is rejected as a whole") func groupWithABadLine() async throws {
         try await withDatabase { database in
             let done = try Self.importJobs(
                 database, "store_id,item_id,quantity,group_id\ns,a,1,g1\ns,a,x,g1\ns,b,1,g1\ns,c,1,g2\ns,d,1,\n")
@@ -191,8 +196,8 @@ import Testing
         }
     }
 
-    /// A line that cannot be split may belong to the group on either side of it.
-    @Test func anUnreadableLineSpoilsTheGroupsBesideIt() async throws {
+    /// An unreadable line may belong to the group before it or to the group after it.
+    @Test("an unreadable line rejects the groups beside it") func unreadableLineBesideGroups() async throws {
         try await withDatabase { database in
             let done = try Self.importJobs(
                 database, "store_id,item_id,quantity,group_id\ns,a,1,g0\ns,a,1,g1\nbroken\ns,b,1,g2\ns,c,1,g3\n")
@@ -201,8 +206,10 @@ import Testing
         }
     }
 
-    /// Half a group must not be enqueued; in what cannot be read twice, only its second part can still be refused.
-    @Test(arguments: [false, true]) func aGroupWhoseRowsAreNotAdjacentIsLeftOut(isPipe: Bool) async throws {
+    /// Half a group must not be enqueued; of an input that can be read only once, only its second part can be rejected.
+    @Test("a group whose rows are not adjacent is rejected", arguments: [false, true]) func splitGroup(isPipe: Bool)
+        async throws
+    {
         try await withDatabase { database in
             let text = "store_id,item_id,quantity,group_id\ns,a,1,g\ns,b,1,h\ns,x,bad,g\nt,c,1,g\n"
             var rejects: [String] = []
@@ -210,7 +217,8 @@ import Testing
             func load(_ descriptor: Int32) throws {
                 var importer = try JobImport(
                     connection: database.connect(), schema: .standard, source: ByteSource(descriptor: descriptor),
-                    options: JobImport.Options(), onReject: { line, _, reason in rejects.append("\(line): \(reason)") })
+                    options: JobImport.Options(),
+                    onReject: { error, _ in rejects.append("\(error.line ?? 0): \(error.message)") })
                 _ = try importer.run()
             }
             if isPipe {
@@ -222,7 +230,9 @@ import Testing
             }
             #expect(rejects.map { String($0.prefix(2)) } == (isPipe ? ["4:"] : ["2:", "4:"]))
             if !isPipe {
-                #expect(rejects[0] == "2: its group stands in another place too; a group's rows must be adjacent")
+                #expect(
+                    rejects[0]
+                        == "2: rows of this group also appear elsewhere in the file; a group's rows must be adjacent")
             }
             #expect(
                 try database.rows("SELECT store_id, group_id FROM stockq.jobs ORDER BY 1, 2") == (isPipe ? ["s,g"] : [])
@@ -230,7 +240,9 @@ import Testing
         }
     }
 
-    @Test func aStoppedImportIsRolledBackToWhatIsSettled() async throws {
+    @Test("a stopped import keeps its committed transactions and rolls back the open one") func stoppedImport()
+        async throws
+    {
         try await withDatabase { database in
             let pipe = Pipe()
             let stop = StopSignal()
@@ -239,21 +251,23 @@ import Testing
             var last = ImportProgress()
             try pipe.fileHandleForWriting.write(
                 contentsOf: Data("store_id,item_id,quantity\n\(String(repeating: "s,a,1\n", count: 3))".utf8))
-            // The pipe stays open: the import waits for more, and is stopped there.
+            // The pipe stays open: the import waits for more input, and is stopped there.
             var importer = try JobImport(
                 connection: database.connect(), schema: .standard,
-                source: ByteSource(descriptor: pipe.fileHandleForReading.fileDescriptor, stop: stop), options: options,
+                source: ByteSource(
+                    descriptor: pipe.fileHandleForReading.fileDescriptor, interruptDescriptor: stop.abortDescriptor),
+                options: options,
                 onProgress: { progress in
                     last = progress
                     if progress.enqueued == 2 { stop.abort() }
-                }, onReject: { _, _, _ in })
-            #expect(throws: ValidationError.stopped) { try importer.run() }
+                }, onReject: { _, _ in })
+            #expect(throws: InputInterrupted()) { try importer.run() }
             #expect(last.committedThroughLine == 3)
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "2")
         }
     }
 
-    @Test func aGroupIsNeverSplitBetweenTransactions() async throws {
+    @Test("a group is never split between transactions") func aGroupIsNeverSplitBetweenTransactions() async throws {
         try await withDatabase { database in
             let lines = (0..<30).map { "s,a,1,g\($0 / 7)" }.joined(separator: "\n")
             let done = try Self.importJobs(database, "store_id,item_id,quantity,group_id\n\(lines)\n") {
@@ -267,7 +281,7 @@ import Testing
         }
     }
 
-    @Test func ndjsonIsReadLineByLine() async throws {
+    @Test("NDJSON is read line by line") func ndjsonIsReadLineByLine() async throws {
         try await withDatabase { database in
             let done = try Self.importJobs(
                 database,
@@ -288,8 +302,9 @@ import Testing
                 done.rejects == [
                     "3: quantity must be a whole number, not '5.5'", "4: quantity must not be an object or an array",
                     "5: unknown key 'qty'; known are \(JobField.list)", "6: quantity is empty",
-                    "7: quantity stands twice in the object",
-                    "8: quantity must be a whole number, not '4503599627370497.5'", "9: not a JSON object",
+                    "7: quantity is given twice in an object at byte 50",
+                    "8: quantity must be a whole number, not '4503599627370497.5'",
+                    "9: not JSON: unexpected 'o' at byte 2",
                     "10: not a JSON object",
                 ])
             #expect(
@@ -300,8 +315,8 @@ import Testing
         }
     }
 
-    /// JSON's numbers have as many digits as one likes.
-    @Test func numbersInNDJSONKeepTheirDigits() async throws {
+    /// A number in JSON may have any number of digits.
+    @Test("numbers in NDJSON keep their digits") func numbersInNDJSONKeepTheirDigits() async throws {
         try await withDatabase { database in
             let done = try Self.importJobs(
                 database,
@@ -319,30 +334,35 @@ import Testing
         }
     }
 
-    @Test(arguments: ["\u{FEFF}store_id,item_id,quantity\n", "\u{FEFF}\"store_id\",\"item_id\",\"quantity\"\n"])
-    func aByteOrderMarkIsPassedOver(header: String) async throws {
+    @Test(
+        "a byte order mark is ignored",
+        arguments: ["\u{FEFF}store_id,item_id,quantity\n", "\u{FEFF}\"store_id\",\"item_id\",\"quantity\"\n"])
+    func byteOrderMark(header: String) async throws {
         try await withDatabase { database in
             let done = try Self.importJobs(database, header + "s,a,1\n")
             #expect(done.progress.enqueued == 1)
         }
     }
 
-    @Test(arguments: [
-        ("", "the file is empty; a CSV begins with a header that names its columns"),
-        ("store_id,item_id\ns,a\n", "the header lacks the column quantity"),
-        (
-            "store_id,item_id,quantity,colour\n",
-            "the header names an unknown column 'colour'; known are \(JobField.list)"
-        ),
-        ("store_id,item_id,quantity,item_id\n", "the header names item_id twice"),
-    ]) func aFileThatCannotBeUsedIsRefused(text: String, reason: String) async throws {
+    @Test(
+        "an unusable file is rejected as a whole",
+        arguments: [
+            ("", "the file is empty; a CSV begins with a header that names its columns"),
+            ("store_id,item_id\ns,a\n", "the header lacks the column quantity"),
+            (
+                "store_id,item_id,quantity,shade\n",
+                "the header names an unknown column 'shade'; known are \(JobField.list)"
+            ),
+            ("store_id,item_id,quantity,item_id\n", "the header names item_id twice"),
+        ]) func unusableFile(text: String, reason: String) async throws
+    {
         try await withDatabase { database in
             let problem = try #require(throws: ValidationError.self) { try Self.importJobs(database, text) }
             #expect(problem.description == reason)
         }
     }
 
-    @Test func anImportGoesOnBehindALine() async throws {
+    @Test("an import resumes after a line") func resumesAfterALine() async throws {
         try await withDatabase { database in
             let text = "store_id,item_id,quantity\ns,a,1\ns,b,1\ns,c,1\n"
             let done = try Self.importJobs(database, text) { $0.afterLine = 3 }
@@ -352,22 +372,23 @@ import Testing
     }
 
     /// However large the pieces are in which it is read: it must not depend on where they end.
-    @Test func aLineThatIsTooLongIsGivenUpThoughItEnds() async throws {
+    @Test("a complete line that is too long is rejected") func lineTooLong() async throws {
         try await withDatabase { database in
             let long = "s," + String(repeating: "x", count: 1_048_575)
             var rejects: [String] = []
             try withFile(Array("store_id,item_id,quantity\n\(long)\ns,good,1\n".utf8)) { descriptor in
                 var importer = try JobImport(
                     connection: database.connect(), schema: .standard, source: ByteSource(descriptor: descriptor),
-                    options: JobImport.Options(), onReject: { rejects.append("\($0): \($2)") })
+                    options: JobImport.Options(),
+                    onReject: { error, _ in rejects.append("\(error.line ?? 0): \(error.message)") })
                 let progress = try importer.run()
                 #expect(progress.enqueued == 1)
             }
-            #expect(rejects == ["2: a record of more than 1048576 bytes; is a quote left open?"])
+            #expect(rejects == ["2: a record of more than 1048576 bytes; is a closing quote missing?"])
         }
     }
 
-    @Test func aLineThatNeverEndsIsGivenUp() async throws {
+    @Test("a line that never ends is rejected") func endlessLine() async throws {
         try await withDatabase { database in
             let endless = "s,\"" + String(repeating: "x", count: 2_000_000)
             let done = try Self.importJobs(database, "store_id,item_id,quantity\n\(endless)\ns,good,1\n")

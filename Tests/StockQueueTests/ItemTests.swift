@@ -17,11 +17,13 @@ import Testing
         var importer = try ItemImport(
             connection: database.connect(), schema: .standard, source: ByteSource(descriptor: handle.fileDescriptor),
             format: .csv,
-            setsStock: setsStock, onReject: { line, _, reason in rejects.append("\(line): \(reason)") })
+            setsStock: setsStock, onReject: { error, _ in rejects.append("\(error.line ?? 0): \(error.message)") })
         return (try importer.run(), rejects)
     }
 
-    @Test func newItemsHaveTheirOpeningStockAndBaseline() async throws {
+    @Test("a new item has its opening stock and its baseline level") func newItemsHaveTheirOpeningStockAndBaseline()
+        async throws
+    {
         try await withDatabase { database in
             let (report, rejects) = try Self.importItems(
                 database,
@@ -47,14 +49,15 @@ import Testing
         }
     }
 
-    @Test func anItemThatExistsChangesItsAttributesAlone() async throws {
+    @Test("an existing item changes its attributes alone") func anItemThatExistsChangesItsAttributesAlone() async throws
+    {
         try await withDatabase { database in
             _ = try Self.importItems(
                 database, "store_id,item_id,on_hand,parent_id,low_stock_threshold\ns,a,5,p,2\ns,b,5,p,2\n")
             let (report, _) = try Self.importItems(
                 database, "store_id,item_id,on_hand,low_stock_threshold\ns,a,99,7\ns,b,5,2\n")
             #expect("\(report.created) \(report.changed) \(report.unchanged) \(report.setJobs)" == "0 1 1 0")
-            // Another threshold tells nothing by itself, and a column that the file lacks is left alone.
+            // A changed threshold creates no notification by itself, and a column that the file lacks does not change.
             #expect(
                 try database.rows(
                     "SELECT item_id, on_hand, parent_id, low_stock_threshold, version, notified_level FROM stockq.items ORDER BY 1"
@@ -66,7 +69,7 @@ import Testing
         }
     }
 
-    @Test func aStockCountIsAJob() async throws {
+    @Test("a stock count is a job") func aStockCountIsAJob() async throws {
         try await withDatabase { database in
             let text = "store_id,item_id,on_hand\ns,a,5\ns,b,5\n"
             _ = try Self.importItems(database, text)
@@ -80,7 +83,7 @@ import Testing
         }
     }
 
-    @Test func aKeyGivenTwiceHasItsLastAttributes() async throws {
+    @Test("an item given twice has its last attributes") func aKeyGivenTwiceHasItsLastAttributes() async throws {
         try await withDatabase { database in
             let (report, _) = try Self.importItems(
                 database, "store_id,item_id,on_hand,low_stock_threshold\ns,a,5,1\ns,a,6,2\n")
@@ -89,7 +92,7 @@ import Testing
         }
     }
 
-    @Test func anItemsHistoryIsWalkedBackwards() async throws {
+    @Test("an item's movements are listed backwards") func anItemsHistoryIsWalkedBackwards() async throws {
         try await withDatabase { database in
             _ = try Self.importItems(database, "store_id,item_id,on_hand\ns,a,5\ns,b,50\n")
             try database.run(

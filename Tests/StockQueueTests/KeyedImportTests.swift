@@ -15,7 +15,7 @@ import Testing
         return try withFile(Array(text.utf8)) { descriptor in
             var importer = try JobImport(
                 connection: connection, schema: .standard, source: ByteSource(descriptor: descriptor), options: options,
-                onReject: { _, _, _ in })
+                onReject: { _, _ in })
             return try importer.run()
         }
     }
@@ -24,7 +24,7 @@ import Testing
         "store_id,item_id,quantity,group_id\n"
         + (1...2_000).map { "s,a,1,\($0 % 5 < 2 ? "g\($0 / 5)" : "")" }.joined(separator: "\n") + "\n"
 
-    @Test func whatIsImportedAgainAddsNothing() async throws {
+    @Test("importing a file again enqueues nothing twice") func importedAgain() async throws {
         try await withDatabase { database in
             try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 0)")
             let connection = try database.connect()
@@ -32,7 +32,7 @@ import Testing
                 $0.idempotencyPrefix = "file 1"
                 $0.rowsPerCommit = 300
             }
-            // Broken off in the middle, then twice as a whole: once while the jobs are queued, once when they are done.
+            // Half of the file, then all of it twice: once while the jobs are queued, once when they are finished.
             let half = String(Self.file.prefix(Self.file.count / 2))
             let first = try Self.load(half + "\n", connection, prefix)
             let second = try Self.load(Self.file, connection, prefix)
@@ -45,9 +45,7 @@ import Testing
         }
     }
 
-    /// A file whose lines have changed meanwhile is not the same: what is another request is refused by the decision, and said.
-    /// What is there already needs no room.
-    @Test func repeatsAreNotCountedAgainstTheCeiling() async throws {
+    @Test("duplicates do not count against the store limit") func duplicatesAndTheStoreLimit() async throws {
         try await withDatabase { database in
             try database.run("SELECT stockq.set_store_limit('s', 5)")
             let connection = try database.connect()
@@ -62,7 +60,7 @@ import Testing
         }
     }
 
-    @Test func anotherRequestIsNotSwallowed() async throws {
+    @Test("a changed line with a used key is enqueued, and rejected as a mismatch") func changedLine() async throws {
         try await withDatabase { database in
             try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 0)")
             let connection = try database.connect()
@@ -79,7 +77,7 @@ import Testing
         }
     }
 
-    @Test func aProducerImportsItsStoresInOrder() async throws {
+    @Test("a producer imports jobs of its stores in their order") func producersImport() async throws {
         try await withDatabase { database in
             let name = "importer_of_\(database.name)"
             try database.run(
@@ -95,13 +93,13 @@ import Testing
                     == 3_000)
             #expect(
                 try database.value(
-                    "SELECT bool_and(quantity = place) FROM (SELECT quantity, row_number() OVER (ORDER BY job_id) AS place FROM stockq.jobs) AS j"
+                    "SELECT bool_and(quantity = position) FROM (SELECT quantity, row_number() OVER (ORDER BY job_id) AS position FROM stockq.jobs) AS j"
                 )
                     == "t")
-            let refused = #expect(throws: PostgresError.self) {
+            let error = #expect(throws: PostgresError.self) {
                 try Self.load("store_id,item_id,quantity\ns,a,1\ntheirs,a,1\n", connection)
             }
-            #expect(refused?.sqlState?.rawValue == "42501")
+            #expect(error?.sqlState?.rawValue == "42501")
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "3000")
             try database.run("DROP OWNED BY \(name); DROP ROLE \(name)")
         }
@@ -114,14 +112,14 @@ import Testing
             options.rowsPerCommit = rowsAtOnce
             var importer = try JobImport(
                 connection: connection, schema: .standard, source: ByteSource(descriptor: descriptor), options: options,
-                onReject: { _, _, _ in })
+                onReject: { _, _ in })
             _ = try importer.run()
             return importer.dryRun?.counts ?? [:]
         }
     }
 
     /// The request that a key was used for names an item that only a later part of the file has.
-    @Test func aDryRunInPartsKnowsWhatKeysStandFor() async throws {
+    @Test("a dry run in several transactions knows the requests of used keys") func dryRunInParts() async throws {
         try await withDatabase { database in
             try database.run(
                 """
@@ -135,8 +133,7 @@ import Testing
         }
     }
 
-    /// What a dry run counts is what the import then does.
-    @Test func aDryRunTellsWhatWouldHappen() async throws {
+    @Test("a dry run counts what the import then does") func dryRunCounts() async throws {
         try await withDatabase { database in
             var scenario = Scenario(seed: 5, items: 6)
             try database.run(StoreCase(name: "s", items: scenario.items).itemsSQL)

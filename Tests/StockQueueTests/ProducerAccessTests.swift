@@ -68,8 +68,8 @@ import Testing
                 try database.run("SELECT stockq.set_store_limit('theirs', 1)")
                 #expect(mine.failure(of: "SELECT stockq.enqueue('theirs', 'a', -1)").hasPrefix("42501"))
                 let hidden = #expect(throws: PostgresError.self) {
-                    try DryRun.answer(
-                        to: [.storeID: "theirs", .itemID: "a", .quantity: "-1"], connection: mine, schema: .standard)
+                    try DryRun.answers(
+                        to: [JobRequest(store: "theirs", item: "a", quantity: -1)], connection: mine, schema: .standard)
                 }
                 #expect(hidden?.sqlState?.rawValue == "42501")
             }
@@ -361,9 +361,9 @@ import Testing
                 INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 10)
                 """)
             let chief = try database.connect(as: name)
-            let answer = try DryRun.answer(
-                to: [.storeID: "s", .itemID: "a", .quantity: "-2"], connection: chief, schema: .standard)
-            #expect(answer?.summary == "applied")
+            let answers = try DryRun.answers(
+                to: [JobRequest(store: "s", item: "a", quantity: -2)], connection: chief, schema: .standard)
+            #expect(answers.map(\.summary) == ["applied"])
             try chief.executeScript(
                 "SELECT stockq.set_store_limit('s', 2); SELECT stockq.enqueue_arrays('s', '{a,a}', '{1,1}')")
             #expect(chief.failure(of: "SELECT stockq.enqueue('s', 'a', 1)").hasPrefix("53400"))
@@ -383,8 +383,7 @@ import Testing
                 let again = try producer.enqueueBulk([job], skipsDuplicates: true)
                 #expect(first == 2 && again == 0)
                 let hidden = #expect(throws: PostgresError.self) {
-                    try DryRun.answer(
-                        to: [.storeID: "mine", .itemID: "a", .quantity: "1"], connection: mine, schema: .standard)
+                    try producer.dryRun([JobRequest(store: "mine", item: "a", quantity: 1)])
                 }
                 #expect(hidden?.sqlState?.rawValue == "42501")
             }

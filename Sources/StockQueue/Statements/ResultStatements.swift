@@ -25,25 +25,21 @@ struct WriteResultsStatement: QueueStatement {
                 RETURNING jobs.*, decision.*
             )
             INSERT INTO \(schema.quoted).results (
-                job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
-                version, previous_job_id, expected_available, finished_at, enqueued_at, scheduled_at, expires_at,
-                outcome, code, warning,
-                action, on_insufficient, alert_before, alert_after, priority, attempts, max_attempts, notify,
-                store_id, item_id, location_id, group_id, submission_id, ordering_key, reason, reference, worker,
-                idempotency_key, first_job_id, retry_of, group_last_job_id
+                job_id, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
+                version, previous_job_id, finished_at, enqueued_at, scheduled_at, outcome, code, warning, alert_before,
+                alert_after, attempts, submission_id, worker, first_job_id, retry_of, group_last_job_id,
+                \(JobField.resultColumns)
             )
             SELECT
-                job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
-                version, previous_job_id, expected_available, now(), enqueued_at, \(SQL.requestedTime), expires_at,
+                job_id, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
+                version, previous_job_id, now(), enqueued_at, \(SQL.requestedTime),
                 (\(SQL.labels(Outcome.self, schema)))[outcome + 1],
                 (\(SQL.labels(ResultCode.self, schema)))[code + 1],
                 CASE WHEN warns_negative THEN 'negative_stock'::\(schema.quoted).warning END,
-                action, on_insufficient,
                 (\(SQL.labels(AlertLevel.self, schema)))[alert_before + 1],
                 (\(SQL.labels(AlertLevel.self, schema)))[alert_after + 1],
-                priority, attempts + 1, max_attempts, notify,
-                store_id, item_id, location_id, group_id, submission_id, ordering_key, reason, reference, $14,
-                idempotency_key, first_job_id, retry_of, group_last_job_id
+                attempts + 1, submission_id, $14, first_job_id, retry_of, group_last_job_id,
+                \(JobField.resultColumns)
             FROM gone
             """)
     }
@@ -145,29 +141,23 @@ struct WriteFailuresStatement: QueueStatement {
 
     /// - Parameter asText: for a row that cannot be written as it is: the job is kept as text in the message.
     init(_ schema: QueueSchema, asText: Bool) {
-        let kept =
-            asText
-            ? "NULL, NULL, NULL, $2, $3, $4 || '; job: ' || gone::text, NULL"
-            : "ordering_key, reason, reference, $2, $3, $4, idempotency_key"
+        let columns = JobField.definitions.filter(\.isKeptInResult).map(\.name)
+        let dropped: [JobField] = asText ? [.orderingKey, .reason, .reference, .idempotencyKey] : []
+        let values = columns.map { column in dropped.contains { $0.rawValue == column } ? "NULL" : column }
         statement = Statement(
             asText ? "write_failures_as_text" : "write_failures", [.tidArray, .text, .text, .text],
             // The jobs are one job, or the lines of one group.
             """
             WITH gone AS (DELETE FROM \(schema.quoted).jobs WHERE ctid = ANY ($1) RETURNING jobs.*)
             INSERT INTO \(schema.quoted).results (
-                job_id, quantity, applied_quantity, finished_at, enqueued_at, scheduled_at, expires_at,
-                expected_available, outcome, action, on_insufficient, priority, attempts, max_attempts, notify, retry_of,
-                group_last_job_id,
-                store_id, item_id, location_id, group_id, submission_id,
-                ordering_key, reason, reference, worker, sqlstate, message, idempotency_key
+                job_id, applied_quantity, finished_at, enqueued_at, scheduled_at, outcome, attempts, submission_id,
+                retry_of, group_last_job_id, worker, sqlstate, message, \(columns.joined(separator: ", "))
             )
             SELECT
-                job_id, quantity, 0, now(), enqueued_at, \(SQL.requestedTime), expires_at,
-                expected_available, 'failed'::\(schema.quoted).outcome, action, on_insufficient, priority, attempts + 1,
-                max_attempts, notify, retry_of,
+                job_id, 0, now(), enqueued_at, \(SQL.requestedTime), 'failed'::\(schema.quoted).outcome, attempts + 1,
+                submission_id, retry_of,
                 CASE WHEN group_id IS NOT NULL AND job_id = min(job_id) OVER () THEN max(job_id) OVER () END,
-                store_id, item_id, location_id, group_id, submission_id,
-                \(kept)
+                $2, $3, \(asText ? "$4 || '; job: ' || gone::text" : "$4"), \(values.joined(separator: ", "))
             FROM gone
             """)
     }

@@ -1,4 +1,6 @@
 import CommandLineKit
+import StockFormats
+import StockModel
 import StockQueue
 import StockQueuePostgres
 
@@ -8,32 +10,9 @@ enum EnqueueCommand: Command {
     private static let quantity = Argument(
         .wholeNumber(-Quantity.max...Quantity.max, "QUANTITY"), help: "whole units; below 0 to take stock away")
 
-    private static let action = Option(
-        "action", .choice("ACTION", of: StockAction.allCases), defaultText: "adjust", help: "what to do with the stock")
-    private static let location = Option("location", .text("L"), defaultText: "main", help: "the item's location")
-    private static let onInsufficient = Option(
-        "on-insufficient", .choice("POLICY", of: InsufficientStockPolicy.allCases), defaultText: "reject",
-        help: "what to do when too little is available")
-    private static let group = Option(
-        "group", .text("G"), help: "jobs of one group and one transaction are applied all together or not at all")
-    private static let priority = Option(
-        "priority", .wholeNumber(1...4), defaultText: "2", help: "1 is first, 4 is last")
+    /// The one option whose words are not those of the field alone.
     private static let runAt = Option(
         "run-at", .runTime, help: "not before this time (2026-03-01T12:00:00Z), or this long from now (+90s, +15m)")
-    private static let expiresAt = Option("expires-at", .time(), help: "reject the job as expired after this time")
-    private static let expectedAvailable = Option(
-        "expected-available", .wholeNumber(-Quantity.max...Quantity.max),
-        help: "reject the job as stale unless exactly this much is available")
-    private static let orderingKey = Option(
-        "ordering-key", .text("K"), defaultText: "the store", help: "jobs with the same key are applied in order")
-    private static let silent = Flag("no-notify", help: "do not create a low-stock notification for this job")
-    private static let maxAttempts = Option(
-        "max-attempts", .wholeNumber(1...1_000), defaultText: "10", help: "attempts before the job ends as failed")
-    private static let reason = Option("reason", .text("TEXT"), help: "kept in the result")
-    private static let reference = Option(
-        "reference", .text("TEXT"), help: "kept in the result, for instance an order's number")
-    private static let idempotencyKey = Option(
-        "idempotency-key", .text("K"), help: "of several jobs of a store with this key, one takes effect")
     private static let dryRun = Flag("dry-run", help: "show what the job would do now; enqueue nothing")
     private static let wait = Flag(
         "wait", help: "wait for the result and print it; exit code 0 only if applied or unchanged")
@@ -43,10 +22,7 @@ enum EnqueueCommand: Command {
 
     static let spec = CommandSpec(
         "enqueue", "Enqueues one job and prints its id.", arguments: [store, item, quantity],
-        options: [
-            action, location, onInsufficient, group, priority, runAt, expiresAt, expectedAvailable, orderingKey, silent,
-            maxAttempts, reason, reference, idempotencyKey, dryRun, wait, timeout, json,
-        ],
+        options: JobFieldOptions.parameters(except: .runAt) + [runAt, dryRun, wait, timeout, json],
         usesDatabase: true,
         examples: [
             .init("Take two shirts from the stock of Berlin.", "berlin", "shirt-m", "-2"),
@@ -57,12 +33,16 @@ enum EnqueueCommand: Command {
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        let fields = fields(input)
-        if let problem = Producer.problem(with: fields) { throw input.usageError(problem.description) }
+        let request = job(input)
+        do throws(ValidationError) {
+            try request.validate()
+        } catch {
+            throw input.usageError(error.description)
+        }
         let (connection, schema) = try Database.open(input)
-        if input[dryRun] { return try printDryRun(fields, connection, schema, json: input[json]) }
+        if input[dryRun] { return try printDryRun(request, connection, schema, json: input[json]) }
         let producer = Producer(connection: connection, schema: schema)
-        let receipt = try producer.enqueue(fields, delaySeconds: input[runAt]?.delay?.wholeSeconds)
+        let receipt = try producer.enqueue(request, delaySeconds: input[runAt]?.delay?.wholeSeconds)
         let job = receipt.jobID
         if receipt.isDuplicate {
             Terminal.note("the idempotency key was used by job \(job) for the same request; nothing was enqueued")
@@ -78,26 +58,12 @@ enum EnqueueCommand: Command {
         return .success
     }
 
-    /// The job's columns; a field that was not given has the table's default.
-    private static func fields(_ input: ParsedCommand) -> [JobField: String] {
-        var fields: [JobField: String] = [
-            .storeID: input[store], .itemID: input[item], .quantity: String(input[quantity]),
-        ]
-        fields[.action] = input[action]?.rawValue
-        fields[.locationID] = input[location]
-        fields[.onInsufficient] = input[onInsufficient]?.rawValue
-        fields[.groupID] = input[group]
-        fields[.priority] = input[priority].map { String($0) }
-        fields[.runAt] = input[runAt]?.time
-        fields[.expiresAt] = input[expiresAt]
-        fields[.expectedAvailable] = input[expectedAvailable].map { String($0) }
-        fields[.orderingKey] = input[orderingKey]
-        fields[.maxAttempts] = input[maxAttempts].map { String($0) }
-        fields[.reason] = input[reason]
-        fields[.reference] = input[reference]
-        fields[.idempotencyKey] = input[idempotencyKey]
-        if input[silent] { fields[.notify] = "false" }
-        return fields
+    /// The job; a field that was not given has its default.
+    private static func job(_ input: ParsedCommand) -> JobRequest {
+        var job = JobRequest(store: input[store], item: input[item], quantity: input[quantity])
+        JobFieldOptions.set(in: &job, input, except: .runAt)
+        job.runAtMicroseconds = input[runAt]?.microsecondsSince2000
+        return job
     }
 
     private static func printResult(
@@ -114,11 +80,9 @@ enum EnqueueCommand: Command {
     }
 
     private static func printDryRun(
-        _ fields: [JobField: String], _ connection: Connection, _ schema: QueueSchema, json: Bool
+        _ job: JobRequest, _ connection: Connection, _ schema: QueueSchema, json: Bool
     ) throws -> ExitCode {
-        guard let answer = try DryRun.answer(to: fields, connection: connection, schema: schema) else {
-            return .failure
-        }
+        let answer = try DryRun.answers(to: [job], connection: connection, schema: schema)[0]
         let (before, after) = (answer.before?.available, answer.after?.available)
         if json {
             Terminal.print([
@@ -137,10 +101,10 @@ enum EnqueueCommand: Command {
 
 /// When a job may run: a point in time, or a span from now by the database's clock.
 private enum RunTime: Sendable {
-    case at(String)
+    case at(microsecondsSince2000: Int64)
     case after(Duration)
 
-    var time: String? { if case .at(let time) = self { time } else { nil } }
+    var microsecondsSince2000: Int64? { if case .at(let microseconds) = self { microseconds } else { nil } }
 
     var delay: Duration? { if case .after(let delay) = self { delay } else { nil } }
 }
@@ -149,7 +113,8 @@ extension ValueType where Value == RunTime {
     fileprivate static var runTime: Self {
         Self("T", shape: .time, expectation: "a time like 2026-03-01T12:00:00Z, or a span from now like +90s or +15m") {
             word in
-            word.hasPrefix("+") ? Duration(text: String(word.dropFirst())).map { .after($0) } : .at(word)
+            if word.hasPrefix("+") { return Duration(text: String(word.dropFirst())).map { .after($0) } }
+            return RFC3339.microsecondsSince2000(Array(word.utf8)[...]).map { .at(microsecondsSince2000: $0) }
         }
     }
 }

@@ -123,19 +123,10 @@ enum ImportCommand: Command {
     /// The answer to a COMMIT was lost: asks the server whether it took effect, since enqueueing the lines again would
     /// double them.
     private static func resolve(
-        _ inDoubt: JobImport.InDoubtCommit, _ importer: inout JobImport, _ input: ParsedCommand
+        _ inDoubt: InDoubtCommit, _ importer: inout JobImport, _ input: ParsedCommand
     ) {
-        let deadline = Deadline.after(milliseconds: 30_000)
-        var backoff = Backoff(firstMs: 50, longestMs: 2_000)
-        while !deadline.hasPassed {
-            // A server that is not back yet may be at the next attempt.
-            if let (connection, _) = try? Database.open(input),
-                let progress = try? importer.resolveInDoubt(over: connection)
-            {
-                return explainResume(progress)
-            }
-            pause(milliseconds: backoff.next())
-        }
+        let progress = importer.resolveInDoubt(timeoutMs: 30_000) { try Database.open(input).0 }
+        if let progress { return explainResume(progress) }
         Terminal.note(
             """
             import stopped during a commit: the \(grouped(inDoubt.rows)) jobs through line \(inDoubt.line) may or may not be enqueued

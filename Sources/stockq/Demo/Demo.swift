@@ -30,13 +30,13 @@ struct Demo {
         let items = try withInput(shop.catalog()) { source in
             var importer = try ItemImport(
                 connection: connection, schema: schema, source: source, format: .csv, setsStock: false,
-                onReject: { line, _, reason in throw Failure("catalog line \(line): \(reason)") })
+                onReject: { error, _ in throw Failure("the catalog: \(error)") })
             return try importer.run()
         }
         let jobs = try withInput(shop.day(lines: lines)) { source in
             var importer = try JobImport(
                 connection: connection, schema: schema, source: source, options: JobImport.Options(),
-                onReject: { line, _, reason in throw Failure("order line \(line): \(reason)") })
+                onReject: { error, _ in throw Failure("the day's jobs: \(error)") })
             return try importer.run()
         }
         Terminal.print(

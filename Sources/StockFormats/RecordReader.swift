@@ -1,74 +1,15 @@
-import Foundation
 import StockModel
 
-/// Bytes of a file, pipe or standard input, in bounded tuning.
-public struct ByteSource {
-    private let descriptor: Int32
-    private let chunk: Int
-    private let stop: StopSignal?
-
-    /// - Parameter stop: when it is aborted, reading throws, even where it waits for input.
-    public init(descriptor: Int32, chunk: Int = 1 << 18, stop: StopSignal? = nil) {
-        self.descriptor = descriptor
-        self.chunk = chunk
-        self.stop = stop
-    }
-
-    /// Where reading goes on; nil where the input cannot be read twice.
-    var position: off_t? {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
-        let position = lseek(descriptor, 0, SEEK_CUR)
-        return position < 0 ? nil : position
-    }
-
-    /// Reads on from a place where it was before.
-    func goBack(to position: off_t) throws(ValidationError) {
-        if lseek(descriptor, position, SEEK_SET) < 0 {
-            throw ValidationError("cannot read from the beginning again: \(String(cString: strerror(errno)))")
-        }
-    }
-
-    private func waitForInput() throws(ValidationError) {
-        guard let stop else { return }
-        var both = [
-            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: stop.abortDescriptor, events: Int16(POLLIN), revents: 0),
-        ]
-        while poll(&both, 2, -1) < 0 && errno == EINTR {}
-        if both[1].revents != 0 { throw ValidationError.stopped }
-    }
-
-    /// Appends the next bytes.
-    ///
-    /// - Returns: false at the end of the input.
-    func read(into buffer: inout [UInt8]) throws(ValidationError) -> Bool {
-        try waitForInput()
-        let start = buffer.count
-        buffer.append(contentsOf: repeatElement(0, count: chunk))
-        while true {
-            let count = buffer.withUnsafeMutableBytes { Foundation.read(descriptor, $0.baseAddress! + start, chunk) }
-            if count < 0 && errno == EINTR { continue }
-            if count < 0 {
-                buffer.removeLast(chunk)
-                throw ValidationError("cannot read: \(String(cString: strerror(errno)))")
-            }
-            buffer.removeLast(chunk - count)
-            return count > 0
-        }
-    }
-}
-
-/// One record of an input: where it began, its bytes as they stood there, and its fields.
+/// One record of an input: its line, its bytes and its fields.
 package struct InputRecord {
     /// The number of the record's first line, from 1.
     package var line = 0
-    /// The record's bytes with its line break, for the file of rejects.
+    /// The record's bytes, unchanged, with its line break, for the file of rejects.
     package var raw: ArraySlice<UInt8> = []
     package var fields: [ArraySlice<UInt8>] = []
     /// Set when the record could not be read.
     package var problem: ValidationError?
-    /// The input ended without a line break behind this record.
+    /// The input ended without a line break after this record.
     package var isUnterminated = false
 }
 
@@ -90,7 +31,7 @@ package struct RecordReader {
     }
 
     /// The next record that is not blank; nil at the end.
-    package mutating func next() throws(ValidationError) -> InputRecord? {
+    package mutating func next() throws -> InputRecord? {
         while true {
             guard let end = try endOfRecord() else { return nil }
             var record = InputRecord(line: line, raw: buffer[start..<end.next])
@@ -110,11 +51,11 @@ package struct RecordReader {
         }
     }
 
-    /// What some programs put in front of UTF-8.
+    /// Some programs write it before UTF-8.
     private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     private struct End {
-        /// Behind the record's last byte, without the line break.
+        /// After the record's last byte, without the line break.
         var content: Int
         /// Where the next record begins.
         var next: Int
@@ -124,7 +65,7 @@ package struct RecordReader {
         var problem: ValidationError?
     }
 
-    private mutating func endOfRecord() throws(ValidationError) -> End? {
+    private mutating func endOfRecord() throws -> End? {
         var position = start
         var lines = 0
         var isQuoted = false
@@ -145,9 +86,9 @@ package struct RecordReader {
                     position += 1
                 }
             }
-            // Whatever the pieces are in which the input comes.
+            // Also where the line break is in the buffer already: the limit must not depend on the chunks of the input.
             if position - start > recordBytesMax {
-                return try broken("a record of more than \(recordBytesMax) bytes; is a quote left open?")
+                return try broken("a record of more than \(recordBytesMax) bytes; is a closing quote missing?")
             }
             if let found { return end(at: found, lines: lines) }
             if isAtEnd { return try endOfInput(position, isQuoted) }
@@ -165,14 +106,15 @@ package struct RecordReader {
         return End(content: hasReturn ? newline - 1 : newline, next: newline + 1, lines: lines)
     }
 
-    private mutating func endOfInput(_ position: Int, _ isQuoted: Bool) throws(ValidationError) -> End? {
+    private mutating func endOfInput(_ position: Int, _ isQuoted: Bool) throws -> End? {
         if position == start { return nil }
-        if isQuoted { return try broken("a quote is left open") }
+        if isQuoted { return try broken("a closing quote is missing") }
         return End(content: position, next: position, lines: 1, isUnterminated: true)
     }
 
-    /// Gives the record up and goes on with the next line, so that one stray quote does not swallow the rest.
-    private mutating func broken(_ reason: String) throws(ValidationError) -> End {
+    /// Rejects the record and continues with the next line, so that one stray quote does not consume the rest of the
+    /// input.
+    private mutating func broken(_ reason: String) throws -> End {
         var next = start
         while true {
             while next < buffer.count && buffer[next] != UInt8(ascii: "\n") { next += 1 }
@@ -182,7 +124,7 @@ package struct RecordReader {
         let hasBreak = next < buffer.count
         return End(
             content: next, next: hasBreak ? next + 1 : next, lines: 1, isUnterminated: !hasBreak,
-            problem: ValidationError(reason))
+            problem: ValidationError(reason, code: .malformed))
     }
 
     private func splitFields(_ content: Range<Int>, into record: inout InputRecord) {
@@ -190,7 +132,7 @@ package struct RecordReader {
         while true {
             if position < content.upperBound && buffer[position] == UInt8(ascii: "\"") {
                 guard let (value, next) = quotedField(from: position, to: content.upperBound) else {
-                    record.problem = ValidationError("something stands behind a closing quote")
+                    record.problem = ValidationError("unexpected text after a closing quote", code: .malformed)
                     return
                 }
                 record.fields.append(value)
@@ -199,7 +141,7 @@ package struct RecordReader {
                 var end = position
                 while end < content.upperBound && buffer[end] != UInt8(ascii: ",") {
                     if buffer[end] == UInt8(ascii: "\"") {
-                        record.problem = ValidationError("a quote stands inside a field that is not quoted")
+                        record.problem = ValidationError("quote in an unquoted field", code: .malformed)
                         return
                     }
                     end += 1
@@ -230,9 +172,4 @@ package struct RecordReader {
         }
         return nil
     }
-}
-
-extension ValidationError {
-    /// Reading was stopped by a signal.
-    public static let stopped = ValidationError("stopped")
 }

@@ -1,0 +1,56 @@
+import StockModel
+
+extension FieldDefinition {
+    /// The typed value of a text that is not empty. The kind's form is checked here, everything else by the request's
+    /// `validate()`.
+    package func parse(_ bytes: ArraySlice<UInt8>) throws(ValidationError) -> FieldValue {
+        switch kind {
+        case .text: .text(try text(bytes))
+        case .wholeNumber(let range): .integer(try wholeNumber(bytes, range))
+        case .choice(let labels): .text(try label(bytes, labels))
+        case .flag: .flag(try flag(bytes))
+        case .time: .time(microsecondsSince2000: try time(bytes))
+        }
+    }
+
+    private func text(_ bytes: ArraySlice<UInt8>) throws(ValidationError) -> String {
+        if let text = UTF8Text.string(bytes) { return text }
+        throw ValidationError("\(name) is not valid UTF-8", code: .malformed, field: name)
+    }
+
+    private func wholeNumber(
+        _ bytes: ArraySlice<UInt8>, _ range: ClosedRange<Int64>
+    ) throws(ValidationError) -> Int64 {
+        switch WholeNumber(bytes) {
+        case .value(let value): return value
+        case .overflow: throw outOfRange(ValidationError.shown(bytes), range)
+        case .malformed:
+            throw ValidationError(
+                "\(name) must be a whole number, not '\(ValidationError.shown(bytes))'", code: .malformed, field: name)
+        }
+    }
+
+    private func flag(_ bytes: ArraySlice<UInt8>) throws(ValidationError) -> Bool {
+        switch String(decoding: bytes, as: UTF8.self).lowercased() {
+        case "true", "t", "yes", "y", "on", "1": return true
+        case "false", "f", "no", "n", "off", "0": return false
+        default:
+            throw ValidationError(
+                "\(name) must be true or false, not '\(ValidationError.shown(bytes))'", code: .malformed, field: name)
+        }
+    }
+
+    private func time(_ bytes: ArraySlice<UInt8>) throws(ValidationError) -> Int64 {
+        if let microseconds = RFC3339.microsecondsSince2000(bytes) { return microseconds }
+        throw ValidationError(
+            "\(name) must be a time with its zone like 2026-03-01T12:00:00Z, not '\(ValidationError.shown(bytes))'",
+            code: .malformed, field: name)
+    }
+
+    private func label(_ bytes: ArraySlice<UInt8>, _ labels: [String]) throws(ValidationError) -> String {
+        if let label = labels.first(where: { $0.utf8.elementsEqual(bytes) }) { return label }
+        throw ValidationError(
+            "\(name) must be one of \(labels.joined(separator: ", ")), not '\(ValidationError.shown(bytes))'",
+            code: .unknownValue, field: name)
+    }
+}

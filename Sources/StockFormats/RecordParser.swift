@@ -1,0 +1,44 @@
+import StockModel
+
+/// Makes typed values of an input's records.
+package struct RecordParser {
+    /// The fields of a record, in their order.
+    private let fields: [FieldDefinition]
+
+    package init(_ fields: [FieldDefinition]) { self.fields = fields }
+
+    /// Parses the fields that a record gives. A field without a byte is not given.
+    ///
+    /// - Parameter set: receives each value with its position in the record.
+    package func parse(
+        _ record: InputRecord, _ set: (_ position: Int, FieldValue) -> Void
+    ) throws(ValidationError) {
+        if let problem = record.problem { throw problem }
+        for (position, field) in fields.enumerated() {
+            let bytes = record.fields[position]
+            if !bytes.isEmpty {
+                set(position, try field.parse(bytes))
+            } else if field.isRequired {
+                throw field.isEmpty
+            }
+        }
+    }
+}
+
+extension JobRequest {
+    /// Makes a job of texts, such as the words of a command line. A field that is not given has its default.
+    ///
+    /// - Throws: the first rule that is broken.
+    public init(texts: [JobField: String]) throws(ValidationError) {
+        self.init(store: "", item: "", quantity: 0)
+        for (field, definition) in zip(JobField.allCases, JobField.definitions) {
+            guard let text = texts[field] else {
+                if definition.isRequired { throw definition.isEmpty }
+                continue
+            }
+            if text.isEmpty { throw definition.isEmpty }
+            set(field, try definition.parse(Array(text.utf8)[...]))
+        }
+        try validate()
+    }
+}

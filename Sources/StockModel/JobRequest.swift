@@ -1,0 +1,143 @@
+import Foundation
+
+/// A job to be enqueued. A property that is not set has its default, which is the table's.
+public struct JobRequest: Sendable, Hashable {
+    public var storeID: String
+    public var itemID: String
+    /// 1–200 bytes, like all identifiers.
+    public var locationID = ItemKey.defaultLocation
+    /// Within ± (2^53 − 1).
+    public var quantity: Int64
+    public var action = StockAction.adjust
+    public var onInsufficient = InsufficientStockPolicy.reject
+    /// The available quantity that the producer saw; a different one rejects the job as stale.
+    public var expectedAvailable: Int64?
+    /// Of several jobs of a store with the same key, one takes effect.
+    public var idempotencyKey: String?
+    /// Jobs of a store and a transaction with the same group are applied all together or not at all.
+    public var groupID: String?
+    /// 1 (first) to 4 (last).
+    public var priority = 2
+    /// False: this job's change of the alert level creates no notification.
+    public var notify = true
+    /// Jobs with the same key are applied in order; by default the store is the key. Not with a group.
+    public var orderingKey: String?
+    /// At most 2,000 bytes, kept in the result.
+    public var reason: String?
+    /// At most 2,000 bytes, kept in the result.
+    public var reference: String?
+    /// Attempts before the job ends as failed, 1–1,000.
+    public var maxAttempts = 10
+
+    /// Microseconds since 2000-01-01 00:00 UTC, as PostgreSQL counts; a `Date` does not hold each of them.
+    package var runAtMicroseconds: Int64?
+    package var expiresAtMicroseconds: Int64?
+
+    public init(store: String, item: String, quantity: Int64) {
+        storeID = store
+        itemID = item
+        self.quantity = quantity
+    }
+
+    /// Not before this time.
+    public var runAt: Date? {
+        get { runAtMicroseconds.map { Self.date($0) } }
+        set { runAtMicroseconds = newValue.map { Self.microseconds($0) } }
+    }
+
+    /// Rejected as expired after this time.
+    public var expiresAt: Date? {
+        get { expiresAtMicroseconds.map { Self.date($0) } }
+        set { expiresAtMicroseconds = newValue.map { Self.microseconds($0) } }
+    }
+
+    /// Checks the rules of the table's constraints.
+    ///
+    /// - Throws: the first rule that is broken.
+    public func validate() throws(ValidationError) {
+        for (field, definition) in zip(JobField.allCases, JobField.definitions) {
+            try definition.validate(value(of: field))
+        }
+        try validateQuantity()
+        if !onInsufficient.fits(action) {
+            throw ValidationError(
+                "on_insufficient \(onInsufficient.rawValue) does not go with action \(action.rawValue)",
+                code: .conflict, field: JobField.onInsufficient.rawValue)
+        }
+        if groupID != nil && orderingKey != nil {
+            throw ValidationError(
+                "group_id and ordering_key are mutually exclusive", code: .conflict,
+                field: JobField.orderingKey.rawValue)
+        }
+    }
+
+    private func validateQuantity() throws(ValidationError) {
+        if action.accepts(quantity) { return }
+        let rule = action == .set ? "must not be below 0" : "must be above 0"
+        throw ValidationError(
+            "quantity \(rule) for \(action.rawValue), not \(quantity)", code: .outOfRange,
+            field: JobField.quantity.rawValue)
+    }
+
+    private static let secondsTo2000: Double = 946_684_800
+
+    private static func date(_ microseconds: Int64) -> Date {
+        Date(timeIntervalSince1970: Double(microseconds) / 1e6 + secondsTo2000)
+    }
+
+    /// A date beyond what 64 bits of microseconds hold is infinite.
+    private static func microseconds(_ date: Date) -> Int64 {
+        let microseconds = ((date.timeIntervalSince1970 - secondsTo2000) * 1e6).rounded()
+        return Int64(exactly: microseconds) ?? (microseconds > 0 ? .max : .min)
+    }
+}
+
+extension JobRequest {
+    /// The value of a field.
+    package func value(of field: JobField) -> FieldValue {
+        switch field {
+        case .storeID: .text(storeID)
+        case .itemID: .text(itemID)
+        case .locationID: .text(locationID)
+        case .quantity: .integer(quantity)
+        case .action: .text(action.rawValue)
+        case .onInsufficient: .text(onInsufficient.rawValue)
+        case .groupID: FieldValue(groupID)
+        case .priority: .integer(Int64(priority))
+        case .runAt: FieldValue(time: runAtMicroseconds)
+        case .expiresAt: FieldValue(time: expiresAtMicroseconds)
+        case .expectedAvailable: FieldValue(expectedAvailable)
+        case .orderingKey: FieldValue(orderingKey)
+        case .notify: .flag(notify)
+        case .maxAttempts: .integer(Int64(maxAttempts))
+        case .reason: FieldValue(reason)
+        case .reference: FieldValue(reference)
+        case .idempotencyKey: FieldValue(idempotencyKey)
+        }
+    }
+
+    /// Sets a field to a value of its kind, as its parser makes it.
+    package mutating func set(_ field: JobField, _ value: FieldValue) {
+        switch (field, value) {
+        case (.storeID, .text(let text)): storeID = text
+        case (.itemID, .text(let text)): itemID = text
+        case (.locationID, .text(let text)): locationID = text
+        case (.quantity, .integer(let number)): quantity = number
+        case (.action, .text(let label)): action = StockAction(rawValue: label) ?? action
+        case (.onInsufficient, .text(let label)):
+            onInsufficient = InsufficientStockPolicy(rawValue: label) ?? onInsufficient
+        case (.groupID, .text(let text)): groupID = text
+        case (.priority, .integer(let number)): priority = Int(number)
+        case (.runAt, .time(let microseconds)): runAtMicroseconds = microseconds
+        case (.expiresAt, .time(let microseconds)): expiresAtMicroseconds = microseconds
+        case (.expectedAvailable, .integer(let number)): expectedAvailable = number
+        case (.orderingKey, .text(let text)): orderingKey = text
+        case (.notify, .flag(let flag)): notify = flag
+        case (.maxAttempts, .integer(let number)): maxAttempts = Int(number)
+        case (.reason, .text(let text)): reason = text
+        case (.reference, .text(let text)): reference = text
+        case (.idempotencyKey, .text(let text)): idempotencyKey = text
+        default: preconditionFailure("\(field.rawValue) cannot be \(value)")
+        }
+    }
+}

@@ -1,0 +1,107 @@
+import StockFormats
+import StockModel
+import StockQueuePostgres
+
+/// What an import of items did.
+public struct ItemImportReport: Sendable {
+    public var read = 0
+    public var created = 0
+    /// Items that existed and whose attributes were changed.
+    public var changed = 0
+    public var unchanged = 0
+    public var rejected = 0
+    /// `set` jobs enqueued because the stock differed.
+    public var setJobs = 0
+    /// The last line of the input has no line break; its record was imported.
+    public var endedInMidLine = false
+}
+
+/// Creates items with their opening stock, and changes the attributes of those that exist.
+///
+/// Only results change the stock of an item that exists; a stock count is therefore a `set` job, enqueued on request.
+public struct ItemImport {
+    private let connection: Connection
+    private let schema: QueueSchema
+    private let setsStock: Bool
+    private let onReject: (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
+    private let onProgress: (ItemImportReport) -> Void
+    private var reader: FieldReader<ItemField>
+    private let parser: RecordParser
+    private var items: [ItemRequest] = []
+    private var keys: Set<ItemKey> = []
+    private var report = ItemImportReport()
+
+    private static let rowsPerCommit = 5_000
+
+    /// - Parameter onReject: is called with each record that is not imported, and with the reason and the line; may
+    ///   throw to end the import.
+    /// - Throws: what is wrong with the input as a whole.
+    public init(
+        connection: Connection, schema: QueueSchema, source: ByteSource, format: InputFormat, setsStock: Bool,
+        onProgress: @escaping (ItemImportReport) -> Void = { _ in },
+        onReject: @escaping (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
+    ) throws {
+        self.connection = connection
+        self.schema = schema
+        self.setsStock = setsStock
+        self.onReject = onReject
+        self.onProgress = onProgress
+        reader = try FieldReader(source, format: format, required: ItemField.required)
+        parser = RecordParser(reader.columns.map(\.definition))
+    }
+
+    /// The input's header, for a file of rejects.
+    public var header: [UInt8] { reader.header }
+
+    /// Runs the import to its end. Bad records are reported and skipped.
+    public mutating func run() throws -> ItemImportReport {
+        let columns = reader.columns
+        while let record = try reader.next() {
+            report.read += 1
+            report.endedInMidLine = record.isUnterminated
+            var item = ItemRequest(store: "", item: "", onHand: 0)
+            do throws(ValidationError) {
+                try parser.parse(record) { item.set(columns[$0], $1) }
+                try item.validate()
+            } catch {
+                report.rejected += 1
+                try onReject(error.at(line: record.line), record.raw)
+                continue
+            }
+            try add(item)
+        }
+        try commitItems()
+        return report
+    }
+
+    private mutating func add(_ item: ItemRequest) throws(PostgresError) {
+        // One statement cannot write a row twice; an item that comes again goes into the next one.
+        if keys.contains(item.key) { try commitItems() }
+        keys.insert(item.key)
+        items.append(item)
+        if items.count >= Self.rowsPerCommit { try commitItems() }
+    }
+
+    private mutating func commitItems() throws(PostgresError) {
+        if items.isEmpty { return }
+        let upsert = UpsertItemsStatement(schema).statement
+        let upsertParameters = UpsertItemsStatement.parameters(items, columns: reader.columns)
+        let enqueue = setsStock ? EnqueueStockCountsStatement(schema).statement : nil
+        let countParameters = EnqueueStockCountsStatement.parameters(items)
+        let connection = connection
+        let done = try connection.transaction { () throws(PostgresError) in
+            let written = UpsertItemsStatement.counts(in: try connection.execute(upsert, upsertParameters))
+            let jobs = try enqueue.map { statement throws(PostgresError) in
+                try connection.execute(statement, countParameters).affectedRows
+            }
+            return (created: written.created, changed: written.changed, jobs: jobs ?? 0)
+        }
+        report.created += done.created
+        report.changed += done.changed
+        report.unchanged += items.count - done.created - done.changed
+        report.setJobs += done.jobs
+        items.removeAll(keepingCapacity: true)
+        keys.removeAll(keepingCapacity: true)
+        onProgress(report)
+    }
+}

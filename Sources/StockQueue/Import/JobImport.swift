@@ -1,0 +1,286 @@
+import StockFormats
+import StockModel
+import StockQueuePostgres
+
+/// Enqueues jobs from a CSV or NDJSON input by COPY: streaming, in bounded memory, in transactions of some ten thousand
+/// rows, so that workers begin before the import ends. A group is never split between transactions.
+public struct JobImport {
+    public struct Options: Sendable {
+        public var format = InputFormat.csv
+        /// The priority of jobs whose record gives none. Default 3: below the jobs of live orders.
+        public var defaultPriority = 3
+        /// One bad record rejects the whole input: nothing is enqueued.
+        public var isStrict = false
+        /// Skip the records up to this line; to resume an import that stopped.
+        public var afterLine = 0
+        /// Rows in a transaction. Default 50,000; 1–10,000,000.
+        public var rowsPerCommit = 50_000
+        /// Lines in a group. Default 100,000.
+        public var groupLinesMax = 100_000
+        /// Gives each record without a key of its own this text, a slash and the number of its line as idempotency key,
+        /// so that importing the input again enqueues nothing twice.
+        public var idempotencyPrefix: String?
+        /// Decide what would happen, and enqueue nothing.
+        public var isDryRun = false
+
+        public init() {}
+    }
+
+    private let options: Options
+    private let onProgress: (ImportProgress) -> Void
+    private let onReject: (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
+
+    private var reader: FieldReader<JobField>
+    private let parser: RecordParser
+    private let target: any JobTarget
+    private let storeColumn: Int?
+    private let groupColumn: Int?
+    private var splitGroups = SplitGroups()
+
+    private var progress = ImportProgress()
+    private var unit = WorkUnit()
+    /// The last record was unreadable and may belong to the group after it.
+    private var followsUnreadable = false
+    private var transaction = OpenTransaction()
+
+    /// What the input would do, if that is all that was asked for.
+    public let dryRun: DryRun?
+    /// The last transaction, if the connection broke between its COMMIT and the answer.
+    public private(set) var inDoubt: InDoubtCommit?
+
+    /// The rows of the group that is being read, or one row without a group: enqueued or rejected together.
+    private struct WorkUnit {
+        var groupKey: [UInt8] = []
+        var jobs: [JobRequest] = []
+        var rows = 0
+        var lastLine = 0
+        /// The records of a group and bad records, in case the unit is rejected.
+        var records: [(line: Int, raw: ArraySlice<UInt8>, error: ValidationError?)] = []
+        var isBad = false
+        /// Why the unit as a whole is rejected, if it is not because of one of its lines.
+        var errorForAll: ValidationError?
+
+        static let otherLineIsBad = ValidationError("another line of its group is bad", code: .conflict)
+
+        /// Empties the unit. One without a group keeps its memory for the next row.
+        mutating func reset() {
+            if !groupKey.isEmpty || isBad {
+                self = WorkUnit()
+            } else {
+                jobs.removeAll(keepingCapacity: true)
+                rows = 0
+            }
+        }
+    }
+
+    /// The transaction that is being written.
+    private struct OpenTransaction {
+        var id: Int64 = 0
+        var rows = 0
+        var lastLine = 0
+    }
+
+    /// - Parameter onReject: is called with each record that is not enqueued, and with the reason and the line; may
+    ///   throw to end the import.
+    /// - Throws: what is wrong with the input as a whole; nothing has been enqueued then.
+    public init(
+        connection: Connection, schema: QueueSchema, source: ByteSource, options: Options,
+        onProgress: @escaping (ImportProgress) -> Void = { _ in },
+        onReject: @escaping (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
+    ) throws {
+        self.options = options
+        self.onProgress = onProgress
+        self.onReject = onReject
+        let start = source.position
+        reader = try FieldReader(source, format: options.format, required: JobField.required)
+        if let start, !options.isStrict, reader.columns.contains(.groupID) {
+            splitGroups = try SplitGroups(&reader)
+            try source.goBack(to: start)
+            reader = try FieldReader(source, format: options.format, required: JobField.required)
+        }
+        parser = RecordParser(reader.columns.map(\.definition))
+        storeColumn = reader.columns.firstIndex(of: .storeID)
+        groupColumn = reader.columns.firstIndex(of: .groupID)
+        dryRun = options.isDryRun ? DryRun(connection: connection, schema: schema) : nil
+        target = try dryRun ?? Self.copy(connection, schema, columns: reader.columns, options)
+    }
+
+    private static func copy(
+        _ connection: Connection, _ schema: QueueSchema, columns: [JobField], _ options: Options
+    ) throws(PostgresError) -> JobCopy {
+        var fields = columns + [.priority]
+        if options.idempotencyPrefix != nil { fields.append(.idempotencyKey) }
+        // An NDJSON record may have any field; whether some have keys is seen too late.
+        let hasKeys = fields.contains(.idempotencyKey) && (options.format == .csv || options.idempotencyPrefix != nil)
+        return try JobCopy(connection: connection, schema: schema, fields: fields, skipsDuplicates: hasKeys)
+    }
+
+    /// The input's header, for a file of rejects.
+    public var header: [UInt8] { reader.header }
+
+    /// Runs the import to its end.
+    ///
+    /// - Throws: `ValidationError` for an input that cannot be read or, when strict, has a bad record;
+    ///   `InputInterrupted` for an import that was stopped; `PostgresError` when the database fails. `onProgress` has
+    ///   reported by then what is committed.
+    public mutating func run() throws -> ImportProgress {
+        do {
+            while let record = try reader.next() {
+                if record.line <= options.afterLine { continue }
+                progress.read += 1
+                progress.endedInMidLine = record.isUnterminated
+                try add(record)
+                if progress.read.isMultiple(of: Self.recordsPerReport) { onProgress(progress) }
+            }
+            try finishUnit()
+            try endTransaction()
+        } catch {
+            target.abandon()
+            throw error
+        }
+        onProgress(progress)
+        return progress
+    }
+
+    private static let recordsPerReport = 4_096
+
+    // MARK: records
+
+    private mutating func add(_ record: InputRecord) throws {
+        if record.problem != nil, groupColumn != nil, !unit.groupKey.isEmpty { return try addUnreadable(record) }
+        let key = record.groupKey(storeColumn: storeColumn, groupColumn: groupColumn)
+        if key.isEmpty || key != unit.groupKey {
+            try finishUnit()
+            try beginUnit(key, record)
+        }
+        followsUnreadable = record.problem != nil
+        let error = addJob(of: record)
+        if let error { try reject(record, error) }
+        unit.rows += 1
+        unit.lastLine = record.line
+        if !key.isEmpty || error != nil { unit.records.append((record.line, record.raw, error)) }
+        if unit.rows > options.groupLinesMax {
+            try reject(
+                record, ValidationError("a group of more than \(options.groupLinesMax) lines", code: .tooLong),
+                all: true)
+            unit.jobs.removeAll(keepingCapacity: true)
+        }
+    }
+
+    /// An unreadable record inside or after a group may belong to it, and a group that may lack a line must not be
+    /// enqueued.
+    private mutating func addUnreadable(_ record: InputRecord) throws {
+        if let problem = record.problem { try reject(record, problem) }
+        unit.records.append((record.line, record.raw, record.problem))
+        unit.lastLine = record.line
+        followsUnreadable = true
+    }
+
+    private mutating func addJob(of record: InputRecord) -> ValidationError? {
+        let columns = reader.columns
+        var job = JobRequest(store: "", item: "", quantity: 0)
+        job.priority = options.defaultPriority
+        do throws(ValidationError) {
+            try parser.parse(record) { job.set(columns[$0], $1) }
+            if let prefix = options.idempotencyPrefix, job.idempotencyKey == nil {
+                job.idempotencyKey = "\(prefix)/\(record.line)"
+            }
+            try job.validate()
+        } catch {
+            return error
+        }
+        if !unit.isBad { unit.jobs.append(job) }
+        return nil
+    }
+
+    /// Marks the unit as bad; a strict import ends here.
+    private mutating func reject(_ record: InputRecord, _ error: ValidationError, all: Bool = false) throws {
+        if options.isStrict {
+            var error = error.at(line: record.line)
+            error.message += "; nothing was enqueued"
+            throw error
+        }
+        unit.isBad = true
+        if all { unit.errorForAll = error }
+    }
+
+    // MARK: work units
+
+    private mutating func beginUnit(_ key: [UInt8], _ record: InputRecord) throws {
+        unit.groupKey = key
+        if key.isEmpty { return }
+        if splitGroups.contains(key) {
+            try reject(
+                record,
+                ValidationError(
+                    "rows of this group also appear elsewhere in the file; a group's rows must be adjacent",
+                    code: .conflict, field: JobField.groupID.rawValue), all: true)
+        } else if followsUnreadable {
+            try reject(
+                record,
+                ValidationError(
+                    "the preceding line is unreadable and may belong to this group", code: .conflict,
+                    field: JobField.groupID.rawValue), all: true)
+        }
+    }
+
+    private mutating func finishUnit() throws {
+        if unit.rows == 0 { return }
+        if unit.isBad { try reportRejects() } else { try writeUnit() }
+        unit.reset()
+    }
+
+    private mutating func reportRejects() throws {
+        for (line, raw, error) in unit.records {
+            try onReject((error ?? unit.errorForAll ?? WorkUnit.otherLineIsBad).at(line: line), raw)
+            progress.rejected += 1
+        }
+        if transaction.rows == 0 { progress.committedThroughLine = unit.lastLine }
+    }
+
+    private mutating func writeUnit() throws {
+        if !target.isOpen { transaction.id = try target.begin() }
+        for job in unit.jobs { try target.write(job) }
+        transaction.rows += unit.rows
+        transaction.lastLine = unit.lastLine
+        if transaction.rows >= options.rowsPerCommit && !options.isStrict { try endTransaction() }
+    }
+
+    // MARK: transactions
+
+    private mutating func endTransaction() throws {
+        guard target.isOpen else { return }
+        let rows = try target.end(rows: transaction.rows)
+        let commit = InDoubtCommit(
+            transaction: transaction.id, rows: rows, duplicates: transaction.rows - rows, line: transaction.lastLine)
+        do {
+            try target.commit()
+        } catch {
+            if error.isConnectionFatal { inDoubt = commit }
+            throw error
+        }
+        finish(commit)
+        onProgress(progress)
+    }
+
+    private mutating func finish(_ commit: InDoubtCommit) {
+        progress.enqueued += commit.rows
+        progress.duplicates += commit.duplicates
+        progress.committedThroughLine = commit.line
+        transaction = OpenTransaction()
+    }
+
+    /// Asks over a new connection for the outcome of the transaction in doubt.
+    ///
+    /// - Returns: how far the import really came; nil while the transaction is in progress.
+    public mutating func resolveInDoubt(over connection: Connection) throws(PostgresError) -> ImportProgress? {
+        guard let inDoubt else { return progress }
+        switch try inDoubt.outcome(over: connection) {
+        case .committed: finish(inDoubt)
+        case .rolledBack: break
+        case .inProgress: return nil
+        }
+        self.inDoubt = nil
+        return progress
+    }
+}

@@ -1,0 +1,157 @@
+import StockDecision
+import StockModel
+import StockQueuePostgres
+
+/// Decides jobs by the workers' own function, against the stock as it is now; writes nothing.
+///
+/// Each job sees the stock that the jobs before it would produce. A dry run ignores the jobs in the queue, takes
+/// `run_at` for now, and a job that would wait changes nothing.
+public final class DryRun: JobTarget {
+    /// What would become of one job.
+    public struct Answer: Sendable {
+        /// Nil: the job would wait for stock.
+        public let outcome: Outcome?
+        public let code: ResultCode?
+        /// How much would be applied.
+        public let appliedQuantity: Int64
+        /// The item's balance before and after the job; nil for an unknown item.
+        public let before: Balance?
+        public let after: Balance?
+
+        /// `applied`, `rejected (insufficient_stock)`, `waits`, …
+        public var summary: String {
+            guard let outcome else { return "waits" }
+            return outcome.rawValue + (code.map { " (\($0.rawValue))" } ?? "")
+        }
+
+        init(_ decision: JobDecision, _ item: ItemState) {
+            if case .finished(let result) = decision {
+                (outcome, code, before, after) = (result.outcome, result.code, result.before, result.after)
+                appliedQuantity = result.change?.quantity ?? 0
+            } else {
+                let balance = item.presence == .known ? item.balance : nil
+                (outcome, code, before, after) = (nil, nil, balance, balance)
+                appliedQuantity = 0
+            }
+        }
+    }
+
+    private let connection: Connection
+    private let schema: QueueSchema
+    private var requests: [JobRequest] = []
+    private(set) var isOpen = false
+
+    private var items = KeyTable(columns: 3)
+    private var stock: [ItemState] = []
+    private var keys = KeyTable(columns: 2)
+    private var keyStates: [KeyState?] = []
+    private var nextID: Int64 = 1
+
+    /// How many jobs would end in which way, by `Answer.summary`.
+    public private(set) var counts: [String: Int] = [:]
+
+    init(connection: Connection, schema: QueueSchema) {
+        self.connection = connection
+        self.schema = schema
+    }
+
+    /// Decides jobs in their order; adjacent jobs of one store and one group are a group.
+    ///
+    /// - Throws: `ValidationError` for a field that breaks a rule, `PostgresError` when the database fails.
+    public static func answers(
+        to jobs: [JobRequest], connection: Connection, schema: QueueSchema
+    ) throws -> [Answer] {
+        for job in jobs { try job.validate() }
+        return try DryRun(connection: connection, schema: schema).decideAll(jobs)
+    }
+
+    // MARK: the target of an import
+
+    func begin() throws(PostgresError) -> Int64 {
+        isOpen = true
+        return 0
+    }
+
+    func write(_ job: JobRequest) throws(PostgresError) { requests.append(job) }
+
+    func end(rows: Int) throws(PostgresError) -> Int {
+        isOpen = false
+        for answer in try decideAll(requests) { counts[answer.summary, default: 0] += 1 }
+        requests.removeAll(keepingCapacity: true)
+        return rows
+    }
+
+    func commit() throws(PostgresError) {}
+
+    func abandon() { isOpen = false }
+
+    // MARK: decisions
+
+    private func decideAll(_ requests: [JobRequest]) throws(PostgresError) -> [Answer] {
+        let jobs = try claimed(requests)
+        try readState()
+        let batch = decide(jobs, items: stock, keys: keyStates)
+        stock = batch.items
+        keyStates = batch.keys
+        return zip(jobs, batch.jobs).map { job, decision in Answer(decision, stock[job.item]) }
+    }
+
+    private func claimed(_ requests: [JobRequest]) throws(PostgresError) -> [ClaimedJob] {
+        var groups = KeyTable(columns: 2)
+        let now = try connection.execute(CurrentTimeStatement().statement).timestamp(0, 0).microsecondsSince2000
+        return requests.map { request in
+            let item = items.number(of: [request.storeID, request.itemID, request.locationID])
+            var job = ClaimedJob(
+                id: nextID, item: ItemIndex(rawValue: item), action: request.action,
+                onInsufficient: request.onInsufficient, quantity: request.quantity)
+            nextID += 1
+            job.expectedAvailable = request.expectedAvailable
+            job.isExpired = request.expiresAtMicroseconds.map { $0 <= now } ?? false
+            job.notify = request.notify
+            if let group = request.groupID {
+                job.group = GroupIndex(rawValue: groups.number(of: [group, request.storeID]))
+            }
+            if let key = request.idempotencyKey {
+                job.key = KeyIndex(rawValue: keys.number(of: [key, request.storeID]))
+            }
+            return job
+        }
+    }
+
+    // MARK: items and keys
+
+    private func readState() throws(PostgresError) {
+        try requireReadableStores()
+        try readKeys()
+        let newItems = Array(Int32(stock.count)..<Int32(items.count))
+        stock += newItems.map { _ in ItemState() }
+        var parameters = Parameters()
+        for column in 0..<3 { parameters.addArray(of: newItems, in: items, column: column) }
+        let rows = try connection.execute(ReadItemsStatement(schema).statement, parameters)
+        for row in StoredItem.rows(in: rows) { stock[Int(newItems[row.position])] = row.state }
+    }
+
+    private func readKeys() throws(PostgresError) {
+        let newKeys = Array(Int32(keyStates.count)..<Int32(keys.count))
+        keyStates += newKeys.map { _ in nil }
+        if newKeys.isEmpty { return }
+        var parameters = Parameters()
+        for column in 0..<2 { parameters.addArray(of: newKeys, in: keys, column: column) }
+        let rows = try connection.execute(ReadKeysStatement(schema).statement, parameters)
+        // A later job may name the item of a request.
+        for used in try ReadKeysStatement.used(in: rows, items: &items, addsItems: true) {
+            keyStates[Int(newKeys[used.position])] = used.state
+        }
+    }
+
+    private func requireReadableStores() throws(PostgresError) {
+        let stores = Set((stock.count..<items.count).map { items.string(of: $0, column: 0) }).sorted()
+        var parameters = Parameters()
+        parameters.addArray(stores)
+        let hidden = try connection.execute(HiddenStoreStatement(schema).statement, parameters)
+        if hidden.rowCount == 0 { return }
+        throw PostgresError(
+            kind: .server, sqlState: .insufficientPrivilege,
+            message: "a dry run needs the scope read_catalog for store \(quoteLiteral(hidden.string(0, 0)))")
+    }
+}

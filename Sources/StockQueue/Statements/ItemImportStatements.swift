@@ -1,0 +1,88 @@
+import StockModel
+import StockQueuePostgres
+
+/// Creates items with their opening stock, and changes the attributes of those that exist.
+///
+/// Only attributes for which the input has a column are changed. Rows are written in the order of their keys, in which
+/// workers lock them. The level at creation is the baseline of the alerts: it is recorded before the threshold it
+/// depends on changes.
+struct UpsertItemsStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        let level = { (threshold: String, tracked: String, table: String) in
+            SQL.alertLevel(available: "\(table).available", threshold: threshold, tracked: tracked, schema)
+        }
+        statement = Statement(
+            "upsert_items",
+            EnqueueStockCountsStatement.types + [.textArray, .boolArray, .int8Array, .bool, .bool, .bool],
+            """
+            WITH written AS (
+                INSERT INTO \(schema.quoted).items AS old (
+                    store_id, item_id, location_id, on_hand, parent_id, tracked, low_stock_threshold,
+                    opening_on_hand, opening_allocated, notified_level
+                )
+                SELECT
+                    store_id, item_id, location_id, available, parent_id, tracked, low_stock_threshold, available, 0,
+                    \(level("given.low_stock_threshold", "given.tracked", "given"))
+                FROM unnest($1, $2, $3, $4, $5, $6, $7) AS given (
+                    store_id, item_id, location_id, available, parent_id, tracked, low_stock_threshold
+                )
+                ORDER BY store_id COLLATE "C", item_id COLLATE "C", location_id COLLATE "C"
+                ON CONFLICT (store_id, item_id, location_id) DO UPDATE
+                SET parent_id = CASE WHEN $8 THEN excluded.parent_id ELSE old.parent_id END,
+                    tracked = CASE WHEN $9 THEN excluded.tracked ELSE old.tracked END,
+                    low_stock_threshold = CASE WHEN $10 THEN excluded.low_stock_threshold ELSE old.low_stock_threshold END,
+                    notified_level = coalesce(old.notified_level, \(level("old.low_stock_threshold", "old.tracked", "old"))),
+                    updated_at = now()
+                WHERE ($8 AND excluded.parent_id IS DISTINCT FROM old.parent_id)
+                    OR ($9 AND excluded.tracked IS DISTINCT FROM old.tracked)
+                    OR ($10 AND excluded.low_stock_threshold IS DISTINCT FROM old.low_stock_threshold)
+                RETURNING xmax = 0 AS is_new
+            )
+            SELECT count(*) FILTER (WHERE is_new) AS created, count(*) FILTER (WHERE NOT is_new) AS changed FROM written
+            """)
+    }
+
+    /// - Parameter columns: the columns of the input.
+    static func parameters(_ items: [ItemRequest], columns: [ItemField]) -> Parameters {
+        var parameters = EnqueueStockCountsStatement.parameters(items)
+        parameters.addArray(items.map(\.parentID))
+        parameters.addArray(of: items.count, bool: { items[$0].isTracked })
+        parameters.addArray(of: items.count, int64: { items[$0].lowStockThreshold })
+        for column in [ItemField.parentID, .tracked, .lowStockThreshold] { parameters.add(columns.contains(column)) }
+        return parameters
+    }
+
+    static func counts(in rows: ResultSet) -> (created: Int, changed: Int) {
+        (Int(rows.int64(0, rows.column("created"))), Int(rows.int64(0, rows.column("changed"))))
+    }
+}
+
+/// Enqueues a `set` job for each counted item whose stock differs.
+struct EnqueueStockCountsStatement: QueueStatement {
+    let statement: Statement
+
+    static let types: [TypeOID] = [.textArray, .textArray, .textArray, .int8Array]
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "enqueue_stock_counts", Self.types,
+            """
+            INSERT INTO \(schema.quoted).jobs (store_id, item_id, location_id, quantity, action, reason)
+            SELECT store_id, item_id, location_id, counted.on_hand, 'set', 'stock count'
+            FROM unnest($1, $2, $3, $4) AS counted (store_id, item_id, location_id, on_hand)
+            JOIN \(schema.quoted).items USING (store_id, item_id, location_id)
+            WHERE items.on_hand <> counted.on_hand AND items.tracked
+            """)
+    }
+
+    static func parameters(_ items: [ItemRequest]) -> Parameters {
+        var parameters = Parameters()
+        parameters.addArray(items.map(\.storeID))
+        parameters.addArray(items.map(\.itemID))
+        parameters.addArray(items.map(\.locationID))
+        parameters.addArray(of: items.count, int64: { items[$0].onHand })
+        return parameters
+    }
+}
