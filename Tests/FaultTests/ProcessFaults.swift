@@ -230,7 +230,7 @@ extension Faults {
                     try rig.enqueueRound(4)
                     let ended = try rig.program.runInShell("run --drain", "", before: "ulimit -n \(limit); exec ")
                     #expect(ended.code == (limit < 26 ? 1 : 0), "\(limit): \(ended.err)")
-                    if limit < 26 { #expect(ended.err.contains("open files")) }
+                    if limit < 26 { #expect(ended.err.contains("need 26 open files")) }
                 }
                 try rig.expectSound()
             }

@@ -18,23 +18,29 @@ extension Faults.Server {
                 [("max_wal_size", "64MB"), ("min_wal_size", "32MB"), ("wal_recycle", "off")], folder: folder.path)
             let database = try TestDatabase(on: cluster)
             let rig = try Rig(database, seed: 61)
-            let workers = rig.startDirectWorkers()
+            var settings = Rig.quick()
+            settings.idleInTransactionTimeout = .seconds(60)
+            let workers = rig.startDirectWorkers(settings)
             try rig.enqueueRound()
             #expect(try rig.jobsFinish())
+            // The workers find the jobs when the disk is full: until then this session locks all lanes.
+            let holder = try database.connect()
+            try holder.executeScript("BEGIN")
+            try holder.executeScript("SELECT FROM stockq.lanes FOR UPDATE")
+            for _ in 0..<20 { try rig.enqueueRound(50) }
             let ballast = try folder.fill()
-            var isReported = false
-            // The producers' statements fail too, or the server stops because its log has no space.
-            for _ in 0..<200 where !isReported {
-                try? rig.enqueueRound(50)
-                isReported = workers.events.all.contains {
-                    switch $0 {
-                    case .batchFailed(let failed): failed.error.sqlState?.rawValue == "53100"
-                    case .disconnected: true
-                    default: false
-                    }
+            try holder.executeScript("ROLLBACK")
+            let isReported = workers.events.wait {
+                switch $0 {
+                case .batchFailed(let failed): failed.error.sqlState == SQLState(rawValue: "53100")
+                // The server stops when its log has no space.
+                case .disconnected: true
+                default: false
                 }
             }
             #expect(isReported)
+            // A producer's statement fails too, or has space that was allocated before.
+            try? rig.enqueueRound(50)
             try FileManager.default.removeItem(atPath: ballast)
             if !cluster.isRunning { try cluster.startAgain() }
             #expect(eventually { (try? database.value("SELECT 1")) == "1" })
