@@ -37,12 +37,9 @@ import Testing
     }
 
     static func whileWorking(_ database: TestDatabase, _ body: () throws -> Void) throws {
-        let pool = WorkerPool(connection: database.settings, schema: database.schema, settings: WorkerSettings())
-        let running = Background { pool.run() }
-        defer { pool.finish() }
+        let workers = database.startWorkers()
         try body()
-        pool.finish()
-        try running.wait()
+        try workers.stop()
     }
 
     /// Each block in a psql of its own, one after the other, while workers run.

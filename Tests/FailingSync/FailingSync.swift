@@ -1,7 +1,7 @@
 import Glibc
 
-// Loaded into a PostgreSQL server before the C library (LD_PRELOAD): while the file named by FAILING_SYNC is there, nothing can be
-// made durable. No target of the package: the test that needs it compiles it.
+// Loaded into a PostgreSQL server before the C library (LD_PRELOAD). While the file that FAILING_SYNC names exists,
+// fsync and fdatasync fail. This is no target of the package: the test `failingSync` compiles it.
 
 @_cdecl("fsync") public func failingSync(_ file: Int32) -> Int32 { sync(file, by: "fsync") }
 

@@ -2,12 +2,12 @@ import Foundation
 import PrivateCluster
 import Testing
 
-/// A library for a server's environment that makes every fsync fail while it is told to.
+/// A library for a server's environment that makes fsync fail on demand.
 final class FailingSync {
     private let folder = "/tmp/stockq-sync-\(getpid())-\(UInt32.random(in: 0 ... .max))"
     private var flag: String { folder + "/fails" }
 
-    /// Compiled with the runtime in it: the server's account may not be able to read the toolchain.
+    /// Compiles the library, with the Swift runtime in it: the server's account may not be able to read the toolchain.
     init() throws {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
         let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -26,7 +26,9 @@ final class FailingSync {
 
     var environment: [String: String] { ["LD_PRELOAD": folder + "/failing-sync.so", "FAILING_SYNC": flag] }
 
+    /// Every fsync fails from now on.
     func fail() throws { try Data().write(to: URL(fileURLWithPath: flag)) }
 
+    /// Every fsync succeeds from now on.
     func succeed() throws { try FileManager.default.removeItem(atPath: flag) }
 }

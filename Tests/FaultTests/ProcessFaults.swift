@@ -7,21 +7,22 @@ import TestSupport
 import Testing
 
 extension Faults {
-    /// What can happen to a worker's process: killed or frozen at any step, told to stop in any state, started with little.
-    @Suite(.serialized) struct Process {
+    @Suite("Processes: killed, frozen, stopped, short of files", .serialized) struct Process {
         // MARK: killed
 
-        /// Kills a worker at each message of its connection, from the first to the last of a drain: those to the server once
-        /// before and once after they have arrived, COMMIT and its answer among them.
-        @Test func killedAtEveryStep() async throws {
+        /// From the first message of a drain to the last: those to the server once before and once after their arrival,
+        /// COMMIT and its answer included.
+        @Test("a worker killed at any message of its connection loses nothing and does nothing twice")
+        func killedAtEveryStep() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 5, stores: 1)
                 var kills = 0
-                var places: Set<String> = []
+                var messages: Set<String> = []
                 for arrives in [true, false] {
                     var number = 0
                     while true {
-                        // Until a round is done it is the next one's too; more jobs would be more messages, without end.
+                        // A round that is not finished stays for the next process; more jobs would mean more messages,
+                        // without end.
                         if try database.value("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL") == "0" {
                             try rig.enqueueRound(3)
                         }
@@ -37,12 +38,12 @@ extension Faults {
                             break
                         }
                         kills += 1
-                        places.insert("\(message.direction) \(message.type) \(message.statement)")
+                        messages.insert("\(message.direction) \(message.type) \(message.statement)")
                         number += Faults.isFull ? 1 : 7
                     }
                 }
                 rig.proxy.passAll()
-                Faults.report("killed a worker at \(kills) steps, \(places.count) of them different")
+                Faults.report("killed a worker at \(kills) steps, \(messages.count) of them different")
                 #expect(kills > (Faults.isFull ? 150 : 15))
                 try rig.expectSound()
             }
@@ -50,15 +51,15 @@ extension Faults {
 
         private static let drainArguments = ["run", "--drain", "--workers", "1", "--set", "checkInterval=0ms"]
 
-        /// How long nobody works a lane whose worker was killed while it held it.
-        @Test func anotherGoesOnWithinASecond() async throws {
+        @Test("another worker continues within a second when a worker that has locked the lane is killed")
+        func nextWorkerWithinASecond() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 7, stores: 1)
-                let direct = RunningPool(database.settings, database.schema, WorkerSettings())
+                let direct = WorkersUnderTest(database.settings, settings: WorkerSettings())
                 var times: [Int] = []
                 for _ in 0..<(Faults.isFull ? 220 : 15) {
                     let killedAt = Mutex(Stopwatch())
-                    // The round is enqueued past the one that is killed, so that it may be the other that gets it.
+                    // Either of the two processes may claim the round.
                     let trap = Trap(rig.proxy, on: "write_results") { process, _ in
                         kill(process, SIGKILL)
                         killedAt.withLock { $0 = Stopwatch() }
@@ -69,7 +70,7 @@ extension Faults {
                     while trap.hit == nil { try rig.enqueueRound(2) }
                     let connection = try database.connect()
                     let before = try database.rows("SELECT count(*) FROM stockq.results", connection)
-                    // Jobs of a round may all have to wait for stock; this one gets its result in any case.
+                    // All jobs of a round may wait for stock; this job gets its result in any case.
                     try database.run(
                         "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('store-0', 'item-1', 1)")
                     #expect(
@@ -92,9 +93,9 @@ extension Faults {
 
         // MARK: frozen
 
-        /// A worker's process is stopped in mid-transaction for longer than its timeouts: the server frees its lane, others go
-        /// on, and once it runs again it has lost its session and writes nothing.
-        @Test(arguments: ["claim", "count_up_to", "write_results"])
+        /// The process is stopped during a transaction for longer than its timeouts. The server releases its lane, and
+        /// other workers continue. When it runs again, it has lost its session.
+        @Test("a frozen worker writes nothing when it continues", arguments: ["claim", "count_up_to", "write_results"])
         func frozenWorkerWritesNothing(statement: String) async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 11, stores: 1)
@@ -108,14 +109,19 @@ extension Faults {
                 while trap.hit == nil { try rig.enqueueRound(2) }
                 let stoppedAt = Stopwatch()
                 let stopped = try database.value("SELECT clock_timestamp()::text")
-                let other = RunningPool(database.settings, database.schema, Rig.quick())
+                let other = WorkersUnderTest(database.settings, settings: Rig.quick())
                 try rig.enqueueRound()
-                #expect(try rig.isWorkedOff(seconds: 10))
+                #expect(try rig.jobsFinish(seconds: 10))
                 let took = stoppedAt.milliseconds
-                Faults.report("frozen at \(statement), its lane was worked off after \(took) ms (timeout 400 ms)")
-                // What it had begun before it was stopped; a result carries the time of its transaction's begin.
+                Faults.report(
+                    "frozen at \(statement), the jobs of its lane were finished after \(took) ms (timeout 400 ms)")
+                // Results of transactions that began before the process was stopped: finished_at is when a transaction
+                // began.
                 let begunBefore =
-                    "SELECT count(*) FROM stockq.results WHERE worker LIKE '%:\(frozen.processID)/%' AND finished_at < '\(stopped)'"
+                    """
+                    SELECT count(*) FROM stockq.results
+                    WHERE worker LIKE '%:\(frozen.processID)/%' AND finished_at < '\(stopped)'
+                    """
                 let written = try database.value(begunBefore)
                 frozen.send(SIGCONT)
                 #expect(eventually { frozen.errorText.contains("event=disconnected") })
@@ -127,18 +133,19 @@ extension Faults {
             }
         }
 
-        // MARK: told to stop
+        // MARK: stopped
 
         enum State: String, CaseIterable, Sendable {
             case waitingForTheDatabase, connecting, idle, working, hanging, reconnecting
         }
 
-        /// SIGTERM and SIGINT end the program with 0 within 5 s in whatever state it is.
-        @Test(arguments: State.allCases, [SIGTERM, SIGINT])
+        @Test(
+            "SIGTERM and SIGINT end the program within 5 s, whatever its state", arguments: State.allCases,
+            [SIGTERM, SIGINT])
         func stopsInEveryState(state: State, signal: Int32) async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 13, stores: 4)
-                if state == .waitingForTheDatabase { rig.proxy.refuse(true) }
+                if state == .waitingForTheDatabase { rig.proxy.rejectConnections(true) }
                 if state == .connecting { rig.proxy.setRule { _ in .silence } }
                 if state == .hanging {
                     rig.proxy.setRule { $0.isOfWorker && $0.statement == "write_results" ? .silence : .pass }
@@ -152,14 +159,15 @@ extension Faults {
                 case .working:
                     #expect(try eventually { try database.value("SELECT count(*) > 20 FROM stockq.results") == "t" })
                 case .hanging:
-                    // In the middle of a pipeline a session is active, and waits for its client all the same.
+                    // In the middle of a pipeline a session is active although it waits for its client.
                     #expect(
                         try eventually {
                             try database.value(
                                 """
                                 SELECT count(*) > 0 FROM pg_stat_activity
                                 WHERE datname = current_database() AND application_name LIKE 'stockq run worker%'
-                                    AND wait_event = 'ClientRead' AND state <> 'idle' AND state_change < now() - interval '100 ms'
+                                    AND wait_event = 'ClientRead' AND state <> 'idle'
+                                    AND state_change < now() - interval '100 ms'
                                 """) == "t"
                         })
                 case .reconnecting:
@@ -172,37 +180,38 @@ extension Faults {
                 running.send(signal)
                 let ended = try running.wait()
                 #expect(!deadline.hasPassed, "\(state)")
-                // A batch that hangs has to be broken off, and that is told by the code.
+                // The program cancels a batch that hangs, and reports that by its exit code.
                 #expect(ended.code == (state == .hanging ? 1 : 0), "\(state): \(ended.err)")
                 rig.proxy.passAll()
-                rig.proxy.refuse(false)
+                rig.proxy.rejectConnections(false)
                 try rig.expectSound()
             }
         }
 
-        // MARK: started with little
+        // MARK: file descriptors
 
-        /// A stream that is closed must not give its number to a connection, into which log lines would be written then.
-        @Test(arguments: ["2>&-", ">&-", "<&- >&- 2>&-", "2>&1 | true"])
-        func standardStreamsMayBeClosed(redirection: String) async throws {
+        /// A connection must not get the number of a closed stream: log lines would be written to it.
+        @Test(
+            "the program works with closed standard streams", arguments: ["2>&-", ">&-", "<&- >&- 2>&-", "2>&1 | true"])
+        func closedStreams(redirection: String) async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 17)
                 try rig.enqueueRound(40)
                 _ = try rig.program.runInShell("run --drain --json --log-level debug", redirection)
-                #expect(try rig.isWorkedOff(seconds: 5))
+                #expect(try rig.jobsFinish(seconds: 5))
                 try rig.expectSound()
             }
         }
 
-        /// The same while it works: a number below 3 is never a connection's or a pipe's, and never free for one.
-        @Test(arguments: ["2>&-", ">&-", "<&- >&- 2>&-"])
-        func noConnectionGetsAStreamsNumber(redirection: String) async throws {
+        /// The numbers 0, 1 and 2 are never those of a connection or a pipe, and never free.
+        @Test("no connection gets the number of a standard stream", arguments: ["2>&-", ">&-", "<&- >&- 2>&-"])
+        func streamNumbers(redirection: String) async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 17)
                 let running = try rig.program.start(
                     ["-c", "exec \(Program.path) run \(redirection)"], executable: "/bin/sh")
                 try rig.enqueueRound()
-                #expect(try rig.isWorkedOff())
+                #expect(try rig.jobsFinish())
                 for number in STDIN_FILENO...STDERR_FILENO {
                     let file = try? FileManager.default.destinationOfSymbolicLink(
                         atPath: "/proc/\(running.processID)/fd/\(number)")
@@ -214,15 +223,14 @@ extension Faults {
             }
         }
 
-        /// With few files to open, the program refuses with a reason, or works.
-        @Test func fewOpenFilesAreExplained() async throws {
+        @Test("with a low limit of open files the program says so, or works") func fewOpenFiles() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 19)
                 for limit in [8, 16, 25, 26] {
                     try rig.enqueueRound(4)
                     let ended = try rig.program.runInShell("run --drain", "", before: "ulimit -n \(limit); exec ")
                     #expect(ended.code == (limit < 26 ? 1 : 0), "\(limit): \(ended.err)")
-                    if limit < 26 { #expect(ended.err.contains("open files")) }
+                    if limit < 26 { #expect(ended.err.contains("need 26 open files")) }
                 }
                 try rig.expectSound()
             }
@@ -230,7 +238,7 @@ extension Faults {
     }
 }
 
-/// Does something to a worker's process at one message of its connection, once.
+/// Acts on a worker's process at one message of its connection, once.
 final class Trap: Sendable {
     private struct State {
         var process: Int32 = 0
@@ -240,25 +248,25 @@ final class Trap: Sendable {
 
     private let state: Mutex<State>
 
-    /// At the message of this number among the worker's, counted from 0.
+    /// Acts at the worker's message with this number, counted from 0.
     convenience init(
         _ proxy: Proxy, atMessage number: Int, of direction: Proxy.Direction?,
-        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.StockAction
+        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.Effect
     ) {
         self.init(proxy, number, { direction == nil || $0.direction == direction }, act)
     }
 
-    /// When a statement is on its way to the server.
+    /// Acts when the worker sends the statement.
     convenience init(
         _ proxy: Proxy, on statement: String,
-        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.StockAction
+        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.Effect
     ) {
         self.init(proxy, 0, { $0.isOf("E") && $0.direction == .toServer && $0.statement == statement }, act)
     }
 
     private init(
         _ proxy: Proxy, _ number: Int, _ isMeant: @escaping @Sendable (Proxy.Message) -> Bool,
-        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.StockAction
+        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.Effect
     ) {
         state = Mutex(State(left: number))
         proxy.setRule { [self] message in
@@ -276,7 +284,7 @@ final class Trap: Sendable {
 
     var hit: Proxy.Message? { state.withLock { $0.hit } }
 
-    /// Whose connections these are; the program may be faster than its start.
+    /// Sets the process of the connections; a message may arrive before this call.
     func set(process: Int32) { state.withLock { $0.process = process } }
 
     private func waitForProcess() -> Int32 {

@@ -1,8 +1,8 @@
 import Foundation
 
-/// A file system in tuning that can be filled.
+/// A small file system in memory, which a test can fill.
 final class SmallFileSystem {
-    /// Mounting is for root, and not for every root.
+    /// Only root may mount, and not in every container.
     static let isPossible = (try? SmallFileSystem(megabytes: 1)) != nil
 
     let path: String
@@ -21,9 +21,9 @@ final class SmallFileSystem {
         rmdir(path)
     }
 
-    /// Takes all the room there is.
+    /// Fills the file system.
     ///
-    /// - Returns: the file that took it.
+    /// - Returns: the path of the file that fills it.
     func fill() throws -> String {
         let file = path + "/ballast"
         let descriptor = open(file, O_CREAT | O_WRONLY, 0o600)

@@ -7,15 +7,15 @@ import TestSupport
 import Testing
 
 extension Faults {
-    /// Every kind of fault at random, against producers, workers and an operator, for as long as one likes.
+    /// Every kind of fault at random, with producers, workers and an administrator: `make soak SECONDS=900 SEED=7`.
     ///
-    /// `make soak SECONDS=900 SEED=7`. The seed makes the same faults in the same order; what they meet differs.
-    @Suite(.serialized) struct Soak {
+    /// A seed makes the same faults in the same order. What the workers are doing at each fault differs.
+    @Suite("Soak", .serialized) struct Soak {
         static let environment = ProcessInfo.processInfo.environment
         static let seconds = environment["STOCKQ_SOAK_SECONDS"].flatMap { Int($0) }
         static let seed = environment["STOCKQ_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 1...999_999)
 
-        @Test(.enabled(if: Soak.seconds != nil, "make soak SECONDS=…"))
+        @Test("the queue is sound after all faults at random", .enabled(if: Soak.seconds != nil, "make soak SECONDS=…"))
         func everythingAtOnce() async throws {
             try await onThread {
                 let storm = try Storm(seed: Self.seed)
@@ -25,12 +25,12 @@ extension Faults {
     }
 }
 
-/// The soak: a server, a proxy, three worker processes, a producer for each store, an operator, and faults.
+/// The soak: a server, a proxy, three worker processes, a producer for each store, an administrator, and faults.
 private final class Storm {
     private enum Kind: String, CaseIterable {
         case workerKilled, workerFrozen, workerStopped, sessionEnded, allSessionsEnded, backendKilled, backendFrozen
         case serverFast, serverImmediate, serverKilled
-        case connectionsCut, cutInMessage, silence, refused, slow, errorInjected, itemsHeld
+        case connectionsCut, cutInMessage, silence, connectionsRejected, slow, errorInjected, itemsLocked
     }
 
     private let seed: UInt64
@@ -44,8 +44,9 @@ private final class Storm {
     private var checks = 0
     private let startedAt = Stopwatch()
 
-    /// An operator who changes attributes in the opposite order of the workers' locks, and cancels jobs. Deadlocks are his.
-    private static let operatorsHand = """
+    /// An administrator changes attributes in the opposite order of the workers' locks, and cancels jobs. If there is a
+    /// deadlock, this transaction fails.
+    private static let administratorsSQL = """
         BEGIN;
         UPDATE stockq.items SET parent_id = 'p' WHERE item_id = 'item-4' AND store_id = 'store-1';
         UPDATE stockq.items SET parent_id = 'p' WHERE item_id = 'item-2' AND store_id = 'store-1';
@@ -77,19 +78,19 @@ private final class Storm {
         while !end.hasPassed {
             let calm = Deadline.after(milliseconds: min(60_000, end.remainingMs))
             let producers = (0..<Self.stores).map { store in
-                // A few jobs ten times a second, now and then many at once.
-                Producer(rig.database, everyMs: 100) { [rig] round in
-                    [rig.ledger.next(round % 50 == 0 ? 600 : 6, store: store)]
+                // A few jobs ten times a second, and many at once in every 50th round.
+                RepeatingSession(rig.database, everyMs: 100) { [rig] round in
+                    [rig.shops.nextJobs(round % 50 == 0 ? 600 : 6, store: store)]
                 }
             }
-            let hand = Producer(rig.database, everyMs: 300) { _ in [Self.operatorsHand] }
+            let admin = RepeatingSession(rig.database, everyMs: 300) { _ in [Self.administratorsSQL] }
             while !calm.hasPassed {
                 pause(milliseconds: 200 + random.below(1_300))
                 try strike(random.pick(Kind.allCases))
                 try keepWorkers()
             }
             for producer in producers { try producer.stop() }
-            try hand.stop()
+            try admin.stop()
             try checkAtRest()
         }
         for worker in workers {
@@ -98,7 +99,7 @@ private final class Storm {
             #expect(!ended.err.contains("integrity_violation"), "\(ended.err)")
         }
         try rig.expectSound(order: .ofItems)
-        tellNumbers()
+        reportNumbers()
     }
 
     // MARK: faults
@@ -127,26 +128,26 @@ private final class Storm {
         case .serverImmediate: try restart(.immediate, shortly)
         case .serverKilled: try restart(.kill, shortly)
         case .connectionsCut: rig.proxy.cutAll()
-        case .refused:
-            rig.proxy.refuse(true)
+        case .connectionsRejected:
+            rig.proxy.rejectConnections(true)
             rig.proxy.cutAll()
             pause(milliseconds: shortly)
-            rig.proxy.refuse(false)
+            rig.proxy.rejectConnections(false)
         case .cutInMessage, .silence, .errorInjected: once(kind)
         case .slow:
             setRule { _ in .delay(milliseconds: 3) }
             pause(milliseconds: shortly)
             setRule { _ in .pass }
-        case .itemsHeld:
-            let hand = try? rig.database.connect()
+        case .itemsLocked:
+            let admin = try? rig.database.connect()
             for item in ["item-5", "item-3", "item-1"] {
-                try? hand?.executeScript("BEGIN; SELECT FROM stockq.items WHERE item_id = '\(item)' FOR UPDATE")
+                try? admin?.executeScript("BEGIN; SELECT FROM stockq.items WHERE item_id = '\(item)' FOR UPDATE")
             }
             pause(milliseconds: shortly)
         }
     }
 
-    /// At one of the next messages of a worker.
+    /// Acts at one of the next messages of a worker.
     private func once(_ kind: Kind) {
         let offset = random.below(400)
         let code = random.pick(Faults.Content.transient + Faults.Content.ofData)
@@ -182,15 +183,18 @@ private final class Storm {
         try cluster.startAgain()
     }
 
-    /// The server's process of some worker's session; nil when there is none. (0 would be this process group.)
+    /// The server's process of a random worker session; nil if there is none. (A signal to 0 would reach this process
+    /// group.)
     private func backend() -> Int32? {
         let pid = try? rig.database.value(
-            "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'stockq run worker%' ORDER BY random() LIMIT 1"
+            """
+            SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'stockq run worker%' ORDER BY random() LIMIT 1
+            """
         )
         return pid.flatMap { Int32($0) }
     }
 
-    /// The server may be down; then this fault is smaller than it was meant to be.
+    /// Runs SQL, unless the server is down at the moment.
     private func ask(_ sql: String) { try? rig.database.run(sql) }
 
     private func setRule(_ rule: @escaping Proxy.Rule) {
@@ -203,11 +207,11 @@ private final class Storm {
 
     // MARK: workers
 
-    /// Starts a new process for each that has ended.
+    /// Replaces the processes that have ended.
     private func keepWorkers() throws {
         for worker in workers where worker.hasEnded {
             let ended = try worker.wait()
-            // Nobody sends another signal than these, so any other one is a crash.
+            // The soak sends no other fatal signal, so any other one is a crash.
             #expect(ended.code >= 0 || ended.code == -SIGKILL, "a worker ended with \(ended.code): \(ended.err)")
         }
         workers.removeAll { $0.hasEnded }
@@ -224,10 +228,10 @@ private final class Storm {
 
     private func checkAtRest() throws {
         setRule { _ in .pass }
-        rig.proxy.refuse(false)
+        rig.proxy.rejectConnections(false)
         #expect(eventually(seconds: 20) { (try? rig.database.value("SELECT 1")) == "1" })
-        #expect(try rig.isWorkedOff(seconds: 60), "at rest after \(seconds) s, seed \(seed)")
-        let violations = try Books(rig.database).violationsNow()
+        #expect(try rig.jobsFinish(seconds: 60), "at rest after \(seconds) s, seed \(seed)")
+        let violations = try LedgerOracle(rig.database).violationsNow()
         #expect(violations == [], "seed \(seed): \(violations.joined(separator: "\n"))")
         checks += 1
         say(
@@ -239,7 +243,7 @@ private final class Storm {
 
     private func say(_ text: String) { Faults.report("soak \(seconds) s: \(text)") }
 
-    private func tellNumbers() {
+    private func reportNumbers() {
         let total = count.values.reduce(0, +)
         let kinds = Kind.allCases.map { "\($0.rawValue) \(count[$0] ?? 0)" }.joined(separator: ", ")
         let results = (try? rig.database.value("SELECT count(*) FROM stockq.results")) ?? "?"
@@ -249,7 +253,7 @@ private final class Storm {
     }
 }
 
-/// Sees when batches that changed stock are committed, and so how long nothing was applied after a fault.
+/// Measures how long no batch that changed stock was committed after a fault.
 private final class Observer: Sendable {
     private struct State {
         /// Connections whose transaction has changed stock.

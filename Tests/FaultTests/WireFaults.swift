@@ -7,52 +7,52 @@ import TestSupport
 import Testing
 
 extension Faults {
-    /// What the way between worker and server can do: cut at any byte, be slow, be silent, refuse.
-    @Suite(.serialized) struct Wire {
-        /// Cuts the worker's connection behind every byte of a batch, in both directions.
-        ///
-        /// The connection has worked a batch before, so its statements are prepared, and the bytes are those of a batch alone.
-        @Test(arguments: [Proxy.Direction.toServer, .toClient])
+    @Suite("The connection: cut, slow, silent, rejected", .serialized) struct Wire {
+        /// The connection has run a batch before, so its statements are prepared, and the bytes are those of one batch.
+        @Test(
+            "a connection cut after any byte of a batch loses nothing and does nothing twice",
+            arguments: [Proxy.Direction.toServer, .toClient])
         func everyByteOfABatch(direction: Proxy.Direction) async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 3, stores: 1)
-                let pool = rig.start()
+                let workers = rig.startWorkers()
                 try rig.enqueueRound()
-                #expect(try rig.isWorkedOff())
-                var place = 0
+                #expect(try rig.jobsFinish())
+                var position = 0
                 var hits = 0
                 var misses = 0
                 while misses < 3 {
-                    let cut = ByteCut(direction, behind: place)
+                    let cut = ByteCut(direction, after: position)
                     rig.proxy.setRule(cut.rule)
                     try rig.enqueueRound(3)
-                    #expect(try rig.isWorkedOff(), "cut behind byte \(place)")
+                    #expect(try rig.jobsFinish(), "cut after byte \(position)")
                     rig.proxy.passAll()
                     hits += cut.hasCut ? 1 : 0
-                    // Rounds differ in length; beyond the longest there is nothing more to cut.
+                    // Rounds differ in length; after the longest there is no byte to cut at.
                     misses = cut.hasCut ? 0 : misses + 1
-                    place += Faults.isFull ? 1 : 97
-                    // A round past the fault, so that the next connection has prepared what it needs.
+                    position += Faults.isFull ? 1 : 97
+                    // A round without a fault, so that the next connection has prepared its statements.
                     if cut.hasCut {
                         try rig.enqueueRound(3)
-                        #expect(try rig.isWorkedOff())
+                        #expect(try rig.jobsFinish())
                     }
-                    if hits % 200 == 199 { #expect(try Books(database).violationsNow() == []) }
+                    if hits % 200 == 199 { #expect(try LedgerOracle(database).violationsNow() == []) }
                 }
-                try pool.stop()
-                Faults.report("cut behind \(hits) bytes of a batch, \(direction), the last \(place)")
+                try workers.stop()
+                Faults.report("cut after \(hits) bytes of a batch, \(direction), the last \(position)")
                 #expect(hits > (Faults.isFull ? 1_000 : 10))
                 try rig.expectSound()
             }
         }
 
-        /// A worker's connection falls silent at each message of a batch: neither side is told, and nothing arrives any more. The
-        /// server frees the lane within its timeouts, in the middle of a pipeline too, and another worker goes on.
-        @Test func silenceAtEveryMessage() async throws {
+        /// Nothing arrives any more, and neither side notices. The server releases the lane within its timeouts, also
+        /// in the middle of a pipeline, and another worker continues.
+        @Test("a connection that falls silent at any message of a batch does not stop its lane")
+        func silenceAtEveryMessage() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 23, stores: 1)
                 var longest = 0
-                var places: Set<String> = []
+                var messages: Set<String> = []
                 var number = 0
                 var misses = 0
                 while misses < 10 {
@@ -60,9 +60,9 @@ extension Faults {
                     settings.idleInTransactionTimeout = .milliseconds(100)
                     settings.callTimeout = .milliseconds(100)
                     let silenced = Mutex<(left: Int, hit: Proxy.Message?)>((number, nil))
-                    let pool = rig.start(settings)
+                    let workers = rig.startWorkers(settings)
                     try rig.enqueueRound(8)
-                    #expect(try rig.isWorkedOff())
+                    #expect(try rig.jobsFinish())
                     rig.proxy.setRule { message in
                         guard message.isOfWorker, message.direction == .toServer else { return .pass }
                         return silenced.withLock { state in
@@ -75,39 +75,40 @@ extension Faults {
                     }
                     try rig.enqueueRound(8)
                     let start = Stopwatch()
-                    #expect(try rig.isWorkedOff(), "silent at message \(number)")
+                    #expect(try rig.jobsFinish(), "silent at message \(number)")
                     longest = max(longest, start.milliseconds)
                     rig.proxy.passAll()
-                    try pool.stop()
-                    if let hit = silenced.withLock({ $0.hit }) { places.insert("\(hit.type) \(hit.statement)") }
-                    // Rounds differ in length; beyond the longest there is nothing more to silence.
+                    try workers.stop()
+                    if let hit = silenced.withLock({ $0.hit }) { messages.insert("\(hit.type) \(hit.statement)") }
+                    // Rounds differ in length; after the longest there is no message to silence.
                     misses = silenced.withLock { $0.hit != nil } ? 0 : misses + 1
                     number += Faults.isFull ? 1 : 5
                 }
-                Faults.report("silent at \(number) messages, \(places.count) of them different, longest \(longest) ms")
-                // Which statements a batch needs differs from round to round.
-                #expect(places.count >= (Faults.isFull ? 20 : 5))
+                Faults.report(
+                    "silent at \(number) messages, \(messages.count) of them different, longest \(longest) ms")
+                // Rounds need different statements.
+                #expect(messages.count >= (Faults.isFull ? 20 : 5))
                 try rig.expectSound()
             }
         }
 
-        /// The same with the settings that users have, between two statements of one pipeline, where no timeout of the server
-        /// runs.
-        @Test func silenceInMidPipelineIsNoticedWithinTenSeconds() async throws {
+        /// Between two statements of a pipeline no timeout of the server runs.
+        @Test("silence in the middle of a pipeline stops a lane for at most 10 s with the default settings")
+        func silenceInMidPipeline() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 29, stores: 1)
                 try database.run(
                     "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('store-0', 'sold', 100)")
                 let sell = "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('store-0', 'sold', -1)"
-                // One worker, which has its statements prepared by the first job: a Parse would start `statement_timeout`.
+                // The first job prepares the statements of the one worker: a Parse would start `statement_timeout`.
                 var settings = WorkerSettings()
                 settings.workers = 1
-                let silent = rig.start(settings)
+                let silent = rig.startWorkers(settings)
                 try database.run(sell)
-                #expect(try rig.isWorkedOff())
+                #expect(try rig.jobsFinish())
                 let isSilent = Mutex(false)
                 rig.proxy.setRule { message in
-                    // The stock has been written, and the Bind behind it never comes.
+                    // The items are written, and the next Bind never arrives.
                     guard message.isOfWorker, message.isOf("B"), message.statement == "write_results" else {
                         return .pass
                     }
@@ -117,11 +118,12 @@ extension Faults {
                 try database.run(sell)
                 #expect(eventually { isSilent.withLock { $0 } })
                 let start = Stopwatch()
-                let other = RunningPool(database.settings, database.schema, WorkerSettings())
-                #expect(try rig.isWorkedOff(seconds: 20))
+                let other = WorkersUnderTest(database.settings, settings: WorkerSettings())
+                #expect(try rig.jobsFinish(seconds: 20))
                 let took = start.milliseconds
                 Faults.report(
-                    "silent in mid-pipeline with the default settings: the lane was worked off after \(took) ms")
+                    "silent in mid-pipeline with the default settings: the jobs of the lane were finished after \(took) ms"
+                )
                 #expect(took < 10_000)
                 rig.proxy.passAll()
                 rig.proxy.close()
@@ -131,14 +133,16 @@ extension Faults {
             }
         }
 
-        /// A pooler that loses an answer would give each statement that of the one behind it: the worker leaves the connection.
-        @Test(.enabled(if: !Faults.isSanitized, "libpq forgets a result whose end was lost, which is a leak"))
+        /// With a pooler that loses an answer, each statement would get the answer to the next one.
+        @Test(
+            "a worker closes a connection on which an answer was lost",
+            .enabled(if: !Faults.isSanitized, "libpq does not free a result whose end was lost, which is a leak"))
         func lostAnswers() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 29, stores: 1)
-                let pool = rig.start()
+                let workers = rig.startWorkers()
                 try rig.enqueueRound()
-                #expect(try rig.isWorkedOff())
+                #expect(try rig.jobsFinish())
                 for behind in 0..<5 {
                     let left = Mutex(behind)
                     rig.proxy.setRule { message in
@@ -152,11 +156,11 @@ extension Faults {
                     }
                     try rig.enqueueRound()
                     #expect(eventually { left.withLock { $0 < 0 } })
-                    #expect(try rig.isWorkedOff())
+                    #expect(try rig.jobsFinish())
                 }
                 rig.proxy.passAll()
-                try pool.stop()
-                let violations = pool.events.all.count {
+                try workers.stop()
+                let violations = workers.events.all.count {
                     $0.disconnection?.kind == .protocolViolation
                 }
                 #expect(violations > 0)
@@ -164,65 +168,66 @@ extension Faults {
             }
         }
 
-        /// A slow way, byte by byte or with delays, is slow and nothing else.
-        @Test func slowWays() async throws {
+        @Test("a slow connection, byte by byte or with delays, loses no session") func slowConnections() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 31, stores: 1)
-                let pool = rig.start()
+                let workers = rig.startWorkers()
                 try rig.enqueueRound()
-                #expect(try rig.isWorkedOff())
-                for action in [Proxy.StockAction.delay(milliseconds: 5), .drip] {
+                #expect(try rig.jobsFinish())
+                for action in [Proxy.Effect.delay(milliseconds: 5), .drip] {
                     rig.proxy.setRule { $0.isOfWorker ? action : .pass }
                     try rig.enqueueRound(4)
-                    #expect(try rig.isWorkedOff(seconds: 60))
+                    #expect(try rig.jobsFinish(seconds: 60))
                 }
                 rig.proxy.passAll()
-                try pool.stop()
-                #expect(!pool.events.all.contains { if case .disconnected = $0 { true } else { false } })
+                try workers.stop()
+                #expect(!workers.events.all.contains { if case .disconnected = $0 { true } else { false } })
                 try rig.expectSound()
             }
         }
 
-        /// A server that is not there is asked again and again with pauses; once it is, work goes on within a second.
-        @Test func refusedConnections() async throws {
+        @Test("workers continue within a second after connections are accepted again") func rejectedConnections()
+            async throws
+        {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 37)
-                let pool = rig.start(WorkerSettings())
+                let workers = rig.startWorkers(WorkerSettings())
                 try rig.enqueueRound()
-                #expect(try rig.isWorkedOff())
-                rig.proxy.refuse(true)
+                #expect(try rig.jobsFinish())
+                rig.proxy.rejectConnections(true)
                 rig.proxy.cutAll()
                 try rig.enqueueRound()
-                func blockers() -> Int {
-                    pool.events.all.count {
+                func failedAttempts() -> Int {
+                    workers.events.all.count {
                         $0.disconnection?.kind == .cannotConnect
                     }
                 }
-                #expect(eventually { blockers() > 20 })
-                rig.proxy.refuse(false)
+                #expect(eventually { failedAttempts() > 20 })
+                rig.proxy.rejectConnections(false)
                 let start = Stopwatch()
-                #expect(try rig.isWorkedOff())
+                #expect(try rig.jobsFinish())
                 let took = start.milliseconds
-                Faults.report("refused for a while: worked off \(took) ms after the server was there")
+                Faults.report(
+                    "connections rejected for a while: jobs finished \(took) ms after they were accepted again")
                 #expect(took < 1_000)
-                try pool.stop()
+                try workers.stop()
                 try rig.expectSound()
             }
         }
 
-        /// Ends a worker's connection behind a number of bytes in one direction, once.
+        /// Ends a worker's connection after a number of bytes in one direction, once.
         private final class ByteCut: Sendable {
             private let direction: Proxy.Direction
             private let left: Mutex<(bytes: Int, hasCut: Bool)>
 
-            init(_ direction: Proxy.Direction, behind bytes: Int) {
+            init(_ direction: Proxy.Direction, after bytes: Int) {
                 self.direction = direction
                 left = Mutex((bytes, false))
             }
 
             var hasCut: Bool { left.withLock { $0.hasCut } }
 
-            @Sendable func rule(_ message: Proxy.Message) -> Proxy.StockAction {
+            @Sendable func rule(_ message: Proxy.Message) -> Proxy.Effect {
                 guard message.isOfWorker, message.direction == direction else { return .pass }
                 return left.withLock { left in
                     if left.hasCut { return .pass }

@@ -1,9 +1,9 @@
 import Foundation
 import FuzzTargets
 
-// stockq-fuzz TARGET [libFuzzer's arguments]: see docs/internals/fuzzing.md. Built by `make fuzz` alone.
+// stockq-fuzz TARGET [libFuzzer's arguments]: see docs/internals/fuzzing.md. Only `make fuzz` builds it.
 
-/// libFuzzer's entry (`compiler-rt/lib/fuzzer/FuzzerInterface.h` in LLVM); the callback receives each input.
+/// libFuzzer's entry point (`compiler-rt/lib/fuzzer/FuzzerInterface.h` in LLVM); it calls the callback with each input.
 @_silgen_name("LLVMFuzzerRunDriver")
 func runDriver(
     _ count: UnsafeMutablePointer<Int32>,
@@ -18,7 +18,7 @@ guard CommandLine.arguments.count > 1, let index = names.firstIndex(of: CommandL
 }
 let target = FuzzTarget.all[index]
 
-// libFuzzer does not know the targets.
+// libFuzzer gets the arguments without the target.
 var words = CommandLine.unsafeArgv
 words[1] = words[0]
 words += 1
@@ -26,7 +26,7 @@ var count = CommandLine.argc - 1
 exit(
     runDriver(&count, &words) { start, count in
         if let problem = target.problem(with: Array(UnsafeBufferPointer(start: start, count: count))) {
-            // A crash reports a finding to libFuzzer.
+            // libFuzzer detects a finding by the crash.
             fatalError(problem)
         }
         return 0

@@ -1,8 +1,8 @@
 import StockQueue
 import TestSupport
 
-/// Batches of jobs through the decision, against the model that takes one job at a time. Unlike the random scenarios of
-/// the test suite, somebody else may hold jobs and items here.
+/// Batches of jobs: the decision against the one-at-a-time model. Unlike in the random scenarios of the test suite,
+/// another transaction may have locked jobs and items.
 enum DecisionCheck {
     static func problem(with bytes: [UInt8]) -> String? {
         var feed = ByteFeed(bytes)
@@ -14,53 +14,57 @@ enum DecisionCheck {
         var nextID: Int64 = 1
         while !feed.isEmpty {
             let locked = Set(names.filter { model.items[$0] != nil && feed.chance(12) })
-            var unlocked: Set<Int64> = []
+            var lockedJobs: Set<Int64> = []
             var jobs: [Model.Job] = []
             for _ in 0...feed.below(24) where !feed.isEmpty || jobs.isEmpty {
                 jobs.append(job(nextID, names, jobs.last, &feed))
-                if feed.chance(24) { unlocked.insert(nextID) }
+                if feed.chance(24) { lockedJobs.insert(nextID) }
                 nextID += 1
             }
-            let left = leftBehind(jobs, unlocked, locked)
+            let skipped = skippedJobs(jobs, lockedJobs, locked)
             let seen = model.notifications.count
-            model.work(jobs.filter { !left.contains($0.id) })
+            model.work(jobs.filter { !skipped.contains($0.id) })
             let problem = shop.work(
-                jobs, model, newNotifications: Array(model.notifications[seen...]), lockedJobs: unlocked,
-                lockedItems: locked,
-                skipped: left)
+                jobs, model, newNotifications: Array(model.notifications[seen...]), lockedJobs: lockedJobs,
+                lockedItems: locked, skipped: skipped)
             if let problem { return problem }
         }
         return nil
     }
 
-    /// What somebody else holds, and everything behind it that touches the same items.
-    private static func leftBehind(_ jobs: [Model.Job], _ unlocked: Set<Int64>, _ locked: Set<String>) -> Set<Int64> {
+    /// The jobs that are locked or have a locked item, and all later ones that share an item with them.
+    private static func skippedJobs(
+        _ jobs: [Model.Job], _ lockedJobs: Set<Int64>, _ lockedItems: Set<String>
+    ) -> Set<Int64> {
         var units = Dictionary(grouping: jobs) { $0.groupID ?? "job \($0.id)" }.values.map { $0 }
         units.sort { left, right in
             let best = [left, right].map { unit in unit.map { ($0.priority, $0.id) }.min(by: <)! }
             return best[0] < best[1]
         }
-        var items = locked
-        var left: Set<Int64> = []
-        for unit in units where unit.contains(where: { unlocked.contains($0.id) || items.contains($0.item) }) {
-            left.formUnion(unit.map(\.id))
+        var items = lockedItems
+        var skipped: Set<Int64> = []
+        for unit in units where unit.contains(where: { lockedJobs.contains($0.id) || items.contains($0.item) }) {
+            skipped.formUnion(unit.map(\.id))
             items.formUnion(unit.map(\.item))
         }
-        return left
+        return skipped
     }
 
-    private static let most: Int64 = 9_007_199_254_740_991
-    private static let edges: [Int64] = [most, -most, most + 1, -most - 1, .max, .min, most - 1, 1 - most]
+    private static let quantityMax: Int64 = 9_007_199_254_740_991
+    private static let edges: [Int64] = [
+        quantityMax, -quantityMax, quantityMax + 1, -quantityMax - 1, .max, .min, quantityMax - 1, 1 - quantityMax,
+    ]
 
     private static func item(_ feed: inout ByteFeed) -> Model.Item {
-        let onHand = feed.chance(8) ? feed.pick([most, -most, most - 3]) : Int64(feed.below(40)) - 8
+        let onHand =
+            feed.chance(8) ? feed.pick([quantityMax, -quantityMax, quantityMax - 3]) : Int64(feed.below(40)) - 8
         let isLarge = feed.chance(8)
-        // What the table's constraints let in: available lies within the bounds, too.
-        let allocated = isLarge && onHand >= 0 ? feed.pick([onHand, most]) : Int64(feed.below(10))
-        let fits = Int128(onHand) - Int128(allocated) >= -Int128(most)
+        // As the table's constraints demand: available is within the bounds, too.
+        let allocated = isLarge && onHand >= 0 ? feed.pick([onHand, quantityMax]) : Int64(feed.below(10))
+        let fits = Int128(onHand) - Int128(allocated) >= -Int128(quantityMax)
         return Model.Item(
             onHand: onHand, allocated: fits ? allocated : 0,
-            threshold: feed.chance(4) ? nil : feed.chance(16) ? most : Int64(feed.below(15)),
+            threshold: feed.chance(4) ? nil : feed.chance(16) ? quantityMax : Int64(feed.below(15)),
             tracked: !feed.chance(16))
     }
 
@@ -80,7 +84,7 @@ enum DecisionCheck {
         if more & 7 == 7 { job.quantity = feed.pick(edges) }
         if more >> 3 & 3 == 3 { job.expected = Int64(feed.below(32)) - 4 }
         job.notify = more >> 5 & 3 != 3
-        // A few keys, so that they meet again, now and then with the request of the job before.
+        // A few keys, so that some are used again, sometimes with the request of the job before.
         if shape >> 5 == 5 {
             let key = feed.byte()
             job.key = "key-\(key & 7)"
@@ -89,7 +93,7 @@ enum DecisionCheck {
                 (job.quantity, job.expected, job.key) = (last.quantity, last.expected, last.key ?? job.key)
             }
         }
-        // Groups of neighbours, now and then with another priority.
+        // Groups of consecutive jobs, sometimes with another priority.
         if more & 0x80 != 0 {
             let group = feed.byte()
             let joins = group & 3 != 0 && last?.groupID != nil

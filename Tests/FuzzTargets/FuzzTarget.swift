@@ -1,15 +1,15 @@
 import StockFormats
 
-/// A part of the program that must accept or reject any bytes, and a check of what it makes of them.
+/// A part of the program that must cope with any bytes, and a check of what it makes of them.
 ///
 /// The fuzzer (`make fuzz`) and the replay of its corpus (`make test`) use the same entry points.
 public struct FuzzTarget: Sendable {
     public let name: String
-    /// Longer inputs are cut: they are slower and find nothing new.
+    /// Longer inputs are truncated: they are slower and find nothing new.
     public let bytesMax: Int
     private let check: @Sendable ([UInt8]) -> String?
 
-    /// - Returns: what is wrong; nil when nothing is.
+    /// - Returns: what is wrong; nil if nothing is.
     public func problem(with bytes: [UInt8]) -> String? { check(Array(bytes.prefix(bytesMax))) }
 
     public static let all = [
@@ -26,7 +26,7 @@ public struct FuzzTarget: Sendable {
     ]
 }
 
-/// Makes choices of an input's bytes, one after another; zeros when they are used up.
+/// Makes choices from the bytes of an input, one after another; from zeros when the bytes are used up.
 struct ByteFeed {
     private var rest: ArraySlice<UInt8>
 

@@ -1,6 +1,6 @@
 import StockQueuePostgres
 
-/// Keys taken into a table, given as texts or in a result, against a dictionary.
+/// Keys added to a table as texts or from a result, against a dictionary.
 enum KeysCheck {
     static func problem(with bytes: [UInt8]) -> String? {
         var feed = ByteFeed(bytes)
@@ -20,7 +20,7 @@ enum KeysCheck {
             if texts.count == columns && feed.chance(2) {
                 number = table.number(of: texts)
             } else {
-                // The key's columns are after another column.
+                // The key's columns are not the first ones of the row.
                 number = table.number(
                     in: MadeResult.of([[[1]] + key], columns: columns + 1), row: 0, firstColumn: 1)
             }
@@ -33,8 +33,8 @@ enum KeysCheck {
             if table.count != keys.count { return "\(table.count) keys, not \(keys.count)" }
         }
         for (number, key) in keys.enumerated() {
-            let mine = (0..<columns).map { Array(table.bytes(of: number, column: $0)) }
-            if mine != key { return "key \(number) is \(mine), not \(key)" }
+            let read = (0..<columns).map { Array(table.bytes(of: number, column: $0)) }
+            if read != key { return "key \(number) is \(read), not \(key)" }
         }
         let sorted = table.sortedKeys().map { keys[Int($0)] }
         let expected = keys.sorted { left, right in
@@ -44,7 +44,7 @@ enum KeysCheck {
         return sorted == expected ? nil : "sorted as \(sorted)"
     }
 
-    /// Short and of few letters, so that keys come again and differ only in where a column ends.
+    /// Short texts of few letters: some keys are equal, and some differ only in where a column ends.
     private static func column(_ feed: inout ByteFeed) -> [UInt8] {
         let shape = feed.byte()
         let length = Int(shape & 3)

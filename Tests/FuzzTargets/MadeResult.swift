@@ -2,14 +2,14 @@ import CLibPQ
 import Foundation
 import StockQueuePostgres
 
-/// Results that no server sent.
+/// Results made without a server.
 package enum MadeResult {
-    /// One row of one value; nil is NULL.
+    /// One row with one value; nil is NULL.
     package static func of(_ value: [UInt8]?) -> ResultSet { of([[value]], columns: 1) }
 
-    /// A server's answer as libpq stores it: every value with its length, and a NUL after it.
+    /// Rows as libpq keeps a server's answer: every value with its length, followed by a NUL.
     static func of(_ rows: [[[UInt8]?]], columns: Int) -> ResultSet {
-        guard let handle = PQmakeEmptyPGresult(nil, PGRES_TUPLES_OK) else { fatalError("out of tuning") }
+        guard let handle = PQmakeEmptyPGresult(nil, PGRES_TUPLES_OK) else { fatalError("out of memory") }
         let name = strdup("column")
         defer { free(name) }
         var attributes = (0..<columns).map { _ in

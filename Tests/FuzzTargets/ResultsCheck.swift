@@ -1,11 +1,11 @@
 import StockQueuePostgres
 
-/// Rows as libpq holds them, with values of the right length for their types: what is read must be what was sent.
+/// Rows as libpq keeps them, with values of the right length for their types: the values read must be the values sent.
 ///
-/// Values of another length end the process by design; the tests of `ResultSet` see to that.
+/// A value of another length ends the process by design; the tests of `ResultSet` cover that.
 enum ResultsCheck {
     private enum Kind: CaseIterable {
-        case int8, int4, int2, bool, text, place, timestamp, label
+        case int8, int4, int2, bool, text, tupleID, timestamp, label
     }
 
     private static let words = ["adjust", "set", "", "s\u{E9}t"]
@@ -18,12 +18,13 @@ enum ResultsCheck {
             rows.append(kinds.map { feed.chance(6) ? nil : value(of: $0, &feed) })
         }
         let result = MadeResult.of(rows, columns: kinds.count)
-        if result.rowCount != rows.count || result.columnCount != kinds.count { return "the size is wrong" }
+        if result.rowCount != rows.count || result.columnCount != kinds.count {
+            return "the number of rows or columns is wrong"
+        }
         for (row, values) in rows.enumerated() {
             for (column, value) in values.enumerated() {
                 if !isRead(result, row, column, kinds[column], value) {
-                    return
-                        "\(kinds[column]) \(String(describing: value)) in row \(row), column \(column) is read wrongly"
+                    return "row \(row), column \(column): \(kinds[column]) \(String(describing: value)) is read wrongly"
                 }
             }
         }
@@ -36,7 +37,7 @@ enum ResultsCheck {
         case .int4: feed.bytes(4)
         case .int2: feed.bytes(2)
         case .bool: [feed.byte() & 1]
-        case .place: feed.bytes(6)
+        case .tupleID: feed.bytes(6)
         case .text: feed.bytes(feed.below(24))
         case .label: feed.chance(3) ? feed.bytes(feed.below(8)) : Array(feed.pick(words).utf8)
         }
@@ -60,7 +61,7 @@ enum ResultsCheck {
         case .int4: result.int32(row, column) == Int32(truncatingIfNeeded: number)
         case .int2: result.int16(row, column) == Int16(truncatingIfNeeded: number)
         case .bool: result.bool(row, column) == (number == 1)
-        case .place:
+        case .tupleID:
             result.tupleID(row, column)
                 == TupleID(block: UInt32(number >> 16), line: UInt16(truncatingIfNeeded: number))
         case .text: result.string(row, column) == String(decoding: value, as: UTF8.self)

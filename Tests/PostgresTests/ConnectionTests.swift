@@ -3,7 +3,7 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-@Suite struct ConnectionTests {
+@Suite("Connections") struct ConnectionTests {
     private static let typed = Statement(
         "typed",
         [
@@ -13,10 +13,11 @@ import Testing
         """
         SELECT ($1::int8)::text, ($2::int2)::text, ($3::int4)::text, ($4::bool)::text, $5::text,
             to_char($6::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
-            ($7::int8[])::text, ($8::int2[])::text, ($9::int4[])::text, ($10::bool[])::text, ($11::text[])::text, ($12::tid[])::text
+            ($7::int8[])::text, ($8::int2[])::text, ($9::int4[])::text, ($10::bool[])::text, ($11::text[])::text,
+            ($12::tid[])::text
         """)
 
-    @Test func valuesOfEveryTypeArrive() async throws {
+    @Test("parameters of every type arrive") func parameters() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()
             var parameters = Parameters()
@@ -43,7 +44,7 @@ import Testing
         }
     }
 
-    @Test func nullsAndEmptyArraysArrive() async throws {
+    @Test("NULL, empty text and empty arrays arrive") func emptyParameters() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()
             var parameters = Parameters()
@@ -59,7 +60,7 @@ import Testing
         }
     }
 
-    @Test func anErrorSaysWhatTheServerSaid() async throws {
+    @Test("an error has the fields of the server's message") func serverError() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()
             try connection.executeScript(
@@ -68,17 +69,17 @@ import Testing
                 try connection.execute(Statement("twice", [], "INSERT INTO t VALUES (1)"))
             }
             #expect(error.kind == .server)
-            #expect(error.sqlState?.rawValue == "23505")
+            #expect(error.sqlState == .uniqueViolation)
             #expect(error.constraint == "once")
             #expect(error.statement == "twice")
             #expect(!error.isConnectionFatal)
-            // The row's values are in the detail, which is not logged.
+            // The detail, which is not logged, has the values of the row.
             #expect(!error.description.contains("(1)"))
             #expect(try connection.execute(Statement("still", [], "SELECT 1")).int32(0, 0) == 1)
         }
     }
 
-    @Test func afterAnErrorTheRestOfThePipelineIsNotRun() async throws {
+    @Test("after an error the rest of the pipeline does not run") func errorInPipeline() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()
             try connection.executeScript("CREATE TABLE t (id int)")
@@ -87,18 +88,18 @@ import Testing
             one.add(Int32(1))
             try connection.send(insert, one)
             try connection.send(Statement("fail", [], "SELECT 1 / 0"))
-            try connection.send(Statement("behind", [], "INSERT INTO t VALUES (2)"))
+            try connection.send(Statement("next", [], "INSERT INTO t VALUES (2)"))
             let error = try #require(throws: PostgresError.self) { try connection.receive() }
-            #expect(error.sqlState?.rawValue == "22012")
-            // Without BEGIN the pipeline is one transaction: nothing of it stays. A statement whose preparation was
+            #expect(error.sqlState == SQLState(rawValue: "22012"))
+            // Without BEGIN the pipeline is one transaction, which is rolled back. A statement whose preparation was
             // skipped is prepared the next time.
             #expect(try database.value("SELECT count(*) FROM t") == "0")
-            try connection.execute(Statement("behind", [], "INSERT INTO t VALUES (2)"))
+            try connection.execute(Statement("next", [], "INSERT INTO t VALUES (2)"))
             #expect(try database.value("SELECT count(*) FROM t") == "1")
         }
     }
 
-    @Test func aFailedTransactionDoesNotPassForCommitted() async throws {
+    @Test("COMMIT of a failed transaction throws") func failedTransaction() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()
             try connection.execute(.begin)
@@ -108,7 +109,7 @@ import Testing
         }
     }
 
-    @Test func aCallHasADeadline() async throws {
+    @Test("a call has a deadline") func callDeadline() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()
             let deadline = Deadline.after(milliseconds: 5_000)
@@ -121,7 +122,7 @@ import Testing
         }
     }
 
-    @Test func largeValuesGoBothWaysAtOnce() async throws {
+    @Test("large values in both directions do not block each other") func largeValues() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()
             let text = String(repeating: "x", count: 3_000_000)
@@ -134,7 +135,7 @@ import Testing
         }
     }
 
-    @Test func copyTakesRowsAndGivesThemUp() async throws {
+    @Test("COPY takes rows, and an aborted or failed COPY takes none") func copy() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()
             try connection.executeScript("CREATE TABLE t (id int, name text)")
@@ -148,13 +149,13 @@ import Testing
             try connection.startCopy(copy)
             try connection.copy(Array("four\t4\n".utf8))
             let error = try #require(throws: PostgresError.self) { _ = try connection.endCopy() }
-            #expect(error.sqlState?.rawValue == "22P02")
+            #expect(error.sqlState == SQLState(rawValue: "22P02"))
             #expect(try database.value("SELECT count(*) FROM t") == "2")
             #expect(try connection.execute(Statement("after", [], "SELECT 1")).int32(0, 0) == 1)
         }
     }
 
-    @Test func aTerminatedSessionIsLost() async throws {
+    @Test("the connection of a terminated session is lost") func terminatedSession() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()
             try database.run("SELECT pg_terminate_backend(\(connection.backendProcessID))")
@@ -165,7 +166,7 @@ import Testing
         }
     }
 
-    @Test func anUnreachableServerIsSaid() async throws {
+    @Test("the error for an unreachable server says so") func unreachableServer() async throws {
         try await onThread {
             let error = try #require(throws: PostgresError.self) {
                 _ = try Connection(ConnectionSettings(conninfo: "host=/nowhere dbname=x", applicationName: "tests"))
@@ -175,21 +176,21 @@ import Testing
         }
     }
 
-    @Test func aWrongPasswordIsSaidAndNotShown() async throws {
+    @Test("the error for a wrong password says so and does not show it") func wrongPassword() async throws {
         try await withDatabase(migrated: false) { database in
             var settings = database.settings
             settings.conninfo = settings.conninfo.replacingOccurrences(
                 of: "user=stockq", with: "user=\(TestCluster.passwordUser)")
             settings.password = "wrong-horse"
             let error = try #require(throws: PostgresError.self) { _ = try Connection(settings) }
-            #expect(error.sqlState?.rawValue == "28P01")
+            #expect(error.sqlState == .invalidPassword)
             #expect(!error.debugDescription.contains("wrong-horse"))
             settings.password = "right-horse"
             _ = try Connection(settings)
         }
     }
 
-    @Test func anUnreadableURLIsNotQuoted() async throws {
+    @Test("the error for an invalid URL does not show it") func invalidURL() async throws {
         try await onThread {
             let error = try #require(throws: PostgresError.self) {
                 _ = try Connection(
@@ -199,7 +200,7 @@ import Testing
         }
     }
 
-    @Test func aNotificationEndsTheWait() async throws {
+    @Test("a notification ends the wait") func notification() async throws {
         try await withDatabase(migrated: false) { database in
             let listener = try database.connect()
             try listener.listen(channel: "Odd \"name\"")
@@ -209,7 +210,7 @@ import Testing
         }
     }
 
-    @Test func pooledSessionsSetTheirSettingsInEachTransaction() async throws {
+    @Test("a pooled connection sets its session settings in each transaction") func pooledSettings() async throws {
         try await withDatabase(migrated: false) { database in
             var settings = database.settings
             settings.pooled = true

@@ -2,8 +2,8 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-@Suite struct KeyTableTests {
-    @Test func equalKeysHaveOneNumber() {
+@Suite("Key table") struct KeyTableTests {
+    @Test("equal keys have one number") func equalKeys() {
         var table = KeyTable(columns: 2)
         #expect(table.number(of: ["a", "bc"]) == 0)
         #expect(table.number(of: ["ab", "c"]) == 1)
@@ -16,14 +16,14 @@ import Testing
         #expect(table.number(of: ["ab", "c"]) == 0)
     }
 
-    @Test func growingKeepsTheNumbers() {
+    @Test("numbers remain when the table grows") func growth() {
         var table = KeyTable(columns: 1)
         for number in 0..<5_000 { #expect(table.number(of: ["key \(number)"]) == Int32(number)) }
         for number in 0..<5_000 { #expect(table.number(of: ["key \(number)"]) == Int32(number)) }
     }
 
-    /// Stock rows are locked in the order of sorted keys, by workers and by SQL alike, so the orders must be the same.
-    @Test func keysSortAsThePostgresCollationCDoes() async throws {
+    /// Workers and SQL functions lock items in the order of their keys, so both must sort alike.
+    @Test("keys are sorted as by PostgreSQL's collation C") func sortedKeys() async throws {
         try await withDatabase(migrated: false) { database in
             var random = SeededRandom(seed: 5)
             let letters = ["a", "b", "Z", "é", "☃", " ", "~", "0", "\u{10FFFF}", "-"]
@@ -42,8 +42,8 @@ import Testing
                     "sorted", [.textArray, .textArray],
                     "SELECT a, b FROM unnest($1, $2) AS k (a, b) ORDER BY a COLLATE \"C\", b COLLATE \"C\""), parameters
             )
-            let theirs = (0..<rows.rowCount).map { [rows.string($0, 0), rows.string($0, 1)] }
-            #expect(table.sortedKeys().map { keys[Int($0)] } == theirs)
+            let expected = (0..<rows.rowCount).map { [rows.string($0, 0), rows.string($0, 1)] }
+            #expect(table.sortedKeys().map { keys[Int($0)] } == expected)
         }
     }
 }

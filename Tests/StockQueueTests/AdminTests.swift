@@ -45,7 +45,7 @@ import Testing
                 try database.value("SELECT is_duplicate FROM stockq.enqueue('s', 'a', -1, idempotency_key => 'k')")
                     == "f")
             #expect(try database.rows("SELECT stockq.cancel_jobs(ARRAY(SELECT job_id FROM stockq.results))") == [])
-            try expectSoundBooks(try database.connect())
+            try expectSoundLedger(database)
         }
     }
 
@@ -166,7 +166,7 @@ import Testing
                 try database.rows("SELECT concat_ws(' ', verb, jobs) FROM stockq.operations ORDER BY operation_id") == [
                     "pause", "resume 5",
                 ])
-            try expectSoundBooks(try database.connect())
+            try expectSoundLedger(database)
         }
     }
 
@@ -207,14 +207,7 @@ import Testing
     func pausingWhileWorkersWork() async throws {
         try await withDatabase { database in
             try database.run(Self.items)
-            let pool = WorkerPool(
-                connection: database.settings, schema: database.schema,
-                settings: {
-                    var settings = WorkerSettings()
-                    settings.batchJobsMax = 20
-                    return settings
-                }())
-            let running = Background { pool.run() }
+            let workers = database.startWorkers { $0.batchJobsMax = 20 }
             let connection = try database.connect()
             for _ in 0..<5 {
                 try connection.executeScript(
@@ -229,10 +222,9 @@ import Testing
                 try connection.executeScript("SELECT stockq.resume(store_id => 's')")
             }
             #expect(eventually { (try? database.value("SELECT count(*) FROM stockq.jobs")) == "0" })
-            pool.finish()
-            try running.wait()
+            try workers.stop()
             #expect(try database.rows("SELECT on_hand FROM stockq.items") == ["5010", "5010"])
-            try expectSoundBooks(connection)
+            try expectSoundLedger(database)
         }
     }
 
@@ -241,8 +233,7 @@ import Testing
     func resumedJobsAreNotOvertaken() async throws {
         try await withDatabase { database in
             try database.run(Self.items)
-            let pool = WorkerPool(connection: database.settings, schema: database.schema, settings: WorkerSettings())
-            let running = Background { pool.run() }
+            let workers = database.startWorkers()
             let connection = try database.connect()
             let lane = try database.value("SELECT (hashtextextended('s', 0) & 63)::int")
             for (pause, resume) in [
@@ -269,8 +260,7 @@ import Testing
                 try connection.executeScript("SELECT stockq.enqueue('s', 'a', 10, action => 'set')")
                 #expect(eventually { (try? database.value("SELECT count(*) FROM stockq.jobs")) == "0" })
             }
-            pool.finish()
-            try running.wait()
+            try workers.stop()
         }
     }
 

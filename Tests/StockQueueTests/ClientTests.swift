@@ -245,7 +245,7 @@ import Testing
                     return Bool.random() ? .cut : .cutAfter(7)
                 }
             }
-            let pool = RunningWorkers(database)
+            let workers = database.startWorkers()
             let sent = try await withThrowingTaskGroup(of: Int.self) { group in
                 for caller in 0..<32 { group.addTask { try await Self.enqueueThousand(client, caller) } }
                 return try await group.reduce(0, +)
@@ -256,7 +256,7 @@ import Testing
             running.cancel()
             try await running.value
             proxy.close()
-            try await onThread { try pool.stop() }
+            try await onThread { try workers.stop() }
             try await drain(database)
             try await onThread {
                 #expect(
@@ -266,7 +266,7 @@ import Testing
                 #expect(
                     try database.value(
                         "SELECT count(*) FROM stockq.results WHERE outcome NOT IN ('applied', 'duplicate')") == "0")
-                try expectSoundBooks(try database.connect())
+                try expectSoundLedger(database)
             }
         }
     }
@@ -288,22 +288,6 @@ import Testing
             }
         }
         return acknowledged
-    }
-
-    private final class RunningWorkers: Sendable {
-        private let pool: WorkerPool
-        private let running: Background
-
-        init(_ database: TestDatabase) {
-            let pool = WorkerPool(connection: database.settings, schema: database.schema, settings: WorkerSettings())
-            self.pool = pool
-            running = Background { pool.run() }
-        }
-
-        func stop() throws {
-            pool.finish()
-            try running.wait()
-        }
     }
 }
 

@@ -3,19 +3,21 @@ import StockQueue
 import TestSupport
 import Testing
 
-/// A million random jobs and more through the pure decision, batch by batch, against the one-at-a-time model.
-@Suite struct DecisionPropertyTests {
-    /// One seed of one's own with `STOCKQ_SEED=…`; a failure prints the seed it happened with.
+/// More than a million random jobs, batch by batch.
+@Suite("The decision against the one-at-a-time model") struct DecisionPropertyTests {
+    /// `STOCKQ_SEED=…` sets one seed. A failure prints its seed.
     static var seeds: [UInt64] {
         if let text = ProcessInfo.processInfo.environment["STOCKQ_SEED"], let seed = UInt64(text) { return [seed] }
-        let day = UInt64.random(in: 0...UInt64.max)
-        return (0..<8).map { day &+ $0 }
+        let first = UInt64.random(in: 0...UInt64.max)
+        return (0..<8).map { first &+ $0 }
     }
 
-    /// A sanitizer, which looks for other things, makes do with fewer: `STOCKQ_DECIDED_JOBS=…`.
+    /// A run under a sanitizer, which looks for other errors, needs fewer: `STOCKQ_DECIDED_JOBS=…`.
     static let jobsEach = ProcessInfo.processInfo.environment["STOCKQ_DECIDED_JOBS"].flatMap { Int($0) } ?? 130_000
 
-    @Test(arguments: seeds) func agreesWithTheModel(seed: UInt64) async throws {
+    @Test("random batches have the results of the model", arguments: seeds) func agreesWithTheModel(seed: UInt64)
+        async throws
+    {
         let jobs = try await onThread { try Self.compare(seed: seed, jobs: Self.jobsEach) }
         #expect(jobs >= Self.jobsEach)
     }
@@ -36,7 +38,7 @@ import Testing
                 model.work(jobs)
                 let problem = shop.work(jobs, model, newNotifications: Array(model.notifications[seen...]))
                 if let problem {
-                    Issue.record("seed \(seed), round \(round): \(problem) – replay with STOCKQ_SEED=\(seed)")
+                    Issue.record("seed \(seed), round \(round): \(problem) – run again with STOCKQ_SEED=\(seed)")
                     return done
                 }
             }

@@ -3,82 +3,78 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// Jobs that the database refuses.
-@Suite struct FailedJobTests {
-    @Test func oneBadJobAmongManyIsQuarantined() async throws {
+@Suite("Jobs for which the database raises an error") struct FailedJobTests {
+    /// A constraint of the results that a job with the reason `poison` violates, unless it failed.
+    private static let trap =
+        "ALTER TABLE stockq.results ADD CONSTRAINT trap CHECK (reason <> 'poison' OR outcome = 'failed')"
+    /// The same, whatever the outcome.
+    private static let absoluteTrap = "ALTER TABLE stockq.results ADD CONSTRAINT trap CHECK (reason <> 'poison')"
+
+    @Test("one bad job among many fails alone") func oneOfMany() async throws {
         try await withDatabase { database in
             try database.addItem("a", 10_000)
-            try database.run(
-                "ALTER TABLE stockq.results ADD CONSTRAINT trap CHECK (reason <> 'poison' OR outcome = 'failed')")
-            try database.run(
-                """
-                INSERT INTO stockq.jobs (store_id, item_id, quantity, reason, max_attempts)
-                SELECT 's', 'a', -1, CASE WHEN i = 137 THEN 'poison' ELSE 'fine' END, 1 FROM generate_series(1, 500) AS i
-                """)
+            try database.run(Self.trap)
+            try database.enqueue(
+                (1...500).map { .adjust("a", -1, reason: $0 == 137 ? "poison" : "fine", maxAttempts: 1) })
             let events = try database.drain()
-            #expect(try database.value("SELECT count(*) FROM stockq.results WHERE outcome = 'applied'") == "499")
+            let results = try database.results()
+            #expect(results.filter { $0.outcome == .applied }.count == 499)
+            #expect(results.filter { $0.outcome == .failed }.map(\.job) == [137])
             #expect(
-                try database.rows("SELECT job_id, sqlstate, reason FROM stockq.results WHERE outcome = 'failed'") == [
-                    "137,23514,poison"
+                try database.rows("SELECT sqlstate, reason FROM stockq.results WHERE outcome = 'failed'") == [
+                    "23514,poison"
                 ])
             #expect(try database.value("SELECT on_hand FROM stockq.items") == "9501")
             #expect(events.contains { $0.failedAttempt?.isFinal == true })
-            try expectSoundBooks(database.connect())
+            try expectSoundLedger(database)
         }
     }
 
-    @Test func aBadJobBehindHeldOnesIsTheOneThatPays() async throws {
+    @Test("a bad job behind locked ones is the only one that fails") func behindLockedJobs() async throws {
         try await withDatabase { database in
-            for item in ["held", "bad", "good"] { try database.addItem(item, 10) }
-            try database.run(
-                "ALTER TABLE stockq.results ADD CONSTRAINT trap CHECK (reason <> 'poison' OR outcome = 'failed')")
-            let holder = try database.connect()
-            try holder.executeScript("BEGIN")
-            try holder.executeScript("UPDATE stockq.items SET updated_at = now() WHERE item_id = 'held'")
+            for item in ["locked", "bad", "good"] { try database.addItem(item, 10) }
+            try database.run(Self.trap)
+            let holder = try database.lockItem("locked")
             try database.enqueue(
-                "item_id, quantity, reason, max_attempts",
-                "('s', 'held', -1, '', 3), ('s', 'held', -1, '', 3), ('s', 'bad', -1, 'poison', 1), ('s', 'good', -1, '', 3)"
-            )
-            let pool = WorkerPool(
-                connection: database.settings, schema: .standard, settings: WorkerSettings(), drains: true)
-            let ended = Background { pool.run() }
-            #expect(try eventually { try database.value("SELECT count(*) FROM stockq.results") == "2" })
-            #expect(try database.results() == ["3 failed 0", "4 applied -1"])
+                .adjust("locked", -1, reason: "", maxAttempts: 3), .adjust("locked", -1, reason: "", maxAttempts: 3),
+                .adjust("bad", -1, reason: "poison", maxAttempts: 1), .adjust("good", -1, reason: "", maxAttempts: 3))
+            let workers = database.startWorkers(drains: true)
+            #expect(try eventually { try database.resultCount() == 2 })
+            #expect(try database.results() == [.failed(3), .applied(4, -1)])
             #expect(try database.value("SELECT max(attempts) FROM stockq.jobs") == "0")
             try holder.executeScript("COMMIT")
-            try ended.wait()
-            #expect(try database.value("SELECT max(attempts) FROM stockq.results") == "1")
+            try workers.wait()
+            #expect(try database.attemptsByJob().values.max() == 1)
         }
     }
 
-    @Test func aRefusedJobIsTriedAgainWithinItsAttempts() async throws {
+    @Test("a job for which the database raises an error is tried again within its attempts")
+    func triedAgain() async throws {
         try await withDatabase { database in
             try database.addItem("a", 10)
-            try database.run("ALTER TABLE stockq.results ADD CONSTRAINT trap CHECK (reason <> 'poison')")
+            try database.run(Self.absoluteTrap)
             try database.enqueue(
-                "item_id, quantity, reason, group_id",
-                "('s', 'a', -1, 'poison', 'g'), ('s', 'a', -1, 'fine', 'g')")
+                .adjust("a", -1, group: "g", reason: "poison"), .adjust("a", -1, group: "g", reason: "fine"))
             try database.drain()
             #expect(
                 try database.rows(
                     """
                     SELECT job_id, attempts, run_at > enqueued_at + interval '1.4 seconds', last_error LIKE '%23514%'
                     FROM stockq.jobs ORDER BY 1
-                    """) == ["1,1,t,t", "2,1,t,t"], "a group is set aside whole")
+                    """) == ["1,1,t,t", "2,1,t,t"], "a group is deferred as a whole")
             try database.run("ALTER TABLE stockq.results DROP CONSTRAINT trap; UPDATE stockq.jobs SET run_at = now()")
             try database.drain()
-            #expect(
-                try database.rows("SELECT job_id, outcome, attempts, scheduled_at FROM stockq.results ORDER BY 1") == [
-                    "1,applied,2,", "2,applied,2,",
-                ])
+            #expect(try database.results() == [.applied(1, -1), .applied(2, -1)])
+            #expect(try database.attemptsByJob() == [1: 2, 2: 2])
+            #expect(try database.rows("SELECT scheduled_at FROM stockq.results") == ["", ""])
         }
     }
 
-    @Test func aFailureThatCannotBeWrittenIsKeptAsText() async throws {
+    @Test("a failed job that cannot be written as it is, is kept as text") func keptAsText() async throws {
         try await withDatabase { database in
             try database.addItem("a", 10)
-            try database.run("ALTER TABLE stockq.results ADD CONSTRAINT trap CHECK (reason <> 'poison')")
-            try database.enqueue("item_id, quantity, reason, max_attempts", "('s', 'a', -1, 'poison', 1)")
+            try database.run(Self.absoluteTrap)
+            try database.enqueue(.adjust("a", -1, reason: "poison", maxAttempts: 1))
             try database.drain()
             #expect(
                 try database.value("SELECT outcome, reason IS NULL, message LIKE '%poison%' FROM stockq.results")
@@ -86,13 +82,14 @@ import Testing
         }
     }
 
-    @Test func columnsThatWouldStopTheQueueAreRefused() async throws {
+    @Test(
+        "the table rejects values that would stop the queue",
+        arguments: [("run_at", "'infinity'"), ("run_at", "'-infinity'"), ("attempts", "32767")])
+    func stoppingValues(column: String, value: String) async throws {
         try await withDatabase { database in
-            for (column, value) in [("run_at", "'infinity'"), ("run_at", "'-infinity'"), ("attempts", "32767")] {
-                #expect(throws: PostgresError.self) {
-                    try database.enqueue("item_id, quantity, \(column)", "('s', 'a', -1, \(value))")
-                }
-            }
+            let failure = try database.failure(
+                of: "INSERT INTO stockq.jobs (store_id, item_id, quantity, \(column)) VALUES ('s', 'a', -1, \(value))")
+            #expect(failure.hasPrefix("23514"), "\(failure)")
         }
     }
 }

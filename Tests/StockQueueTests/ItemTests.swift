@@ -79,7 +79,7 @@ import Testing
             #expect(report.setJobs == 1)
             try database.drain()
             #expect(try database.rows("SELECT on_hand, version FROM stockq.items ORDER BY item_id") == ["5,2", "5,0"])
-            try expectSoundBooks(database.connect())
+            try expectSoundLedger(database)
         }
     }
 

@@ -4,77 +4,78 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// Claims begin above low-water marks; nothing that becomes ready below them may be lost or overtaken for long.
-@Suite struct LowWaterMarkTests {
-    /// Runs `body` beside a worker process's pool that has worked for a while, so that its marks stand high.
-    private static func withWarmPool(_ database: TestDatabase, _ body: () throws -> Void) throws {
-        try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 1000000)")
-        let pool = WorkerPool(connection: database.settings, schema: .standard, settings: WorkerSettings())
-        let ended = Background { pool.run() }
+/// A claim reads above the low-water marks. A job that becomes ready below a mark must be neither lost nor overtaken
+/// for long.
+@Suite("Low-water marks") struct LowWaterMarkTests {
+    /// Runs `body` beside workers that have finished 2,000 jobs, so that their marks are high.
+    private static func withWarmWorkers(_ database: TestDatabase, _ body: () throws -> Void) throws {
+        try database.addItem("a", 1_000_000)
+        let workers = database.startWorkers()
         for round in 1...20 {
-            try database.run(
-                "INSERT INTO stockq.jobs (store_id, item_id, quantity) SELECT 's', 'a', -1 FROM generate_series(1, 100)"
-            )
-            #expect(try eventually { try database.value("SELECT count(*) FROM stockq.results") == "\(round * 100)" })
+            try database.enqueue(100, of: .adjust("a", -1))
+            #expect(try eventually { try database.resultCount() == round * 100 })
         }
-        // A mark above what was seen would hide the first jobs of a round until the next poll at everything.
+        // A mark above an id that the poller has not seen would hide the first jobs of a round until the next full
+        // scan.
         try expectInOrder(database)
         try body()
-        pool.finish()
-        try ended.wait()
+        try workers.stop()
     }
 
-    /// Checks that jobs were done in the order of their ids. All are of one item, whose versions tell the order.
+    /// Checks that jobs were applied in the order of their ids. All are of one item, whose versions show the order.
     private static func expectInOrder(_ database: TestDatabase) throws {
-        let overtaken =
-            "SELECT job_id FROM (SELECT job_id, version < lag(version) OVER (ORDER BY job_id) AS is_early FROM stockq.results) AS r WHERE is_early"
-        #expect(try database.rows(overtaken) == [])
+        #expect(
+            try database.rows(
+                """
+                SELECT job_id FROM (
+                    SELECT job_id, version < lag(version) OVER (ORDER BY job_id) AS is_early FROM stockq.results
+                ) AS finished
+                WHERE is_early
+                """) == [])
     }
 
-    private static func isDone(_ database: TestDatabase, _ job: String, within seconds: Double) throws -> Bool {
-        try eventually(seconds: seconds) {
-            try database.value("SELECT count(*) FROM stockq.results WHERE job_id = \(job)") == "1"
-        }
+    private static func isFinished(_ database: TestDatabase, _ job: Int64, within seconds: Double) throws -> Bool {
+        try eventually(seconds: seconds) { try database.hasResult(job) }
     }
 
-    /// By hand, and by coming due.
-    @Test(arguments: ["NULL", "now()"]) func aJobThatGetsReadyBelowTheMarkIsFound(runAt: String) async throws {
+    /// An administrator makes the job ready, or it becomes due.
+    @Test("a job that becomes ready below the mark is found", arguments: ["NULL", "now()"])
+    func readyBelowTheMark(runAt: String) async throws {
         try await withDatabase { database in
-            try database.run(
-                "INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at) VALUES ('s', 'a', -7, now() + interval '1 day')"
-            )
-            try Self.withWarmPool(database) {
+            try database.enqueue(.adjust("a", -7, runAt: .after("1 day")))
+            try Self.withWarmWorkers(database) {
                 try database.run("UPDATE stockq.jobs SET run_at = \(runAt)")
-                #expect(try Self.isDone(database, "1", within: 10))
+                #expect(try Self.isFinished(database, 1, within: 10))
             }
         }
     }
 
-    @Test func anIdDrawnLongBeforeItsCommitIsFoundAndInOrder() async throws {
+    @Test("a job whose id was drawn long before its commit is found, and in order") func lateCommit() async throws {
         try await withDatabase { database in
             let slow = try database.connect()
             try slow.executeScript("BEGIN")
-            try slow.executeScript("INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -7)")
-            try Self.withWarmPool(database) {
+            try slow.enqueue(.adjust("a", -7))
+            try Self.withWarmWorkers(database) {
                 try slow.executeScript("COMMIT")
-                try slow.executeScript("INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -7)")
-                #expect(try Self.isDone(database, "1", within: 10))
-                #expect(try Self.isDone(database, "2002", within: 10))
-                #expect(
-                    try database.rows("SELECT job_id FROM stockq.results WHERE job_id IN (1, 2002) ORDER BY version")
-                        == ["1", "2002"])
+                try slow.enqueue(.adjust("a", -7))
+                #expect(try Self.isFinished(database, 1, within: 10))
+                #expect(try Self.isFinished(database, 2002, within: 10))
+                let versions = try database.versionsByJob()
+                let first = try #require(versions[1] ?? nil)
+                let second = try #require(versions[2002] ?? nil)
+                #expect(first < second)
             }
         }
     }
 
-    @Test func aDrainSeesWhatStandsBelowTheMarks() async throws {
+    @Test("a drain finds jobs below the marks") func drain() async throws {
         try await withDatabase { database in
+            try database.addItem("a", 1_000_000)
+            try database.enqueue(.adjust("a", -7, runAt: .after("1 day")))
+            try database.enqueue(2_000, of: .adjust("a", -1))
             try database.run(
                 """
-                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 1000000);
-                INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at) VALUES ('s', 'a', -7, now() + interval '1 day');
-                INSERT INTO stockq.jobs (store_id, item_id, quantity) SELECT 's', 'a', -1 FROM generate_series(1, 2000);
-                -- The last job of the backlog makes the first one ready, as an operator might.
+                -- The last job of the backlog makes the first one ready, as an administrator might.
                 CREATE FUNCTION stockq.wake() RETURNS trigger LANGUAGE plpgsql AS $$
                 BEGIN
                     UPDATE stockq.jobs SET run_at = NULL WHERE job_id = 1;

@@ -153,16 +153,14 @@ import Testing
             try Self.migrator(database).migrate(withoutWakeUpTrigger: true)
             try Self.migrator(database).check()
             #expect(try database.value(trigger) == "0")
-            let pool = WorkerPool(connection: database.settings, schema: .standard, settings: WorkerSettings())
-            let running = Background { pool.run() }
+            let workers = database.startWorkers()
             for results in 1...2 {
                 try database.run("INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', 1)")
                 #expect(eventually { (try? database.value("SELECT count(*) FROM stockq.results")) == "\(results)" })
                 // Not called: the workers sleep.
                 #expect(eventually { (try? database.value("SELECT is_called FROM stockq.workers_awake")) == "f" })
             }
-            pool.finish()
-            try running.wait()
+            try workers.stop()
 
             // Each call says what the schema is to have.
             try Self.migrator(database).migrate()

@@ -4,26 +4,28 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// The plans that the worker's statements really run with, taken from the server's log by auto_explain: none reads a whole
-/// table, and none reads rows only to throw them away, whatever the statistics say.
-@Suite struct PlanTests {
+/// The plans with which the worker's statements run, which auto_explain writes to the server's log.
+@Suite("Plans of the worker's statements") struct PlanTests {
     enum Statistics: String, CaseIterable, Sendable {
-        /// What a queue's statistics mostly are: taken when it was empty, used when it is full.
+        /// The usual statistics of a queue: taken while it was empty, used while it is full.
         case ofAnEmptyQueue
         case ofAFullQueue
     }
 
-    /// Directly, and as through a pooler, where each transaction has to make its settings itself.
-    @Test(arguments: Statistics.allCases, [false, true])
-    func hotStatementsReadOnlyWhatTheyNeed(_ statistics: Statistics, pooled: Bool) async throws {
+    /// With a direct connection, and with the settings for a pooler, behind which each transaction sets its settings
+    /// itself.
+    @Test(
+        "no statement reads a whole table, or rows that it drops, whatever the statistics",
+        arguments: Statistics.allCases, [false, true])
+    func hotStatements(_ statistics: Statistics, pooled: Bool) async throws {
         try await withDatabase(migrated: false) { database in
-            // The log is shared by all tests of the run; the schema's name tells whose plans they are.
+            // All tests of the run share the log; the schema's name marks this test's plans.
             let name = "plans_\(statistics.rawValue.lowercased())\(pooled ? "_pooled" : "")"
             let schema = try #require(QueueSchema(name))
             let migrator = Migrator(connection: try database.connect(), schema: schema)
             try migrator.migrate()
             _ = try migrator.makeRoles()
-            // A worker's role, whose policies let everything through, has the owner's plans.
+            // A worker's role sees every row, so it has the owner's plans.
             let role = "worker_of_\(name)"
             try database.run("CREATE ROLE \(role) LOGIN; GRANT \(name)_worker TO \(role)")
             if statistics == .ofAnEmptyQueue { try database.run("ANALYZE \(name).jobs, \(name).items") }
@@ -40,7 +42,7 @@ import Testing
             settings.batchJobsMax = 300
             var connection = pooled ? database.settings : database.settings(as: role)
             connection.pooled = connection.pooled || pooled
-            WorkerPool(connection: connection, schema: schema, settings: settings, drains: true).run()
+            WorkersUnderTest.drain(connection, schema: schema, settings: settings)
 
             let plans = try Self.plans(of: name, database.logFile)
             for statement in [
@@ -51,28 +53,29 @@ import Testing
             ] {
                 #expect(plans.contains { $0.contains(statement) }, "no plan of the statement with \(statement)")
             }
-            for plan in plans {
-                let wasted = plan.matches(of: /Rows Removed by (?:Filter|Index Recheck|Join Filter): (\d+)/).compactMap
-                {
-                    Int($0.output.1)
-                }.max()
-                // The poll asks for every lane and priority, 256 of them, and keeps those with jobs.
-                let isLook = plan.contains("ceil(extract(epoch")
-                #expect((wasted ?? 0) <= (isLook ? 256 : 64), "rows are read for nothing:\n\(plan)")
-                #expect(
-                    plan.firstMatch(of: /Seq Scan on (jobs|items|notifications|results|idempotency_keys)\b[^_]/) == nil,
-                    "\(plan)")
-                #expect(!plan.contains("Bitmap Heap Scan on"), "\(plan)")
-                #expect(plan.firstMatch(of: /(Hash|Merge) Join/) == nil, "\(plan)")
-                // Sorting the claim would mean that it read the lane to its end.
-                if plan.contains("FOR UPDATE SKIP LOCKED") && plan.contains("UNION ALL") {
-                    #expect(!plan.contains("Sort"), "\(plan)")
-                }
-            }
+            for plan in plans { Self.expectFrugal(plan) }
         }
     }
 
-    /// Several lanes, a backlog beyond a batch, deferred jobs, groups, and jobs that wait and are promoted.
+    /// Checks that a plan reads an index, in its order, and drops few rows.
+    private static func expectFrugal(_ plan: String) {
+        let dropped = plan.matches(of: /Rows Removed by (?:Filter|Index Recheck|Join Filter): (\d+)/)
+            .compactMap { Int($0.output.1) }.max()
+        // The poll asks for every lane and priority, 256 of them, and keeps those with jobs.
+        let isPoll = plan.contains("ceil(extract(epoch")
+        #expect((dropped ?? 0) <= (isPoll ? 256 : 64), "reads rows that it drops:\n\(plan)")
+        #expect(
+            plan.firstMatch(of: /Seq Scan on (jobs|items|notifications|results|idempotency_keys)\b[^_]/) == nil,
+            "\(plan)")
+        #expect(!plan.contains("Bitmap Heap Scan on"), "\(plan)")
+        #expect(plan.firstMatch(of: /(Hash|Merge) Join/) == nil, "\(plan)")
+        // A claim that sorts reads the lane to its end.
+        if plan.contains("FOR UPDATE SKIP LOCKED") && plan.contains("UNION ALL") {
+            #expect(!plan.contains("Sort"), "\(plan)")
+        }
+    }
+
+    /// Several lanes, more jobs than a batch takes, deferred jobs, groups, and jobs that wait and are promoted.
     private static func fill(_ database: TestDatabase, _ schema: String) throws {
         try database.run(
             """

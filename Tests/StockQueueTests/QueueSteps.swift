@@ -1,27 +1,39 @@
 import Foundation
+import StockQueue
 import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// What tests of the queue do again and again, in the store `s`.
+/// Steps that many tests of the queue share, in the store `s`.
 extension TestDatabase {
     func addItem(_ id: String, _ onHand: Int, threshold: Int? = nil) throws {
         try run(
-            "INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold) VALUES ('s', '\(id)', \(onHand), \(threshold.map(String.init) ?? "NULL"))"
-        )
-    }
-
-    func enqueue(_ columns: String, _ values: String) throws {
-        try run("INSERT INTO stockq.jobs (store_id, \(columns)) VALUES \(values)")
-    }
-
-    /// Each result's job, outcome, code and applied quantity, in order of the jobs.
-    func results() throws -> [String] {
-        try rows("SELECT concat_ws(' ', job_id, outcome, code, applied_quantity) FROM stockq.results ORDER BY job_id")
+            """
+            INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold)
+            VALUES ('s', \(quoteLiteral(id)), \(onHand), \(threshold.map(String.init) ?? "NULL"))
+            """)
     }
 
     /// The SQLSTATE and the message of a statement that must fail.
     func failure(of sql: String) throws -> String { try connect().failure(of: sql) }
+
+    /// A session that locks the rows of a query until it commits or rolls back.
+    func lock(_ query: String) throws -> Connection {
+        let session = try connect()
+        try session.executeScript("BEGIN")
+        try session.executeScript(query)
+        return session
+    }
+
+    /// A session that locks a job.
+    func lockJob(_ job: Int64) throws -> Connection {
+        try lock("SELECT FROM stockq.jobs WHERE job_id = \(job) FOR UPDATE")
+    }
+
+    /// A session that locks an item.
+    func lockItem(_ id: String) throws -> Connection {
+        try lock("UPDATE stockq.items SET updated_at = now() WHERE item_id = \(quoteLiteral(id))")
+    }
 }
 
 extension Connection {
@@ -32,7 +44,14 @@ extension Connection {
     }
 }
 
-/// Lends the bytes as a file that is open for reading, and gone afterwards.
+/// Runs all checks of `stockq verify`.
+func expectSoundLedger(_ database: TestDatabase) throws {
+    var violations: [String] = []
+    try Verifier(connection: database.connect(), schema: .standard).runAll { violations += $0.violations }
+    #expect(violations == [])
+}
+
+/// Lends the bytes as a file that is open for reading, and removes the file afterwards.
 func withFile<Value>(_ bytes: [UInt8], _ body: (Int32) throws -> Value) throws -> Value {
     let path = NSTemporaryDirectory() + "stockq-import-\(UUID().uuidString)"
     try Data(bytes).write(to: URL(fileURLWithPath: path))

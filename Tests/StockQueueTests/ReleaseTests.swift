@@ -22,7 +22,7 @@ import Testing
             try migrator.migrate()
             try migrator.check()
             #expect(try database.value("SELECT count(*) FROM stockq.results") == finished)
-            try expectSoundBooks(database.connect())
+            try expectSoundLedger(database)
             try database.run("SELECT stockq.resume(everything => true); SELECT stockq.enqueue('s', 'a', 1)")
             try database.drain()
             // What is left waits for stock or for its time.
@@ -30,7 +30,7 @@ import Testing
                 try database.rows("SELECT DISTINCT state FROM stockq.job_states WHERE state <> 'finished' ORDER BY 1")
                     == ["scheduled", "waiting"])
             #expect(try database.value("SELECT count(*) FROM stockq.results WHERE group_id = 'later'") == "2")
-            try expectSoundBooks(database.connect())
+            try expectSoundLedger(database)
         }
     }
 

@@ -123,7 +123,7 @@ import Testing
     func waitsForTheDatabase() async throws {
         try await withTestDatabase { database in
             let proxy = try Proxy(to: database)
-            proxy.refuse(true)
+            proxy.rejectConnections(true)
             let observer = Recorder()
             let settings = ConnectionSettings(
                 conninfo: proxy.conninfo(database: database.name), applicationName: "tests")

@@ -70,7 +70,7 @@ import Testing
                     ('s', 'b', 2, 'allocate', 'reject', 'lines');
                 """)
             try database.drain()
-            try expectSoundBooks(database.connect())
+            try expectSoundLedger(database)
             try database.run(tampering.sql)
             var found: [String] = []
             try Verifier(connection: database.connect(), schema: .standard).runAll {
@@ -97,7 +97,7 @@ import Testing
             try database.drain()
             #expect(try database.rows("SELECT job_id, outcome FROM stockq.results") == ["3,applied"])
             #expect(try database.value("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NOT NULL") == "2")
-            try expectSoundBooks(database.connect())
+            try expectSoundLedger(database)
         }
     }
 

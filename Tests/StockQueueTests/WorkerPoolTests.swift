@@ -3,141 +3,120 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// Several pools and processes beside each other, their stopping and coming back.
-@Suite struct WorkerPoolTests {
-    @Test func severalPoolsShareTheWork() async throws {
+@Suite("Worker processes: side by side, stopping, reconnecting") struct WorkerPoolTests {
+    @Test("several worker processes share the work") func sharedWork() async throws {
         try await withDatabase { database in
             try database.run(
                 """
-                INSERT INTO stockq.items (store_id, item_id, on_hand) SELECT 's' || s, 'i' || i, 100 FROM generate_series(1, 10) s, generate_series(1, 20) i;
-                INSERT INTO stockq.jobs (store_id, item_id, quantity) SELECT 's' || 1 + n % 10, 'i' || 1 + (n / 10) % 25, -1 FROM generate_series(1, 8000) n;
+                INSERT INTO stockq.items (store_id, item_id, on_hand)
+                SELECT 's' || s, 'i' || i, 100 FROM generate_series(1, 10) s, generate_series(1, 20) i;
+                INSERT INTO stockq.jobs (store_id, item_id, quantity)
+                SELECT 's' || 1 + n % 10, 'i' || 1 + (n / 10) % 25, -1 FROM generate_series(1, 8000) n;
                 """)
-            let all = (0..<3).map { _ in Background { _ = try database.drain { $0.batchJobsMax = 100 } } }
-            for one in all { try one.wait() }
-            #expect(try database.value("SELECT count(*) FROM stockq.results") == "8000")
-            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")
-            try expectSoundBooks(database.connect())
+            let processes = (0..<3).map { _ in database.startWorkers(drains: true) { $0.batchJobsMax = 100 } }
+            for workers in processes { try workers.wait() }
+            #expect(try database.resultCount() == 8000)
+            #expect(try database.queuedJobs() == 0)
+            try expectSoundLedger(database)
         }
     }
 
-    /// The row lock on the lane is what keeps workers of several processes out of one another's order.
-    @Test func aLaneThatSomebodyHoldsIsLeftAlone() async throws {
+    /// The lock on the lane's row keeps workers of several processes in one order.
+    @Test("a worker skips a lane that another transaction has locked") func lockedLane() async throws {
         try await withDatabase { database in
             try database.run(
                 "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 10), ('t', 'a', 10)")
-            try database.enqueue("item_id, quantity", "('s', 'a', -1)")
-            let holder = try database.connect()
-            try holder.executeScript("BEGIN")
-            // A worker that did not lock the row, or only shared it, would get past this.
-            try holder.executeScript(
+            try database.enqueue(.adjust("a", -1))
+            // A worker that did not lock the row, or locked it in share mode, would get past this lock.
+            let holder = try database.lock(
                 "SELECT FROM stockq.lanes WHERE lane = (SELECT lane FROM stockq.jobs WHERE job_id = 1) FOR SHARE")
-            // One worker, which takes the lanes in turn: while it works the other lane again and again, it comes to the held one.
-            var settings = WorkerSettings()
-            settings.workers = 1
-            settings.idleInTransactionTimeout = .milliseconds(60_000)
-            let pool = WorkerPool(connection: database.settings, schema: .standard, settings: settings)
-            let ended = Background { pool.run() }
-            for job in 2...20 {
-                try database.run("INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('t', 'a', 1)")
-                #expect(
-                    try eventually {
-                        try database.value("SELECT count(*) FROM stockq.results WHERE job_id = \(job)") == "1"
-                    })
+            // One worker takes the lanes in turn: while it works on the other lane again and again, it meets the locked
+            // one.
+            let workers = database.startWorkers {
+                $0.workers = 1
+                $0.idleInTransactionTimeout = .milliseconds(60_000)
             }
-            #expect(try database.value("SELECT count(*) FROM stockq.results WHERE job_id = 1") == "0")
+            for job in 2...20 {
+                try database.enqueue(.adjust("a", 1, store: "t"))
+                #expect(try eventually { try database.hasResult(Int64(job)) })
+            }
+            #expect(try !database.hasResult(1))
             try holder.executeScript("COMMIT")
-            #expect(
-                try eventually {
-                    try database.value("SELECT outcome FROM stockq.results WHERE job_id = 1") == "applied"
-                })
-            pool.finish()
-            try ended.wait()
+            #expect(try eventually { try database.results().first == .applied(1, -1) })
+            try workers.stop()
         }
     }
 
-    @Test func aFinishedPoolLeavesTheRestQueued() async throws {
+    @Test("workers that finish leave the remaining jobs queued") func finished() async throws {
         try await withDatabase { database in
             try database.addItem("a", 1_000_000)
-            try database.run(
-                "INSERT INTO stockq.jobs (store_id, item_id, quantity) SELECT 's', 'a', -1 FROM generate_series(1, 20000)"
-            )
-            let events = Events()
-            let pool = WorkerPool(
-                connection: database.settings, schema: .standard,
-                settings: {
-                    var s = WorkerSettings()
-                    s.batchJobsMax = 50
-                    return s
-                }(),
-                onEvent: events.take)
-            let ended = Background { pool.run() }
-            _ = events.wait { if case .batch = $0 { true } else { false } }
-            pool.finish()
-            try ended.wait()
-            #expect(try database.value("SELECT count(*) > 0 FROM stockq.jobs") == "t")
+            try database.enqueue(20_000, of: .adjust("a", -1))
+            let workers = database.startWorkers { $0.batchJobsMax = 50 }
+            #expect(workers.waitForBatch { _ in true })
+            try workers.stop()
+            #expect(try database.queuedJobs() > 0)
             #expect(
                 try database.value("SELECT (SELECT count(*) FROM stockq.jobs) + (SELECT count(*) FROM stockq.results)")
                     == "20000")
-            try expectSoundBooks(database.connect())
+            try expectSoundLedger(database)
         }
     }
 
-    @Test func aWorkerComesBackAfterItsSessionIsEnded() async throws {
+    @Test("a worker reconnects after its session is terminated") func workerReconnects() async throws {
         try await withDatabase { database in
             try database.addItem("a", 1_000)
-            let events = Events()
-            let pool = WorkerPool(
-                connection: database.settings, schema: .standard, settings: WorkerSettings(), onEvent: events.take)
-            let ended = Background { pool.run() }
-            #expect(events.wait { if case .connected = $0 { true } else { false } })
+            let workers = database.startWorkers()
+            #expect(workers.events.wait { if case .connected = $0 { true } else { false } })
             try database.run(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-            try database.enqueue("item_id, quantity", "('s', 'a', -1)")
-            #expect(events.wait { $0.batch?.finished == 1 })
-            pool.finish()
-            try ended.wait()
-            #expect(try database.results() == ["1 applied -1"])
+                """
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()
+                """)
+            try database.enqueue(.adjust("a", -1))
+            #expect(workers.waitForBatch { $0.finished == 1 })
+            try workers.stop()
+            #expect(try database.results() == [.applied(1, -1)])
         }
     }
 
-    @Test func insertsRingOnlyWhileWorkersSleep() async throws {
+    @Test("an insert sends a wake-up only while the workers sleep") func wakeUps() async throws {
         try await withDatabase { database in
             let listener = try database.connect()
             try listener.listen(channel: "stockq")
-            try database.enqueue("item_id, quantity", "('s', 'a', -1)")
+            try database.enqueue(.adjust("a", -1))
             #expect(try listener.waitForNotification(wakeDescriptor: -1, timeoutMs: 10_000) == ["stockq"])
             try database.run("SELECT setval('stockq.workers_awake', 1, true)")
-            try database.enqueue("item_id, quantity", "('s', 'a', -1)")
-            // A notification of our own comes behind whatever was rung before it.
+            try database.enqueue(.adjust("a", -1))
+            // The server delivers this test's own notification after any wake-up sent before it.
             try database.run("LISTEN nothing; SELECT pg_notify('stockq', 'mine')")
             #expect(try listener.waitForNotification(wakeDescriptor: -1, timeoutMs: 10_000).count == 1)
         }
     }
 
-    @Test func thePooledModeWorksWithoutPreparedStatements() async throws {
+    @Test("workers behind a pooler work without prepared statements") func pooled() async throws {
         try await withDatabase { database in
             try database.addItem("a", 100)
             try database.enqueue(
-                "item_id, quantity, on_insufficient",
-                "('s', 'a', -1, 'reject'), ('s', 'a', -500, 'wait'), ('s', 'b', 1, 'reject')")
+                .adjust("a", -1, policy: .reject), .adjust("a", -500, policy: .wait), .adjust("b", 1, policy: .reject))
             var settings = database.settings
             settings.pooled = true
-            WorkerPool(connection: settings, schema: .standard, settings: WorkerSettings(), drains: true).run()
-            #expect(try database.results() == ["1 applied -1", "3 rejected unknown_item 0"])
+            WorkersUnderTest.drain(settings)
+            #expect(try database.results() == [.applied(1, -1), .rejected(3, .unknownItem)])
         }
     }
 
-    @Test func aQueueLivesInAnySchema() async throws {
+    @Test("a queue works in a schema with any name") func anySchema() async throws {
         try await withDatabase(migrated: false) { database in
-            let schema = QueueSchema("Odd \"shop\"")!
+            let schema = try #require(QueueSchema("Odd \"shop\""))
             let connection = try database.connect()
             try Migrator(connection: connection, schema: schema).migrate()
             let s = schema.quoted
             try connection.executeScript(
-                "INSERT INTO \(s).items (store_id, item_id, on_hand) VALUES ('s', 'a', 5); INSERT INTO \(s).jobs (store_id, item_id, quantity) VALUES ('s', 'a', -2)"
-            )
-            WorkerPool(connection: database.settings, schema: schema, settings: WorkerSettings(), drains: true).run()
+                """
+                INSERT INTO \(s).items (store_id, item_id, on_hand) VALUES ('s', 'a', 5);
+                INSERT INTO \(s).jobs (store_id, item_id, quantity) VALUES ('s', 'a', -2)
+                """)
+            WorkersUnderTest.drain(database.settings, schema: schema)
             #expect(try database.value("SELECT on_hand FROM \(s).items") == "3")
             #expect(try database.value("SELECT count(*) FROM pg_namespace WHERE nspname = 'stockq'") == "0")
         }

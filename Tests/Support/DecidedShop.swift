@@ -1,7 +1,7 @@
 import StockDecision
 import StockModel
 
-/// The decision's side of a comparison with the model: items and keys, carried from batch to batch.
+/// The decision's side of a comparison with the model: it keeps items and keys from batch to batch.
 public struct DecidedShop {
     private var names: [String]
     private var items: [ItemState]
@@ -19,7 +19,7 @@ public struct DecidedShop {
         }
     }
 
-    /// Decides the jobs as one batch and compares it with the model, which has worked on them already.
+    /// Decides the jobs as one batch and compares it with the model, which has processed them already.
     ///
     /// - Parameters:
     ///   - lockedJobs: jobs that another transaction has locked.
@@ -68,7 +68,10 @@ public struct DecidedShop {
         for (name, state) in zip(names, items) {
             guard let item = model.items[name] else { continue }
             let mine =
-                "\(state.balance.onHand) \(state.balance.allocated) \(state.version) \(state.notifiedLevel ?? state.level) \(state.lastJobID ?? 0)"
+                """
+                \(state.balance.onHand) \(state.balance.allocated) \(state.version) \
+                \(state.notifiedLevel ?? state.level) \(state.lastJobID ?? 0)
+                """
             let theirs =
                 "\(item.onHand) \(item.allocated) \(item.version) \(item.notifiedLevel) \(item.lastJob ?? 0)"
             if mine != theirs { return "item \(name): \(mine), the model says \(theirs)" }
@@ -152,6 +155,9 @@ public struct DecidedShop {
     }
 
     private func describe(_ result: Model.Result) -> String {
-        "\(result.outcome) \(result.code) \(result.warning) \(result.applied) \(result.stock) \(result.levels) \(result.previous ?? 0) \(result.first ?? 0)"
+        """
+        \(result.outcome) \(result.code) \(result.warning) \(result.applied) \(result.stock) \(result.levels) \
+        \(result.previous ?? 0) \(result.first ?? 0)
+        """
     }
 }

@@ -1,5 +1,5 @@
-/// A plain model of the queue that takes one job at a time, written apart from the decision: texts for keys and codes, 128-bit
-/// numbers, and a copy of everything where the decision keeps a savepoint.
+/// A plain model of the queue that processes one job at a time. It shares no code with the decision: keys and codes are
+/// texts, numbers have 128 bits, and a group that is not applied restores a copy of everything.
 public struct Model {
     /// The jobs of one submission that share a group id.
     public struct Group: Hashable, Sendable {
@@ -70,11 +70,11 @@ public struct Model {
         public var code = "-"
         public var warning = "-"
         public var applied: Int128 = 0
-        /// on_hand and allocated before and after, then the version; empty where there is no item.
+        /// on_hand and allocated before and after, then the version; empty without an item.
         public var stock: [Int128] = []
         public var levels = "-"
         public var previous: Int64?
-        /// The job that used the idempotency key before.
+        /// The job that used the idempotency key first.
         public var first: Int64?
 
         public init(
@@ -127,7 +127,7 @@ public struct Model {
 
     public init(items: [String: Item]) { self.items = items }
 
-    /// Takes jobs in order of work: by priority and id, a group at its best line.
+    /// Processes jobs in order: by priority and id, a group at the position of its first line.
     public mutating func work(_ jobs: [Job]) {
         var rest = jobs.sorted { ($0.priority, $0.id) < ($1.priority, $1.id) }
         while let first = rest.first {
@@ -142,7 +142,7 @@ public struct Model {
         }
     }
 
-    /// Takes one job, or one group.
+    /// Processes one work unit: a job, or the lines of a group.
     public mutating func take(_ lines: [Job]) {
         if takeDuplicates(lines) { return }
         decide(lines)
@@ -151,7 +151,7 @@ public struct Model {
         }
     }
 
-    /// A group that was submitted before under the same keys is a duplicate; one of which only a part was is rejected.
+    /// A group that was submitted before under the same keys is a duplicate. A group with some new lines is rejected.
     private mutating func takeDuplicates(_ lines: [Job]) -> Bool {
         var known = usedKeys
         var seen: [(kind: String, first: Int64?)] = []
@@ -168,7 +168,8 @@ public struct Model {
         for (line, found) in zip(lines, seen) {
             let code = isSame ? "-" : found.kind == "same" ? "group_rejected" : "idempotency_mismatch"
             results[line.id] = Result(
-                job: line.id, outcome: isSame ? "duplicate" : "rejected", code: code, stock: still(line.item),
+                job: line.id, outcome: isSame ? "duplicate" : "rejected", code: code,
+                stock: unchangedBalance(line.item),
                 first: found.first)
         }
         return true
@@ -188,19 +189,20 @@ public struct Model {
                 waiting.insert(line.id)
             } else {
                 let code = outcome.hasPrefix("rejected ") ? String(outcome.dropFirst(9)) : "group_rejected"
-                results[line.id] = Result(job: line.id, outcome: "rejected", code: code, stock: still(line.item))
+                results[line.id] = Result(
+                    job: line.id, outcome: "rejected", code: code, stock: unchangedBalance(line.item))
             }
         }
     }
 
-    /// Keeps the stock and forgets what became of the jobs so far.
+    /// Forgets the results, notifications and waiting jobs so far, and keeps the items and keys.
     public mutating func forgetResults() {
         results = [:]
         notifications = []
         waiting = []
     }
 
-    private func still(_ item: String) -> [Int128] {
+    private func unchangedBalance(_ item: String) -> [Int128] {
         guard let state = items[item] else { return [] }
         return [state.onHand, state.onHand, state.allocated, state.allocated, Int128(state.version)]
     }
@@ -208,13 +210,7 @@ public struct Model {
     private mutating func takeLine(_ job: Job, groupStart: Model) -> String {
         if job.expired { return "rejected expired" }
         let quantity = Int128(job.quantity)
-        let wrongSign =
-            switch job.action {
-            case "allocate", "deallocate", "ship": quantity <= 0
-            case "set": quantity < 0
-            default: false
-            }
-        if wrongSign || quantity > Self.bound || quantity < -Self.bound { return "rejected invalid_quantity" }
+        if !Self.isValid(quantity, job.action) { return "rejected invalid_quantity" }
         guard var state = items[job.item] else { return "rejected unknown_item" }
         if !state.tracked { return unchanged(job, "untracked") }
         if let expected = job.expected, Int128(expected) != groupStart.items[job.item]?.available {
@@ -277,8 +273,17 @@ public struct Model {
         return "applied"
     }
 
+    private static func isValid(_ quantity: Int128, _ action: String) -> Bool {
+        if quantity > bound || quantity < -bound { return false }
+        return switch action {
+        case "allocate", "deallocate", "ship": quantity > 0
+        case "set": quantity >= 0
+        default: true
+        }
+    }
+
     private mutating func unchanged(_ job: Job, _ code: String) -> String {
-        results[job.id] = Result(job: job.id, outcome: "unchanged", code: code, stock: still(job.item))
+        results[job.id] = Result(job: job.id, outcome: "unchanged", code: code, stock: unchangedBalance(job.item))
         return "unchanged"
     }
 

@@ -2,20 +2,20 @@ import Foundation
 import PrivateCluster
 import StockQueuePostgres
 
-/// A PgBouncer in transaction mode in front of a private cluster; it ends with its owner.
+/// A PgBouncer in transaction mode for a private cluster. It ends with its owner.
 public final class PgBouncer: @unchecked Sendable {
-    // Sendable: nothing is changed after `init`, and killing twice does nothing the second time.
+    // Sendable: nothing changes after `init`, and a second `kill` has no effect.
 
     private static let path = "/usr/sbin/pgbouncer"
     public static let isInstalled = FileManager.default.isExecutableFile(atPath: path)
 
-    /// Names the socket.
+    /// Part of the socket's name.
     public let port: Int
     private let folder: String
     private let supervisor = Process()
     private let lifeline = Pipe()
 
-    /// - Parameter port: the same one again for a restart.
+    /// - Parameter port: a restart uses the same port again.
     public init(_ cluster: PrivateCluster, port: Int = Int.random(in: 20_000...60_000)) throws {
         self.port = port
         folder = cluster.folder
@@ -34,7 +34,7 @@ public final class PgBouncer: @unchecked Sendable {
             max_client_conn = 1000
             """.utf8
         ).write(to: URL(fileURLWithPath: file))
-        // It does not run as root, and the folder is its server's.
+        // PgBouncer does not run as root, and the folder belongs to the server's account.
         let owner = try FileManager.default.attributesOfItem(atPath: cluster.folder)[.ownerAccountID] as? NSNumber
         let account = geteuid() == 0 ? ["/usr/bin/setpriv", "--reuid", "\(owner ?? 0)", "--clear-groups", "--"] : []
         supervisor.executableURL = URL(fileURLWithPath: "/bin/sh")
@@ -57,9 +57,9 @@ public final class PgBouncer: @unchecked Sendable {
 
     public func conninfo(database: String) -> String { "host=\(folder) port=\(port) user=stockq dbname=\(database)" }
 
-    /// Ends it at once, with all connections.
+    /// Ends the process at once, with all its connections.
     public func kill() {
-        try? lifeline.fileHandleForWriting.close()  // closed already by an earlier call
+        try? lifeline.fileHandleForWriting.close()  // an earlier call closed it
         supervisor.waitUntilExit()
     }
 }

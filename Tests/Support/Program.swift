@@ -8,9 +8,9 @@ public struct Program: Sendable {
         public var err: String
     }
 
-    /// A run that goes on.
+    /// A process that was started.
     public final class Running: @unchecked Sendable {
-        // Sendable: the process is not changed once it runs, and signals may be sent from anywhere.
+        // Sendable: the process does not change once it runs, and any thread may send it a signal.
         private let process: Process
         private let out: URL
         private let err: URL
@@ -33,8 +33,8 @@ public struct Program: Sendable {
 
         public var outputText: String { (try? String(contentsOf: out, encoding: .utf8)) ?? "" }
 
-        /// Waits for its end. A process that a signal ended has the signal's negative number as its code; one that does
-        /// not end within two minutes is killed.
+        /// Waits until the process ends. If a signal ended it, the code is the signal's number, negative. A process
+        /// that does not end within two minutes is killed.
         public func wait() throws -> Ended {
             let hasEnded = DispatchSemaphore(value: 0)
             let process = self.process
@@ -56,15 +56,15 @@ public struct Program: Sendable {
         if let database { environment["DATABASE_URL"] = database.url }
     }
 
-    /// Beside the test runner, which the same build made.
+    /// In the folder of the test runner, which the same build made.
     public static let path: String = {
         let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         return folder.appendingPathComponent("stockq").path
     }()
 
     /// - Parameters:
-    ///   - output: a file for standard output, instead of one that is read at the end.
-    ///   - executable: another program than ours.
+    ///   - output: a file for standard output; nil for one that is read at the end.
+    ///   - executable: another program than `stockq`.
     public func start(
         _ arguments: [String], input: [UInt8] = [], output: String? = nil, executable: String = Self.path
     ) throws -> Running {
@@ -88,12 +88,12 @@ public struct Program: Sendable {
         return Running(process, out: files[1], err: files[2])
     }
 
-    /// Runs it by a shell.
+    /// Runs the program in a shell.
     ///
     /// - Parameters:
-    ///   - arguments: the words behind the program's name.
-    ///   - redirection: what stands behind them.
-    ///   - before: commands of the shell before it.
+    ///   - arguments: the words after the program's name.
+    ///   - redirection: redirections after them.
+    ///   - before: shell commands before the program's name.
     public func runInShell(_ arguments: String, _ redirection: String, before: String = "") throws -> Ended {
         try start(["-c", "\(before)\(Self.path) \(arguments) \(redirection)"], executable: "/bin/sh").wait()
     }

@@ -3,28 +3,29 @@ import PrivateCluster
 import StockQueueLocking
 import StockQueuePostgres
 
-/// A man in the middle between a worker and its server, who understands the protocol's messages (PostgreSQL manual, 55.7
-/// "Message Formats") and does to them what a test says.
+/// A proxy between a worker and its server. It parses the messages of the protocol (PostgreSQL manual, 55.7 "Message
+/// Formats") and does with each what a rule of the test says.
 ///
-/// It listens on a port of the loopback interface and connects to the server's unix socket, two threads a connection.
+/// It listens on a port of the loopback interface and connects to the server's Unix socket, with two threads a
+/// connection.
 public final class Proxy: Sendable {
     public enum Direction: Sendable { case toServer, toClient }
 
     public struct Message: Sendable {
-        /// Connections are numbered as they come.
+        /// Connections are numbered in the order in which they are made.
         public let connection: Int
         /// The application name that the client gave, for instance `tests worker 1`.
         public let application: String
         public let direction: Direction
-        /// The message's first byte; `startup` for the first one, which has none.
+        /// The message's first byte; `startup` for the first message, which has none.
         public let type: UInt8
-        /// The prepared statement that the message is about, where it is about one.
+        /// The prepared statement that the message names; otherwise empty.
         public let statement: String
-        /// What the server says that it has done, of a CommandComplete; for instance `COMMIT`.
+        /// The command tag of a CommandComplete, for instance `COMMIT`.
         public let tag: String
-        /// Its length on the wire.
+        /// Bytes on the wire.
         public let size: Int
-        /// The server's process, once it has told.
+        /// The server's process; 0 until the server has sent it.
         public let backend: Int32
 
         public var isOfWorker: Bool { application.contains(" worker ") }
@@ -33,30 +34,31 @@ public final class Proxy: Sendable {
 
     public static let startup: UInt8 = 0
 
-    public enum StockAction: Sendable {
+    /// What happens to a message.
+    public enum Effect: Sendable {
         case pass
-        /// Neither this message nor any other arrives; both sides see the connection end.
+        /// Neither this message nor a later one arrives; both sides see the end of the connection.
         case cut
-        /// The first bytes arrive, then both sides see the connection end.
+        /// The first bytes arrive, then both sides see the end of the connection.
         case cutAfter(Int)
-        /// Nothing arrives any more, and nobody is told.
+        /// Nothing arrives any more, and neither side notices.
         case silence
-        /// This one message never arrives, and those behind it do: no network does that, a broken pooler might.
+        /// This message never arrives, and later ones do: no network does that, but a faulty pooler might.
         case lose
         case delay(milliseconds: Int)
         /// One byte a millisecond.
         case drip
-        /// The server is made to fail with this SQLSTATE in place of the message's statement. For Bind messages.
+        /// The server raises this SQLSTATE instead of running the message's statement. For Bind messages.
         case fail(sqlState: String)
     }
 
-    public typealias Rule = @Sendable (Message) -> StockAction
+    public typealias Rule = @Sendable (Message) -> Effect
 
     private struct State {
         var rule: Rule = { _ in .pass }
-        var isRefusing = false
+        var rejectsConnections = false
         var isClosed = false
-        var connections: [Int: Link] = [:]
+        var connections: [Int: ProxyLink] = [:]
         var count = 0
         var cut: Set<Int> = []
     }
@@ -66,7 +68,7 @@ public final class Proxy: Sendable {
     private let upstream: String
     private let state = Mutex(State())
 
-    /// In front of a database's server.
+    /// A proxy for a database's server.
     public convenience init(to database: TestDatabase) throws {
         try self.init(upstream: database.cluster.folder + "/.s.PGSQL.\(database.cluster.port)")
     }
@@ -97,18 +99,18 @@ public final class Proxy: Sendable {
         "host=127.0.0.1 port=\(port) user=stockq dbname=\(database) sslmode=disable gssencmode=disable"
     }
 
-    /// What happens to each message from now on. Called from several threads at once.
+    /// Sets what happens to each message from now on. Several threads call the rule at the same time.
     public func setRule(_ rule: @escaping Rule) { state.withLock { $0.rule = rule } }
 
     public func passAll() { setRule { _ in .pass } }
 
-    /// How many connections a rule has cut so far.
+    /// How many connections the rules have cut so far.
     public var cutConnections: Int { state.withLock { $0.cut.count } }
 
-    /// New connections are accepted and ended at once, or served again.
-    public func refuse(_ refuses: Bool) { state.withLock { $0.isRefusing = refuses } }
+    /// Ends new connections as soon as they are made, or serves them again.
+    public func rejectConnections(_ rejects: Bool) { state.withLock { $0.rejectsConnections = rejects } }
 
-    /// Ends all connections as a network would that lost them, with both sides told.
+    /// Ends all connections; both sides notice.
     public func cutAll() { for link in state.withLock({ Array($0.connections.values) }) { link.cut() } }
 
     public func close() {
@@ -138,7 +140,7 @@ public final class Proxy: Sendable {
             }
             var one: Int32 = 1
             setsockopt(client, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
-            if state.withLock({ $0.isRefusing }) {
+            if state.withLock({ $0.rejectsConnections }) {
                 Foundation.close(client)
                 continue
             }
@@ -166,7 +168,7 @@ public final class Proxy: Sendable {
     }
 
     private func serve(_ client: Int32, _ server: Int32) {
-        let link = Link(client: client, server: server)
+        let link = ProxyLink(client: client, server: server)
         let number = state.withLock { state in
             state.count += 1
             state.connections[state.count] = link
@@ -174,7 +176,7 @@ public final class Proxy: Sendable {
         }
         for direction in [Direction.toServer, .toClient] {
             run { [self] in
-                Pump(
+                ProxyPump(
                     number: number, direction: direction, link: link,
                     rule: { [self] message in state.withLock { $0.rule }(message) },
                     cut: { [self] in
@@ -182,176 +184,8 @@ public final class Proxy: Sendable {
                         link.cut()
                     }
                 ).run()
-                if link.leave() { state.withLock { $0.connections[number] = nil } }
+                if link.endPump() { state.withLock { $0.connections[number] = nil } }
             }
         }
-    }
-}
-
-/// The two sockets of a connection through the proxy, and what both directions know of it.
-private final class Link: Sendable {
-    struct Facts {
-        var application = ""
-        /// The statement of the Bind that an Execute belongs to.
-        var bound = ""
-        var backend: Int32 = 0
-        var isSilent = false
-        var pumps = 2
-    }
-
-    let client: Int32
-    let server: Int32
-    let facts = Mutex(Facts())
-
-    init(client: Int32, server: Int32) {
-        self.client = client
-        self.server = server
-    }
-
-    deinit {
-        close(client)
-        close(server)
-    }
-
-    func cut() {
-        for end in [client, server] { shutdown(end, Int32(SHUT_RDWR)) }
-    }
-
-    /// - Returns: true for the last of both directions.
-    func leave() -> Bool {
-        facts.withLock { facts in
-            facts.pumps -= 1
-            return facts.pumps == 0
-        }
-    }
-}
-
-/// One direction of a connection, message by message.
-private struct Pump {
-    let number: Int
-    let direction: Proxy.Direction
-    let link: Link
-    let rule: Proxy.Rule
-    let cut: @Sendable () -> Void
-
-    private var source: Int32 { direction == .toServer ? link.client : link.server }
-    private var target: Int32 { direction == .toServer ? link.server : link.client }
-
-    func run() {
-        var buffer: [UInt8] = []
-        var hasStarted = direction == .toClient
-        while let chunk = read() {
-            if link.facts.withLock({ $0.isSilent }) { continue }
-            buffer += chunk
-            // Once it is silent nothing more passes, also of what came in the same piece: a network loses the end of a stream,
-            // never something from its middle.
-            while !link.facts.withLock({ $0.isSilent }), let size = Self.messageSize(buffer[...], hasType: hasStarted) {
-                let bytes = Array(buffer[..<size])
-                buffer.removeFirst(size)
-                if !forward(bytes, isStartup: !hasStarted) { return }
-                hasStarted = true
-            }
-        }
-        // One side has ended, and the other is told; not on a connection that is silent.
-        if !link.facts.withLock({ $0.isSilent }) { link.cut() }
-    }
-
-    private static func messageSize(_ buffer: ArraySlice<UInt8>, hasType: Bool) -> Int? {
-        let head = hasType ? 1 : 0
-        guard buffer.count >= head + 4 else { return nil }
-        let length = buffer.dropFirst(head).prefix(4).reduce(0) { $0 << 8 | Int($1) }
-        return buffer.count >= head + length ? head + length : nil
-    }
-
-    /// - Returns: false when this direction has nothing more to do.
-    private func forward(_ bytes: [UInt8], isStartup: Bool) -> Bool {
-        switch rule(describe(bytes, isStartup: isStartup)) {
-        case .pass: return write(bytes)
-        case .cut:
-            cut()
-            return false
-        case .cutAfter(let count):
-            _ = write(Array(bytes.prefix(count)))
-            cut()
-            return false
-        case .silence:
-            link.facts.withLock { $0.isSilent = true }
-            return true
-        case .lose: return true
-        case .delay(let milliseconds):
-            pause(milliseconds: milliseconds)
-            return write(bytes)
-        case .drip:
-            for byte in bytes {
-                pause(milliseconds: 1)
-                if !write([byte]) { return false }
-            }
-            return true
-        case .fail(let sqlState):
-            return write(Self.failingStatement(sqlState) + bytes)
-        }
-    }
-
-    private func describe(_ bytes: [UInt8], isStartup: Bool) -> Proxy.Message {
-        func text(at offset: Int) -> String { String(decoding: bytes[offset...].prefix { $0 != 0 }, as: UTF8.self) }
-        let type = isStartup ? Proxy.startup : bytes[0]
-        return link.facts.withLock { facts in
-            var statement = ""
-            var tag = ""
-            switch (direction, type) {
-            case (.toServer, Proxy.startup):
-                let words = bytes[8...].split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-                if let place = words.firstIndex(of: "application_name"), place + 1 < words.count {
-                    facts.application = words[place + 1]
-                }
-            case (.toServer, UInt8(ascii: "P")): statement = text(at: 5)
-            case (.toServer, UInt8(ascii: "B")):
-                // The portal's name comes first.
-                statement = text(at: 5 + text(at: 5).utf8.count + 1)
-                facts.bound = statement
-            case (.toServer, UInt8(ascii: "E")): statement = facts.bound
-            case (.toClient, UInt8(ascii: "C")): tag = text(at: 5)
-            case (.toClient, UInt8(ascii: "K")):
-                facts.backend = Int32(bytes[5..<9].reduce(0) { $0 << 8 | Int($1) })
-            default: break
-            }
-            return Proxy.Message(
-                connection: number, application: facts.application, direction: direction, type: type,
-                statement: statement, tag: tag, size: bytes.count, backend: facts.backend)
-        }
-    }
-
-    /// Parse, Bind and Execute of a statement that fails as told; the server then skips everything up to the Sync. libpq
-    /// ignores the two completions that come with it.
-    private static func failingStatement(_ sqlState: String) -> [UInt8] {
-        func message(_ type: Character, _ body: [UInt8]) -> [UInt8] {
-            let length = UInt32(body.count + 4)
-            return [type.asciiValue ?? 0] + withUnsafeBytes(of: length.bigEndian) { Array($0) } + body
-        }
-        return message("P", [0] + Array("SELECT audit.fail('\(sqlState)')".utf8) + [0, 0, 0])
-            + message("B", [0, 0, 0, 0, 0, 0, 0, 0]) + message("E", [0, 0, 0, 0, 0])
-    }
-
-    private func read() -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = Foundation.read(source, &bytes, bytes.count)
-            if count < 0 && errno == EINTR { continue }
-            return count > 0 ? Array(bytes[..<count]) : nil
-        }
-    }
-
-    private func write(_ bytes: [UInt8]) -> Bool {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { send(target, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-            if count < 0 && errno == EINTR { continue }
-            if count <= 0 {
-                link.cut()
-                return false
-            }
-            rest = rest.dropFirst(count)
-        }
-        return true
     }
 }

@@ -1,14 +1,14 @@
 // Tests of every target use the generator, and get it with this module.
 @_exported public import struct PrivateCluster.SeededRandom
 
-/// A random shop and random jobs: small stocks so that rejections are common, and the quantities at the edges of what
-/// may be. The same for the same seed.
+/// A random shop and random jobs, the same for the same seed. Stocks are small, so that rejections are common, and some
+/// quantities are at the limits.
 public struct Scenario {
     public var random: SeededRandom
-    /// By name; a job may also name an item that is not there.
+    /// By name. A job may also name an unknown item.
     public private(set) var items: [String: Model.Item] = [:]
     private let itemNames: [String]
-    /// Jobs with keys that were submitted lately, single ones and groups; some are submitted again.
+    /// Recent jobs and groups with keys; some are submitted again.
     private var submitted: [[Model.Job]] = []
 
     public init(seed: UInt64, items count: Int) {
@@ -33,7 +33,7 @@ public struct Scenario {
 
     /// - Parameters:
     ///   - waits: jobs may wait for stock.
-    ///   - validOnly: only what the table's constraints let in, which the edges of quantities are.
+    ///   - groups: some jobs are lines of groups.
     public mutating func jobs(_ count: Int, firstID: Int64 = 1, waits: Bool, groups: Bool) -> [Model.Job] {
         var jobs: [Model.Job] = []
         var groupsMade = 0
@@ -61,7 +61,7 @@ public struct Scenario {
         return jobs
     }
 
-    /// Something that was submitted before, as it was, or with a line changed, or with a line too few or too many.
+    /// A job or group that was submitted before: as it was, with a changed line, with a line less, or with a line more.
     private mutating func resubmitted(firstID: Int64, group: String, _ groups: Bool) -> [Model.Job] {
         var lines = random.pick(submitted)
         switch random.below(6) {
@@ -71,9 +71,10 @@ public struct Scenario {
         case 3 where lines[0].groupID != nil: lines.append(lines[0])
         default: break
         }
-        // Under the group id that it had, or under another.
+        // With its former group id, or with another one.
         let name = random.chance(1, in: 2) ? lines[0].groupID : group
-        // In the transaction of the first submission, which makes one group of both while the first is queued, or in one of its own.
+        // As part of the first submission, which makes one group of both while the first is queued, or as a submission
+        // of its own.
         let submission = random.chance(1, in: 2) ? lines[0].submission : firstID
         for index in lines.indices {
             lines[index].submission = submission

@@ -3,7 +3,7 @@ import StockQueuePostgres
 
 extension PostgresError {
     /// What kind of error this is for a batch.
-    var fault: DatabaseFault {
+    package var fault: DatabaseFault {
         if kind == .deadline { return .callTimeout }
         guard kind == .server, !isConnectionFatal, let sqlState else { return .connection }
         switch sqlState {

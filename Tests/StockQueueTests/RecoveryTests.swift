@@ -1,0 +1,179 @@
+import StockDecision
+import StockQueue
+import StockQueuePostgres
+import Testing
+
+/// The tables of what a worker does after an error of the database, without a database.
+@Suite("Recovery from database errors") struct RecoveryTests {
+    /// A batch that claimed 100 jobs and skipped 20 of them.
+    private static let severalUnits = BatchProgress(claimed: 100, skipped: 20)
+    private static let nothingClaimed = BatchProgress()
+    private static let everythingSkipped = BatchProgress(claimed: 3, skipped: 3)
+    private static let oneJob = BatchProgress(claimed: 4, skipped: 3, onlyWorkUnit: [7])
+    private static let oneGroup = BatchProgress(claimed: 3, onlyWorkUnit: [7, 8, 9])
+
+    // MARK: recovery(from:progress:jobsMax:)
+
+    struct Case: Sendable, CustomTestStringConvertible {
+        var fault: DatabaseFault
+        var progress: BatchProgress
+        var jobsMax = 1_000
+        var expected: Recovery
+
+        var testDescription: String {
+            "\(fault) after \(progress.claimed) claimed, \(progress.skipped) skipped, at most \(jobsMax)"
+        }
+    }
+
+    static let cases = [
+        // A data error halves the batch until one work unit is alone, and counts an attempt against that unit only.
+        Case(fault: .jobData, progress: severalUnits, expected: .isolate(jobsMax: 40)),
+        Case(fault: .jobData, progress: severalUnits, jobsMax: 30, expected: .isolate(jobsMax: 15)),
+        Case(fault: .jobData, progress: BatchProgress(claimed: 2), expected: .isolate(jobsMax: 1)),
+        Case(fault: .jobData, progress: BatchProgress(claimed: 3), jobsMax: 1, expected: .isolate(jobsMax: 1)),
+        Case(fault: .jobData, progress: oneJob, expected: .recordFailure(jobIDs: [7])),
+        Case(fault: .jobData, progress: oneGroup, expected: .recordFailure(jobIDs: [7, 8, 9])),
+        Case(fault: .jobData, progress: oneGroup, jobsMax: 1, expected: .recordFailure(jobIDs: [7, 8, 9])),
+        // A data error without a decided job belongs to no job.
+        Case(fault: .jobData, progress: nothingClaimed, expected: .backOff),
+        Case(fault: .jobData, progress: everythingSkipped, expected: .backOff),
+        // A timeout makes the next batch smaller: half of what was claimed, or of what was allowed before the claim.
+        Case(fault: .statementTimeout, progress: severalUnits, expected: .shrink(jobsMax: 50)),
+        Case(fault: .statementTimeout, progress: severalUnits, jobsMax: 30, expected: .shrink(jobsMax: 15)),
+        Case(fault: .statementTimeout, progress: nothingClaimed, expected: .shrink(jobsMax: 500)),
+        Case(fault: .statementTimeout, progress: oneJob, expected: .shrink(jobsMax: 2)),
+        Case(fault: .statementTimeout, progress: nothingClaimed, jobsMax: 1, expected: .shrink(jobsMax: 1)),
+        Case(fault: .callTimeout, progress: severalUnits, expected: .shrinkAndReconnect(jobsMax: 50)),
+        Case(fault: .callTimeout, progress: nothingClaimed, expected: .shrinkAndReconnect(jobsMax: 500)),
+        Case(fault: .callTimeout, progress: nothingClaimed, jobsMax: 1, expected: .shrinkAndReconnect(jobsMax: 1)),
+    ]
+
+    @Test("data errors and timeouts depend on how far the batch came", arguments: cases)
+    func dependsOnProgress(_ expected: Case) {
+        #expect(
+            recovery(from: expected.fault, progress: expected.progress, jobsMax: expected.jobsMax) == expected.expected)
+    }
+
+    @Test("all other faults have one recovery, however far the batch came", arguments: DatabaseFault.allCases)
+    func dependsOnFault(_ fault: DatabaseFault) {
+        let expected: Recovery? =
+            switch fault {
+            case .keyConflict: .readKeys
+            case .lockTimeout: .skipLockedItems
+            case .missingPartition: .addPartitions
+            case .connection: .reconnect
+            case .server: .backOff
+            case .jobData, .statementTimeout, .callTimeout: nil
+            }
+        guard let expected else { return }
+        for progress in [
+            Self.severalUnits, Self.nothingClaimed, Self.everythingSkipped, Self.oneJob, Self.oneGroup,
+        ] {
+            for jobsMax in [1, 20_000] {
+                #expect(recovery(from: fault, progress: progress, jobsMax: jobsMax) == expected)
+            }
+        }
+    }
+
+    @Test("only a data error with one work unit counts an attempt", arguments: DatabaseFault.allCases)
+    func countsAttempts(_ fault: DatabaseFault) {
+        for progress in [Self.severalUnits, Self.nothingClaimed, Self.everythingSkipped] {
+            if case .recordFailure = recovery(from: fault, progress: progress, jobsMax: 100) {
+                Issue.record("\(fault) counts an attempt against one of several work units")
+            }
+        }
+        let isCounted = recovery(from: fault, progress: Self.oneJob, jobsMax: 100) == .recordFailure(jobIDs: [7])
+        #expect(isCounted == (fault == .jobData))
+    }
+
+    // MARK: progress
+
+    private static func claimed(_ id: Int64, group: Int32? = nil) -> ClaimedJob {
+        var job = ClaimedJob(
+            id: id, item: ItemIndex(rawValue: 0), action: .adjust, onInsufficient: .reject, quantity: -1)
+        job.group = group.map { GroupIndex(rawValue: $0) }
+        return job
+    }
+
+    @Test("the progress of a decided batch knows whether one work unit was decided") func progressOfDecision() {
+        func progress(_ jobs: [ClaimedJob], presence: ItemState.Presence = .known) -> BatchProgress {
+            var item = ItemState(onHand: 10)
+            item.presence = presence
+            return BatchProgress(jobs, decide(jobs, items: [item]))
+        }
+        #expect(progress([]) == BatchProgress())
+        #expect(progress([Self.claimed(1)]) == BatchProgress(claimed: 1, onlyWorkUnit: [1]))
+        #expect(progress([Self.claimed(1), Self.claimed(2)]) == BatchProgress(claimed: 2))
+        #expect(
+            progress([Self.claimed(1, group: 0), Self.claimed(2, group: 0)])
+                == BatchProgress(claimed: 2, onlyWorkUnit: [1, 2]))
+        #expect(
+            progress([Self.claimed(1, group: 0), Self.claimed(2, group: 1)]) == BatchProgress(claimed: 2))
+        #expect(progress([Self.claimed(1, group: 0), Self.claimed(2)]) == BatchProgress(claimed: 2))
+        #expect(
+            progress([Self.claimed(1), Self.claimed(2)], presence: .locked) == BatchProgress(claimed: 2, skipped: 2))
+    }
+
+    // MARK: faults
+
+    struct FaultCase: Sendable, CustomTestStringConvertible {
+        var kind = PostgresError.Kind.server
+        var state: SQLState?
+        var constraint: String?
+        var expected: DatabaseFault
+
+        var testDescription: String { "\(kind) \(state?.rawValue ?? "-") \(constraint ?? "-")" }
+    }
+
+    private static func server(_ state: SQLState, _ expected: DatabaseFault) -> FaultCase {
+        FaultCase(state: state, expected: expected)
+    }
+
+    private static func server(_ state: String, _ expected: DatabaseFault) -> FaultCase {
+        FaultCase(state: SQLState(rawValue: state), expected: expected)
+    }
+
+    static let faultCases = [
+        // The named SQLSTATEs.
+        server(.uniqueViolation, .jobData),
+        FaultCase(state: .uniqueViolation, constraint: "idempotency_keys_pkey", expected: .keyConflict),
+        FaultCase(state: .uniqueViolation, constraint: "results_pkey", expected: .jobData),
+        server(.checkViolation, .missingPartition),
+        FaultCase(state: .checkViolation, constraint: "trap", expected: .jobData),
+        server(.lockNotAvailable, .lockTimeout),
+        server(.queryCanceled, .statementTimeout),
+        server(.readOnlyTransaction, .connection),
+        server(.insufficientPrivilege, .server),
+        server(.configurationLimitExceeded, .server),
+        server(.tooManyConnections, .server),
+        server(.cannotConnectNow, .connection),
+        server(.cannotEstablishConnection, .server),
+        server(.invalidAuthorization, .server),
+        server(.invalidPassword, .server),
+        server(.unknownDatabase, .server),
+        // Data exceptions and integrity constraint violations.
+        server("22003", .jobData), server("22P02", .jobData), server("23502", .jobData),
+        // The server ends the session after these.
+        server("57P01", .connection), server("57P02", .connection),
+        // Neither the jobs nor the connection.
+        server("40001", .server), server("40P01", .server), server("53100", .server), server("42P01", .server),
+        // A key's constraint does not matter to another SQLSTATE.
+        FaultCase(state: .lockNotAvailable, constraint: "idempotency_keys_pkey", expected: .lockTimeout),
+        // Errors of the client.
+        FaultCase(kind: .deadline, expected: .callTimeout),
+        FaultCase(kind: .deadline, state: .uniqueViolation, expected: .callTimeout),
+        FaultCase(kind: .cannotConnect, expected: .connection),
+        FaultCase(kind: .cannotConnect, state: .invalidPassword, expected: .connection),
+        FaultCase(kind: .connectionLost, expected: .connection),
+        FaultCase(kind: .interrupted, expected: .connection),
+        FaultCase(kind: .protocolViolation, expected: .connection),
+        FaultCase(expected: .connection),
+    ]
+
+    @Test("each kind of error and each SQLSTATE is one fault", arguments: faultCases)
+    func faultOfError(_ expected: FaultCase) {
+        let error = PostgresError(
+            kind: expected.kind, sqlState: expected.state, message: "test", constraint: expected.constraint)
+        #expect(error.fault == expected.expected)
+    }
+}

@@ -1,0 +1,136 @@
+import StockQueue
+import StockQueuePostgres
+
+/// The oracle of the fault tests: it checks the invariants I1–I10 of docs/internals/reliability.md with SQL of its own
+/// and with the one-at-a-time model. It shares no code with the worker.
+///
+/// Its triggers keep a copy of every job and every item as inserted, so that it knows what there should be.
+public struct LedgerOracle {
+    let database: TestDatabase
+    let connection: Connection
+
+    public init(_ database: TestDatabase) throws {
+        self.database = database
+        connection = try database.connect()
+    }
+
+    /// Creates the copies, their triggers, and the function that fails on demand.
+    public static func install(in database: TestDatabase) throws {
+        try database.run(
+            """
+            CREATE SCHEMA audit;
+            CREATE TABLE audit.jobs (LIKE stockq.jobs, PRIMARY KEY (job_id));
+            CREATE TABLE audit.items (LIKE stockq.items, PRIMARY KEY (store_id, item_id, location_id));
+            -- Jobs that an administrator deleted from the queue.
+            CREATE TABLE audit.canceled (job_id bigint PRIMARY KEY);
+            CREATE FUNCTION audit.keep() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                EXECUTE format('INSERT INTO audit.%I SELECT * FROM added', TG_TABLE_NAME);
+                RETURN NULL;
+            END
+            $$;
+            CREATE TRIGGER keep AFTER INSERT ON stockq.jobs REFERENCING NEW TABLE AS added
+                FOR EACH STATEMENT EXECUTE FUNCTION audit.keep();
+            CREATE TRIGGER keep AFTER INSERT ON stockq.items REFERENCING NEW TABLE AS added
+                FOR EACH STATEMENT EXECUTE FUNCTION audit.keep();
+            CREATE FUNCTION audit.fail(code text) RETURNS void LANGUAGE plpgsql AS $$
+            BEGIN
+                RAISE EXCEPTION 'injected' USING ERRCODE = code;
+            END
+            $$;
+            """)
+    }
+
+    /// Violations of I1–I7, which hold on any snapshot, also while workers run.
+    public func violationsNow() throws -> [String] {
+        var violations: [String] = []
+        try Verifier(connection: connection, schema: database.schema).runAll { violations += $0.violations }
+        return try violations
+            + database.rows(
+                """
+                SELECT 'job ' || job_id || ' is neither queued nor finished' FROM audit.jobs
+                WHERE NOT EXISTS (SELECT FROM stockq.jobs WHERE jobs.job_id = audit.jobs.job_id)
+                    AND NOT EXISTS (SELECT FROM stockq.results WHERE results.job_id = audit.jobs.job_id)
+                    AND NOT EXISTS (SELECT FROM audit.canceled WHERE canceled.job_id = audit.jobs.job_id)
+                UNION ALL
+                SELECT 'job ' || job_id || ' was never enqueued' FROM (
+                    SELECT job_id FROM stockq.jobs UNION ALL SELECT job_id FROM stockq.results
+                ) AS known
+                WHERE NOT EXISTS (SELECT FROM audit.jobs WHERE jobs.job_id = known.job_id)
+                UNION ALL
+                SELECT 'job ' || results.job_id || ' was not finished as it was enqueued' FROM stockq.results
+                JOIN audit.jobs USING (job_id)
+                WHERE (results.store_id, results.item_id, results.location_id, results.quantity, results.action,
+                        results.on_insufficient, results.priority)
+                    IS DISTINCT FROM (jobs.store_id, jobs.item_id, jobs.location_id, jobs.quantity, jobs.action,
+                        jobs.on_insufficient, jobs.priority)
+                """, connection)
+    }
+
+    /// Which jobs are finished in the order of their ids (I8).
+    public enum Order: Sendable {
+        /// All jobs of a lane: none was skipped, deferred or retried.
+        case ofLanes
+        /// The jobs of an item: some were skipped because another transaction had locked their item.
+        case ofItems
+        /// None: jobs became visible in another order than that of their ids, or were retried.
+        case none
+    }
+
+    /// Violations of all invariants. No worker runs, and all jobs are finished, except those that wait for stock.
+    public func violations(order: Order = .ofLanes) throws -> [String] {
+        try violationsNow() + pending() + (order == .none ? [] : outOfOrder(order)) + replay() + leftovers()
+    }
+
+    private func pending() throws -> [String] {
+        try database.rows(
+            """
+            SELECT format('job %s is still queued: %s', job_id, coalesce(last_error, 'no error')) FROM stockq.jobs
+            WHERE waiting_since IS NULL
+            LIMIT 10
+            """, connection)
+    }
+
+    /// I8. One producer at a time enqueues a store's jobs, so they become visible in the order of their ids.
+    ///
+    /// A job that waited is promoted at any time, and then delays later jobs of its item, but not of other items. So in
+    /// a store with waiting jobs the order is that of each item.
+    private func outOfOrder(_ order: Order) throws -> [String] {
+        try database.rows(
+            """
+            SELECT format('job %s (lane of %s, priority %s) was finished after job %s', before, key, priority, job_id)
+            FROM (
+                SELECT job_id, priority, coalesce(ordering_key, store_id) AS key, results.xmin::text::bigint AS transaction,
+                    lag(results.xmin::text::bigint) OVER line AS transaction_before, lag(job_id) OVER line AS before
+                FROM stockq.results
+                WHERE attempts = 1 AND on_insufficient <> 'wait' AND scheduled_at IS NULL AND group_id IS NULL
+                WINDOW line AS (
+                    PARTITION BY coalesce(ordering_key, store_id), priority,
+                        CASE WHEN \(order == .ofItems) OR EXISTS (
+                            SELECT FROM audit.jobs WHERE jobs.store_id = results.store_id AND on_insufficient = 'wait'
+                        ) THEN item_id END
+                    ORDER BY job_id
+                )
+            ) AS finished
+            WHERE transaction_before > transaction
+            LIMIT 20
+            """, connection)
+    }
+
+    /// I10.
+    private func leftovers() throws -> [String] {
+        var found: [String] = []
+        _ = try eventually(seconds: 10) {
+            found = try database.rows(
+                """
+                SELECT format('session %s (%s) remains: %s', pid, application_name, state) FROM pg_stat_activity
+                WHERE datname = current_database()
+                    AND (application_name LIKE 'tests %' OR application_name LIKE 'stockq run%')
+                UNION ALL
+                SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = current_database()
+                """, connection)
+            return found.isEmpty
+        }
+        return found
+    }
+}

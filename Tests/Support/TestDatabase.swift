@@ -1,0 +1,122 @@
+import Foundation
+import PrivateCluster
+import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
+
+import struct Synchronization.Atomic  // not its Mutex: StockQueueLocking has one that ThreadSanitizer knows
+
+/// The database of one test.
+public final class TestDatabase: Sendable {
+    public let cluster: PrivateCluster
+    public let name: String
+    public let schema = QueueSchema.standard
+
+    private static let counter = Atomic(0)
+
+    /// - Parameter migrated: clone a template that has the schema; otherwise the database is empty.
+    public init(migrated: Bool = true) throws {
+        cluster = try TestCluster.get()
+        let number = Self.counter.add(1, ordering: .relaxed).newValue
+        name = "test_\(number)"
+        let admin = try Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))
+        try Self.cloning.withLock { _ in
+            try admin.executeScript("CREATE DATABASE \(name)" + (migrated ? " TEMPLATE template_stockq" : ""))
+        }
+    }
+
+    /// A migrated database on a server that only this test uses and may stop.
+    public init(on cluster: PrivateCluster) throws {
+        self.cluster = cluster
+        name = "queue"
+        let admin = try Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))
+        try admin.executeScript("CREATE DATABASE queue")
+        try Migrator(connection: connect(), schema: schema).migrate()
+    }
+
+    /// A database that exists already.
+    public init(existing name: String, on cluster: PrivateCluster) {
+        self.cluster = cluster
+        self.name = name
+    }
+
+    /// PostgreSQL clones a template only while no session uses it, and each cloning is such a session.
+    private static let cloning = Mutex(())
+
+    /// The server's log, of all its databases.
+    public var logFile: String { cluster.logFile }
+    public var conninfo: String { cluster.conninfo(database: name) }
+    public var url: String { cluster.url(database: name) }
+    /// How the workers under test connect: directly, or with `STOCKQ_POOLED=1` through PgBouncer.
+    public var settings: ConnectionSettings {
+        guard let bouncer = TestCluster.bouncer, cluster.folder == (try? TestCluster.get())?.folder else {
+            return ConnectionSettings(conninfo: conninfo, applicationName: "tests")
+        }
+        var settings = ConnectionSettings(conninfo: bouncer.conninfo(database: name), applicationName: "tests")
+        settings.pooled = true
+        return settings
+    }
+
+    public func connect() throws -> Connection {
+        try Connection(ConnectionSettings(conninfo: conninfo, applicationName: "test"))
+    }
+
+    /// A direct connection as another role.
+    public func settings(as role: String) -> ConnectionSettings {
+        ConnectionSettings(
+            conninfo: conninfo.replacingOccurrences(of: "user=stockq", with: "user=\(role)"), applicationName: "tests")
+    }
+
+    public func connect(as role: String) throws -> Connection { try Connection(settings(as: role)) }
+
+    public func drop() {
+        // A test that failed and left a connection open reports that by its own assertions.
+        let admin = try? Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))
+        try? admin?.executeScript("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
+    }
+
+    // MARK: shorthand
+
+    public func run(_ sql: String) throws { try connect().executeScript(sql) }
+
+    /// The rows of a query as text, columns separated by commas; NULL is empty.
+    public func rows(_ sql: String) throws -> [String] { try rows(sql, connect()) }
+
+    public func rows(_ sql: String, _ connection: Connection) throws -> [String] {
+        let text = "SELECT replace(rtrim(ltrim(q::text, '('), ')'), '\"', '') FROM (\(sql)) AS q"
+        let result = try connection.execute(Statement("test_\(UInt(bitPattern: sql.hashValue))", [], text))
+        return (0..<result.rowCount).map { result.string($0, 0) }
+    }
+
+    public func value(_ sql: String) throws -> String { try rows(sql).first ?? "" }
+
+    // MARK: workers
+
+    /// Starts workers beside the test. They stop when the test releases them.
+    ///
+    /// - Parameters:
+    ///   - drains: stop when nothing is ready or due.
+    ///   - change: changes the default settings.
+    public func startWorkers(
+        drains: Bool = false, _ change: (inout WorkerSettings) -> Void = { _ in }
+    ) -> WorkersUnderTest {
+        var settings = WorkerSettings()
+        change(&settings)
+        return WorkersUnderTest(self.settings, schema: schema, settings: settings, drains: drains)
+    }
+
+    /// Runs workers until nothing is ready or due.
+    ///
+    /// - Parameters:
+    ///   - role: the database role of the workers; nil for the owner of the schema.
+    ///   - change: changes the default settings.
+    /// - Returns: the events of the workers.
+    @discardableResult
+    public func drain(as role: String? = nil, _ change: (inout WorkerSettings) -> Void = { _ in }) throws -> [WorkEvent]
+    {
+        var settings = WorkerSettings()
+        change(&settings)
+        let connection = role.map { self.settings(as: $0) } ?? self.settings
+        return WorkersUnderTest.drain(connection, schema: schema, settings: settings)
+    }
+}
