@@ -33,7 +33,7 @@ public final class Connection {
         self.settings = settings
         try Self.checkReadable(settings.conninfo)
         guard let handle = Self.connect(settings) else {
-            throw PostgresError(kind: .cannotConnect, message: "out of tuning while connecting")
+            throw PostgresError(kind: .cannotConnect, message: "out of memory while connecting")
         }
         self.handle = handle
         guard PQstatus(handle) == CONNECTION_OK else {

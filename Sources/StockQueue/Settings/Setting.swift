@@ -198,7 +198,8 @@ extension WorkerSettings {
             do {
                 try setting.set(text, in: &self)
             } catch {
-                throw ValidationError("\(setting.environmentName): \(error.message)", code: error.code, field: setting.name)
+                throw ValidationError(
+                    "\(setting.environmentName): \(error.message)", code: error.code, field: setting.name)
             }
         }
     }

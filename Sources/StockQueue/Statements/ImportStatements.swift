@@ -80,7 +80,7 @@ struct StagedJobs {
             """
     }
 
-    /// Whether the request that a key was used for is the staged one. NULL stands for the default.
+    /// Whether the request that a key was used for is the staged one. NULL means the default.
     private var isSameRequest: String {
         let request: [JobField] = [.itemID, .locationID, .action, .quantity, .onInsufficient, .expectedAvailable]
         let values = request.map { fields.contains($0) ? "job.\($0.rawValue)" : "NULL" }

@@ -53,7 +53,8 @@ final class ServiceThread: Sendable {
 
     private func run() {
         let settings = context.settings
-        var backoff = Backoff(firstMs: settings.reconnectPauseMin.milliseconds, longestMs: settings.reconnectPauseMax.milliseconds)
+        var backoff = Backoff(
+            firstMs: settings.reconnectPauseMin.milliseconds, longestMs: settings.reconnectPauseMax.milliseconds)
         while !context.stop.isFinishing {
             if leader?.isConnected == false {
                 if context.stop.wait(milliseconds: Self.leaderPauseMs) { return }
