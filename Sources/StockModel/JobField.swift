@@ -94,6 +94,8 @@ public enum JobField: String, CaseIterable, Sendable {
     /// The rows of the table, in the order of `allCases`.
     package static let definitions = allCases.map(\.definition)
 
+    package static let limits = allCases.map { (field: $0, limits: FieldLimits($0.definition.kind)) }
+
     /// Whether a job without it is invalid.
     public var isRequired: Bool { definition.isRequired }
 

@@ -55,8 +55,9 @@ public struct JobRequest: Sendable, Hashable {
     ///
     /// - Throws: the first rule that is broken.
     public func validate() throws(ValidationError) {
-        for (field, definition) in zip(JobField.allCases, JobField.definitions) {
-            try definition.validate(value(of: field))
+        for (field, limits) in JobField.limits {
+            let value = value(of: field)
+            if !limits.accept(value) { throw field.definition.error(for: value) }
         }
         try validateQuantity()
         if !onInsufficient.fits(action) {

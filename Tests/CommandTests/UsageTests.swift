@@ -187,10 +187,19 @@ import stockq_bench
         Mistake(
             "enqueue", "s", "a", "1", "--run-at", "+x", message: "or a span from now like +90s or +15m, not '+x'"),
         Mistake(
-            "enqueue", "s", "a", "1", "--run-at", "infinity", message: "run_at must be a time with its zone"),
+            "enqueue", "s", "a", "1", "--run-at", "infinity",
+            message:
+                "--run-at takes a time like 2026-03-01T12:00:00Z, or a span from now like +90s or +15m, not 'infinity'"
+        ),
         Mistake(
             "enqueue", "s", "a", "1", "--run-at", "٢٠٢٦-03-01T12:00:00Z",
-            message: "run_at must be a time with its zone"),
+            message: "--run-at takes a time like 2026-03-01T12:00:00Z"),
+        Mistake(
+            "enqueue", "s", "a", "1", "--expires-at", "tomorrow",
+            message: "--expires-at takes a time like 2026-03-01T12:00:00Z, not 'tomorrow'"),
+        Mistake(
+            "enqueue", "s", "a", "1", "--group", "g", "--ordering-key", "k",
+            message: "group_id and ordering_key are mutually exclusive"),
         Mistake(
             "enqueue", "s", "a", "1", "--wait", "--timeout", "999999999d",
             message: "--timeout takes a span of time like 90s, 15m, 24h or 7d, not '999999999d'"),

@@ -33,6 +33,7 @@ public struct JobImport {
     private var reader: FieldReader<JobField>
     private let parser: RecordParser
     private let target: any JobTarget
+    private let columns: [JobField]
     private let storeColumn: Int?
     private let groupColumn: Int?
     private var splitGroups = SplitGroups()
@@ -99,6 +100,7 @@ public struct JobImport {
             reader = try FieldReader(source, format: options.format, required: JobField.required)
         }
         parser = RecordParser(reader.columns.map(\.definition))
+        columns = reader.columns
         storeColumn = reader.columns.firstIndex(of: .storeID)
         groupColumn = reader.columns.firstIndex(of: .groupID)
         dryRun = options.isDryRun ? DryRun(connection: connection, schema: schema) : nil
@@ -177,7 +179,7 @@ public struct JobImport {
     }
 
     private mutating func addJob(of record: InputRecord) -> ValidationError? {
-        let columns = reader.columns
+        let columns = columns
         var job = JobRequest(store: "", item: "", quantity: 0)
         job.priority = options.defaultPriority
         do throws(ValidationError) {
