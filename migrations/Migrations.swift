@@ -16,7 +16,8 @@ package struct Migration: Sendable {
     package let name: String
     /// The file's text, in which `:"schema"` means the schema's quoted name.
     package let sql: String
-    /// The repeatable scripts whose functions this numbered file calls. A new schema gets them first, in the same transaction.
+    /// The repeatable scripts whose functions this numbered file calls. A new schema gets them first, in the same
+    /// transaction.
     package let requires: [String]
     /// SHA-256 of the text in hexadecimal digits, computed here so that no text travels to be compared.
     package let checksum: String
@@ -35,8 +36,8 @@ package struct Migration: Sendable {
 
     /// Every file in the order of application, but the roles.
     ///
-    /// A new file is named here and in Package.swift; a test compares both with the folder. Views come before the functions that
-    /// return their rows, and functions before those whose bodies call them.
+    /// A new file is named here and in Package.swift; a test compares both with the folder. Views come before the
+    /// functions that return their rows, and functions before those whose bodies call them.
     package static let all: [Migration] = [
         Migration(.numbered, "0001_initial.sql", requires: ["functions/access.sql"], PackageResources._001_initial_sql),
         Migration(.repeatable, "views/own_rows.sql", PackageResources.own_rows_sql),

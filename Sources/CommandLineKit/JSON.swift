@@ -1,3 +1,5 @@
+import StockFormats
+
 /// A JSON value as it is printed: on one line, keys in the order given.
 package indirect enum JSON: Sendable {
     case object([(key: String, value: JSON)])
@@ -15,36 +17,29 @@ package indirect enum JSON: Sendable {
     package static func stringOrNull(_ value: String?) -> JSON { value.map { .string($0) } ?? .null }
 
     package var text: String {
-        switch self {
-        case .object(let members):
-            "{" + members.map { "\(Self.quoted($0.key)):\($0.value.text)" }.joined(separator: ",") + "}"
-        case .array(let elements): "[" + elements.map(\.text).joined(separator: ",") + "]"
-        case .string(let text): Self.quoted(text)
-        case .integer(let value): String(value)
-        case .number(let value): value.isFinite ? String(value) : "null"
-        case .bool(let value): String(value)
-        case .null: "null"
-        case .encoded(let text): text
-        }
+        var writer = JSONWriter()
+        write(to: &writer)
+        return writer.text
     }
 
-    /// A text as a JSON string. DEL and the C1 controls are escaped too: U+009B begins an escape sequence of a
-    /// terminal.
-    package static func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"", "\\": quoted += "\\\(scalar)"
-            case "\n": quoted += "\\n"
-            case "\r": quoted += "\\r"
-            case "\t": quoted += "\\t"
-            case "\0"..."\u{1F}", "\u{7F}"..."\u{9F}":
-                let digits = String(scalar.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: quoted.unicodeScalars.append(scalar)
+    private func write(to writer: inout JSONWriter) {
+        switch self {
+        case .object(let members):
+            writer.object { writer in
+                for member in members {
+                    writer.key(member.key)
+                    member.value.write(to: &writer)
+                }
             }
+        case .array(let elements):
+            writer.array { writer in for element in elements { element.write(to: &writer) } }
+        case .string(let text): writer.string(text)
+        case .integer(let value): writer.integer(value)
+        case .number(let value): writer.encoded(value.isFinite ? String(value) : "null")
+        case .bool(let value): writer.bool(value)
+        case .null: writer.null()
+        case .encoded(let text): writer.encoded(text)
         }
-        return quoted + "\""
     }
 }
 

@@ -1,6 +1,6 @@
 /// The words of a command line, checked against the command's spec and converted.
 ///
-/// It is read by descriptor: `input[priority]` has the type that `priority` declares, so a misspelt name does not
+/// It is read by descriptor: `input[priority]` has the type that `priority` declares, so a misspelled name does not
 /// compile.
 package struct ParsedCommand: Sendable {
     package let spec: CommandSpec

@@ -17,10 +17,6 @@ package struct ValueType<Value: Sendable>: Sendable {
         self.parse = parse
     }
 
-    package func named(_ valueName: String) -> Self {
-        Self(valueName, shape: shape, expectation: expectation, parse: parse)
-    }
-
     /// The same values, and the word `none`.
     package var orNone: ValueType<ValueOrNone<Value>> {
         ValueType<ValueOrNone<Value>>(
@@ -62,11 +58,6 @@ extension ValueType where Value == String {
 
     package static func file(_ valueName: String = "FILE") -> Self {
         Self(valueName, shape: .file, expectation: "the name of a file") { $0 }
-    }
-
-    /// A point in time, not parsed: the receiver does that.
-    package static func time(_ valueName: String = "T") -> Self {
-        Self(valueName, shape: .time, expectation: "a time like 2026-03-01T12:00:00Z") { $0 }
     }
 }
 

@@ -11,7 +11,8 @@ enum ActionEffect {
 
 /// Applies the rules of actions and policies to one job and one item, in the order in which they are checked.
 ///
-/// Every balance and quantity that reaches the arithmetic is within ± (2^53 − 1), so no sum of three of them overflows an Int64.
+/// Every balance and quantity that reaches the arithmetic is within ± (2^53 − 1), so no sum of three of them overflows
+/// an Int64.
 ///
 /// - Parameter availableSeen: what `expected_available` is compared with: the stock before the job's group.
 func effect(of job: ClaimedJob, on item: ItemState, availableSeen: Int64) -> ActionEffect {

@@ -58,7 +58,7 @@ struct BatchDecider {
     // MARK: skipped jobs
 
     func mustSkip(_ unit: ArraySlice<ClaimedJob>) -> Bool {
-        unit.contains { !$0.isLocked || isSkipped[$0.item.position] }
+        unit.contains { !$0.isClaimed || isSkipped[$0.item.position] }
     }
 
     mutating func skip(_ unit: ArraySlice<ClaimedJob>) {
@@ -96,8 +96,8 @@ struct BatchDecider {
         var levelChanges: Int
     }
 
-    /// Decides each line against the stock that the lines before it leave, and takes all of them back when one is rejected or
-    /// must wait. A rejection beats waiting.
+    /// Decides each line against the stock that the lines before it leave, and takes all of them back when one is
+    /// rejected or must wait. A rejection beats waiting.
     mutating func decideGroup(_ lines: ArraySlice<ClaimedJob>) {
         if let outcomes = outcomesByKeys(of: lines) {
             for outcome in outcomes { record(outcome) }
@@ -167,8 +167,8 @@ struct BatchDecider {
         let after = items[item]
         let notified = before.notifiedLevel ?? before.level
         let level = after.level
-        // A job with notify = false writes no notification and still re-arms: a level that got better is recorded, a worse one is
-        // notified by a later job.
+        // A job with notify = false writes no notification and still re-arms: a level that got better is recorded, a
+        // worse one is notified by a later job.
         items[item].notifiedLevel = job.notify ? level : min(notified, level)
         if job.notify, let kind = NotificationKind(from: notified, to: level) {
             decision.levelChanges.append(

@@ -1,4 +1,5 @@
-/// A position in one of a batch's tables. Each table has an index type of its own, so that using one for another does not compile.
+/// A position in one of a batch's tables. Each table has an index type of its own, so that using one for another does
+/// not compile.
 public protocol BatchIndex: RawRepresentable, Hashable, Sendable, Comparable where RawValue == Int32 {
     init(rawValue: Int32)
 }
@@ -44,12 +45,6 @@ public struct JobIndex: BatchIndex {
 
     @inlinable
     public init(rawValue: Int32) { self.rawValue = rawValue }
-}
-
-extension Array {
-    /// All indexes of a table, in order.
-    @inlinable
-    package func batchIndices<Index: BatchIndex>(_ type: Index.Type) -> [Index] { indices.map { Index($0) } }
 }
 
 extension Array where Element == ItemState {

@@ -23,7 +23,7 @@ public struct ClaimedJob: Sendable {
     /// False for a deferred line, which is claimed only with its group.
     public var isReady = true
     /// False for a job that another transaction has locked: it is skipped, and with it every later job of its items.
-    public var isLocked = true
+    public var isClaimed = true
 
     public init(
         id: Int64, item: ItemIndex, action: StockAction, onInsufficient: InsufficientStockPolicy = .reject,
@@ -53,7 +53,8 @@ public struct ItemState: Sendable, Hashable {
     public var version: Int64 = 0
     /// The low-stock threshold; nil for none.
     public var threshold: Int64?
-    /// The alert level that the last notification reported; nil before the first change, when the present level is the baseline.
+    /// The alert level that the last notification reported; nil before the first change, when the present level is the
+    /// baseline.
     public var notifiedLevel: AlertLevel?
     /// The job that made `version`.
     public var lastJobID: Int64?

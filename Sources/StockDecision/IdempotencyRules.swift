@@ -24,8 +24,8 @@ extension BatchDecider {
 
     /// What the keys of a group's lines decide; nil where all of them are unused.
     ///
-    /// A group that was submitted before is a duplicate line by line. It is rejected as a whole where only some of its lines were
-    /// submitted before, where a key occurs twice in it, or where a key was used for another request.
+    /// A group that was submitted before is a duplicate line by line. It is rejected as a whole where only some of its
+    /// lines were submitted before, where a key occurs twice in it, or where a key was used for another request.
     func outcomesByKeys(of lines: ArraySlice<ClaimedJob>) -> [JobOutcome]? {
         if lines.allSatisfy({ $0.key == nil }) { return nil }
         var uses = lines.map { use(of: $0) }

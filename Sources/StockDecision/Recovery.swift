@@ -73,8 +73,8 @@ public enum Recovery: Sendable, Hashable {
 
 /// Chooses what a worker does after an error.
 ///
-/// An error that a job's data causes halves the batch until the work unit at fault is alone; nothing else is ever counted against
-/// a job.
+/// An error that a job's data causes halves the batch until the work unit at fault is alone; nothing else is ever
+/// counted against a job.
 ///
 /// - Parameters:
 ///   - progress: how far the batch came.

@@ -15,7 +15,8 @@ public enum AlertLevel: String, DatabaseLabel, Comparable {
     /// The smaller level is the better one.
     public static func < (left: AlertLevel, right: AlertLevel) -> Bool { left.ordinal < right.ordinal }
 
-    /// The level of an item: `out` at 0 or below, else `low` at its threshold or below it, else `ok`. Untracked items are always `ok`.
+    /// The level of an item: `out` at 0 or below, else `low` at its threshold or below it, else `ok`. Untracked items
+    /// are always `ok`.
     public init(available: Int64, threshold: Int64?, tracked: Bool) {
         if !tracked {
             self = .ok

@@ -11,8 +11,8 @@ public final class FieldDefinition: Sendable {
     public let sqlType: FieldSQLType
     /// Whether a request without it is invalid.
     public let isRequired: Bool
-    /// The option of the command line that sets it, without its dashes; nil for a positional argument. Of a flag it sets
-    /// the opposite of the default.
+    /// The option of the command line that sets it, without its dashes; nil for a positional argument. Of a flag it
+    /// sets the opposite of the default.
     public let option: String?
     /// The argument of the SQL function for lists of lines that carries it line by line; nil for a field of the whole
     /// list.

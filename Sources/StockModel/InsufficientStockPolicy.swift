@@ -20,7 +20,8 @@ public enum InsufficientStockPolicy: String, DatabaseLabel {
         }
     }
 
-    /// Whether a job with this action may have the policy. The constraint `policy_fits_action` of the table is the same rule.
+    /// Whether a job with this action may have the policy. The constraint `jobs_policy_fits_action` of the table is the
+    /// same rule.
     public func fits(_ action: StockAction) -> Bool {
         switch self {
         case .reject: true

@@ -20,7 +20,7 @@ public enum Outcome: String, DatabaseLabel {
 public enum ResultCode: String, DatabaseLabel {
     /// Of `unchanged`: the item's stock is unlimited.
     case untracked
-    /// Of `unchanged`: the quantity is 0, or the stock counted is the stock recorded.
+    /// Of `unchanged`: the quantity is 0, or the counted quantity equals the present one.
     case noChange = "no_change"
     // All others are codes of `rejected`.
     case insufficientStock = "insufficient_stock"

@@ -1,7 +1,7 @@
 /// Bounds of quantities.
 public enum Quantity {
-    /// The largest quantity and the largest stock, 2^53 − 1: the largest whole number that JSON carries unharmed (RFC 8259,
-    /// section 6).
+    /// The largest quantity and the largest stock, 2^53 − 1: the largest whole number that JSON carries unharmed (RFC
+    /// 8259, section 6).
     public static let max: Int64 = 9_007_199_254_740_991
 
     /// Every quantity and every stock is within these bounds.

@@ -12,7 +12,7 @@ public struct ValidationError: Error, Sendable, Hashable, CustomStringConvertibl
         case outOfRange = "out_of_range"
         /// The value is none of the allowed ones.
         case unknownValue = "unknown_value"
-        /// The input names a field that there is not.
+        /// The input names an unknown field.
         case unknownField = "unknown_field"
         /// A field is given twice.
         case duplicateField = "duplicate_field"

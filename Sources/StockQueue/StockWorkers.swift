@@ -11,7 +11,8 @@ import StockQueuePostgres
 /// try await workers.run()
 /// ```
 ///
-/// They are what `stockq run` is, and any number of both can work on one queue. Each service has a thread and a connection of its own.
+/// They are what `stockq run` is, and any number of both can work on one queue. Each service has a thread and a
+/// connection of its own.
 public final class StockWorkers: Sendable {
     private let startup: WorkerStartup
     private let pool: WorkerPool
@@ -42,10 +43,11 @@ public final class StockWorkers: Sendable {
     ///
     /// First it waits for a database that is not reachable yet, at most `startTimeout`, and runs the start-up checks.
     ///
-    /// Cancellation is the shutdown: each worker finishes its batch and claims nothing more. After `stopTimeout` the remaining batches
-    /// are canceled as by `abort()`. When `run` returns, nothing is locked any more.
+    /// Cancellation is the shutdown: each worker finishes its batch and claims nothing more. After `stopTimeout` the
+    /// remaining batches are canceled as by `abort()`. When `run` returns, nothing is locked any more.
     ///
-    /// - Throws: `QueueError`: `alreadyRun`; `schema` or `blocked` where workers must not run; `database` when it cannot be reached.
+    /// - Throws: `QueueError`: `alreadyRun`; `schema` or `blocked` where workers must not run; `database` when it
+    ///   cannot be reached.
     public func run() async throws {
         let isFirst = hasRun.withLock { hasRun in
             defer { hasRun = true }

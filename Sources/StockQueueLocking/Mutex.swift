@@ -3,8 +3,8 @@
 
     /// Replaces `Synchronization.Mutex` in a build for ThreadSanitizer (`make tsan`).
     ///
-    /// The library's own mutex waits in a part of the runtime that the sanitizer does not see into, so that every value it
-    /// guards would be reported as a race. The sanitizer knows the mutexes of pthread.
+    /// The library's own mutex waits in a part of the runtime that the sanitizer does not see into, so that every value
+    /// it guards would be reported as a race. The sanitizer knows the mutexes of pthread.
     package struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
         // Sendable: the value is reached only while the lock is held.
         private let value: UnsafeMutablePointer<Value>

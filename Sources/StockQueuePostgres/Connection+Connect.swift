@@ -4,8 +4,8 @@ import Foundation
 /// Connecting, and the errors of the server and of libpq.
 extension Connection {
     static func connect(_ settings: ConnectionSettings) -> OpaquePointer? {
-        // libpq expands a whole connection string in `dbname`: the string overrides the parameters before it, and those after it
-        // override the string.
+        // libpq expands a whole connection string in `dbname`: the string overrides the parameters before it, and those
+        // after it override the string.
         var words: [(String, String)] = [
             ("connect_timeout", String(max(2, (settings.connectTimeout.milliseconds + 999) / 1_000))),
             ("keepalives", "1"),

@@ -14,7 +14,8 @@ public final class Connection {
     package var interruptDescriptor: Int32 = -1
 
     let handle: OpaquePointer
-    /// The text of each prepared statement by its name. The statement of another schema has the same name and another text.
+    /// The text of each prepared statement by its name. The statement of another schema has the same name and another
+    /// text.
     private var preparedNames: [String: String] = [:]
     /// The requests that were sent and are not answered yet.
     var inFlight: [Request] = []

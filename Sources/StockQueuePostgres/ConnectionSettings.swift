@@ -7,22 +7,24 @@ public struct ConnectionSettings: Sendable {
     public var password: String?
     /// Shown in `pg_stat_activity`.
     public var applicationName: String
-    /// How long one host may take to accept a connection, before the next one of a multi-host string is tried. libpq counts whole
-    /// seconds, from 2 s on. Default 5 s.
+    /// How long one host may take to accept a connection, before the next one of a multi-host string is tried. libpq
+    /// counts whole seconds, from 2 s on. Default 5 s.
     public var connectTimeout = Duration.seconds(5)
     /// How a connection over TCP notices that the other side is gone. The operating system's own default is two hours.
     public var keepalive = Keepalive()
-    /// How long a call may take, COMMIT included, before the client gives the connection up. The server's `statement_timeout` does
-    /// not bound COMMIT, and TCP keepalives do not notice a server that is stopped. Default 30 s.
+    /// How long a call may take, COMMIT included, before the client gives the connection up. The server's
+    /// `statement_timeout` does not bound COMMIT, and TCP keepalives do not notice a server that is stopped. Default 30
+    /// s.
     public var callTimeout = Duration.seconds(30)
     /// Settings of the session, by their names in PostgreSQL.
     public var session: [(name: String, value: String)] = []
-    /// For a pooler in transaction mode (PgBouncer before 1.21): statements are not prepared by name, and the session's settings are
-    /// set again at the head of each transaction, because the next one may run on another server session.
+    /// For a pooler in transaction mode (PgBouncer before 1.21): statements are not prepared by name, and the session's
+    /// settings are set again at the head of each transaction, because the next one may run on another server session.
     public var pooled = false
 
-    /// How a connection over TCP notices that the other side's machine, or the network, is gone: a silent connection is probed, and
-    /// sent data must be acknowledged. Neither notices a machine whose program does not answer; `callTimeout` does.
+    /// How a connection over TCP notices that the other side's machine, or the network, is gone: a silent connection is
+    /// probed, and sent data must be acknowledged. Neither notices a machine whose program does not answer;
+    /// `callTimeout` does.
     ///
     /// PostgreSQL manual, 34.1.2 "Parameter Key Words" (`keepalives_idle` and the following, `tcp_user_timeout`).
     public struct Keepalive: Sendable, Hashable {

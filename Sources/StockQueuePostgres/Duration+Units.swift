@@ -26,7 +26,8 @@ extension Duration {
         return "\(milliseconds / unit.milliseconds)\(unit.suffix)"
     }
 
-    /// A whole number with a unit: `200ms`, `5s`, `15m`, `24h` or `7d`. Nil for anything else, and for more than 100 years.
+    /// A whole number with a unit: `200ms`, `5s`, `15m`, `24h` or `7d`. Nil for anything else, and for more than 100
+    /// years.
     package init?(text: String) {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         guard let count = Int(digits),

@@ -5,7 +5,8 @@
 package struct KeyTable {
     package let columns: Int
     private var text: [UInt8] = []
-    /// The end of each column of each key in `text`: `columns` entries a key. A column starts where the one before it ends.
+    /// The end of each column of each key in `text`: `columns` entries a key. A column starts where the one before it
+    /// ends.
     private var ends: [Int32] = []
     private var hashes: [UInt32] = []
     /// Open addressing with linear probing; 0 is free, otherwise key number + 1. The length is a power of two.

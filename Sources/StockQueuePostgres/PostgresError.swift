@@ -6,7 +6,7 @@ public struct PostgresError: Error, Sendable, Hashable {
     public enum Kind: Sendable, Hashable {
         /// The server answered with an error; `sqlState` says which.
         case server
-        /// The connection could not be made. With a `sqlState` the server itself refused it (a wrong password,
+        /// The connection could not be made. With a `sqlState` the server itself rejected it (a wrong password,
         /// an unknown database); without one it was not reached.
         case cannotConnect
         /// The connection broke while in use. What was in flight may or may not have happened.
@@ -20,7 +20,8 @@ public struct PostgresError: Error, Sendable, Hashable {
     }
 
     public let kind: Kind
-    /// Five characters, see the PostgreSQL manual, appendix A "PostgreSQL Error Codes". Nil where the server said nothing.
+    /// Five characters, see the PostgreSQL manual, appendix A "PostgreSQL Error Codes". Nil where the server said
+    /// nothing.
     public let sqlState: SQLState?
     public let message: String
     public let detail: String?
@@ -42,11 +43,12 @@ public struct PostgresError: Error, Sendable, Hashable {
         self.statement = statement
     }
 
-    /// The server takes no writes: it is a standby, or has become one. Another host of the connection string may be the primary.
+    /// The server takes no writes: it is a standby, or has become one. Another host of the connection string may be the
+    /// primary.
     public var isReadOnlyServer: Bool { kind == .server && sqlState == .readOnlyTransaction }
 
-    /// The failure is transient: the server is unreachable, starting, stopping (57P0x) or out of connection slots (53300), or the
-    /// connection was lost. A wrong password and an unknown database are not.
+    /// The failure is transient: the server is unreachable, starting, stopping (57P0x) or out of connection slots
+    /// (53300), or the connection was lost. A wrong password and an unknown database are not.
     public var isTransient: Bool {
         switch kind {
         case .cannotConnect: sqlState.map { $0.endsSession || $0 == .tooManyConnections } ?? true

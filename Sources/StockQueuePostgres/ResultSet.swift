@@ -18,10 +18,6 @@ package final class ResultSet {
     /// The number of rows that the command changed; 0 for commands that change none.
     package var affectedRows: Int { Int(String(cString: PQcmdTuples(handle))) ?? 0 }
 
-    package func columnName(_ column: Int) -> String {
-        PQfname(handle, Int32(column)).map { String(cString: $0) } ?? ""
-    }
-
     /// The index of a column by its name in the SELECT list.
     ///
     /// A name that the statement does not select ends the process: it is an error of the program.
@@ -48,8 +44,8 @@ package final class ResultSet {
 
     // MARK: values
     //
-    // Non-optional accessors trap on NULL and on a value of the wrong size: the statements name their types, so a server that
-    // returns them cannot be trusted with stock. The open transaction rolls back with the connection.
+    // Non-optional accessors trap on NULL and on a value of the wrong size: the statements name their types, so a
+    // server that returns them cannot be trusted with stock. The open transaction rolls back with the connection.
 
     package func int64(_ row: Int, _ column: Int) -> Int64 { integer(row, column) }
     package func int32(_ row: Int, _ column: Int) -> Int32 { integer(row, column) }

@@ -1,4 +1,5 @@
-/// A SQLSTATE: the five characters by which PostgreSQL names an error (PostgreSQL manual, appendix A "PostgreSQL Error Codes").
+/// A SQLSTATE: the five characters by which PostgreSQL names an error (PostgreSQL manual, appendix A "PostgreSQL Error
+/// Codes").
 public struct SQLState: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
     public let rawValue: String
 

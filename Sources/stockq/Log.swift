@@ -1,5 +1,6 @@
 import CommandLineKit
 import Foundation
+import StockFormats
 import StockModel
 import StockQueue
 import StockQueuePostgres
@@ -38,7 +39,7 @@ struct Log: Sendable {
             && value.unicodeScalars.allSatisfy {
                 $0.value > 0x20 && $0 != "\"" && $0 != "=" && $0 != "\\" && $0.properties.generalCategory != .control
             }
-        return isPlain ? value : JSON.quoted(value)
+        return isPlain ? value : JSONWriter.quoted(value)
     }
 
     /// Writes an event of a worker process.

@@ -23,7 +23,7 @@ package enum Main {
         notes: [
             "Without --database-url the database comes from DATABASE_URL, or from libpq's own variables (PGHOST, PGPORT, PGUSER, "
                 + "PGDATABASE, PGPASSWORD, PGPASSFILE, …).",
-            "Exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped by a signal.",
+            "Exit codes: 0 success, 1 failure, 2 wrong usage, 130 an import stopped by a signal.",
         ])
 
     /// `stockq 0.2.0 (commit abcdef0, schema 0001_initial)`

@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    // MARK: the online checker
+    // MARK: the ledger checker
 
     static let tamperings = [
         "UPDATE stockq.items SET on_hand = on_hand + 1",
@@ -134,7 +134,7 @@ import Testing
     ]
 
     /// While workers run; with `stopOnViolation` it stops them.
-    @Test("the online checker reports a wrong ledger", arguments: tamperings, [false, true])
+    @Test("the ledger checker reports a wrong ledger", arguments: tamperings, [false, true])
     func violation(_ tampering: String, stops: Bool) async throws {
         try await withDatabase { database in
             try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 100)")
@@ -155,7 +155,7 @@ import Testing
         }
     }
 
-    @Test("the online checker reports nothing about a correct ledger") func noFalseAlarm() async throws {
+    @Test("the ledger checker reports nothing about a correct ledger") func noFalseAlarm() async throws {
         try await withDatabase { database in
             try database.run(
                 """

@@ -1,7 +1,7 @@
 import StockQueue
 
-// The Swift examples of the documentation, compiled with the one import and the public interface that a user has. A test compares
-// the texts, and runs the functions.
+// The Swift examples of the documentation, compiled with the one import and the public interface that a user has. A
+// test compares the texts, and runs the functions.
 
 public func withQueue(conninfo: String) async throws {
     let queue = StockQueueClient(ConnectionSettings(conninfo: conninfo, applicationName: "shop"))

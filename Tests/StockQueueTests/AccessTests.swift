@@ -8,8 +8,8 @@ import Testing
 @Suite("Access") struct AccessTests {
     private static let roles = ["stockq_producer", "stockq_worker", "stockq_reader", "stockq_admin", "outsider"]
 
-    /// S SELECT, I INSERT, U UPDATE, D DELETE, T TRUNCATE, R REFERENCES, G TRIGGER; small letters for some columns only. The
-    /// columns are producer, worker, reader, admin and a role that is none of them.
+    /// S SELECT, I INSERT, U UPDATE, D DELETE, T TRUNCATE, R REFERENCES, G TRIGGER; small letters for some columns
+    /// only. The columns are producer, worker, reader, admin and a role that is none of them.
     private static let tables = """
         caller_token_secret - - S S -
         grants             -    -    S    S    -
@@ -189,7 +189,8 @@ import Testing
                         AND has_type_privilege('\(Self.outsider(database))', oid, 'USAGE')
                     """)
                 #expect(types == [])
-                // A function that runs with its owner's rights pins its search path, the caller's temporary objects last.
+                // A function that runs with its owner's rights pins its search path, the caller's temporary objects
+                // last.
                 let unpinned = try database.rows(
                     """
                     SELECT proname FROM pg_proc
@@ -206,8 +207,8 @@ import Testing
         }
     }
 
-    /// The roles' script grants to a worker what the start-up check asks for. Two privileges are more: `Migrator.check`, which runs before,
-    /// reads `migrations`, and notifications may be read.
+    /// The roles' script grants to a worker what the start-up check asks for. Two privileges are more:
+    /// `Migrator.check`, which runs before, reads `migrations`, and notifications may be read.
     @Test("the start-up check asks for what the worker's role is granted") func startUpCheck() async throws {
         try await withDatabase { database in
             let granted = try database.rows(

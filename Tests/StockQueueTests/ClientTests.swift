@@ -46,6 +46,18 @@ import Testing
         }
     }
 
+    @Test("a dry run reports each job's outcome and enqueues nothing")
+    func dryRun() async throws {
+        try await withShop { _, client in
+            let answers = try await client.dryRun([
+                JobRequest(store: "s", item: "a", quantity: -60), JobRequest(store: "s", item: "a", quantity: -60),
+            ])
+            #expect(answers.map(\.summary) == ["applied", "rejected (insufficient_stock)"])
+            #expect(answers[0].after == Balance(onHand: 40))
+            #expect(try await client.statistics().queue.ready == 0)
+        }
+    }
+
     @Test("an administrator cancels, pauses and retries")
     func administration() async throws {
         try await withShop { database, client in

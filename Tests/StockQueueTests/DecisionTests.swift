@@ -188,7 +188,7 @@ import Testing
 
     @Test("later jobs of the item do not overtake a job that another transaction has locked") func lockedJob() {
         let jobs = [
-            job(.adjust, -1, id: 1) { $0.isLocked = false }, job(.adjust, -1, id: 2), job(.adjust, -1, id: 3, item: 1),
+            job(.adjust, -1, id: 1) { $0.isClaimed = false }, job(.adjust, -1, id: 2), job(.adjust, -1, id: 3, item: 1),
         ]
         let decision = decide(jobs, items: [ItemState(onHand: 5), ItemState(onHand: 5)])
         #expect(decision.jobs.map { $0 == .skipped } == [true, true, false])

@@ -138,8 +138,8 @@ import Testing
         }
     }
 
-    /// Lists are inserted with the owner's rights, and only in the name of the caller, whichever token is presented and whichever
-    /// function presents it.
+    /// Lists are inserted with the owner's rights, and only in the name of the caller, whichever token is presented and
+    /// whichever function presents it.
     @Test("a caller token proves only the role it was issued for") func callerTokens() async throws {
         try await withDatabase { database in
             try Self.withProducers(database) { mine in

@@ -3,7 +3,8 @@ import StockQueue
 import TestSupport
 import Testing
 
-/// `Tests/Releases` has a dump of each release's schema with a queue in use. This version upgrades every one of them and works on.
+/// `Tests/Releases` has a dump of each release's schema with a queue in use. This version upgrades every one of them
+/// and works on.
 @Suite("upgrades from released versions") struct ReleaseTests {
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("Releases")
@@ -37,8 +38,8 @@ import Testing
     @Test("there is a dump of a release")
     func dumpsExist() { #expect(Self.dumps.contains("0.2.0.sql")) }
 
-    /// Writes the dump of this version: STOCKQ_WRITE_RELEASE=0.2.0 swift test --filter ReleaseTests. Only once for each release; a dump is
-    /// never changed afterwards.
+    /// Writes the dump of this version: STOCKQ_WRITE_RELEASE=0.2.0 swift test --filter ReleaseTests. Only once for each
+    /// release; a dump is never changed afterwards.
     @Test(
         "a new release's dump is written on request",
         .enabled(if: ProcessInfo.processInfo.environment["STOCKQ_WRITE_RELEASE"] != nil))
@@ -53,8 +54,8 @@ import Testing
         }
     }
 
-    /// A queue with something of everything: every outcome but failed, groups, keys, waiting, scheduled and paused jobs, a limit, grants
-    /// and recorded operations.
+    /// A queue with something of everything: every outcome but failed, groups, keys, waiting, scheduled and paused
+    /// jobs, a limit, grants and recorded operations.
     private static func use(_ database: TestDatabase) throws {
         try database.run(
             """

@@ -73,7 +73,8 @@ import Testing
         #expect(error?.message.hasPrefix("STOCKQ_WORKERS: workers takes a whole number") == true)
     }
 
-    /// `docs/reference/settings.md` has the table that the descriptions make. After a change: STOCKQ_WRITE_SNAPSHOT=1 make test
+    /// `docs/reference/settings.md` has the table that the descriptions make. After a change: STOCKQ_WRITE_SNAPSHOT=1
+    /// make test
     @Test("the reference page lists every setting")
     func referencePage() throws {
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

@@ -115,7 +115,7 @@ public struct DecidedShop {
             claimed.notify = job.notify
             claimed.isExpired = job.expired
             if let key = job.key { claimed.key = index(ofKey: key) }
-            claimed.isLocked = !lockedJobs.contains(job.id)
+            claimed.isClaimed = !lockedJobs.contains(job.id)
             if let group = job.group {
                 let index = groups[group] ?? GroupIndex(groups.count)
                 groups[group] = index

@@ -1,7 +1,8 @@
 import StockModel
 import StockQueuePostgres
 
-/// What an administrator changes: jobs, pauses, items, store limits, grants. The functions of the schema record each change with who and when.
+/// What an administrator changes: jobs, pauses, items, store limits, grants. The functions of the schema record each
+/// change with who and when.
 ///
 /// All methods throw `PostgresError`, with SQLSTATE 42501 where this role is no administrator of the queue.
 public struct QueueAdmin {
@@ -141,7 +142,8 @@ public struct QueueAdmin {
 
     // MARK: retention
 
-    /// Drops expired results and deletes expired idempotency keys, as the maintenance of a worker process does where its role may.
+    /// Drops expired results and deletes expired idempotency keys, as the maintenance of a worker process does where
+    /// its role may.
     ///
     /// - Returns: the names of the partitions of the results that were dropped, and how many keys were deleted.
     package func prune(

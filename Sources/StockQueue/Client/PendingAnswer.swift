@@ -1,6 +1,7 @@
 import StockQueueLocking
 
-/// An answer that a task waits for and a thread gives. The first answer counts: the value, an error, or the cancellation.
+/// An answer that a task waits for and a thread gives. The first answer counts: the value, an error, or the
+/// cancellation.
 final class PendingAnswer<Value: Sendable>: Sendable {
     typealias Answer = Result<Value, QueueError>
 

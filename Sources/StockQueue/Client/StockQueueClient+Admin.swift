@@ -1,6 +1,7 @@
 import StockModel
 
-/// What an administrator does. Each call throws `QueueError.notPermitted` for a role that is no administrator of the queue.
+/// What an administrator does. Each call throws `QueueError.notPermitted` for a role that is no administrator of the
+/// queue.
 extension StockQueueClient {
     /// Cancels queued jobs, groups whole.
     ///

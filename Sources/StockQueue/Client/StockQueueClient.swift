@@ -14,14 +14,14 @@ import StockQueuePostgres
 /// }
 /// ```
 ///
-/// The connections live in threads that `run()` starts and ends, so that blocking calls stay off Swift's pool. A call waits until
-/// `run()` is called; after its end a call throws `QueueError.stopped`.
+/// The connections live in threads that `run()` starts and ends, so that blocking calls stay off Swift's pool. A call
+/// waits until `run()` is called; after its end a call throws `QueueError.stopped`.
 ///
-/// A call whose task is canceled throws `QueueError.canceled` at once, and its connection is interrupted. What was on its way may
-/// or may not have taken effect: enqueue with an idempotency key, and the same call can be made again.
+/// A call whose task is canceled throws `QueueError.canceled` at once, and its connection is interrupted. What was on
+/// its way may or may not have taken effect: enqueue with an idempotency key, and the same call can be made again.
 ///
-/// A call whose connection is lost is made again by the client if it only reads, or if all its jobs have idempotency keys, because it
-/// cannot take effect twice then; otherwise it throws.
+/// A call whose connection is lost is made again by the client if it only reads, or if all its jobs have idempotency
+/// keys, because it cannot take effect twice then; otherwise it throws.
 public final class StockQueueClient: Sendable {
     private let schema: QueueSchema
     private let threads: ConnectionThreads
@@ -33,8 +33,8 @@ public final class StockQueueClient: Sendable {
 
     /// - Parameters:
     ///   - schema: the schema of the queue.
-    ///   - connections: how many calls are served at a time, 1–100. Waiting for results takes one connection more, however many tasks
-    ///     wait.
+    ///   - connections: how many calls are served at a time, 1–100. Waiting for results takes one connection more,
+    ///     however many tasks wait.
     public init(_ settings: ConnectionSettings, schema: QueueSchema = .standard, connections: Int = 4) {
         precondition((1...100).contains(connections))
         var settings = settings
@@ -47,9 +47,9 @@ public final class StockQueueClient: Sendable {
 
     /// Runs the connections of the client until the task is canceled. To be called once.
     ///
-    /// Cancellation is the shutdown: calls that have a connection end first, at the latest after the `callTimeout` of the connection
-    /// settings; calls that wait for one, and waits for results, throw `stopped`. When `run` returns, all threads have ended and all
-    /// connections are closed.
+    /// Cancellation is the shutdown: calls that have a connection end first, at the latest after the `callTimeout` of
+    /// the connection settings; calls that wait for one, and waits for results, throw `stopped`. When `run` returns,
+    /// all threads have ended and all connections are closed.
     ///
     /// - Throws: `QueueError.alreadyRun`.
     public func run() async throws {
@@ -85,7 +85,8 @@ public final class StockQueueClient: Sendable {
 
     /// Enqueues one job.
     ///
-    /// With an idempotency key that was used before for the same request nothing is enqueued, and the receipt names the first job.
+    /// With an idempotency key that was used before for the same request nothing is enqueued, and the receipt names the
+    /// first job.
     public func enqueue(_ job: JobRequest) async throws(QueueError) -> Receipt {
         try await produce(mayRetry: job.idempotencyKey != nil) { try $0.enqueue(job) }
     }
@@ -98,7 +99,8 @@ public final class StockQueueClient: Sendable {
         return try await produce(mayRetry: areKeyed) { try $0.enqueue(lines, idempotencyKey: idempotencyKey) }
     }
 
-    /// Enqueues any number of jobs with COPY, in one transaction. Where all have idempotency keys, those used before are skipped.
+    /// Enqueues any number of jobs with COPY, in one transaction. Where all have idempotency keys, those used before
+    /// are skipped.
     ///
     /// - Returns: how many were enqueued.
     public func enqueueBulk(_ jobs: [JobRequest]) async throws(QueueError) -> Int {
@@ -115,6 +117,11 @@ public final class StockQueueClient: Sendable {
         try await produce(mayRetry: idempotencyKey != nil) {
             try $0.transfer(quantity, of: key, to: location, idempotencyKey: idempotencyKey)
         }
+    }
+
+    /// What jobs would do with the present stock, one after the other; enqueues nothing.
+    public func dryRun(_ jobs: [JobRequest]) async throws(QueueError) -> [DryRun.Answer] {
+        try await produce(mayRetry: true) { try $0.dryRun(jobs) }
     }
 
     // MARK: results

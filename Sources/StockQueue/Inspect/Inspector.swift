@@ -3,7 +3,8 @@ import StockQueuePostgres
 
 /// Reads the state of a queue: items, jobs, results, notifications, statistics.
 ///
-/// A row comes as a value and as the JSON that PostgreSQL makes of it, because `--json` prints the names of the tables' columns.
+/// A row comes as a value and as the JSON that PostgreSQL makes of it, because `--json` prints the names of the tables'
+/// columns.
 ///
 /// The methods throw `PostgresError`, and `UnknownLabelError` when a newer version has migrated the schema.
 package struct Inspector {

@@ -14,7 +14,7 @@ package struct NotificationFollower {
     /// What was committed since the last call.
     package mutating func next(limit: Int) throws -> [JSONRow<StockNotification>] {
         let rows = try inspector.notifications(after: cursor, limit: limit)
-        cursor.countRound()
+        cursor.dropOverdueIDs()
         for row in rows { cursor.advance(past: row.value.id) }
         return rows
     }

@@ -19,8 +19,8 @@ public struct NotificationSequence: AsyncSequence, Sendable {
         position = Position(cursor)
     }
 
-    /// After the last notification that the loop received. A loop that stores it after its work receives each notification at least
-    /// once, across restarts.
+    /// After the last notification that the loop received. A loop that stores it after its work receives each
+    /// notification at least once, across restarts.
     public var cursor: NotificationCursor { position.cursor.withLock { $0 } }
 
     public func makeAsyncIterator() -> Iterator {
@@ -53,7 +53,7 @@ public struct NotificationSequence: AsyncSequence, Sendable {
         public mutating func next(isolation: isolated (any Actor)?) async throws(QueueError) -> StockNotification? {
             while page.isEmpty {
                 page = try await client.notificationPage(after: position.cursor.withLock { $0 }).reversed()
-                position.cursor.withLock { $0.countRound() }
+                position.cursor.withLock { $0.dropOverdueIDs() }
                 if !page.isEmpty { break }
                 do {
                     try await Task.sleep(for: pollInterval)

@@ -1,19 +1,19 @@
 import StockModel
 import StockQueuePostgres
 
-/// What happens in a worker process, for logs, metrics and progress lines. The payloads are structs, so that a field can be added
-/// without breaking a match.
+/// What happens in a worker process, for logs, metrics and progress lines. The payloads are structs, so that a field
+/// can be added without breaking a match.
 public enum WorkEvent: Sendable {
     case started(Started)
     case connected(Connected)
     case disconnected(Disconnected)
     /// A batch was committed.
     case batch(BatchCommitted)
-    /// A job's data made the database fail a batch; the lane's next batches are halved until the job is alone.
+    /// A job's data caused a database error in a batch; the lane's next batches are halved until the job is alone.
     case batchHalved(BatchHalved)
-    /// The database failed a work unit that was alone: an attempt was counted.
+    /// The database raised an error for a work unit that was alone: an attempt was counted.
     case attemptFailed(AttemptFailed)
-    /// The database failed a batch for a reason that no job caused; the batch is tried again.
+    /// The database raised an error that no job caused; the batch is tried again.
     case batchFailed(BatchFailed)
     /// Due jobs became ready.
     case promoted(Promoted)

@@ -8,7 +8,7 @@ package final class WorkMeter: Sendable {
         package var applied = 0
         package var rejected = 0
         package var notifications = 0
-        /// Violations that the online checker found.
+        /// Violations that the ledger checker found.
         package var violations = 0
         package var batches = 0
         /// When the meter was made and when the last batch ended, in nanoseconds of uptime.

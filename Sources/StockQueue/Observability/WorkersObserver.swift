@@ -1,6 +1,7 @@
 import StockQueuePostgres
 
-/// Follows what workers do, for logs and metrics. Every method has a default that does nothing; implement those that you need.
+/// Follows what workers do, for logs and metrics. Every method has a default that does nothing; implement only the
+/// methods that you need.
 ///
 /// The threads of the workers call the methods, several at the same time, and wait until they return.
 public protocol WorkersObserver: Sendable {

@@ -1,7 +1,7 @@
 import StockQueuePostgres
 
-/// Adds and drops partitions of the results, and deletes expired idempotency keys: what the maintenance of a worker process and the
-/// command `prune` do.
+/// Adds and drops partitions of the results, and deletes expired idempotency keys: what the maintenance of a worker
+/// process and the command `prune` do.
 package struct Retention {
     private let connection: Connection
     private let statements: RetentionStatements

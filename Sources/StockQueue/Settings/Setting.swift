@@ -1,7 +1,8 @@
 import StockModel
 import StockQueuePostgres
 
-/// The description of one setting: from it come the parsing of `--set` and of the environment, `--show-settings`, and the reference page.
+/// The description of one setting: from it come the parsing of `--set` and of the environment, `--show-settings`, and
+/// the reference page.
 public struct Setting: Sendable {
     /// The kinds of values, each with its property and its range.
     enum Value: Sendable {

@@ -1,13 +1,14 @@
 import StockQueuePostgres
 
-/// Every limit of a worker process. `stockq run --set NAME=VALUE` or the environment changes one; `WorkerSettings.all` describes them.
+/// Every limit of a worker process. `stockq run --set NAME=VALUE` or the environment changes one; `WorkerSettings.all`
+/// describes them.
 public struct WorkerSettings: Sendable {
     // MARK: work
 
     /// Threads that run batches, each with a connection of its own.
     public var workers = 2
-    /// The most jobs that a batch claims; the rest of a group that is cut is added. On a deep backlog a large batch folds many jobs of
-    /// an item into one new version of its row.
+    /// The most jobs that a batch claims; the rest of a group that is cut is added. On a deep backlog a large batch
+    /// folds many jobs of an item into one new version of its row.
     public var batchJobsMax = 20_000
     /// How long a batch should keep its lane and its items locked: one that took longer halves the lane's next batch.
     public var batchDurationMax = Duration.milliseconds(500)
@@ -31,7 +32,8 @@ public struct WorkerSettings: Sendable {
 
     /// After this the server cancels a statement: far above a batch, below `callTimeout`.
     public var statementTimeout = Duration.seconds(20)
-    /// After this the server terminates a session that holds locks and does nothing, so that a stalled worker frees its lane.
+    /// After this the server terminates a session that holds locks and does nothing, so that a stalled worker frees its
+    /// lane.
     public var idleInTransactionTimeout = Duration.seconds(5)
     /// After this the client gives a call up, COMMIT included.
     public var callTimeout = Duration.seconds(30)
@@ -56,7 +58,8 @@ public struct WorkerSettings: Sendable {
     public var reconnectPauseMax = Duration.milliseconds(500)
     /// How long a process that starts before its database waits for it.
     public var startTimeout = Duration.minutes(5)
-    /// Do not start on a server that may lose commits in a power cut (`fsync` or `full_page_writes` off); otherwise log a warning.
+    /// Do not start on a server that may lose commits in a power cut (`fsync`, `full_page_writes` or
+    /// `synchronous_commit` off); otherwise log a warning.
     public var requireDurability = false
 
     // MARK: ledger checker
@@ -96,8 +99,8 @@ extension WorkerSettings {
             ("jit", "off"),
             // A batch's rows pass through the write-back in memory, not through a temporary file.
             ("work_mem", "64MB"),
-            // A queue's table is empty at one moment and holds millions of rows at the next, so its statistics are always wrong. Only
-            // the plans that are right at every size remain.
+            // A queue's table is empty at one moment and holds millions of rows at the next, so its statistics are
+            // always wrong. Only the plans that are right at every size remain.
             ("enable_seqscan", "off"),
             ("enable_bitmapscan", "off"),
             ("enable_hashjoin", "off"),

@@ -1,8 +1,8 @@
 import StockModel
 import StockQueuePostgres
 
-// Each statement calls a function of the schema (`migrations/functions/`), which checks that the caller is an administrator and records
-// what was done, by whom and when.
+// Each statement but the list of grants calls a function of the schema (`migrations/functions/`), which only
+// administrators may execute and which records who did what, and when.
 
 /// The parameters that name queued jobs.
 private enum SelectionParameters {
@@ -227,7 +227,8 @@ struct GrantStoreStatement: QueueStatement {
     }
 }
 
-/// Removes scopes of a store from a producer, all of them where none is named. The parameters are those of `GrantStoreStatement`.
+/// Removes scopes of a store from a producer, all of them where none is named. The parameters are those of
+/// `GrantStoreStatement`.
 struct RevokeStoreStatement: QueueStatement {
     let statement: Statement
 

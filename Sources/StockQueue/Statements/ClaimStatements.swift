@@ -67,12 +67,12 @@ struct ClaimedJobColumns {
 
 /// Claims the locked lane's first ready jobs above the low-water marks, in order of work.
 ///
-/// One branch for each priority, each from its own mark on. An Append runs the branches one after the other, and the limit above it
-/// stops as soon as it has enough, so nothing is locked that is not returned. Only the index on (lane, priority, job_id) can answer
-/// the comparison of rows, whatever the statistics say.
+/// One branch for each priority, each from its own mark on. An Append runs the branches one after the other, and the
+/// limit above it stops as soon as it has enough, so nothing is locked that is not returned. Only the index on (lane,
+/// priority, job_id) can answer the comparison of rows, whatever the statistics say.
 ///
-/// Rejected: `IN (SELECT …)`, where FOR UPDATE SKIP LOCKED LIMIT n can claim more than n rows. Rejected: joining the items here; in
-/// a statement that locks one table and reads another, the other can be stale.
+/// Rejected: `IN (SELECT …)`, where FOR UPDATE SKIP LOCKED LIMIT n can claim more than n rows. Rejected: joining the
+/// items here; in a statement that locks one table and reads another, the other can be stale.
 struct ClaimStatement: QueueStatement {
     let statement: Statement
 
@@ -100,8 +100,8 @@ struct ClaimStatement: QueueStatement {
     }
 }
 
-/// Claims certain jobs of the locked lane: those that the database failed when they were alone, and those that arrived while the
-/// claim was being completed.
+/// Claims certain jobs of the locked lane: those that the database failed when they were alone, and those that arrived
+/// while the claim was being completed.
 struct ClaimByIDStatement: QueueStatement {
     let statement: Statement
 
@@ -120,8 +120,8 @@ struct ClaimByIDStatement: QueueStatement {
 
 /// The ready jobs of a lane at or before the last claimed one, from the low-water marks on.
 ///
-/// The marks come with an upper bound for each priority up to that of the last claimed job. LATERAL with an aggregate or an ORDER BY
-/// in it cannot be reordered by the planner; the other order reads the whole lane.
+/// The marks come with an upper bound for each priority up to that of the last claimed job. LATERAL with an aggregate
+/// or an ORDER BY in it cannot be reordered by the planner; the other order reads the whole lane.
 private func readyUpTo(_ schema: QueueSchema, _ columns: String, _ order: String) -> String {
     """
     SELECT ready.*
@@ -150,8 +150,8 @@ struct ClaimedRange {
     }
 }
 
-/// Counts the ready jobs at or before the last claimed one. More than were claimed means that another transaction has locked one of
-/// them, and that later jobs of its items have to stay behind it.
+/// Counts the ready jobs at or before the last claimed one. More than were claimed means that another transaction has
+/// locked one of them, and that later jobs of its items have to stay behind it.
 struct CountUpToStatement: QueueStatement {
     let statement: Statement
 

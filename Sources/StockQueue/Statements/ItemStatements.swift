@@ -57,8 +57,8 @@ struct ReadItemsStatement: QueueStatement {
     }
 }
 
-/// Locks the batch's items in key order (the arrays come sorted), and waits up to `lock_timeout` for a row that another transaction
-/// has locked.
+/// Locks the batch's items in key order (the arrays come sorted), and waits up to `lock_timeout` for a row that another
+/// transaction has locked.
 ///
 /// NO KEY UPDATE, because the key never changes; a row that only refers to the item is not held up.
 struct LockItemsStatement: QueueStatement {
@@ -104,7 +104,8 @@ struct LockCachedItemsStatement: QueueStatement {
     }
 }
 
-/// Writes the items' new balances straight to the row versions that were locked. Returns the tuple ids of the new versions.
+/// Writes the items' new balances straight to the row versions that were locked. Returns the tuple ids of the new
+/// versions.
 struct WriteItemsStatement: QueueStatement {
     let statement: Statement
 

@@ -2,9 +2,9 @@ import StockQueuePostgres
 
 /// Locks the lane for the batch, and hands its number to the claim that travels behind it in the same pipeline.
 ///
-/// The claim must do nothing where another worker has the lane, and it is sent before the answer is known; a setting that is local
-/// to the transaction carries the lane over. `set_config` is outside the sub-select, because a target list is computed before
-/// FOR UPDATE has dropped the rows that are locked.
+/// The claim must do nothing where another worker has the lane, and it is sent before the answer is known; a setting
+/// that is local to the transaction carries the lane over. `set_config` is outside the sub-select, because a target
+/// list is computed before FOR UPDATE has dropped the rows that are locked.
 struct LockLaneStatement: QueueStatement {
     let statement: Statement
 
@@ -54,7 +54,8 @@ struct ReadPausedStoresStatement: QueueStatement {
     }
 }
 
-/// Takes jobs of a paused store out of the ready index until the store is resumed, so that they cost other stores' claims nothing.
+/// Takes jobs of a paused store out of the ready index until the store is resumed, so that they cost other stores'
+/// claims nothing.
 struct PauseJobsStatement: QueueStatement {
     let statement: Statement
 

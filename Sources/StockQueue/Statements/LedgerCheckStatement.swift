@@ -3,8 +3,8 @@ import StockQueuePostgres
 
 /// Selects a sentence for each thing that is wrong with the last changes of some items.
 ///
-/// The statement walks each item's chain of results backwards by the primary key, so it costs a few probes an item, however long the
-/// history is. A chain ends where retention has dropped what came before. For each item:
+/// The statement walks each item's chain of results backwards by the primary key, so it costs a few probes an item,
+/// however long the history is. A chain ends where retention has dropped what came before. For each item:
 ///
 /// - its balance and version are those after its last change;
 /// - each change starts where the one before it ended, one version later;

@@ -1,10 +1,10 @@
 import StockQueuePostgres
 
-/// Finds the lanes and priorities with ready jobs above their low-water marks, and the first job of each; in a last row, as lane −1, in how
-/// many milliseconds the next deferred job is due.
+/// Finds the lanes and priorities with ready jobs above their low-water marks, and the first job of each; in a last
+/// row, as lane −1, in how many milliseconds the next deferred job is due.
 ///
-/// One probe of the ready index for each lane and priority, so that one statement a second is all that an idle process costs. A scalar
-/// sub-select is not turned into a join, and only the ready index can answer the comparison of rows.
+/// One probe of the ready index for each lane and priority, so that one statement a second is all that an idle process
+/// costs. A scalar sub-select is not turned into a join, and only the ready index can answer the comparison of rows.
 struct PollStatement: QueueStatement {
     let statement: Statement
 
@@ -66,7 +66,8 @@ struct PollStatement: QueueStatement {
 
 /// Makes due jobs ready, a bounded number at a time, and keeps the time that the producer asked for.
 ///
-/// `now()`, because a volatile time cannot bound the scan of the index, and each promotion would read all deferred jobs.
+/// `now()`, because a volatile time cannot bound the scan of the index, and each promotion would read all deferred
+/// jobs.
 struct PromoteDueStatement: QueueStatement {
     let statement: Statement
 
@@ -116,8 +117,8 @@ struct LastDrawnIDStatement: QueueStatement {
     }
 }
 
-/// Reads the transactions that may have drawn ids which are not visible yet: a transaction that inserts jobs holds this lock from
-/// before it draws an id until it ends. Prepared transactions are among them.
+/// Reads the transactions that may have drawn ids which are not visible yet: a transaction that inserts jobs holds this
+/// lock from before it draws an id until it ends. Prepared transactions are among them.
 struct WritersStatement: QueueStatement {
     let statement: Statement
 
@@ -134,7 +135,8 @@ struct WritersStatement: QueueStatement {
     }
 }
 
-/// Records for producers whether the workers are awake, so that an insert need not send a wake-up. Writes nothing where the flag is right.
+/// Records for producers whether the workers are awake, so that an insert need not send a wake-up. Writes nothing where
+/// the flag is right.
 struct SetWorkersAwakeStatement: QueueStatement {
     let statement: Statement
 
@@ -151,8 +153,8 @@ struct WakeUpStatement: QueueStatement {
     let statement = Statement("wake_up", [.text], "SELECT pg_notify($1, '')")
 }
 
-/// Terminates the sessions of this role that have locked a lane and have waited for their client for so many milliseconds; returns how
-/// many.
+/// Terminates the sessions of this role that have locked a lane and have waited for their client for so many
+/// milliseconds; returns how many.
 ///
 /// A transaction that has locked a lane's row holds RowShareLock on the table.
 struct TerminateStalledSessionsStatement: QueueStatement {

@@ -15,14 +15,15 @@ extension QueueStatement {
 
 /// Parts of SQL that several statements share.
 enum SQL {
-    /// The labels of an enum as a constant array, so that a small number travels and a label is stored.
+    /// The labels of an enum as a constant array, so that the client sends a small number and the table stores the
+    /// label.
     static func labels<Label: DatabaseLabel>(_ type: Label.Type, _ schema: QueueSchema) -> String {
         let quoted = Label.allCases.map { quoteLiteral($0.rawValue) }.joined(separator: ", ")
         return "ARRAY[\(quoted)]::\(schema.quoted).\(Label.typeName)[]"
     }
 
-    /// The time that the producer asked for, of a row of `jobs`: a `run_at` that neither a backoff, nor waiting, nor a pause has
-    /// set.
+    /// The time that the producer asked for, of a row of `jobs`: a `run_at` that neither a backoff, nor waiting, nor a
+    /// pause has set.
     static let requestedTime =
         "coalesce(scheduled_at, CASE WHEN attempts = 0 AND waiting_since IS NULL AND paused_at IS NULL THEN run_at END)"
 
@@ -44,8 +45,8 @@ enum SQL {
         """
     }
 
-    /// A factor for a pause, from 0.75 to 1.25. It is the same for all lines of a group, which are due together; otherwise the
-    /// group would have another first line at each attempt.
+    /// A factor for a pause, from 0.75 to 1.25. It is the same for all lines of a group, which are due together;
+    /// otherwise the group would have another first line at each attempt.
     static let jitter = """
         (0.75 + 0.5 * CASE WHEN group_id IS NULL THEN random()
                 ELSE (hashtextextended(group_id, extract(epoch FROM now())::bigint) & 1023) / 1024.0 END)

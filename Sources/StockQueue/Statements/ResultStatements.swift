@@ -53,8 +53,8 @@ struct WriteResultsStatement: QueueStatement {
     }
 
     /// - Parameters:
-    ///   - hasKeys: some job of the batch has an idempotency key; otherwise the array of first jobs stays empty, and `unnest` pads
-    ///     it with NULL.
+    ///   - hasKeys: some job of the batch has an idempotency key; otherwise the array of first jobs stays empty, and
+    ///     `unnest` pads it with NULL.
     ///   - hasGroups: the same for the last jobs of groups.
     static func parameters(
         _ parameters: inout Parameters, _ rows: [Row], worker: String, hasKeys: Bool, hasGroups: Bool

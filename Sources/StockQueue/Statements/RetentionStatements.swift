@@ -1,6 +1,7 @@
 import StockQueuePostgres
 
-/// Partitions of the results, and what has expired. The work is done by functions of the schema (`migrations/functions/retention.sql`).
+/// Partitions of the results, and what has expired. The work is done by functions of the schema
+/// (`migrations/functions/retention.sql`).
 struct RetentionStatements: Sendable {
     /// Adds missing partitions of the results; returns how many.
     let addPartitions: Statement

@@ -41,8 +41,8 @@ struct ReadServerStateStatement: QueueStatement {
     }
 }
 
-/// What the statements of a worker process do with the objects of the schema. `migrations/roles.sql` grants the same to `stockq_worker`;
-/// a test compares both.
+/// What the statements of a worker process do with the objects of the schema. `migrations/roles.sql` grants the same to
+/// `stockq_worker`; a test compares both.
 package enum WorkerPrivileges {
     /// The privileges on whole tables and sequences.
     static let objects: [(object: String, privileges: [String])] = [
@@ -110,8 +110,8 @@ struct FindMissingPrivilegesStatement: QueueStatement {
 
 /// Finds the tables of which row security may hide rows from this role.
 ///
-/// Each command that a worker uses needs a permissive policy that lets everything through, and no restrictive policy that does not
-/// (PostgreSQL manual, "CREATE POLICY").
+/// Each command that a worker uses needs a permissive policy that lets everything through, and no restrictive policy
+/// that does not (PostgreSQL manual, "CREATE POLICY").
 struct FindHiddenRowsStatement: QueueStatement {
     let statement = Statement(
         "find_hidden_rows", [.textArray, .textArray],

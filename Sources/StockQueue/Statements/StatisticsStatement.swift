@@ -2,8 +2,8 @@ import Foundation
 import StockModel
 import StockQueuePostgres
 
-/// Counts the queue, and what was finished and written within a span of time, as one JSON object: one scan of the queue, one of the
-/// results of the span, one of the notifications.
+/// Counts the queue, and what was finished and written within a span of time, as one JSON object: one scan of the
+/// queue, one of the results of the span, one of the notifications.
 struct StatisticsStatement: QueueStatement {
     let statement: Statement
 

@@ -1,7 +1,7 @@
 import StockQueuePostgres
 
-/// Defers waiting jobs until they are tried again. The step grows with the time waited, so that the tries are at 2^n seconds without a
-/// counter; waiting uses no attempts.
+/// Defers waiting jobs until they are tried again. The step grows with the time waited, so that the tries are at 2^n
+/// seconds without a counter; waiting uses no attempts.
 struct DeferWaitingStatement: QueueStatement {
     let statement: Statement
 
@@ -27,9 +27,9 @@ struct DeferWaitingStatement: QueueStatement {
     }
 }
 
-/// Makes the first jobs that wait for an item ready, in order of work, while their summed need fits the available stock; the whole group
-/// of each. Not all of them: most would only wait again. Jobs that another transaction has locked are skipped, because two
-/// workers that promote jobs of each other's lanes must not wait for each other.
+/// Makes the first jobs that wait for an item ready, in order of work, while their summed need fits the available
+/// stock; the whole group of each. Not all of them: most would only wait again. Jobs that another transaction has
+/// locked are skipped, because two workers that promote jobs of each other's lanes must not wait for each other.
 struct PromoteWaitingStatement: QueueStatement {
     let statement: Statement
 

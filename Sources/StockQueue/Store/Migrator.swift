@@ -3,8 +3,9 @@ import StockQueuePostgres
 
 /// Brings a schema to the version of this program. Forward only.
 ///
-/// Each numbered file is applied once, in a transaction of its own. The repeatable scripts (functions and views) whose text has
-/// changed are applied again in one transaction. If nothing has changed, one query says so, and no table is locked.
+/// Each numbered file is applied once, in a transaction of its own. The repeatable scripts (functions and views) whose
+/// text has changed are applied again in one transaction. If nothing has changed, one query says so, and no table is
+/// locked.
 ///
 /// Every method throws `QueueSchemaError` or `PostgresError`.
 public struct Migrator {
@@ -28,7 +29,8 @@ public struct Migrator {
     /// Two at once are safe: each transaction first takes the same advisory lock and then reads what is applied.
     ///
     /// - Parameters:
-    ///   - withoutWakeUpTrigger: the schema is to have no wake-up trigger; one that it has is dropped. Polling is enough.
+    ///   - withoutWakeUpTrigger: the schema is to have no wake-up trigger; one that it has is dropped. Polling is
+    ///     enough.
     ///   - applied: called with the name of each file once it is committed.
     public func migrate(withoutWakeUpTrigger: Bool = false, applied: (String) -> Void = { _ in }) throws {
         let isWanted = { (migration: Migration) in !withoutWakeUpTrigger || migration.kind != .wakeUpTrigger }
@@ -51,7 +53,8 @@ public struct Migrator {
         try check()
     }
 
-    /// Checks that the schema is exactly at this program's version, without changing anything. It may lack the wake-up trigger.
+    /// Checks that the schema is exactly at this program's version, without changing anything. It may lack the wake-up
+    /// trigger.
     public func check() throws {
         let recorded = try readRecorded()
         if recorded.isEmpty { throw QueueSchemaError.notMigrated(schema: schema.name) }

@@ -23,7 +23,8 @@ extension Batch {
         try send(statements.lockLane) { $0.add(lane) }
     }
 
-    /// The lane, and the rows of the claim that was sent behind `sendLockLane`; nil when another worker has the lane or it is paused.
+    /// The lane, and the rows of the claim that was sent behind `sendLockLane`; nil when another worker has the lane or
+    /// it is paused.
     func receiveLocked() throws(PostgresError) -> (LockLaneStatement.Lane, ResultSet)? {
         let results = try connection.receive()
         return LockLaneStatement.lane(in: results[results.count - 2]).map { ($0, results[results.count - 1]) }
@@ -45,8 +46,8 @@ extension Batch {
 
     // MARK: completing the claim
 
-    /// Adds what belongs to the claim: the rest of groups that were cut, and jobs that another transaction has locked. The latter are
-    /// skipped, and with them every later job of their items.
+    /// Adds what belongs to the claim: the rest of groups that were cut, and jobs that another transaction has locked.
+    /// The latter are skipped, and with them every later job of their items.
     func completeClaim(_ range: ClaimedRange) throws(PostgresError) {
         let claimedHere = claims.jobs.count
         try send(statements.countUpTo) { range.parameters(&$0) }
@@ -67,12 +68,12 @@ extension Batch {
     /// Adds the ready jobs of the range that the claim did not return.
     private func addUnclaimed(_ range: ClaimedRange) throws(PostgresError) {
         let ready = try execute(statements.readUpTo) { range.parameters(&$0) }
-        // Some arrived between the two statements and are not locked: they join the batch at their position. If they were treated as
-        // locked, later jobs of other items would overtake them.
+        // Some arrived between the two statements and are not locked. They are claimed now and join the batch at their
+        // position; if they were skipped, later jobs of the lane would overtake them.
         let missing = claims.missing(from: ready)
         let claimed = try execute(statements.claimByID) { $0.addArray(of: missing.count, int64: { missing[$0] }) }
-        try claims.addMissing(claimed, locked: true)
-        try claims.addMissing(ready, locked: false)
+        try claims.addMissing(claimed, isClaimed: true)
+        try claims.addMissing(ready, isClaimed: false)
     }
 
     private func sendCountGroups() throws(PostgresError) {
@@ -87,8 +88,8 @@ extension Batch {
         try send(statements.claimGroups) { self.addGroups(cut, to: &$0) }
         try send(statements.readGroups) { self.addGroups(cut, to: &$0) }
         let rows = try connection.receive()
-        try claims.addMissing(rows[0], locked: true)
-        try claims.addMissing(rows[1], locked: false)
+        try claims.addMissing(rows[0], isClaimed: true)
+        try claims.addMissing(rows[1], isClaimed: false)
     }
 
     private func addGroups(_ groups: [Int32], to parameters: inout Parameters) {

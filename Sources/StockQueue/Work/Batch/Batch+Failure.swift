@@ -24,8 +24,8 @@ extension Batch {
         case unavailable
     }
 
-    /// Counts an attempt of a job, or of the lines of a group, that the database failed when they were alone: defers them, or ends
-    /// them as failed when they have no attempt left.
+    /// Counts an attempt of a job, or of the lines of a group, that the database failed when they were alone: defers
+    /// them, or ends them as failed when they have no attempt left.
     func recordFailure(of ids: [Int64], lane: Int16, error: PostgresError) throws(PostgresError) -> FailureOutcome {
         var last = error
         for record in FailureRecord.allCases {

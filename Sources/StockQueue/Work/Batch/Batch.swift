@@ -47,7 +47,7 @@ final class Batch {
     private func work(_ request: BatchRequest, _ tuples: inout ItemTupleCache.Lane) throws(PostgresError)
         -> BatchOutcome
     {
-        guard let lane = try claim(request) else { return .laneLocked }
+        guard let lane = try claim(request) else { return .laneUnavailable }
         if lane.epoch != request.marks.epoch && request.marks.hideAnything { return .staleMarks(epoch: lane.epoch) }
         guard let last = claims.jobs.last else { return .nothingReady(epoch: lane.epoch) }
         let claimedRows = claims.jobs.count
@@ -58,8 +58,8 @@ final class Batch {
         var keys = try request.readsKeys ? readKeys() : [KeyState?](repeating: nil, count: claims.keys.count)
         let items = try lockItems(skipsLocked: request.skipsLockedItems, &tuples)
         var decision = decide(claims.jobs, items: items, keys: keys)
-        // A key that was taken for unused and that no job uses would not violate the primary key: a job that waits may be a
-        // duplicate.
+        // A key that was taken for unused and that no job uses would not violate the primary key: a job that waits may
+        // be a duplicate.
         if !request.readsKeys && decision.keyUsers.count < claims.keys.count {
             keys = try readKeys()
             decision = decide(claims.jobs, items: items, keys: keys)
@@ -102,8 +102,8 @@ final class Batch {
         return try connection.receive()[0]
     }
 
-    /// Checks the number of rows that a statement changed. `unnest` joins silently: a key that is missing or occurs twice shows only
-    /// there.
+    /// Checks the number of rows that a statement changed. `unnest` joins silently: a key that is missing or occurs
+    /// twice shows only there.
     func expect(_ rows: Int, changedBy statement: String, got: Int) throws(PostgresError) {
         if got == rows { return }
         throw PostgresError(
@@ -114,7 +114,8 @@ final class Batch {
         do {
             return try body()
         } catch {
-            // Rethrow the first error; a failed rollback adds nothing. The worker replaces a connection that cannot roll back.
+            // Rethrow the first error; a failed rollback adds nothing. The worker replaces a connection that cannot
+            // roll back.
             if !error.isConnectionFatal { try? connection.rollBack() }
             throw error
         }

@@ -10,15 +10,15 @@ struct BatchRequest {
     var marks: LowWaterMarks.View
     /// Skip the jobs of items that another transaction has locked, instead of waiting for the locks.
     var skipsLockedItems: Bool
-    /// Read which idempotency keys were used before. Otherwise all are taken for unused, and where one is not the batch is rolled
-    /// back.
+    /// Read which idempotency keys were used before. Otherwise all are taken for unused, and where one is not the batch
+    /// is rolled back.
     var readsKeys: Bool
 }
 
 /// What became of a batch.
 enum BatchOutcome {
     /// Another worker has the lane, or the lane is paused. Nothing was done.
-    case laneLocked
+    case laneUnavailable
     /// The lane has no ready job above the marks. Nothing was done.
     case nothingReady(epoch: Int64)
     /// An administrator's change has raised the lane's epoch, so the marks may hide ready jobs. Nothing was done.

@@ -1,7 +1,8 @@
 /// Every statement of the batch transaction, in the order in which a batch uses them.
 ///
-/// The sessions of workers run with hash joins, merge joins, sequential and bitmap scans off (see `WorkerSettings.session`), because
-/// the right plan for all of these is the same whatever the statistics say: follow the index, or go straight to the row.
+/// The sessions of workers run with hash joins, merge joins, sequential and bitmap scans off (see
+/// `WorkerSettings.session`), because the right plan for all of these is the same whatever the statistics say: follow
+/// the index, or go straight to the row.
 struct BatchStatements: Sendable {
     let lockLane: LockLaneStatement
     let claim: ClaimStatement

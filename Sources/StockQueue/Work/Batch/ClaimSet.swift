@@ -35,7 +35,7 @@ struct ClaimSet {
         let columns = ClaimedJobColumns(rows)
         jobs.reserveCapacity(jobs.count + rows.rowCount)
         tupleIDs.reserveCapacity(jobs.count + rows.rowCount)
-        for row in 0..<rows.rowCount { try add(rows, row, columns, locked: true) }
+        for row in 0..<rows.rowCount { try add(rows, row, columns, isClaimed: true) }
     }
 
     /// The ids among the rows that are not in the set.
@@ -46,11 +46,11 @@ struct ClaimSet {
     }
 
     /// Adds only the rows that are not in the set.
-    mutating func addMissing(_ rows: ResultSet, locked: Bool) throws(PostgresError) {
+    mutating func addMissing(_ rows: ResultSet, isClaimed: Bool) throws(PostgresError) {
         learnIDs()
         let columns = ClaimedJobColumns(rows)
         for row in 0..<rows.rowCount where knownIDs.insert(rows.int64(row, columns.jobID)).inserted {
-            try add(rows, row, columns, locked: locked)
+            try add(rows, row, columns, isClaimed: isClaimed)
         }
     }
 
@@ -59,11 +59,11 @@ struct ClaimSet {
     }
 
     private mutating func add(
-        _ rows: ResultSet, _ row: Int, _ columns: ClaimedJobColumns, locked: Bool
+        _ rows: ResultSet, _ row: Int, _ columns: ClaimedJobColumns, isClaimed: Bool
     ) throws(PostgresError) {
         let item = ItemIndex(rawValue: items.number(in: rows, row: row, firstColumn: columns.item))
         var job = try columns.job(rows, row, item: item)
-        job.isLocked = locked
+        job.isClaimed = isClaimed
         if !rows.isNull(row, columns.group) {
             let group = groups.number(in: rows, row: row, firstColumn: columns.group)
             if groupLines.count < groups.count { groupLines.append(0) }
@@ -79,7 +79,8 @@ struct ClaimSet {
 
     // MARK: arranging
 
-    /// Brings the jobs into order of work: by priority and id, a group at its first ready line with its lines in job order.
+    /// Brings the jobs into order of work: by priority and id, a group at its first ready line with its lines in job
+    /// order.
     mutating func arrange() {
         if groups.count == 0 && knownIDs.isEmpty { return }  // as claimed
         var best = [Rank](repeating: Rank.last, count: groups.count)
@@ -119,7 +120,7 @@ struct ClaimSet {
     mutating func removeJobs(ofStores stores: Set<String>) -> [TupleID] {
         let isOfStore = (0..<items.count).map { stores.contains(items.string(of: $0, column: 0)) }
         let isRemoved = jobs.map { isOfStore[$0.item.position] }
-        let removed = jobs.indices.filter { isRemoved[$0] && jobs[$0].isLocked }.map { tupleIDs[$0] }
+        let removed = jobs.indices.filter { isRemoved[$0] && jobs[$0].isClaimed }.map { tupleIDs[$0] }
         let kept = jobs.indices.filter { !isRemoved[$0] }
         jobs = kept.map { jobs[$0] }
         tupleIDs = kept.map { tupleIDs[$0] }

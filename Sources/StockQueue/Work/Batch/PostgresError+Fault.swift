@@ -11,8 +11,8 @@ extension PostgresError {
         case .lockNotAvailable: return .lockTimeout
         case .queryCanceled: return .statementTimeout
         case .readOnlyTransaction: return .connection
-        // "no partition of relation … found for row" is a check violation without a constraint's name: an operational fault, not the
-        // job's.
+        // "no partition of relation … found for row" is a check violation without a constraint's name: an operational
+        // fault, not the job's.
         case .checkViolation where constraint == nil: return .missingPartition
         default: return sqlState.isDataError ? .jobData : .server
         }

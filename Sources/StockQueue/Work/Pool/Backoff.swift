@@ -1,4 +1,5 @@
-/// Pauses that double from the first to the longest, each with jitter so that many clients do not connect at the same time.
+/// Pauses that double from the first to the longest, each with jitter so that many clients do not connect at the same
+/// time.
 package struct Backoff: Sendable {
     private let firstMs: Int
     private let longestMs: Int

@@ -18,8 +18,8 @@ final class ServiceThread: Sendable {
     /// How often to check whether the leader is connected, while it is not.
     private static let leaderPauseMs = 10
 
-    /// - Parameter leader: the service without which this one has nothing to do. It connects first: where connections are few, the
-    ///   others must not use them up, and while the database is away one attempt at a time is enough.
+    /// - Parameter leader: the service without which this one has nothing to do. It connects first: where connections
+    ///   are few, the others must not use them up, and while the database is away one attempt at a time is enough.
     init(
         _ service: any WorkerService, _ base: ConnectionSettings, _ context: ServiceContext,
         changed: DispatchSemaphore, startsAfter leader: ServiceThread?
@@ -72,7 +72,7 @@ final class ServiceThread: Sendable {
                 transition(to: .disconnected)
                 if error.kind == .interrupted { return }
                 report.failed(error)
-                if report.takeHealth() { backoff.reset() }
+                if report.resetHealth() { backoff.reset() }
                 let pause = backoff.next()
                 context.onEvent(.disconnected(.init(service: service.name, error: error, retryInMs: pause)))
                 if context.stop.wait(milliseconds: pause) { return }

@@ -1,6 +1,7 @@
 import StockQueuePostgres
 
-/// What a worker process checks before it starts: whatever would make it wrong without an error, or fail at every batch.
+/// What a worker process checks before it starts: whatever would make it wrong without an error, or fail at every
+/// batch.
 package struct StartupCheck: Sendable {
     /// Why workers must not run here, as sentences that say what to do.
     package private(set) var blockers: [String] = []

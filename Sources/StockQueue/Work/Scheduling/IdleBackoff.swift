@@ -2,8 +2,8 @@ import StockQueuePostgres
 
 /// How long the poller pauses when it finds nothing, and whether producers have to send wake-ups.
 struct IdleBackoff {
-    /// After the last work found, poll again after these pauses, then at the longest interval: a producer that read "awake" just before
-    /// the workers fell asleep has sent no wake-up.
+    /// After the last work found, poll again after these pauses, then at the longest interval: a producer that read
+    /// "awake" just before the workers fell asleep has sent no wake-up.
     private static let pausesMs = [2, 5, 10, 50, 250]
     /// Polls without work after which producers are asked to send wake-ups.
     private static let pollsBeforeSleep = 2
@@ -54,7 +54,8 @@ struct IdleBackoff {
     }
 }
 
-/// When the poller scans below the low-water marks: another process or an administrator may have made an older job ready.
+/// When the poller scans below the low-water marks: another process or an administrator may have made an older job
+/// ready.
 ///
 /// Such a scan steps over everything that the marks spare the claims, so it takes at most a small share of the time.
 struct FullScanSchedule {

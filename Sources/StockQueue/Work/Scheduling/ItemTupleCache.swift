@@ -3,9 +3,9 @@ import StockQueuePostgres
 
 /// The tuple ids of the items that a lane's last batches wrote, by a hash of their keys.
 ///
-/// A popular item gets a new row version with every batch. While a transaction holds back vacuum, finding the item by its key steps over
-/// all old versions; going straight to the last one does not. A tuple id is a hint: the statement compares the key, and an item that
-/// is not found there is found by its key.
+/// A popular item gets a new row version with every batch. While a transaction holds back vacuum, finding the item by
+/// its key steps over all old versions; going straight to the last one does not. A tuple id is a hint: the statement
+/// compares the key, and an item that is not found there is found by its key.
 final class ItemTupleCache: Sendable {
     typealias Lane = [UInt32: TupleID]
 

@@ -108,7 +108,8 @@ final class LaneQueue: Sendable {
 
     /// Asks to keep a lane that has more work than a batch, instead of queueing it behind the others.
     ///
-    /// At most `workers − 1` workers may, so that one stays free for the other lanes. Pair a true with `stopKeepingLane`.
+    /// At most `workers − 1` workers may, so that one stays free for the other lanes. Pair a true with
+    /// `stopKeepingLane`.
     func keepLane() -> Bool {
         state.withLock { state in
             if state.stopped || state.keeping >= workers - 1 { return false }

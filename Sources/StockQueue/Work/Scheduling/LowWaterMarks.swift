@@ -2,13 +2,14 @@ import StockQueueLocking
 
 /// Low-water marks: for each lane and priority an id at or below which the lane has no ready job.
 ///
-/// They let a claim start behind the index entries of jobs that are gone, which stay for as long as any transaction of the server
-/// holds back vacuum. The threads of a process share them, and they only save time. A mark may rise to an id S when
+/// They let a claim start behind the index entries of jobs that are gone, which stay for as long as any transaction of
+/// the server holds back vacuum. The threads of a process share them, and they only save time. A mark may rise to an id
+/// S when
 /// - every transaction that could have drawn an id up to S has ended (`stableID`), and
 /// - no ready job up to S remains, as the worker that finished them, or a poll that found none, knows.
 ///
-/// A mark falls when a job below it becomes ready: after a promotion by this process at once; after an administrator's change with the
-/// next claim, which sees the lane's epoch; after anything else with the next full scan.
+/// A mark falls when a job below it becomes ready: after a promotion by this process at once; after an administrator's
+/// change with the next claim, which sees the lane's epoch; after anything else with the next full scan.
 final class LowWaterMarks: Sendable {
     static let priorities = 4
 

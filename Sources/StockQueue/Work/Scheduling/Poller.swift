@@ -1,9 +1,10 @@
 import StockQueuePostgres
 
-/// Finds work for the workers of a process: polls for lanes with ready jobs, promotes due jobs, and listens for wake-ups.
+/// Finds work for the workers of a process: polls for lanes with ready jobs, promotes due jobs, and listens for
+/// wake-ups.
 ///
-/// One thread and one connection, so idle workers send nothing to the database. A pooler in transaction mode does not carry LISTEN;
-/// behind one, polling alone finds every job.
+/// One thread and one connection, so idle workers send nothing to the database. A pooler in transaction mode does not
+/// carry LISTEN; behind one, polling alone finds every job.
 struct Poller: WorkerService {
     let context: ServiceContext
     /// Stop when nothing is ready or due.
@@ -31,7 +32,7 @@ private struct Polling {
     private var backoff: IdleBackoff
     private var stableID: StableIDTracker
     private var fullScan = FullScanSchedule()
-    private var othersWokenAt: Deadline?
+    private var nextWakeUpOfOthersAt: Deadline?
     /// The drain has found nothing, and ends after a full scan that finds nothing either.
     private var isLastPoll = false
 
@@ -108,13 +109,14 @@ private struct Polling {
         if let awake = backoff.changeForProducers() { try setWorkersAwake(awake) }
         let longest = context.settings.pollIntervalMax.milliseconds
         let pause = backoff.isIdle ? backoff.pauseMs(longest: longest) : busyPauseMs(canBeWorked)
-        // Due jobs that could not be promoted are locked by another transaction: poll again soon, without spinning on them.
+        // Due jobs that could not be promoted are locked by another transaction: poll again soon, without spinning on
+        // them.
         let untilDue = found.nextDueMs.map { max($0, Self.shortPauseMs) } ?? Int.max
         return min(pause, untilDue, longest)
     }
 
-    /// The workers wake the poller when they run out of lanes, so while all of them are busy it has nothing to find. While one is idle,
-    /// work may arrive at any time, or another process may release a lane.
+    /// The workers wake the poller when they run out of lanes, so while all of them are busy it has nothing to find.
+    /// While one is idle, work may arrive at any time, or another process may release a lane.
     private func busyPauseMs(_ canBeWorked: Bool) -> Int {
         if !canBeWorked { return Self.cooldownPauseMs }
         return context.laneQueue.working < context.settings.workers ? Self.shortPauseMs : Self.busyPauseMs
@@ -153,8 +155,8 @@ private struct Polling {
 
     /// There is more work than this process can do at once, and the workers of others may have fallen asleep.
     private mutating func wakeOtherProcesses() throws(PostgresError) {
-        if othersWokenAt?.hasPassed == false { return }
-        othersWokenAt = .after(milliseconds: Self.wakeOthersEveryMs)
+        if nextWakeUpOfOthersAt?.hasPassed == false { return }
+        nextWakeUpOfOthersAt = .after(milliseconds: Self.wakeOthersEveryMs)
         var parameters = Parameters()
         parameters.add(context.schema.name)
         try connection.executeAlone(statements.wakeUp.statement, parameters)

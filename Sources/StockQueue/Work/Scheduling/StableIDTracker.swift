@@ -20,8 +20,8 @@ struct StableIDTracker {
     mutating func advance(_ connection: Connection, _ marks: LowWaterMarks) throws(PostgresError) {
         if nextAt?.hasPassed == false { return }
         nextAt = .after(milliseconds: Self.everyMs)
-        // The id first, and the locks in a statement of their own behind it: a transaction that has drawn an id up to it by then holds
-        // the lock already, or has ended.
+        // First the id, then the locks, in two statements: a transaction that drew an id up to this one holds its lock
+        // when the second statement runs, or has ended.
         try connection.sendSessionSettings()
         try connection.send(lastDrawnID.statement)
         try connection.send(writers.statement)

@@ -1,8 +1,8 @@
 import StockModel
 import StockQueueLocking
 
-/// A uniform random sample of the items that batches changed since the last check, of bounded size (Vitter's reservoir sampling,
-/// algorithm R).
+/// A uniform random sample of the items that batches changed since the last check, of bounded size (Vitter's reservoir
+/// sampling, algorithm R).
 final class ChangedItemSample: Sendable {
     private struct State {
         var items: [ItemKey] = []

@@ -3,14 +3,15 @@ import StockQueuePostgres
 
 /// Per-lane tuning that a worker carries from batch to batch. Advisory: correctness never depends on it.
 struct LaneTuning {
-    /// The most jobs to claim: halved while the database fails a batch and after one that took too long, doubled after a quick one.
+    /// The most jobs to claim: halved while the database fails a batch and after one that took too long, doubled after
+    /// a quick one.
     var batchJobsMax: Int
     /// The last batch found locked items, so the next one skips them instead of waiting.
     var skipsLockedItems = false
     /// Jobs skipped last time are still at the head of the lane; the next claim takes that many extra.
     var skippedJobs = 0
-    /// For how many batches to read which idempotency keys were used before. Mostly none was, and reading costs more than to run a
-    /// batch again now and then.
+    /// For how many batches to read which idempotency keys were used before. Mostly none was, and reading costs more
+    /// than to run a batch again now and then.
     var batchesThatReadKeys = 0
     /// Set while another worker has the lane; if it still has it at this time, it may be stalled.
     var holderMayBeStalledAt: Deadline?
@@ -37,7 +38,8 @@ struct LaneTuning {
         skipsLockedItems = report.skipped > 0
         backoff.reset()
         if tookMs > settings.batchDurationMax.milliseconds {
-            // Half of what it was, not of what it might have been; a wait for a lock says nothing about a few jobs.
+            // Half of the jobs that were claimed, not of the limit. A few jobs can be slow only because they waited for
+            // a lock, so the limit does not fall below slowBatchJobsMin.
             batchJobsMax = max(
                 min(batchJobsMax, report.claimed) / 2, min(batchJobsMax, Self.slowBatchJobsMin))
         } else if tookMs * 2 < settings.batchDurationMax.milliseconds {

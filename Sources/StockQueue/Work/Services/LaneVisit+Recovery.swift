@@ -40,7 +40,8 @@ extension LaneVisit {
     private mutating func addPartitions(after missing: PostgresError) throws(PostgresError) -> Step {
         do throws(PostgresError) {
             let added = try Maintenance.addPartitions(batch.connection, worker.context)
-            // Nothing to add, and yet a partition is missing: an administrator detached it. Running again at once would not help.
+            // Nothing to add, and yet a partition is missing: an administrator detached it. Running again at once would
+            // not help.
             if added == 0 { return backOff(after: missing) }
             worker.context.onEvent(.partitionsAdded(.init(count: added)))
             return Step(disposition: .requeue)

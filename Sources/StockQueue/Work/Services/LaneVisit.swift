@@ -44,7 +44,7 @@ struct LaneVisit {
         }
         context.tupleCache.store(tuples, of: lane)
         switch outcome {
-        case .laneLocked:
+        case .laneUnavailable:
             try watchLockedLane()
             return Step(disposition: .cooldown(milliseconds: Self.lockedLaneCooldownMs))
         case .staleMarks(let epoch):
@@ -90,9 +90,9 @@ struct LaneVisit {
 
     /// Terminates the sessions that have locked a lane and wait for a client that no longer answers.
     ///
-    /// The server does so itself after `idle_in_transaction_session_timeout`, but not where the client stopped in the middle of a
-    /// pipeline: between two messages of a pipeline no timeout of the server runs (`PostgresMain` starts them only behind a
-    /// ReadyForQuery), and a stalled worker would keep its lane for ever.
+    /// The server does so itself after `idle_in_transaction_session_timeout`, but not where the client stopped in the
+    /// middle of a pipeline: between two messages of a pipeline no timeout of the server runs (`PostgresMain` starts
+    /// them only behind a ReadyForQuery), and a stalled worker would keep its lane for ever.
     private mutating func watchLockedLane() throws(PostgresError) {
         let limitMs = context.settings.idleInTransactionTimeout.milliseconds
         guard let due = tuning.holderMayBeStalledAt else {

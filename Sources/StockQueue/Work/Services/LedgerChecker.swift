@@ -2,8 +2,8 @@ import StockQueuePostgres
 
 /// Checks, while the workers run, the ledger of items that were just changed.
 ///
-/// `Verifier` proves the whole ledger and reads all of it; this reads the last few changes of a few items a second, so it can always run.
-/// It shares no code with the decision: it is one statement, on one snapshot.
+/// `Verifier` proves the whole ledger and reads all of it; this reads the last few changes of a few items a second, so
+/// it can always run. It shares no code with the decision: it is one statement, on one snapshot.
 struct LedgerChecker: WorkerService {
     let context: ServiceContext
     /// Stops the workers, where the settings ask for it after a violation.

@@ -1,7 +1,7 @@
 import StockQueuePostgres
 
-/// Keeps partitions of the results ahead of the ids drawn, drops those whose results have all expired, and deletes expired
-/// idempotency keys.
+/// Keeps partitions of the results ahead of the ids drawn, drops those whose results have all expired, and deletes
+/// expired idempotency keys.
 struct Maintenance: WorkerService {
     let context: ServiceContext
 
@@ -10,7 +10,8 @@ struct Maintenance: WorkerService {
 
     /// Rounds between two searches for expired results.
     private static let roundsBetweenDrops = 60
-    /// Dropping a partition locks the parent, and no worker writes results while it waits for that lock; so it does not wait long.
+    /// Dropping a partition locks the parent, and no worker writes results while it waits for that lock; so it does not
+    /// wait long.
     private static let dropLockTimeout = Duration.milliseconds(100)
 
     /// The planner may choose freely: the bounds of partitions come from the system catalog. Only waiting is bounded.
@@ -35,7 +36,8 @@ struct Maintenance: WorkerService {
         } while !context.stop.wait(milliseconds: context.settings.maintenanceInterval.milliseconds)
     }
 
-    /// Adds the partitions that queued jobs and the ids drawn next need. A worker that finds one missing calls it at once.
+    /// Adds the partitions that queued jobs and the ids drawn next need. A worker that finds one missing calls it at
+    /// once.
     ///
     /// - Returns: how many were missing.
     static func addPartitions(_ connection: Connection, _ context: ServiceContext) throws(PostgresError) -> Int {

@@ -38,7 +38,7 @@ public struct ServiceStatus: Sendable {
 /// Where a service reports what it does.
 final class ServiceReport: Sendable {
     private let state: Mutex<ServiceStatus>
-    private let onHealthy = Mutex(false)
+    private let isHealthy = Mutex(false)
 
     init(name: String, role: String) { state = Mutex(ServiceStatus(name: name, role: role)) }
 
@@ -61,13 +61,13 @@ final class ServiceReport: Sendable {
     }
 
     /// The database did what the service asked it to: the next reconnection starts with the shortest pause.
-    func healthy() { onHealthy.withLock { $0 = true } }
+    func healthy() { isHealthy.withLock { $0 = true } }
 
     /// Whether `healthy` was called since the last time this was asked.
-    func takeHealth() -> Bool {
-        onHealthy.withLock { isHealthy in
-            defer { isHealthy = false }
-            return isHealthy
+    func resetHealth() -> Bool {
+        isHealthy.withLock { value in
+            defer { value = false }
+            return value
         }
     }
 }
