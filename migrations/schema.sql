@@ -841,6 +841,64 @@ BEGIN
     RETURN new_jobs;
 END
 $$;
+CREATE FUNCTION stockq.insert_retries(wanted bigint[]) RETURNS TABLE(job_id bigint, retry_of bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+BEGIN
+    RETURN QUERY EXECUTE format($retry$
+        WITH named AS (
+            SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
+        ), whole AS (
+            SELECT job_id FROM named
+            UNION
+            SELECT line.job_id
+            FROM named
+            JOIN results AS first
+                ON (first.group_id, first.store_id) = (named.group_id, named.store_id)
+                AND first.group_last_job_id IS NOT NULL
+                AND first.submission_id = named.submission_id
+                AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
+            JOIN results AS line
+                ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
+                AND (line.group_id, line.store_id, line.submission_id)
+                    = (named.group_id, named.store_id, named.submission_id)
+        ), added AS (
+            INSERT INTO jobs (submission_id, retry_of, expires_at, idempotency_key, %1$s)
+            SELECT
+                CASE WHEN group_id IS NULL THEN pg_current_xact_id() ELSE submission_id END,
+                job_id,
+                CASE WHEN expires_at > now() THEN expires_at END,
+                CASE WHEN NOT EXISTS (
+                    SELECT FROM idempotency_keys AS k
+                    WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
+                ) THEN idempotency_key END,
+                %1$s
+            FROM whole
+            JOIN results AS r USING (job_id)
+            WHERE outcome IN ('failed', 'rejected', 'canceled')
+                AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
+                -- A group is not retried if one of its lines was rejected for its key.
+                AND NOT EXISTS (
+                    SELECT FROM whole AS other
+                    JOIN results AS line USING (job_id)
+                    WHERE (
+                            line.job_id = r.job_id
+                            OR (line.group_id, line.store_id, line.submission_id)
+                                = (r.group_id, r.store_id, r.submission_id)
+                        )
+                        AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
+                )
+            ORDER BY job_id
+            RETURNING job_id, retry_of
+        ), linked AS (
+            INSERT INTO retries (job_id, retry_job_id) SELECT retry_of, job_id FROM added
+        )
+        SELECT job_id, retry_of FROM added ORDER BY 1
+    $retry$, request_columns())
+    USING wanted;
+END
+$_$;
 CREATE FUNCTION stockq.inserts_as_caller() RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -917,6 +975,43 @@ CREATE FUNCTION stockq.item_history(store_id text, item_id text, location_id tex
     JOIN results USING (job_id)
     ORDER BY step
 $_$;
+CREATE FUNCTION stockq.jobs_to_retry(job_ids bigint[], failed boolean, code text, store_id text, since interval) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    wrong record;
+BEGIN
+    IF (job_ids IS NOT NULL)::integer + failed::integer + (code IS NOT NULL)::integer <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or the failed ones, or those with a code';
+    END IF;
+    IF job_ids IS NULL THEN
+        RETURN ARRAY(
+            SELECT r.job_id FROM results AS r
+            WHERE CASE WHEN failed THEN r.outcome = 'failed'
+                    ELSE r.outcome = 'rejected' AND r.code = jobs_to_retry.code::code END
+                AND r.finished_at >= now() - since
+                AND (jobs_to_retry.store_id IS NULL OR r.store_id = jobs_to_retry.store_id)
+        );
+    END IF;
+    SELECT named.id, r.outcome, r.first_job_id INTO wrong
+    FROM unnest(job_ids) AS named (id)
+    LEFT JOIN results AS r ON r.job_id = named.id
+    WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
+        OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
+                WHEN wrong.outcome IS NULL THEN 'has no result'
+                WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
+                    THEN 'was rejected for its idempotency key'
+                ELSE 'was ' || wrong.outcome
+            END);
+    END IF;
+    RETURN job_ids;
+END
+$$;
 CREATE FUNCTION stockq.key_in_use(store_id text, idempotency_key text) RETURNS SETOF stockq.keys_in_use
     LANGUAGE sql STABLE
     BEGIN ATOMIC
@@ -1244,99 +1339,19 @@ $$;
 CREATE FUNCTION stockq.retry_jobs(job_ids bigint[] DEFAULT NULL::bigint[], failed boolean DEFAULT false, code text DEFAULT NULL::text, store_id text DEFAULT NULL::text, since interval DEFAULT '1 day'::interval) RETURNS TABLE(job_id bigint, retry_of bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
-    AS $_$
+    AS $$
 DECLARE
-    wanted bigint[];
-    wrong record;
+    wanted bigint[] := jobs_to_retry(job_ids, failed, code, store_id, since);
     retried bigint;
 BEGIN
-    IF (job_ids IS NOT NULL)::integer + failed::integer + (code IS NOT NULL)::integer <> 1 THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or the failed ones, or those with a code';
-    END IF;
-    IF job_ids IS NOT NULL THEN
-        wanted := job_ids;
-        SELECT named.id, r.outcome, r.first_job_id INTO wrong
-        FROM unnest(job_ids) AS named (id)
-        LEFT JOIN results AS r ON r.job_id = named.id
-        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
-            OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
-        LIMIT 1;
-        IF FOUND THEN
-            RAISE object_not_in_prerequisite_state USING
-                MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
-                    WHEN wrong.outcome IS NULL THEN 'has no result'
-                    WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
-                        THEN 'was rejected for its idempotency key'
-                    ELSE 'was ' || wrong.outcome
-                END);
-        END IF;
-    ELSE
-        wanted := ARRAY(
-            SELECT r.job_id FROM results AS r
-            WHERE CASE WHEN failed THEN r.outcome = 'failed'
-                    ELSE r.outcome = 'rejected' AND r.code = retry_jobs.code::code END
-                AND r.finished_at >= now() - since
-                AND (retry_jobs.store_id IS NULL OR r.store_id = retry_jobs.store_id)
-        );
-    END IF;
-    RETURN QUERY EXECUTE format($retry$
-        WITH named AS (
-            SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
-        ), whole AS (
-            SELECT job_id FROM named
-            UNION
-            SELECT line.job_id
-            FROM named
-            JOIN results AS first
-                ON (first.group_id, first.store_id) = (named.group_id, named.store_id)
-                AND first.group_last_job_id IS NOT NULL
-                AND first.submission_id = named.submission_id
-                AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
-            JOIN results AS line
-                ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
-                AND (line.group_id, line.store_id, line.submission_id)
-                    = (named.group_id, named.store_id, named.submission_id)
-        ), added AS (
-            INSERT INTO jobs (submission_id, retry_of, expires_at, idempotency_key, %1$s)
-            SELECT
-                CASE WHEN group_id IS NULL THEN pg_current_xact_id() ELSE submission_id END,
-                job_id,
-                CASE WHEN expires_at > now() THEN expires_at END,
-                CASE WHEN NOT EXISTS (
-                    SELECT FROM idempotency_keys AS k
-                    WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
-                ) THEN idempotency_key END,
-                %1$s
-            FROM whole
-            JOIN results AS r USING (job_id)
-            WHERE outcome IN ('failed', 'rejected', 'canceled')
-                AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
-                -- A group is not retried if one of its lines was rejected for its key.
-                AND NOT EXISTS (
-                    SELECT FROM whole AS other
-                    JOIN results AS line USING (job_id)
-                    WHERE (
-                            line.job_id = r.job_id
-                            OR (line.group_id, line.store_id, line.submission_id)
-                                = (r.group_id, r.store_id, r.submission_id)
-                        )
-                        AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
-                )
-            ORDER BY job_id
-            RETURNING job_id, retry_of
-        ), linked AS (
-            INSERT INTO retries (job_id, retry_job_id) SELECT retry_of, job_id FROM added
-        )
-        SELECT job_id, retry_of FROM added ORDER BY 1
-    $retry$, request_columns())
-    USING wanted;
+    RETURN QUERY SELECT added.job_id, added.retry_of FROM insert_retries(wanted) AS added;
     GET DIAGNOSTICS retried = ROW_COUNT;
     PERFORM record_operation(
         'retry',
         jsonb_build_object('jobs', job_ids, 'failed', nullif(failed, false), 'code', code, 'store_id', store_id),
         retried);
 END
-$_$;
+$$;
 CREATE FUNCTION stockq.revoke_store(producer text, store_id text, scopes text[] DEFAULT NULL::text[]) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
