@@ -240,7 +240,8 @@ CREATE TABLE :"schema".lanes (
 );
 INSERT INTO :"schema".lanes SELECT generate_series(0, 63);
 
--- What became of each job. The applied results are the ledger. A result has all columns of the deleted job.
+-- What became of each job. The applied results are the ledger. A result has what the
+-- producer set; scheduled_at is what the producer asked for as run_at.
 CREATE TABLE :"schema".results (
     job_id bigint NOT NULL,
     quantity bigint NOT NULL,

@@ -194,6 +194,70 @@ BEGIN
     RETURN QUERY SELECT unnest(canceled);
 END
 $_$;
+CREATE FUNCTION stockq.check_arrays(list stockq.lines) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    lines_max CONSTANT integer := 10000;
+    lines CONSTANT integer := coalesce(cardinality(list.item_ids), 0);
+    problem text;
+BEGIN
+    IF lines > lines_max THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s lines in one call, at most %s are allowed', lines, lines_max);
+    END IF;
+    SELECT format('%s has %s elements, item_ids has %s', given.name, given.size, lines) INTO problem
+    FROM (VALUES
+        ('quantities', coalesce(cardinality(list.quantities), 0)), ('actions', cardinality(list.actions)),
+        ('location_ids', cardinality(list.location_ids)), ('on_insufficients', cardinality(list.on_insufficients)),
+        ('expected_availables', cardinality(list.expected_availables)),
+        ('idempotency_keys', cardinality(list.idempotency_keys)), ('references', cardinality(list."references")),
+        ('reasons', cardinality(list.reasons)), ('notifies', cardinality(list.notifies))
+    ) AS given (name, size)
+    WHERE given.size <> lines;
+    IF problem IS NOT NULL THEN
+        RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+    -- unnest would flatten other arrays, and subscripts would miss their elements.
+    SELECT given.name || ' must have one dimension and begin at 1' INTO problem
+    FROM (VALUES
+        ('item_ids', array_ndims(list.item_ids), array_lower(list.item_ids, 1)),
+        ('quantities', array_ndims(list.quantities), array_lower(list.quantities, 1)),
+        ('actions', array_ndims(list.actions), array_lower(list.actions, 1)),
+        ('location_ids', array_ndims(list.location_ids), array_lower(list.location_ids, 1)),
+        ('on_insufficients', array_ndims(list.on_insufficients), array_lower(list.on_insufficients, 1)),
+        ('expected_availables', array_ndims(list.expected_availables), array_lower(list.expected_availables, 1)),
+        ('idempotency_keys', array_ndims(list.idempotency_keys), array_lower(list.idempotency_keys, 1))
+    ) AS given (name, dimensions, first)
+    WHERE given.dimensions <> 1 OR given.first <> 1
+    LIMIT 1;
+    IF problem IS NOT NULL THEN
+        RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_line_keys(list stockq.lines) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    problem text;
+BEGIN
+    SELECT CASE
+        WHEN octet_length(key) > 200 THEN format('idempotency key %L has more than 200 bytes', key)
+        ELSE format('idempotency key %L is used on more than one line', key)
+    END INTO problem
+    FROM unnest(list.idempotency_keys) AS key
+    WHERE key IS NOT NULL
+    GROUP BY key
+    HAVING count(*) > 1 OR octet_length(key) > 200
+    LIMIT 1;
+    IF problem IS NOT NULL THEN
+        RAISE invalid_parameter_value USING MESSAGE = problem;
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.check_pause_target(store_id text, lane integer, everything boolean) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -388,49 +452,16 @@ CREATE FUNCTION stockq.enqueue_arrays(store_id text, item_ids text[], quantities
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 DECLARE
-    lines_max CONSTANT integer := 10000;
-    lines integer := coalesce(cardinality(item_ids), 0);
+    lines CONSTANT integer := coalesce(cardinality(item_ids), 0);
     list lines := ROW(
         store_id, item_ids, quantities, actions, location_ids, on_insufficients, expected_availables, idempotency_keys,
         "references", reasons, notifies, NULL, group_id, priority, run_at, expires_at, ordering_key, max_attempts
     )::lines;
-    problem text;
     known receipt[];
     new_lines integer := lines;
     new_jobs bigint[];
 BEGIN
-    IF lines > lines_max THEN
-        RAISE program_limit_exceeded USING
-            MESSAGE = format('%s lines in one call, at most %s are allowed', lines, lines_max);
-    END IF;
-    SELECT format('%s has %s elements, item_ids has %s', given.name, given.size, lines) INTO problem
-    FROM (VALUES
-        ('quantities', coalesce(cardinality(quantities), 0)), ('actions', cardinality(actions)),
-        ('location_ids', cardinality(location_ids)), ('on_insufficients', cardinality(on_insufficients)),
-        ('expected_availables', cardinality(expected_availables)), ('idempotency_keys', cardinality(idempotency_keys)),
-        ('references', cardinality("references")), ('reasons', cardinality(reasons)),
-        ('notifies', cardinality(notifies))
-    ) AS given (name, size)
-    WHERE given.size <> lines;
-    IF problem IS NOT NULL THEN
-        RAISE array_subscript_error USING MESSAGE = problem;
-    END IF;
-    -- unnest would flatten other arrays, and subscripts would miss their elements.
-    SELECT given.name || ' must have one dimension and begin at 1' INTO problem
-    FROM (VALUES
-        ('item_ids', array_ndims(item_ids), array_lower(item_ids, 1)),
-        ('quantities', array_ndims(quantities), array_lower(quantities, 1)),
-        ('actions', array_ndims(actions), array_lower(actions, 1)),
-        ('location_ids', array_ndims(location_ids), array_lower(location_ids, 1)),
-        ('on_insufficients', array_ndims(on_insufficients), array_lower(on_insufficients, 1)),
-        ('expected_availables', array_ndims(expected_availables), array_lower(expected_availables, 1)),
-        ('idempotency_keys', array_ndims(idempotency_keys), array_lower(idempotency_keys, 1))
-    ) AS given (name, dimensions, first)
-    WHERE given.dimensions <> 1 OR given.first <> 1
-    LIMIT 1;
-    IF problem IS NOT NULL THEN
-        RAISE array_subscript_error USING MESSAGE = problem;
-    END IF;
+    PERFORM check_arrays(list);
     IF idempotency_key IS NOT NULL THEN
         IF idempotency_keys IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
@@ -440,27 +471,9 @@ BEGIN
         );
     END IF;
     IF list.idempotency_keys IS NOT NULL THEN
-        SELECT CASE
-            WHEN octet_length(key) > 200 THEN format('idempotency key %L has more than 200 bytes', key)
-            ELSE format('idempotency key %L is used on more than one line', key)
-        END INTO problem
-        FROM unnest(list.idempotency_keys) AS key
-        WHERE key IS NOT NULL
-        GROUP BY key
-        HAVING count(*) > 1 OR octet_length(key) > 200
-        LIMIT 1;
-        IF problem IS NOT NULL THEN
-            RAISE invalid_parameter_value USING MESSAGE = problem;
-        END IF;
-        SELECT array_agg(k), lines - count(*) INTO known, new_lines FROM known_keys(list) AS k;
-        IF group_id IS NOT NULL AND new_lines NOT IN (0, lines) THEN
-            RAISE unique_violation USING
-                MESSAGE = format(
-                    '%s of %s lines of group %L of store %L are new, and the keys of the others are in use',
-                    new_lines, lines, group_id, store_id),
-                HINT = 'Submit the group as it was submitted first, or under other keys.',
-                CONSTRAINT = 'idempotency_key';
-        END IF;
+        PERFORM check_line_keys(list);
+        known := known_lines(list);
+        new_lines := lines - cardinality(known);
         list.known_jobs := ARRAY(
             SELECT k.job_id
             FROM generate_series(1, lines) AS number
@@ -469,17 +482,7 @@ BEGIN
         );
     END IF;
     IF new_lines > 0 THEN
-        PERFORM check_store_limit(store_id, new_lines);
-        IF inserts_as_caller() THEN
-            new_jobs := insert_lines(list);
-        ELSE
-            SELECT insert_lines_for(t.producer, t.caller_token, list) INTO new_jobs FROM my_caller_token AS t;
-        END IF;
-        IF coalesce(cardinality(new_jobs), 0) <> new_lines THEN
-            RAISE internal_error USING
-                MESSAGE = format('%s of %s lines were inserted', coalesce(cardinality(new_jobs), 0), new_lines),
-                HINT = 'Check that caller_token_secret has its one row.';
-        END IF;
+        new_jobs := insert_new_lines(list, new_lines);
     END IF;
     -- The nth new job is the nth new line.
     RETURN QUERY
@@ -817,6 +820,85 @@ BEGIN
     RETURN new_jobs;
 END
 $$;
+CREATE FUNCTION stockq.insert_new_lines(list stockq.lines, new_lines integer) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    new_jobs bigint[];
+BEGIN
+    PERFORM check_store_limit(list.store_id, new_lines);
+    IF inserts_as_caller() THEN
+        new_jobs := insert_lines(list);
+    ELSE
+        SELECT insert_lines_for(t.producer, t.caller_token, list) INTO new_jobs FROM my_caller_token AS t;
+    END IF;
+    IF coalesce(cardinality(new_jobs), 0) <> new_lines THEN
+        RAISE internal_error USING
+            MESSAGE = format('%s of %s lines were inserted', coalesce(cardinality(new_jobs), 0), new_lines),
+            HINT = 'Check that caller_token_secret has its one row.';
+    END IF;
+    RETURN new_jobs;
+END
+$$;
+CREATE FUNCTION stockq.insert_retries(wanted bigint[]) RETURNS TABLE(job_id bigint, retry_of bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+BEGIN
+    RETURN QUERY EXECUTE format($retry$
+        WITH named AS (
+            SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
+        ), whole AS (
+            SELECT job_id FROM named
+            UNION
+            SELECT line.job_id
+            FROM named
+            JOIN results AS first
+                ON (first.group_id, first.store_id) = (named.group_id, named.store_id)
+                AND first.group_last_job_id IS NOT NULL
+                AND first.submission_id = named.submission_id
+                AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
+            JOIN results AS line
+                ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
+                AND (line.group_id, line.store_id, line.submission_id)
+                    = (named.group_id, named.store_id, named.submission_id)
+        ), added AS (
+            INSERT INTO jobs (submission_id, retry_of, expires_at, idempotency_key, %1$s)
+            SELECT
+                CASE WHEN group_id IS NULL THEN pg_current_xact_id() ELSE submission_id END,
+                job_id,
+                CASE WHEN expires_at > now() THEN expires_at END,
+                CASE WHEN NOT EXISTS (
+                    SELECT FROM idempotency_keys AS k
+                    WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
+                ) THEN idempotency_key END,
+                %1$s
+            FROM whole
+            JOIN results AS r USING (job_id)
+            WHERE outcome IN ('failed', 'rejected', 'canceled')
+                AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
+                -- A group is not retried if one of its lines was rejected for its key.
+                AND NOT EXISTS (
+                    SELECT FROM whole AS other
+                    JOIN results AS line USING (job_id)
+                    WHERE (
+                            line.job_id = r.job_id
+                            OR (line.group_id, line.store_id, line.submission_id)
+                                = (r.group_id, r.store_id, r.submission_id)
+                        )
+                        AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
+                )
+            ORDER BY job_id
+            RETURNING job_id, retry_of
+        ), linked AS (
+            INSERT INTO retries (job_id, retry_job_id) SELECT retry_of, job_id FROM added
+        )
+        SELECT job_id, retry_of FROM added ORDER BY 1
+    $retry$, request_columns())
+    USING wanted;
+END
+$_$;
 CREATE FUNCTION stockq.inserts_as_caller() RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -893,6 +975,43 @@ CREATE FUNCTION stockq.item_history(store_id text, item_id text, location_id tex
     JOIN results USING (job_id)
     ORDER BY step
 $_$;
+CREATE FUNCTION stockq.jobs_to_retry(job_ids bigint[], failed boolean, code text, store_id text, since interval) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    wrong record;
+BEGIN
+    IF (job_ids IS NOT NULL)::integer + failed::integer + (code IS NOT NULL)::integer <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or the failed ones, or those with a code';
+    END IF;
+    IF job_ids IS NULL THEN
+        RETURN ARRAY(
+            SELECT r.job_id FROM results AS r
+            WHERE CASE WHEN failed THEN r.outcome = 'failed'
+                    ELSE r.outcome = 'rejected' AND r.code = jobs_to_retry.code::code END
+                AND r.finished_at >= now() - since
+                AND (jobs_to_retry.store_id IS NULL OR r.store_id = jobs_to_retry.store_id)
+        );
+    END IF;
+    SELECT named.id, r.outcome, r.first_job_id INTO wrong
+    FROM unnest(job_ids) AS named (id)
+    LEFT JOIN results AS r ON r.job_id = named.id
+    WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
+        OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
+                WHEN wrong.outcome IS NULL THEN 'has no result'
+                WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
+                    THEN 'was rejected for its idempotency key'
+                ELSE 'was ' || wrong.outcome
+            END);
+    END IF;
+    RETURN job_ids;
+END
+$$;
 CREATE FUNCTION stockq.key_in_use(store_id text, idempotency_key text) RETURNS SETOF stockq.keys_in_use
     LANGUAGE sql STABLE
     BEGIN ATOMIC
@@ -940,6 +1059,26 @@ BEGIN
             known.applied_quantity, known.on_hand_after, known.allocated_after
         )::receipt;
     END LOOP;
+END
+$$;
+CREATE FUNCTION stockq.known_lines(list stockq.lines) RETURNS stockq.receipt[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    lines CONSTANT integer := coalesce(cardinality(list.item_ids), 0);
+    known receipt[] := ARRAY(SELECT k FROM known_keys(list) AS k);
+    new_lines CONSTANT integer := lines - cardinality(known);
+BEGIN
+    IF list.group_id IS NOT NULL AND new_lines NOT IN (0, lines) THEN
+        RAISE unique_violation USING
+            MESSAGE = format(
+                '%s of %s lines of group %L of store %L are new, and the keys of the others are in use',
+                new_lines, lines, list.group_id, list.store_id),
+            HINT = 'Submit the group as it was submitted first, or under other keys.',
+            CONSTRAINT = 'idempotency_key';
+    END IF;
+    RETURN known;
 END
 $$;
 CREATE FUNCTION stockq.may_enqueue(store_id text, item_id text, location_id text) RETURNS boolean
@@ -1200,99 +1339,19 @@ $$;
 CREATE FUNCTION stockq.retry_jobs(job_ids bigint[] DEFAULT NULL::bigint[], failed boolean DEFAULT false, code text DEFAULT NULL::text, store_id text DEFAULT NULL::text, since interval DEFAULT '1 day'::interval) RETURNS TABLE(job_id bigint, retry_of bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
-    AS $_$
+    AS $$
 DECLARE
-    wanted bigint[];
-    wrong record;
+    wanted bigint[] := jobs_to_retry(job_ids, failed, code, store_id, since);
     retried bigint;
 BEGIN
-    IF (job_ids IS NOT NULL)::integer + failed::integer + (code IS NOT NULL)::integer <> 1 THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or the failed ones, or those with a code';
-    END IF;
-    IF job_ids IS NOT NULL THEN
-        wanted := job_ids;
-        SELECT named.id, r.outcome, r.first_job_id INTO wrong
-        FROM unnest(job_ids) AS named (id)
-        LEFT JOIN results AS r ON r.job_id = named.id
-        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
-            OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
-        LIMIT 1;
-        IF FOUND THEN
-            RAISE object_not_in_prerequisite_state USING
-                MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
-                    WHEN wrong.outcome IS NULL THEN 'has no result'
-                    WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
-                        THEN 'was rejected for its idempotency key'
-                    ELSE 'was ' || wrong.outcome
-                END);
-        END IF;
-    ELSE
-        wanted := ARRAY(
-            SELECT r.job_id FROM results AS r
-            WHERE CASE WHEN failed THEN r.outcome = 'failed'
-                    ELSE r.outcome = 'rejected' AND r.code = retry_jobs.code::code END
-                AND r.finished_at >= now() - since
-                AND (retry_jobs.store_id IS NULL OR r.store_id = retry_jobs.store_id)
-        );
-    END IF;
-    RETURN QUERY EXECUTE format($retry$
-        WITH named AS (
-            SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
-        ), whole AS (
-            SELECT job_id FROM named
-            UNION
-            SELECT line.job_id
-            FROM named
-            JOIN results AS first
-                ON (first.group_id, first.store_id) = (named.group_id, named.store_id)
-                AND first.group_last_job_id IS NOT NULL
-                AND first.submission_id = named.submission_id
-                AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
-            JOIN results AS line
-                ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
-                AND (line.group_id, line.store_id, line.submission_id)
-                    = (named.group_id, named.store_id, named.submission_id)
-        ), added AS (
-            INSERT INTO jobs (submission_id, retry_of, expires_at, idempotency_key, %1$s)
-            SELECT
-                CASE WHEN group_id IS NULL THEN pg_current_xact_id() ELSE submission_id END,
-                job_id,
-                CASE WHEN expires_at > now() THEN expires_at END,
-                CASE WHEN NOT EXISTS (
-                    SELECT FROM idempotency_keys AS k
-                    WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
-                ) THEN idempotency_key END,
-                %1$s
-            FROM whole
-            JOIN results AS r USING (job_id)
-            WHERE outcome IN ('failed', 'rejected', 'canceled')
-                AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
-                -- A group is not retried if one of its lines was rejected for its key.
-                AND NOT EXISTS (
-                    SELECT FROM whole AS other
-                    JOIN results AS line USING (job_id)
-                    WHERE (
-                            line.job_id = r.job_id
-                            OR (line.group_id, line.store_id, line.submission_id)
-                                = (r.group_id, r.store_id, r.submission_id)
-                        )
-                        AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
-                )
-            ORDER BY job_id
-            RETURNING job_id, retry_of
-        ), linked AS (
-            INSERT INTO retries (job_id, retry_job_id) SELECT retry_of, job_id FROM added
-        )
-        SELECT job_id, retry_of FROM added ORDER BY 1
-    $retry$, request_columns())
-    USING wanted;
+    RETURN QUERY SELECT added.job_id, added.retry_of FROM insert_retries(wanted) AS added;
     GET DIAGNOSTICS retried = ROW_COUNT;
     PERFORM record_operation(
         'retry',
         jsonb_build_object('jobs', job_ids, 'failed', nullif(failed, false), 'code', code, 'store_id', store_id),
         retried);
 END
-$_$;
+$$;
 CREATE FUNCTION stockq.revoke_store(producer text, store_id text, scopes text[] DEFAULT NULL::text[]) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'

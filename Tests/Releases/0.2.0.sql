@@ -2,7 +2,7 @@
 -- PostgreSQL database dump
 --
 
-\restrict brsE6ueqtXSLJgi3WHSyS8zeLfAdcPeR5U87fSzRwRqVc9AOVQ9mPoNky49ZAry
+\restrict w3L28SY8ZLY4VSEC9fKZYHjqbij4JjHycmrvzShDVqpdNzJ8l1ebFbR1OVteIoB
 
 -- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
 -- Dumped by pg_dump version 15.18 (Debian 15.18-0+deb12u1)
@@ -304,6 +304,82 @@ $_$;
 
 
 --
+-- Name: check_arrays(stockq.lines); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.check_arrays(list stockq.lines) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    lines_max CONSTANT integer := 10000;
+    lines CONSTANT integer := coalesce(cardinality(list.item_ids), 0);
+    problem text;
+BEGIN
+    IF lines > lines_max THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s lines in one call, at most %s are allowed', lines, lines_max);
+    END IF;
+    SELECT format('%s has %s elements, item_ids has %s', given.name, given.size, lines) INTO problem
+    FROM (VALUES
+        ('quantities', coalesce(cardinality(list.quantities), 0)), ('actions', cardinality(list.actions)),
+        ('location_ids', cardinality(list.location_ids)), ('on_insufficients', cardinality(list.on_insufficients)),
+        ('expected_availables', cardinality(list.expected_availables)),
+        ('idempotency_keys', cardinality(list.idempotency_keys)), ('references', cardinality(list."references")),
+        ('reasons', cardinality(list.reasons)), ('notifies', cardinality(list.notifies))
+    ) AS given (name, size)
+    WHERE given.size <> lines;
+    IF problem IS NOT NULL THEN
+        RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+    -- unnest would flatten other arrays, and subscripts would miss their elements.
+    SELECT given.name || ' must have one dimension and begin at 1' INTO problem
+    FROM (VALUES
+        ('item_ids', array_ndims(list.item_ids), array_lower(list.item_ids, 1)),
+        ('quantities', array_ndims(list.quantities), array_lower(list.quantities, 1)),
+        ('actions', array_ndims(list.actions), array_lower(list.actions, 1)),
+        ('location_ids', array_ndims(list.location_ids), array_lower(list.location_ids, 1)),
+        ('on_insufficients', array_ndims(list.on_insufficients), array_lower(list.on_insufficients, 1)),
+        ('expected_availables', array_ndims(list.expected_availables), array_lower(list.expected_availables, 1)),
+        ('idempotency_keys', array_ndims(list.idempotency_keys), array_lower(list.idempotency_keys, 1))
+    ) AS given (name, dimensions, first)
+    WHERE given.dimensions <> 1 OR given.first <> 1
+    LIMIT 1;
+    IF problem IS NOT NULL THEN
+        RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+END
+$$;
+
+
+--
+-- Name: check_line_keys(stockq.lines); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.check_line_keys(list stockq.lines) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    problem text;
+BEGIN
+    SELECT CASE
+        WHEN octet_length(key) > 200 THEN format('idempotency key %L has more than 200 bytes', key)
+        ELSE format('idempotency key %L is used on more than one line', key)
+    END INTO problem
+    FROM unnest(list.idempotency_keys) AS key
+    WHERE key IS NOT NULL
+    GROUP BY key
+    HAVING count(*) > 1 OR octet_length(key) > 200
+    LIMIT 1;
+    IF problem IS NOT NULL THEN
+        RAISE invalid_parameter_value USING MESSAGE = problem;
+    END IF;
+END
+$$;
+
+
+--
 -- Name: check_pause_target(text, integer, boolean); Type: FUNCTION; Schema: stockq; Owner: -
 --
 
@@ -531,49 +607,16 @@ CREATE FUNCTION stockq.enqueue_arrays(store_id text, item_ids text[], quantities
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 DECLARE
-    lines_max CONSTANT integer := 10000;
-    lines integer := coalesce(cardinality(item_ids), 0);
+    lines CONSTANT integer := coalesce(cardinality(item_ids), 0);
     list lines := ROW(
         store_id, item_ids, quantities, actions, location_ids, on_insufficients, expected_availables, idempotency_keys,
         "references", reasons, notifies, NULL, group_id, priority, run_at, expires_at, ordering_key, max_attempts
     )::lines;
-    problem text;
     known receipt[];
     new_lines integer := lines;
     new_jobs bigint[];
 BEGIN
-    IF lines > lines_max THEN
-        RAISE program_limit_exceeded USING
-            MESSAGE = format('%s lines in one call, at most %s are allowed', lines, lines_max);
-    END IF;
-    SELECT format('%s has %s elements, item_ids has %s', given.name, given.size, lines) INTO problem
-    FROM (VALUES
-        ('quantities', coalesce(cardinality(quantities), 0)), ('actions', cardinality(actions)),
-        ('location_ids', cardinality(location_ids)), ('on_insufficients', cardinality(on_insufficients)),
-        ('expected_availables', cardinality(expected_availables)), ('idempotency_keys', cardinality(idempotency_keys)),
-        ('references', cardinality("references")), ('reasons', cardinality(reasons)),
-        ('notifies', cardinality(notifies))
-    ) AS given (name, size)
-    WHERE given.size <> lines;
-    IF problem IS NOT NULL THEN
-        RAISE array_subscript_error USING MESSAGE = problem;
-    END IF;
-    -- unnest would flatten other arrays, and subscripts would miss their elements.
-    SELECT given.name || ' must have one dimension and begin at 1' INTO problem
-    FROM (VALUES
-        ('item_ids', array_ndims(item_ids), array_lower(item_ids, 1)),
-        ('quantities', array_ndims(quantities), array_lower(quantities, 1)),
-        ('actions', array_ndims(actions), array_lower(actions, 1)),
-        ('location_ids', array_ndims(location_ids), array_lower(location_ids, 1)),
-        ('on_insufficients', array_ndims(on_insufficients), array_lower(on_insufficients, 1)),
-        ('expected_availables', array_ndims(expected_availables), array_lower(expected_availables, 1)),
-        ('idempotency_keys', array_ndims(idempotency_keys), array_lower(idempotency_keys, 1))
-    ) AS given (name, dimensions, first)
-    WHERE given.dimensions <> 1 OR given.first <> 1
-    LIMIT 1;
-    IF problem IS NOT NULL THEN
-        RAISE array_subscript_error USING MESSAGE = problem;
-    END IF;
+    PERFORM check_arrays(list);
     IF idempotency_key IS NOT NULL THEN
         IF idempotency_keys IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
@@ -583,27 +626,9 @@ BEGIN
         );
     END IF;
     IF list.idempotency_keys IS NOT NULL THEN
-        SELECT CASE
-            WHEN octet_length(key) > 200 THEN format('idempotency key %L has more than 200 bytes', key)
-            ELSE format('idempotency key %L is used on more than one line', key)
-        END INTO problem
-        FROM unnest(list.idempotency_keys) AS key
-        WHERE key IS NOT NULL
-        GROUP BY key
-        HAVING count(*) > 1 OR octet_length(key) > 200
-        LIMIT 1;
-        IF problem IS NOT NULL THEN
-            RAISE invalid_parameter_value USING MESSAGE = problem;
-        END IF;
-        SELECT array_agg(k), lines - count(*) INTO known, new_lines FROM known_keys(list) AS k;
-        IF group_id IS NOT NULL AND new_lines NOT IN (0, lines) THEN
-            RAISE unique_violation USING
-                MESSAGE = format(
-                    '%s of %s lines of group %L of store %L are new, and the keys of the others are in use',
-                    new_lines, lines, group_id, store_id),
-                HINT = 'Submit the group as it was submitted first, or under other keys.',
-                CONSTRAINT = 'idempotency_key';
-        END IF;
+        PERFORM check_line_keys(list);
+        known := known_lines(list);
+        new_lines := lines - cardinality(known);
         list.known_jobs := ARRAY(
             SELECT k.job_id
             FROM generate_series(1, lines) AS number
@@ -612,17 +637,7 @@ BEGIN
         );
     END IF;
     IF new_lines > 0 THEN
-        PERFORM check_store_limit(store_id, new_lines);
-        IF inserts_as_caller() THEN
-            new_jobs := insert_lines(list);
-        ELSE
-            SELECT insert_lines_for(t.producer, t.caller_token, list) INTO new_jobs FROM my_caller_token AS t;
-        END IF;
-        IF coalesce(cardinality(new_jobs), 0) <> new_lines THEN
-            RAISE internal_error USING
-                MESSAGE = format('%s of %s lines were inserted', coalesce(cardinality(new_jobs), 0), new_lines),
-                HINT = 'Check that caller_token_secret has its one row.';
-        END IF;
+        new_jobs := insert_new_lines(list, new_lines);
     END IF;
     -- The nth new job is the nth new line.
     RETURN QUERY
@@ -1045,6 +1060,97 @@ $$;
 
 
 --
+-- Name: insert_new_lines(stockq.lines, integer); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.insert_new_lines(list stockq.lines, new_lines integer) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    new_jobs bigint[];
+BEGIN
+    PERFORM check_store_limit(list.store_id, new_lines);
+    IF inserts_as_caller() THEN
+        new_jobs := insert_lines(list);
+    ELSE
+        SELECT insert_lines_for(t.producer, t.caller_token, list) INTO new_jobs FROM my_caller_token AS t;
+    END IF;
+    IF coalesce(cardinality(new_jobs), 0) <> new_lines THEN
+        RAISE internal_error USING
+            MESSAGE = format('%s of %s lines were inserted', coalesce(cardinality(new_jobs), 0), new_lines),
+            HINT = 'Check that caller_token_secret has its one row.';
+    END IF;
+    RETURN new_jobs;
+END
+$$;
+
+
+--
+-- Name: insert_retries(bigint[]); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.insert_retries(wanted bigint[]) RETURNS TABLE(job_id bigint, retry_of bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+BEGIN
+    RETURN QUERY EXECUTE format($retry$
+        WITH named AS (
+            SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
+        ), whole AS (
+            SELECT job_id FROM named
+            UNION
+            SELECT line.job_id
+            FROM named
+            JOIN results AS first
+                ON (first.group_id, first.store_id) = (named.group_id, named.store_id)
+                AND first.group_last_job_id IS NOT NULL
+                AND first.submission_id = named.submission_id
+                AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
+            JOIN results AS line
+                ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
+                AND (line.group_id, line.store_id, line.submission_id)
+                    = (named.group_id, named.store_id, named.submission_id)
+        ), added AS (
+            INSERT INTO jobs (submission_id, retry_of, expires_at, idempotency_key, %1$s)
+            SELECT
+                CASE WHEN group_id IS NULL THEN pg_current_xact_id() ELSE submission_id END,
+                job_id,
+                CASE WHEN expires_at > now() THEN expires_at END,
+                CASE WHEN NOT EXISTS (
+                    SELECT FROM idempotency_keys AS k
+                    WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
+                ) THEN idempotency_key END,
+                %1$s
+            FROM whole
+            JOIN results AS r USING (job_id)
+            WHERE outcome IN ('failed', 'rejected', 'canceled')
+                AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
+                -- A group is not retried if one of its lines was rejected for its key.
+                AND NOT EXISTS (
+                    SELECT FROM whole AS other
+                    JOIN results AS line USING (job_id)
+                    WHERE (
+                            line.job_id = r.job_id
+                            OR (line.group_id, line.store_id, line.submission_id)
+                                = (r.group_id, r.store_id, r.submission_id)
+                        )
+                        AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
+                )
+            ORDER BY job_id
+            RETURNING job_id, retry_of
+        ), linked AS (
+            INSERT INTO retries (job_id, retry_job_id) SELECT retry_of, job_id FROM added
+        )
+        SELECT job_id, retry_of FROM added ORDER BY 1
+    $retry$, request_columns())
+    USING wanted;
+END
+$_$;
+
+
+--
 -- Name: inserts_as_caller(); Type: FUNCTION; Schema: stockq; Owner: -
 --
 
@@ -1157,6 +1263,49 @@ $_$;
 
 
 --
+-- Name: jobs_to_retry(bigint[], boolean, text, text, interval); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.jobs_to_retry(job_ids bigint[], failed boolean, code text, store_id text, since interval) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    wrong record;
+BEGIN
+    IF (job_ids IS NOT NULL)::integer + failed::integer + (code IS NOT NULL)::integer <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or the failed ones, or those with a code';
+    END IF;
+    IF job_ids IS NULL THEN
+        RETURN ARRAY(
+            SELECT r.job_id FROM results AS r
+            WHERE CASE WHEN failed THEN r.outcome = 'failed'
+                    ELSE r.outcome = 'rejected' AND r.code = jobs_to_retry.code::code END
+                AND r.finished_at >= now() - since
+                AND (jobs_to_retry.store_id IS NULL OR r.store_id = jobs_to_retry.store_id)
+        );
+    END IF;
+    SELECT named.id, r.outcome, r.first_job_id INTO wrong
+    FROM unnest(job_ids) AS named (id)
+    LEFT JOIN results AS r ON r.job_id = named.id
+    WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
+        OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
+                WHEN wrong.outcome IS NULL THEN 'has no result'
+                WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
+                    THEN 'was rejected for its idempotency key'
+                ELSE 'was ' || wrong.outcome
+            END);
+    END IF;
+    RETURN job_ids;
+END
+$$;
+
+
+--
 -- Name: key_in_use(text, text); Type: FUNCTION; Schema: stockq; Owner: -
 --
 
@@ -1213,6 +1362,32 @@ BEGIN
             known.applied_quantity, known.on_hand_after, known.allocated_after
         )::receipt;
     END LOOP;
+END
+$$;
+
+
+--
+-- Name: known_lines(stockq.lines); Type: FUNCTION; Schema: stockq; Owner: -
+--
+
+CREATE FUNCTION stockq.known_lines(list stockq.lines) RETURNS stockq.receipt[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    lines CONSTANT integer := coalesce(cardinality(list.item_ids), 0);
+    known receipt[] := ARRAY(SELECT k FROM known_keys(list) AS k);
+    new_lines CONSTANT integer := lines - cardinality(known);
+BEGIN
+    IF list.group_id IS NOT NULL AND new_lines NOT IN (0, lines) THEN
+        RAISE unique_violation USING
+            MESSAGE = format(
+                '%s of %s lines of group %L of store %L are new, and the keys of the others are in use',
+                new_lines, lines, list.group_id, list.store_id),
+            HINT = 'Submit the group as it was submitted first, or under other keys.',
+            CONSTRAINT = 'idempotency_key';
+    END IF;
+    RETURN known;
 END
 $$;
 
@@ -1545,99 +1720,19 @@ $$;
 CREATE FUNCTION stockq.retry_jobs(job_ids bigint[] DEFAULT NULL::bigint[], failed boolean DEFAULT false, code text DEFAULT NULL::text, store_id text DEFAULT NULL::text, since interval DEFAULT '1 day'::interval) RETURNS TABLE(job_id bigint, retry_of bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
-    AS $_$
+    AS $$
 DECLARE
-    wanted bigint[];
-    wrong record;
+    wanted bigint[] := jobs_to_retry(job_ids, failed, code, store_id, since);
     retried bigint;
 BEGIN
-    IF (job_ids IS NOT NULL)::integer + failed::integer + (code IS NOT NULL)::integer <> 1 THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or the failed ones, or those with a code';
-    END IF;
-    IF job_ids IS NOT NULL THEN
-        wanted := job_ids;
-        SELECT named.id, r.outcome, r.first_job_id INTO wrong
-        FROM unnest(job_ids) AS named (id)
-        LEFT JOIN results AS r ON r.job_id = named.id
-        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
-            OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
-        LIMIT 1;
-        IF FOUND THEN
-            RAISE object_not_in_prerequisite_state USING
-                MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
-                    WHEN wrong.outcome IS NULL THEN 'has no result'
-                    WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
-                        THEN 'was rejected for its idempotency key'
-                    ELSE 'was ' || wrong.outcome
-                END);
-        END IF;
-    ELSE
-        wanted := ARRAY(
-            SELECT r.job_id FROM results AS r
-            WHERE CASE WHEN failed THEN r.outcome = 'failed'
-                    ELSE r.outcome = 'rejected' AND r.code = retry_jobs.code::code END
-                AND r.finished_at >= now() - since
-                AND (retry_jobs.store_id IS NULL OR r.store_id = retry_jobs.store_id)
-        );
-    END IF;
-    RETURN QUERY EXECUTE format($retry$
-        WITH named AS (
-            SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
-        ), whole AS (
-            SELECT job_id FROM named
-            UNION
-            SELECT line.job_id
-            FROM named
-            JOIN results AS first
-                ON (first.group_id, first.store_id) = (named.group_id, named.store_id)
-                AND first.group_last_job_id IS NOT NULL
-                AND first.submission_id = named.submission_id
-                AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
-            JOIN results AS line
-                ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
-                AND (line.group_id, line.store_id, line.submission_id)
-                    = (named.group_id, named.store_id, named.submission_id)
-        ), added AS (
-            INSERT INTO jobs (submission_id, retry_of, expires_at, idempotency_key, %1$s)
-            SELECT
-                CASE WHEN group_id IS NULL THEN pg_current_xact_id() ELSE submission_id END,
-                job_id,
-                CASE WHEN expires_at > now() THEN expires_at END,
-                CASE WHEN NOT EXISTS (
-                    SELECT FROM idempotency_keys AS k
-                    WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
-                ) THEN idempotency_key END,
-                %1$s
-            FROM whole
-            JOIN results AS r USING (job_id)
-            WHERE outcome IN ('failed', 'rejected', 'canceled')
-                AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
-                -- A group is not retried if one of its lines was rejected for its key.
-                AND NOT EXISTS (
-                    SELECT FROM whole AS other
-                    JOIN results AS line USING (job_id)
-                    WHERE (
-                            line.job_id = r.job_id
-                            OR (line.group_id, line.store_id, line.submission_id)
-                                = (r.group_id, r.store_id, r.submission_id)
-                        )
-                        AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
-                )
-            ORDER BY job_id
-            RETURNING job_id, retry_of
-        ), linked AS (
-            INSERT INTO retries (job_id, retry_job_id) SELECT retry_of, job_id FROM added
-        )
-        SELECT job_id, retry_of FROM added ORDER BY 1
-    $retry$, request_columns())
-    USING wanted;
+    RETURN QUERY SELECT added.job_id, added.retry_of FROM insert_retries(wanted) AS added;
     GET DIAGNOSTICS retried = ROW_COUNT;
     PERFORM record_operation(
         'retry',
         jsonb_build_object('jobs', job_ids, 'failed', nullif(failed, false), 'code', code, 'store_id', store_id),
         retried);
 END
-$_$;
+$$;
 
 
 --
@@ -2287,7 +2382,7 @@ ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000010000000 
 --
 
 COPY stockq.caller_token_secret (is_only_row, secret) FROM stdin;
-t	\\xd2fb6ee1c9d44220a52794ca06dfb1a41d67063137474ae2a635c9fb64960e98
+t	\\x81a33faf5a10474caae2ff9fb74b400a15c3f4bd27fa420c99888b351aadd571
 \.
 
 
@@ -2304,9 +2399,9 @@ COPY stockq.grants (producer, store_id, scopes, granted_by, granted_at) FROM std
 --
 
 COPY stockq.idempotency_keys (idempotency_key, store_id, job_id, quantity, expected_available, used_at, action, on_insufficient, item_id, location_id) FROM stdin;
-key 3/1	s	7	-1	\N	2026-11-26 16:11:42.483551+00	adjust	reject	a	main
-key 3/2	s	8	-1	\N	2026-11-26 16:11:42.483551+00	adjust	reject	b	main
-order 1	s	1	-6	\N	2026-11-26 16:11:42.483551+00	adjust	reject	a	main
+key 3/1	s	7	-1	\N	2026-11-26 17:07:52.57331+00	adjust	reject	a	main
+key 3/2	s	8	-1	\N	2026-11-26 17:07:52.57331+00	adjust	reject	b	main
+order 1	s	1	-6	\N	2026-11-26 17:07:52.57331+00	adjust	reject	a	main
 \.
 
 
@@ -2315,10 +2410,10 @@ order 1	s	1	-6	\N	2026-11-26 16:11:42.483551+00	adjust	reject	a	main
 --
 
 COPY stockq.items (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, version, opening_on_hand, opening_allocated, opening_version, last_job_id, created_at, updated_at, notified_level, tracked) FROM stdin;
-s	free	main	\N	0	0	\N	0	\N	\N	0	\N	2026-11-26 16:11:42.430774+00	2026-11-26 16:11:42.430774+00	\N	f
-s	b	main	a	2	1	\N	2	3	0	0	9	2026-11-26 16:11:42.430774+00	2026-11-26 16:11:42.483551+00	ok	t
-t	a	main	\N	5	0	1	1	7	0	0	13	2026-11-26 16:11:42.430774+00	2026-11-26 16:11:42.545619+00	ok	t
-s	a	main	\N	3	0	4	2	10	0	0	7	2026-11-26 16:11:42.430774+00	2026-11-26 16:11:42.81249+00	low	t
+s	free	main	\N	0	0	\N	0	\N	\N	0	\N	2026-11-26 17:07:52.527274+00	2026-11-26 17:07:52.527274+00	\N	f
+s	b	main	a	2	1	\N	2	3	0	0	9	2026-11-26 17:07:52.527274+00	2026-11-26 17:07:52.57331+00	ok	t
+t	a	main	\N	5	0	1	1	7	0	0	13	2026-11-26 17:07:52.527274+00	2026-11-26 17:07:52.624407+00	ok	t
+s	a	main	\N	3	0	4	2	10	0	0	7	2026-11-26 17:07:52.527274+00	2026-11-26 17:07:52.886489+00	low	t
 \.
 
 
@@ -2327,13 +2422,13 @@ s	a	main	\N	3	0	4	2	10	0	0	7	2026-11-26 16:11:42.430774+00	2026-11-26 16:11:42.8
 --
 
 COPY stockq.jobs (job_id, quantity, expected_available, submission_id, retry_of, run_at, scheduled_at, expires_at, enqueued_at, waiting_since, waiting_quantity, paused_at, priority, attempts, max_attempts, action, on_insufficient, notify, store_id, item_id, location_id, group_id, ordering_key, idempotency_key, reason, reference, last_error) FROM stdin;
-12	5	\N	739	\N	2999-01-01 00:00:00+00	\N	\N	2026-11-26 16:11:42.519211+00	\N	\N	\N	2	0	10	adjust	reject	t	s	a	main	\N	\N	\N	\N	\N	\N
-11	-50	\N	739	\N	2026-11-26 16:11:43.637116+00	\N	2026-12-03 16:11:42.538036+00	2026-11-26 16:11:42.519211+00	2026-11-26 16:11:42.538036+00	50	\N	2	0	10	adjust	wait	t	s	b	main	\N	\N	\N	\N	\N	\N
-15	-1	\N	734	5	\N	\N	\N	2026-11-26 16:11:42.81249+00	\N	\N	\N	2	0	10	adjust	reject	t	s	a	main	order 2	\N	\N	\N	\N	\N
-16	-9	\N	734	6	\N	\N	\N	2026-11-26 16:11:42.81249+00	\N	\N	\N	2	0	10	adjust	reject	t	s	b	main	order 2	\N	\N	\N	\N	\N
-17	-1	\N	745	\N	\N	\N	\N	2026-11-26 16:11:42.81249+00	\N	\N	\N	2	0	10	adjust	reject	t	t	a	main	\N	\N	\N	\N	\N	\N
-18	1	\N	745	\N	\N	\N	\N	2026-11-26 16:11:42.81249+00	\N	\N	\N	2	0	10	adjust	reject	t	s	a	main	later	\N	\N	\N	\N	\N
-19	1	\N	745	\N	\N	\N	\N	2026-11-26 16:11:42.81249+00	\N	\N	\N	2	0	10	adjust	reject	t	s	b	main	later	\N	\N	\N	\N	\N
+12	5	\N	739	\N	2999-01-01 00:00:00+00	\N	\N	2026-11-26 17:07:52.600766+00	\N	\N	\N	2	0	10	adjust	reject	t	s	a	main	\N	\N	\N	\N	\N	\N
+11	-50	\N	739	\N	2026-11-26 17:07:53.686335+00	\N	2026-12-03 17:07:52.62226+00	2026-11-26 17:07:52.600766+00	2026-11-26 17:07:52.62226+00	50	\N	2	0	10	adjust	wait	t	s	b	main	\N	\N	\N	\N	\N	\N
+15	-1	\N	734	5	\N	\N	\N	2026-11-26 17:07:52.886489+00	\N	\N	\N	2	0	10	adjust	reject	t	s	a	main	order 2	\N	\N	\N	\N	\N
+16	-9	\N	734	6	\N	\N	\N	2026-11-26 17:07:52.886489+00	\N	\N	\N	2	0	10	adjust	reject	t	s	b	main	order 2	\N	\N	\N	\N	\N
+17	-1	\N	744	\N	\N	\N	\N	2026-11-26 17:07:52.886489+00	\N	\N	\N	2	0	10	adjust	reject	t	t	a	main	\N	\N	\N	\N	\N	\N
+18	1	\N	744	\N	\N	\N	\N	2026-11-26 17:07:52.886489+00	\N	\N	\N	2	0	10	adjust	reject	t	s	a	main	later	\N	\N	\N	\N	\N
+19	1	\N	744	\N	\N	\N	\N	2026-11-26 17:07:52.886489+00	\N	\N	\N	2	0	10	adjust	reject	t	s	b	main	later	\N	\N	\N	\N	\N
 \.
 
 
@@ -2414,21 +2509,21 @@ COPY stockq.lanes (lane, paused_at, has_paused_stores, epoch) FROM stdin;
 --
 
 COPY stockq.migrations (name, kind, checksum, applied_at) FROM stdin;
-functions/access.sql	repeatable	7f9c00095073a7a0693620a10fed18a8d3fd77a6ff33cb752380e737a61a451b	2026-11-26 16:11:42.147596+00
-0001_initial.sql	numbered	c7eea29fb7d2120a669493e3be6cedc0e464cda0f2183a5e7d7198e121c411e4	2026-11-26 16:11:42.147596+00
-views/own_rows.sql	repeatable	ecb3b65ec35e058683fa86a35caa6b51ad031d890312c095535286cdf5c438d5	2026-11-26 16:11:42.205112+00
-views/jobs.sql	repeatable	0431ffd9df171c2a16fbd9eb0813e5a929270c1871a7d4a244ac4afb163c4a14	2026-11-26 16:11:42.205112+00
-functions/partitions.sql	repeatable	8b5a0dd4cea4ac650f013f5c3e6da988fab22b2b9eef5c2842a1bea239af9c6d	2026-11-26 16:11:42.205112+00
-functions/retention.sql	repeatable	dc17bcb45adfb80ecc0e174dd8019c27754a5265f2dafd9bc9ee371e1d55c8b0	2026-11-26 16:11:42.205112+00
-functions/enqueue.sql	repeatable	fdec9813f7f9d4f91175e981c187f205250d81c176e2d61b5540e813199aaa07	2026-11-26 16:11:42.205112+00
-functions/keys.sql	repeatable	4da0520a0e5d0b73b04691a6cf27b8e93f347406121b663cb9fd89c3f6b6697f	2026-11-26 16:11:42.205112+00
-functions/lists.sql	repeatable	c3e1b943d7d84e2a1367cdbc530219b353e63cca1ed47f0cd9e6266077d5c7bf	2026-11-26 16:11:42.205112+00
-functions/lookup.sql	repeatable	486feac749dfdf0e879b823a4543497edbe0e5b20a6d6dfa4fff1dc9c798b520	2026-11-26 16:11:42.205112+00
-functions/admin.sql	repeatable	104a2366e596112e1d648022c987b87ad831568bdb84f89e7a69ff535eec4317	2026-11-26 16:11:42.205112+00
-functions/pause.sql	repeatable	8ce05c2fa3116cc58bcbaef7cc140f94d05a7114aedc92f37ae30fb28379a14f	2026-11-26 16:11:42.205112+00
-functions/settings.sql	repeatable	7494845023df012c86f6a03ebde19be06ca16de611c33acba0075e3279c3567a	2026-11-26 16:11:42.205112+00
-wakeup_trigger.sql	wakeup_trigger	3b667e87fdb4c4ed302e2aae4269a8b4f89a67d54b3cf31d4ded65d1a51c7f2f	2026-11-26 16:11:42.205112+00
-roles.sql	roles	08b36b722551a9bd8588e429fc95b4d077272ab664223b012089d79e6db4444b	2026-11-26 16:11:42.267379+00
+functions/access.sql	repeatable	7f9c00095073a7a0693620a10fed18a8d3fd77a6ff33cb752380e737a61a451b	2026-11-26 17:07:52.359187+00
+0001_initial.sql	numbered	e405419216e857ff7aff5f0fc8f86bee566ac6badaa13e39be459c2b27fbdae4	2026-11-26 17:07:52.359187+00
+views/own_rows.sql	repeatable	ecb3b65ec35e058683fa86a35caa6b51ad031d890312c095535286cdf5c438d5	2026-11-26 17:07:52.391068+00
+views/jobs.sql	repeatable	0431ffd9df171c2a16fbd9eb0813e5a929270c1871a7d4a244ac4afb163c4a14	2026-11-26 17:07:52.391068+00
+functions/partitions.sql	repeatable	8b5a0dd4cea4ac650f013f5c3e6da988fab22b2b9eef5c2842a1bea239af9c6d	2026-11-26 17:07:52.391068+00
+functions/retention.sql	repeatable	dc17bcb45adfb80ecc0e174dd8019c27754a5265f2dafd9bc9ee371e1d55c8b0	2026-11-26 17:07:52.391068+00
+functions/enqueue.sql	repeatable	be7525d8c090cfc80bf1797d78ad76c7866c0af40d8aa85276bfc3739f03afd4	2026-11-26 17:07:52.391068+00
+functions/keys.sql	repeatable	f50c3179958d48e3d12782c0d54672a7d17ae08d3b8e2c71db1a81fbf4929f4b	2026-11-26 17:07:52.391068+00
+functions/lists.sql	repeatable	b042d5cf747e77737462dc46461d8f6c9a92abaece305029a71bb01e8f8f1a35	2026-11-26 17:07:52.391068+00
+functions/lookup.sql	repeatable	d245fd1de7834e00c13712aad8d823c06b639e99d455793ec9c6e534b25a08cb	2026-11-26 17:07:52.391068+00
+functions/admin.sql	repeatable	fbce16bf95dafc044c162a7acdb60dc5212125d52f720c4f6e0b430db05e251c	2026-11-26 17:07:52.391068+00
+functions/pause.sql	repeatable	8ce05c2fa3116cc58bcbaef7cc140f94d05a7114aedc92f37ae30fb28379a14f	2026-11-26 17:07:52.391068+00
+functions/settings.sql	repeatable	7494845023df012c86f6a03ebde19be06ca16de611c33acba0075e3279c3567a	2026-11-26 17:07:52.391068+00
+wakeup_trigger.sql	wakeup_trigger	3b667e87fdb4c4ed302e2aae4269a8b4f89a67d54b3cf31d4ded65d1a51c7f2f	2026-11-26 17:07:52.391068+00
+roles.sql	roles	f7ea0937398639f7e7dcfc110ecda77450acfa597ccde1d10145bca8f7f2a258	2026-11-26 17:07:52.426734+00
 \.
 
 
@@ -2437,7 +2532,7 @@ roles.sql	roles	08b36b722551a9bd8588e429fc95b4d077272ab664223b012089d79e6db4444b
 --
 
 COPY stockq.notifications (notification_id, job_id, version, available_before, available_after, low_stock_threshold, created_at, kind, store_id, item_id, location_id) FROM stdin;
-1	1	1	10	4	5	2026-11-26 16:11:42.483551+00	low_stock	s	a	main
+1	1	1	10	4	5	2026-11-26 17:07:52.57331+00	low_stock	s	a	main
 \.
 
 
@@ -2446,11 +2541,11 @@ COPY stockq.notifications (notification_id, job_id, version, available_before, a
 --
 
 COPY stockq.operations (operation_id, at, who, verb, subject, jobs) FROM stdin;
-1	2026-11-26 16:11:42.823294+00	stockq	cancel	{"reason": "changed their mind", "store_id": "t", "reference": "canceled"}	1
-2	2026-11-26 16:11:42.829109+00	stockq	retry	{"jobs": [5, 6]}	2
-3	2026-11-26 16:11:42.829512+00	stockq	limits set	{"store_id": "t", "ready_jobs_max": 1000}	\N
-4	2026-11-26 16:11:42.830298+00	stockq	pause	{"store_id": "t"}	\N
-5	2026-11-26 16:11:42.832666+00	stockq	items set	{"item_id": "a", "store_id": "s", "location_id": "main", "low_stock_threshold": 4}	\N
+1	2026-11-26 17:07:52.899095+00	stockq	cancel	{"reason": "changed their mind", "store_id": "t", "reference": "canceled"}	1
+2	2026-11-26 17:07:52.905859+00	stockq	retry	{"jobs": [5, 6]}	2
+3	2026-11-26 17:07:52.907422+00	stockq	limits set	{"store_id": "t", "ready_jobs_max": 1000}	\N
+4	2026-11-26 17:07:52.908517+00	stockq	pause	{"store_id": "t"}	\N
+5	2026-11-26 17:07:52.911395+00	stockq	items set	{"item_id": "a", "store_id": "s", "location_id": "main", "low_stock_threshold": 4}	\N
 \.
 
 
@@ -2459,7 +2554,7 @@ COPY stockq.operations (operation_id, at, who, verb, subject, jobs) FROM stdin;
 --
 
 COPY stockq.paused_stores (store_id, paused_at) FROM stdin;
-t	2026-11-26 16:11:42.81249+00
+t	2026-11-26 17:07:52.886489+00
 \.
 
 
@@ -2468,18 +2563,18 @@ t	2026-11-26 16:11:42.81249+00
 --
 
 COPY stockq.results_000000000000000 (job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after, version, previous_job_id, expected_available, submission_id, group_last_job_id, first_job_id, retry_of, finished_at, enqueued_at, scheduled_at, expires_at, outcome, code, warning, action, on_insufficient, alert_before, alert_after, priority, attempts, max_attempts, notify, store_id, item_id, location_id, group_id, ordering_key, idempotency_key, reason, reference, worker, sqlstate, message) FROM stdin;
-1	-6	-6	10	4	0	0	1	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	applied	\N	\N	adjust	reject	ok	low	2	1	10	t	s	a	main	\N	\N	order 1	\N	\N	vm:29528/1	\N	\N
-2	0	0	4	4	0	0	1	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	unchanged	no_change	\N	adjust	reject	\N	\N	2	1	10	t	s	a	main	\N	\N	\N	\N	\N	vm:29528/1	\N	\N
-3	-1	0	0	0	0	0	0	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	unchanged	untracked	\N	adjust	reject	\N	\N	2	1	10	t	s	free	main	\N	\N	\N	\N	\N	vm:29528/1	\N	\N
-4	-1	0	\N	\N	\N	\N	\N	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	rejected	unknown_item	\N	adjust	reject	\N	\N	2	1	10	t	s	unknown	main	\N	\N	\N	\N	\N	vm:29528/1	\N	\N
-5	-1	0	4	4	0	0	1	\N	\N	734	6	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	rejected	group_rejected	\N	adjust	reject	\N	\N	2	1	10	t	s	a	main	order 2	\N	\N	\N	\N	vm:29528/1	\N	\N
-6	-9	0	3	3	0	0	0	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	rejected	insufficient_stock	\N	adjust	reject	\N	\N	2	1	10	t	s	b	main	order 2	\N	\N	\N	\N	vm:29528/1	\N	\N
-7	-1	-1	4	3	0	0	2	1	\N	734	8	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	applied	\N	\N	adjust	reject	low	low	2	1	10	t	s	a	main	order 3	\N	key 3/1	\N	\N	vm:29528/1	\N	\N
-8	-1	-1	3	2	0	0	1	\N	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	applied	\N	\N	adjust	reject	ok	ok	2	1	10	t	s	b	main	order 3	\N	key 3/2	\N	\N	vm:29528/1	\N	\N
-9	1	1	2	2	0	1	2	8	\N	734	\N	\N	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.430774+00	\N	\N	applied	\N	\N	allocate	reject	ok	ok	2	1	10	t	s	b	main	\N	\N	\N	\N	\N	vm:29528/1	\N	\N
-10	-6	0	3	3	0	0	2	\N	\N	735	\N	1	\N	2026-11-26 16:11:42.483551+00	2026-11-26 16:11:42.462832+00	\N	\N	duplicate	\N	\N	adjust	reject	\N	\N	2	1	10	t	s	a	main	\N	\N	order 1	\N	\N	vm:29528/1	\N	\N
-13	-2	-2	7	5	0	0	1	\N	\N	739	\N	\N	\N	2026-11-26 16:11:42.545619+00	2026-11-26 16:11:42.519211+00	\N	\N	applied	\N	\N	adjust	reject	ok	ok	2	1	10	t	t	a	main	\N	\N	\N	\N	to be canceled	vm:29528/2	\N	\N
-14	-3	0	\N	\N	\N	\N	\N	\N	\N	745	\N	\N	\N	2026-11-26 16:11:42.81249+00	2026-11-26 16:11:42.81249+00	\N	\N	canceled	\N	\N	adjust	reject	\N	\N	2	0	10	t	t	a	main	\N	\N	\N	\N	canceled	canceled by stockq	\N	changed their mind
+1	-6	-6	10	4	0	0	1	\N	\N	734	\N	\N	\N	2026-11-26 17:07:52.57331+00	2026-11-26 17:07:52.527274+00	\N	\N	applied	\N	\N	adjust	reject	ok	low	2	1	10	t	s	a	main	\N	\N	order 1	\N	\N	vm:25174/1	\N	\N
+2	0	0	4	4	0	0	1	\N	\N	734	\N	\N	\N	2026-11-26 17:07:52.57331+00	2026-11-26 17:07:52.527274+00	\N	\N	unchanged	no_change	\N	adjust	reject	\N	\N	2	1	10	t	s	a	main	\N	\N	\N	\N	\N	vm:25174/1	\N	\N
+3	-1	0	0	0	0	0	0	\N	\N	734	\N	\N	\N	2026-11-26 17:07:52.57331+00	2026-11-26 17:07:52.527274+00	\N	\N	unchanged	untracked	\N	adjust	reject	\N	\N	2	1	10	t	s	free	main	\N	\N	\N	\N	\N	vm:25174/1	\N	\N
+4	-1	0	\N	\N	\N	\N	\N	\N	\N	734	\N	\N	\N	2026-11-26 17:07:52.57331+00	2026-11-26 17:07:52.527274+00	\N	\N	rejected	unknown_item	\N	adjust	reject	\N	\N	2	1	10	t	s	unknown	main	\N	\N	\N	\N	\N	vm:25174/1	\N	\N
+5	-1	0	4	4	0	0	1	\N	\N	734	6	\N	\N	2026-11-26 17:07:52.57331+00	2026-11-26 17:07:52.527274+00	\N	\N	rejected	group_rejected	\N	adjust	reject	\N	\N	2	1	10	t	s	a	main	order 2	\N	\N	\N	\N	vm:25174/1	\N	\N
+6	-9	0	3	3	0	0	0	\N	\N	734	\N	\N	\N	2026-11-26 17:07:52.57331+00	2026-11-26 17:07:52.527274+00	\N	\N	rejected	insufficient_stock	\N	adjust	reject	\N	\N	2	1	10	t	s	b	main	order 2	\N	\N	\N	\N	vm:25174/1	\N	\N
+7	-1	-1	4	3	0	0	2	1	\N	734	8	\N	\N	2026-11-26 17:07:52.57331+00	2026-11-26 17:07:52.527274+00	\N	\N	applied	\N	\N	adjust	reject	low	low	2	1	10	t	s	a	main	order 3	\N	key 3/1	\N	\N	vm:25174/1	\N	\N
+8	-1	-1	3	2	0	0	1	\N	\N	734	\N	\N	\N	2026-11-26 17:07:52.57331+00	2026-11-26 17:07:52.527274+00	\N	\N	applied	\N	\N	adjust	reject	ok	ok	2	1	10	t	s	b	main	order 3	\N	key 3/2	\N	\N	vm:25174/1	\N	\N
+9	1	1	2	2	0	1	2	8	\N	734	\N	\N	\N	2026-11-26 17:07:52.57331+00	2026-11-26 17:07:52.527274+00	\N	\N	applied	\N	\N	allocate	reject	ok	ok	2	1	10	t	s	b	main	\N	\N	\N	\N	\N	vm:25174/1	\N	\N
+10	-6	0	3	3	0	0	2	\N	\N	735	\N	1	\N	2026-11-26 17:07:52.57331+00	2026-11-26 17:07:52.550135+00	\N	\N	duplicate	\N	\N	adjust	reject	\N	\N	2	1	10	t	s	a	main	\N	\N	order 1	\N	\N	vm:25174/1	\N	\N
+13	-2	-2	7	5	0	0	1	\N	\N	739	\N	\N	\N	2026-11-26 17:07:52.624407+00	2026-11-26 17:07:52.600766+00	\N	\N	applied	\N	\N	adjust	reject	ok	ok	2	1	10	t	t	a	main	\N	\N	\N	\N	to be canceled	vm:25174/1	\N	\N
+14	-3	0	\N	\N	\N	\N	\N	\N	\N	744	\N	\N	\N	2026-11-26 17:07:52.886489+00	2026-11-26 17:07:52.886489+00	\N	\N	canceled	\N	\N	adjust	reject	\N	\N	2	0	10	t	t	a	main	\N	\N	\N	\N	canceled	canceled by stockq	\N	changed their mind
 \.
 
 
@@ -3085,5 +3180,5 @@ CREATE POLICY worker_update ON stockq.jobs FOR UPDATE TO stockq_worker USING (tr
 -- PostgreSQL database dump complete
 --
 
-\unrestrict brsE6ueqtXSLJgi3WHSyS8zeLfAdcPeR5U87fSzRwRqVc9AOVQ9mPoNky49ZAry
+\unrestrict w3L28SY8ZLY4VSEC9fKZYHjqbij4JjHycmrvzShDVqpdNzJ8l1ebFbR1OVteIoB
 

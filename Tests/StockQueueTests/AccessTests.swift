@@ -142,7 +142,7 @@ import Testing
             "has_grant", "may_enqueue", "raise_missing_scope", "can_read_all_stores", "has_restrictive_policies",
             "inserts_as_caller", "insert_lines", "insert_lines_for",
             "check_store_limit", "job_defaults", "key_in_use", "is_same_request", "known_keys", "raise_key_conflict",
-            "read_lines",
+            "check_arrays", "check_line_keys", "known_lines", "insert_new_lines", "read_lines",
             "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "wait_for_result", "find_job", "find_group",
             "find_key",

@@ -105,53 +105,55 @@ BEGIN
 END
 $$;
 
--- Enqueues finished jobs again, groups whole: the named jobs, or the failed ones, or those with a code; the latter two
--- of one store or of all, and finished within `since`. Only jobs that changed nothing can be retried, each at most
--- once; retry_of links to the original. A retried group keeps its submission, so two submissions of one name stay two
--- groups.
+-- The ids of finished jobs to retry: the named ones, or the failed ones, or those rejected with a code.
 --
--- A retry has the job's key unless the job used it. A job that was rejected because its key was in use is not retried:
--- it would take effect a second time.
-CREATE OR REPLACE FUNCTION :"schema".retry_jobs(
-    job_ids bigint[] DEFAULT NULL, failed boolean DEFAULT false, code text DEFAULT NULL, store_id text DEFAULT NULL,
-    since interval DEFAULT '1 day'
-) RETURNS TABLE (job_id bigint, retry_of bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+-- A named job that cannot be retried is an error, because an administrator asked for that very job.
+CREATE OR REPLACE FUNCTION :"schema".jobs_to_retry(
+    job_ids bigint[], failed boolean, code text, store_id text, since interval
+) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    wanted bigint[];
     wrong record;
-    retried bigint;
 BEGIN
     IF (job_ids IS NOT NULL)::integer + failed::integer + (code IS NOT NULL)::integer <> 1 THEN
         RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or the failed ones, or those with a code';
     END IF;
-    IF job_ids IS NOT NULL THEN
-        wanted := job_ids;
-        SELECT named.id, r.outcome, r.first_job_id INTO wrong
-        FROM unnest(job_ids) AS named (id)
-        LEFT JOIN results AS r ON r.job_id = named.id
-        WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
-            OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
-        LIMIT 1;
-        IF FOUND THEN
-            RAISE object_not_in_prerequisite_state USING
-                MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
-                    WHEN wrong.outcome IS NULL THEN 'has no result'
-                    WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
-                        THEN 'was rejected for its idempotency key'
-                    ELSE 'was ' || wrong.outcome
-                END);
-        END IF;
-    ELSE
-        wanted := ARRAY(
+    IF job_ids IS NULL THEN
+        RETURN ARRAY(
             SELECT r.job_id FROM results AS r
             WHERE CASE WHEN failed THEN r.outcome = 'failed'
-                    ELSE r.outcome = 'rejected' AND r.code = retry_jobs.code::code END
+                    ELSE r.outcome = 'rejected' AND r.code = jobs_to_retry.code::code END
                 AND r.finished_at >= now() - since
-                AND (retry_jobs.store_id IS NULL OR r.store_id = retry_jobs.store_id)
+                AND (jobs_to_retry.store_id IS NULL OR r.store_id = jobs_to_retry.store_id)
         );
     END IF;
+    SELECT named.id, r.outcome, r.first_job_id INTO wrong
+    FROM unnest(job_ids) AS named (id)
+    LEFT JOIN results AS r ON r.job_id = named.id
+    WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
+        OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
+                WHEN wrong.outcome IS NULL THEN 'has no result'
+                WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
+                    THEN 'was rejected for its idempotency key'
+                ELSE 'was ' || wrong.outcome
+            END);
+    END IF;
+    RETURN job_ids;
+END
+$$;
+
+-- Inserts a retry of each of the finished jobs and of the lines of their groups, and links them.
+--
+-- It is one statement, so that it reads the jobs, their groups and earlier retries from one snapshot.
+CREATE OR REPLACE FUNCTION :"schema".insert_retries(wanted bigint[]) RETURNS TABLE (job_id bigint, retry_of bigint)
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
     RETURN QUERY EXECUTE format($retry$
         WITH named AS (
             SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
@@ -203,6 +205,27 @@ BEGIN
         SELECT job_id, retry_of FROM added ORDER BY 1
     $retry$, request_columns())
     USING wanted;
+END
+$$;
+
+-- Enqueues finished jobs again, groups whole: the named jobs, or the failed ones, or those with a code; the latter two
+-- of one store or of all, and finished within `since`. Only jobs that changed nothing can be retried, each at most
+-- once; retry_of links to the original. A retried group keeps its submission, so two submissions of one name stay two
+-- groups.
+--
+-- A retry has the job's key unless the job used it. A job that was rejected because its key was in use is not retried:
+-- it would take effect a second time.
+CREATE OR REPLACE FUNCTION :"schema".retry_jobs(
+    job_ids bigint[] DEFAULT NULL, failed boolean DEFAULT false, code text DEFAULT NULL, store_id text DEFAULT NULL,
+    since interval DEFAULT '1 day'
+) RETURNS TABLE (job_id bigint, retry_of bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    wanted bigint[] := jobs_to_retry(job_ids, failed, code, store_id, since);
+    retried bigint;
+BEGIN
+    RETURN QUERY SELECT added.job_id, added.retry_of FROM insert_retries(wanted) AS added;
     GET DIAGNOSTICS retried = ROW_COUNT;
     PERFORM record_operation(
         'retry',

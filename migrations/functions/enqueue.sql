@@ -9,8 +9,9 @@ CREATE OR REPLACE FUNCTION :"schema".job_defaults() RETURNS :"schema".job_defaul
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ROW('main', 'adjust', 'reject', 2::smallint, 10::smallint, true):::"schema".job_defaults;
 
--- The columns of jobs that a producer's request sets and that its result keeps, as a list. Of the columns that both
--- tables have, these are not among them: the columns that only the program sets, and those that a retry does not copy.
+-- The columns of jobs that a producer's request sets, that its result keeps and that a retry always copies, as a list.
+-- The list omits job_id, submission_id, retry_of, enqueued_at, scheduled_at and attempts, which a producer cannot set,
+-- and expires_at and idempotency_key, which a retry copies in some cases only.
 CREATE OR REPLACE FUNCTION :"schema".request_columns() RETURNS text
 LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
 AS $$

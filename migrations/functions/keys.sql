@@ -79,4 +79,51 @@ BEGIN
 END
 $$;
 
+-- Checks the idempotency keys of the lines: at most 200 bytes each, and each on one line only.
+--
+-- No constraint rejects two new lines with one key: the index on the keys of jobs is not unique, because two sessions
+-- may bring a new key at the same time.
+CREATE OR REPLACE FUNCTION :"schema".check_line_keys(list :"schema".lines) RETURNS void
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    problem text;
+BEGIN
+    SELECT CASE
+        WHEN octet_length(key) > 200 THEN format('idempotency key %L has more than 200 bytes', key)
+        ELSE format('idempotency key %L is used on more than one line', key)
+    END INTO problem
+    FROM unnest(list.idempotency_keys) AS key
+    WHERE key IS NOT NULL
+    GROUP BY key
+    HAVING count(*) > 1 OR octet_length(key) > 200
+    LIMIT 1;
+    IF problem IS NOT NULL THEN
+        RAISE invalid_parameter_value USING MESSAGE = problem;
+    END IF;
+END
+$$;
+
+-- The receipts of the lines whose idempotency key is in use. A group is an error if only some of its keys are in use:
+-- its new lines alone would be another group than what the producer submitted.
+CREATE OR REPLACE FUNCTION :"schema".known_lines(list :"schema".lines) RETURNS :"schema".receipt[]
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    lines CONSTANT integer := coalesce(cardinality(list.item_ids), 0);
+    known receipt[] := ARRAY(SELECT k FROM known_keys(list) AS k);
+    new_lines CONSTANT integer := lines - cardinality(known);
+BEGIN
+    IF list.group_id IS NOT NULL AND new_lines NOT IN (0, lines) THEN
+        RAISE unique_violation USING
+            MESSAGE = format(
+                '%s of %s lines of group %L of store %L are new, and the keys of the others are in use',
+                new_lines, lines, list.group_id, list.store_id),
+            HINT = 'Submit the group as it was submitted first, or under other keys.',
+            CONSTRAINT = 'idempotency_key';
+    END IF;
+    RETURN known;
+END
+$$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

@@ -112,6 +112,77 @@ BEGIN
 END
 $$;
 
+-- Checks that the arrays have one element a line, so that the nth elements of all arrays are the nth line.
+--
+-- The arrays are checked before any of them is read: unnest would fill up a short array with nulls.
+CREATE OR REPLACE FUNCTION :"schema".check_arrays(list :"schema".lines) RETURNS void
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    lines_max CONSTANT integer := 10000;
+    lines CONSTANT integer := coalesce(cardinality(list.item_ids), 0);
+    problem text;
+BEGIN
+    IF lines > lines_max THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s lines in one call, at most %s are allowed', lines, lines_max);
+    END IF;
+    SELECT format('%s has %s elements, item_ids has %s', given.name, given.size, lines) INTO problem
+    FROM (VALUES
+        ('quantities', coalesce(cardinality(list.quantities), 0)), ('actions', cardinality(list.actions)),
+        ('location_ids', cardinality(list.location_ids)), ('on_insufficients', cardinality(list.on_insufficients)),
+        ('expected_availables', cardinality(list.expected_availables)),
+        ('idempotency_keys', cardinality(list.idempotency_keys)), ('references', cardinality(list."references")),
+        ('reasons', cardinality(list.reasons)), ('notifies', cardinality(list.notifies))
+    ) AS given (name, size)
+    WHERE given.size <> lines;
+    IF problem IS NOT NULL THEN
+        RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+    -- unnest would flatten other arrays, and subscripts would miss their elements.
+    SELECT given.name || ' must have one dimension and begin at 1' INTO problem
+    FROM (VALUES
+        ('item_ids', array_ndims(list.item_ids), array_lower(list.item_ids, 1)),
+        ('quantities', array_ndims(list.quantities), array_lower(list.quantities, 1)),
+        ('actions', array_ndims(list.actions), array_lower(list.actions, 1)),
+        ('location_ids', array_ndims(list.location_ids), array_lower(list.location_ids, 1)),
+        ('on_insufficients', array_ndims(list.on_insufficients), array_lower(list.on_insufficients, 1)),
+        ('expected_availables', array_ndims(list.expected_availables), array_lower(list.expected_availables, 1)),
+        ('idempotency_keys', array_ndims(list.idempotency_keys), array_lower(list.idempotency_keys, 1))
+    ) AS given (name, dimensions, first)
+    WHERE given.dimensions <> 1 OR given.first <> 1
+    LIMIT 1;
+    IF problem IS NOT NULL THEN
+        RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+END
+$$;
+
+-- Inserts the lines that have no known job, as many as new_lines, and returns their jobs in the order of the lines.
+--
+-- It chooses the function for the caller's rights, and counts the jobs: without the row of caller_token_secret, or with
+-- a trigger that drops rows, lines would be lost without an error.
+CREATE OR REPLACE FUNCTION :"schema".insert_new_lines(list :"schema".lines, new_lines integer) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    new_jobs bigint[];
+BEGIN
+    PERFORM check_store_limit(list.store_id, new_lines);
+    IF inserts_as_caller() THEN
+        new_jobs := insert_lines(list);
+    ELSE
+        SELECT insert_lines_for(t.producer, t.caller_token, list) INTO new_jobs FROM my_caller_token AS t;
+    END IF;
+    IF coalesce(cardinality(new_jobs), 0) <> new_lines THEN
+        RAISE internal_error USING
+            MESSAGE = format('%s of %s lines were inserted', coalesce(cardinality(new_jobs), 0), new_lines),
+            HINT = 'Check that caller_token_secret has its one row.';
+    END IF;
+    RETURN new_jobs;
+END
+$$;
+
 -- Enqueues many lines of a store, at most 10,000, from arrays with one element a line. An array that is not given means
 -- the default for each line, and so does a null in it. With a group_id the lines are one group: applied all together or
 -- not at all.
@@ -129,49 +200,16 @@ CREATE OR REPLACE FUNCTION :"schema".enqueue_arrays(
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    lines_max CONSTANT integer := 10000;
-    lines integer := coalesce(cardinality(item_ids), 0);
+    lines CONSTANT integer := coalesce(cardinality(item_ids), 0);
     list lines := ROW(
         store_id, item_ids, quantities, actions, location_ids, on_insufficients, expected_availables, idempotency_keys,
         "references", reasons, notifies, NULL, group_id, priority, run_at, expires_at, ordering_key, max_attempts
     )::lines;
-    problem text;
     known receipt[];
     new_lines integer := lines;
     new_jobs bigint[];
 BEGIN
-    IF lines > lines_max THEN
-        RAISE program_limit_exceeded USING
-            MESSAGE = format('%s lines in one call, at most %s are allowed', lines, lines_max);
-    END IF;
-    SELECT format('%s has %s elements, item_ids has %s', given.name, given.size, lines) INTO problem
-    FROM (VALUES
-        ('quantities', coalesce(cardinality(quantities), 0)), ('actions', cardinality(actions)),
-        ('location_ids', cardinality(location_ids)), ('on_insufficients', cardinality(on_insufficients)),
-        ('expected_availables', cardinality(expected_availables)), ('idempotency_keys', cardinality(idempotency_keys)),
-        ('references', cardinality("references")), ('reasons', cardinality(reasons)),
-        ('notifies', cardinality(notifies))
-    ) AS given (name, size)
-    WHERE given.size <> lines;
-    IF problem IS NOT NULL THEN
-        RAISE array_subscript_error USING MESSAGE = problem;
-    END IF;
-    -- unnest would flatten other arrays, and subscripts would miss their elements.
-    SELECT given.name || ' must have one dimension and begin at 1' INTO problem
-    FROM (VALUES
-        ('item_ids', array_ndims(item_ids), array_lower(item_ids, 1)),
-        ('quantities', array_ndims(quantities), array_lower(quantities, 1)),
-        ('actions', array_ndims(actions), array_lower(actions, 1)),
-        ('location_ids', array_ndims(location_ids), array_lower(location_ids, 1)),
-        ('on_insufficients', array_ndims(on_insufficients), array_lower(on_insufficients, 1)),
-        ('expected_availables', array_ndims(expected_availables), array_lower(expected_availables, 1)),
-        ('idempotency_keys', array_ndims(idempotency_keys), array_lower(idempotency_keys, 1))
-    ) AS given (name, dimensions, first)
-    WHERE given.dimensions <> 1 OR given.first <> 1
-    LIMIT 1;
-    IF problem IS NOT NULL THEN
-        RAISE array_subscript_error USING MESSAGE = problem;
-    END IF;
+    PERFORM check_arrays(list);
     IF idempotency_key IS NOT NULL THEN
         IF idempotency_keys IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
@@ -181,27 +219,9 @@ BEGIN
         );
     END IF;
     IF list.idempotency_keys IS NOT NULL THEN
-        SELECT CASE
-            WHEN octet_length(key) > 200 THEN format('idempotency key %L has more than 200 bytes', key)
-            ELSE format('idempotency key %L is used on more than one line', key)
-        END INTO problem
-        FROM unnest(list.idempotency_keys) AS key
-        WHERE key IS NOT NULL
-        GROUP BY key
-        HAVING count(*) > 1 OR octet_length(key) > 200
-        LIMIT 1;
-        IF problem IS NOT NULL THEN
-            RAISE invalid_parameter_value USING MESSAGE = problem;
-        END IF;
-        SELECT array_agg(k), lines - count(*) INTO known, new_lines FROM known_keys(list) AS k;
-        IF group_id IS NOT NULL AND new_lines NOT IN (0, lines) THEN
-            RAISE unique_violation USING
-                MESSAGE = format(
-                    '%s of %s lines of group %L of store %L are new, and the keys of the others are in use',
-                    new_lines, lines, group_id, store_id),
-                HINT = 'Submit the group as it was submitted first, or under other keys.',
-                CONSTRAINT = 'idempotency_key';
-        END IF;
+        PERFORM check_line_keys(list);
+        known := known_lines(list);
+        new_lines := lines - cardinality(known);
         list.known_jobs := ARRAY(
             SELECT k.job_id
             FROM generate_series(1, lines) AS number
@@ -210,17 +230,7 @@ BEGIN
         );
     END IF;
     IF new_lines > 0 THEN
-        PERFORM check_store_limit(store_id, new_lines);
-        IF inserts_as_caller() THEN
-            new_jobs := insert_lines(list);
-        ELSE
-            SELECT insert_lines_for(t.producer, t.caller_token, list) INTO new_jobs FROM my_caller_token AS t;
-        END IF;
-        IF coalesce(cardinality(new_jobs), 0) <> new_lines THEN
-            RAISE internal_error USING
-                MESSAGE = format('%s of %s lines were inserted', coalesce(cardinality(new_jobs), 0), new_lines),
-                HINT = 'Check that caller_token_secret has its one row.';
-        END IF;
+        new_jobs := insert_new_lines(list, new_lines);
     END IF;
     -- The nth new job is the nth new line.
     RETURN QUERY

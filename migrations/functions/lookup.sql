@@ -86,7 +86,7 @@ AS $$
 $$;
 
 -- The jobs with a reference. It reads all jobs and results unless an administrator adds an index for it
--- (docs/producers.md).
+-- (docs/guides/results.md).
 CREATE OR REPLACE FUNCTION :"schema".find_reference(store_id text, reference text) RETURNS SETOF :"schema".job_states
 LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
 AS $$
