@@ -2,9 +2,11 @@ import Foundation
 
 /// An item with its balance and its attributes.
 public struct Item: Sendable, Hashable {
+    /// The name of the item.
     public let key: ItemKey
     /// The product of which this item is a variation.
     public let parentID: String?
+    /// The present quantities.
     public let balance: Balance
     /// False: its stock is unlimited, and jobs do not change it.
     public let isTracked: Bool
@@ -16,7 +18,9 @@ public struct Item: Sendable, Hashable {
     public let version: Int64
     /// Units on hand before the oldest result that is kept.
     public let openingOnHand: Int64
+    /// When the item was created.
     public let createdAt: Date
+    /// When its balance or its attributes changed last.
     public let updatedAt: Date
 
     package init(

@@ -2,16 +2,21 @@ import Foundation
 
 /// What became of a job. It keeps the job's own fields, because the job is deleted when it has its result.
 public struct JobResult: Sendable, Hashable {
+    /// The id of the job.
     public let jobID: Int64
+    /// The item of the job.
     public let key: ItemKey
+    /// What the job did, or would have done, to its item.
     public let action: StockAction
     /// The quantity of the job.
     public let quantity: Int64
     /// The quantity that took effect: less than `quantity` with the policy `partial`, 0 when nothing was applied.
     public let appliedQuantity: Int64
+    /// How the job ended.
     public let outcome: Outcome
     /// Why the job was rejected or did not change its item.
     public let code: ResultCode?
+    /// What the result warns of.
     public let warning: ResultWarning?
     /// The item's balance before the job; nil when there was no such item.
     public let before: Balance?
@@ -19,17 +24,23 @@ public struct JobResult: Sendable, Hashable {
     public let after: Balance?
     /// The item's version after the job.
     public let version: Int64?
+    /// The group id that the producer gave; jobs of one submission with the same one are a group.
     public let groupID: String?
+    /// The producer's name for the request, unique in its store.
     public let idempotencyKey: String?
     /// Of a duplicate, the job that used the idempotency key first.
     public let firstJobID: Int64?
     /// The job that this one retried.
     public let retryOf: Int64?
+    /// The producer's note, at most 2,000 bytes.
     public let reason: String?
+    /// The producer's reference, at most 2,000 bytes.
     public let reference: String?
+    /// Attempts made, the last one included.
     public let attempts: Int
     /// The worker that finished the job, as `host:process/number`.
     public let worker: String
+    /// When the transaction that enqueued the job began.
     public let enqueuedAt: Date
     /// When the transaction of the job's batch began.
     public let finishedAt: Date

@@ -11,7 +11,9 @@ public struct QueueStatistics: Sendable, Hashable {
         public let retrying: Int64
         /// Jobs of paused stores.
         public let paused: Int64
+        /// Lanes that are paused.
         public let pausedLanes: Int64
+        /// Stores that are paused.
         public let pausedStores: [String]
         /// Lanes with a ready job.
         public let lanes: Int64
@@ -36,6 +38,7 @@ public struct QueueStatistics: Sendable, Hashable {
 
     /// The span of time, seconds.
     public let windowSeconds: Int64
+    /// The jobs in the queue.
     public let queue: Backlog
     /// All items.
     public let items: Int64
@@ -47,6 +50,7 @@ public struct QueueStatistics: Sendable, Hashable {
     public let warnings: Int64
     /// Notifications written within the span.
     public let notifications: [NotificationKind: Int64]
+    /// Results of the last minute.
     public let finishedLastMinute: Int64
 
     package init(

@@ -12,20 +12,27 @@ public struct QueuedJob: Sendable, Hashable {
         case paused
     }
 
+    /// The id of the job.
     public let jobID: Int64
+    /// The item of the job.
     public let key: ItemKey
+    /// What the job does to its item.
     public let action: StockAction
+    /// The quantity of the job.
     public let quantity: Int64
     /// 1 (first) to 4 (last).
     public let priority: Int
+    /// When the job is worked.
     public let schedule: Schedule
     /// Since when it waits for stock.
     public let waitingSince: Date?
     /// Attempts that the database failed.
     public let attempts: Int
+    /// Attempts after which the job ends as failed, 1–1,000.
     public let maxAttempts: Int
     /// The error of the last attempt.
     public let lastError: String?
+    /// When the transaction that enqueued the job began.
     public let enqueuedAt: Date
 
     package init(

@@ -112,10 +112,15 @@ public struct QueueAdmin {
 
     /// Which scopes of a store a producer has.
     public struct Grant: Sendable, Hashable {
+        /// The role of the database.
         public let producer: String
+        /// The store.
         public let store: String
+        /// `update_catalog`, `read_catalog` or both.
         public let scopes: [String]
+        /// The role that granted it last.
         public let grantedBy: String
+        /// When it was granted last.
         public let grantedAt: Timestamp
         /// There is a role with the producer's name.
         public let isRole: Bool

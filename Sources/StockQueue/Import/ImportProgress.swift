@@ -4,6 +4,7 @@ public struct ImportProgress: Sendable {
     public var read = 0
     /// Jobs that are in the queue, committed.
     public var enqueued = 0
+    /// Records that break a rule, with the other lines of their groups.
     public var rejected = 0
     /// Records whose idempotency key was used before for the same request: not enqueued again. Counted only where the
     /// import derives the keys, or a CSV has a column of them.

@@ -4,6 +4,7 @@ import StockQueuePostgres
 public struct InDoubtCommit: Sendable {
     /// Its id, for `pg_xact_status`.
     public let transaction: Int64
+    /// Jobs of the transaction.
     public let rows: Int
     let duplicates: Int
     /// Each record up to this line is finished if it was committed.

@@ -4,11 +4,15 @@ import StockQueuePostgres
 
 /// What an import of items did.
 public struct ItemImportReport: Sendable {
+    /// Records read, good and bad.
     public var read = 0
+    /// Items that are new.
     public var created = 0
     /// Items that existed and whose attributes were changed.
     public var changed = 0
+    /// Items that existed with the same attributes.
     public var unchanged = 0
+    /// Records that break a rule.
     public var rejected = 0
     /// `set` jobs enqueued because the stock differed.
     public var setJobs = 0

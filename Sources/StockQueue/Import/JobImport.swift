@@ -6,6 +6,7 @@ import StockQueuePostgres
 /// rows, so that workers begin before the import ends. A group is never split between transactions.
 public struct JobImport {
     public struct Options: Sendable {
+        /// How the records are written.
         public var format = InputFormat.csv
         /// The priority of jobs whose record gives none. Default 3: below the jobs of live orders.
         public var defaultPriority = 3

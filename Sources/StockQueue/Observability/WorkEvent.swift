@@ -30,10 +30,13 @@ public enum WorkEvent: Sendable {
 }
 
 extension WorkEvent {
+    /// The workers start.
     public struct Started: Sendable {
+        /// Worker threads.
         public let workers: Int
     }
 
+    /// A service has a connection.
     public struct Connected: Sendable {
         /// The name of the service.
         public let service: String
@@ -41,14 +44,19 @@ extension WorkEvent {
         public let serverVersion: Int
     }
 
+    /// A service lost its connection, or could not connect.
     public struct Disconnected: Sendable {
+        /// The name of the service.
         public let service: String
+        /// The error, safe to log.
         public let error: PostgresError
         /// Pause before the next attempt to connect, ms.
         public let retryInMs: Int
     }
 
+    /// What a committed batch did.
     public struct BatchCommitted: Sendable {
+        /// The name of the worker, as `host:process/number`.
         public let worker: String
         /// 0–63.
         public let lane: Int
@@ -72,48 +80,69 @@ extension WorkEvent {
         public let notifications: Int
     }
 
+    /// A batch that is halved to find the job at fault.
     public struct BatchHalved: Sendable {
+        /// The name of the worker, as `host:process/number`.
         public let worker: String
+        /// The lane, 0–63.
         public let lane: Int
         /// Jobs that the batch had decided.
         public let jobs: Int
+        /// The error, safe to log.
         public let error: PostgresError
     }
 
+    /// An attempt that was counted against a work unit.
     public struct AttemptFailed: Sendable {
+        /// The name of the worker, as `host:process/number`.
         public let worker: String
+        /// The lane, 0–63.
         public let lane: Int
         /// The job, or the first line of the group.
         public let jobID: Int64
         /// The job has no attempt left and ended as failed; otherwise it is tried again later.
         public let isFinal: Bool
+        /// The error, safe to log.
         public let error: PostgresError
     }
 
+    /// A batch that is tried again after a pause.
     public struct BatchFailed: Sendable {
+        /// The name of the worker, as `host:process/number`.
         public let worker: String
+        /// The lane, 0–63.
         public let lane: Int
+        /// The error, safe to log.
         public let error: PostgresError
         /// Pause of the lane, ms.
         public let retryInMs: Int
     }
 
+    /// Due jobs that became ready.
     public struct Promoted: Sendable {
+        /// How many jobs.
         public let jobs: Int
     }
 
+    /// Partitions of the results that were added.
     public struct PartitionsAdded: Sendable {
+        /// How many.
         public let count: Int
     }
 
+    /// A partition of the results that was dropped.
     public struct PartitionDropped: Sendable {
+        /// The name of the partition.
         public let name: String
     }
 
+    /// Stalled sessions that were terminated.
     public struct StalledSessionsTerminated: Sendable {
+        /// How many.
         public let count: Int
     }
 
+    /// What the ledger checker found wrong.
     public struct IntegrityViolation: Sendable {
         /// A sentence that names the item and what is wrong.
         public let description: String

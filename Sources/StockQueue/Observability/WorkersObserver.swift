@@ -5,21 +5,37 @@ import StockQueuePostgres
 ///
 /// The threads of the workers call the methods, several at the same time, and wait until they return.
 public protocol WorkersObserver: Sendable {
+    /// The workers start.
     func workersStarted(_ event: WorkEvent.Started)
+    /// A service has a connection.
     func serviceConnected(_ event: WorkEvent.Connected)
+    /// A service lost its connection, or could not connect.
     func serviceDisconnected(_ event: WorkEvent.Disconnected)
+    /// A batch was committed.
     func batchCommitted(_ event: WorkEvent.BatchCommitted)
+    /// A job's data caused a database error; the lane's next batches are halved until the job is alone.
     func batchHalved(_ event: WorkEvent.BatchHalved)
+    /// An attempt was counted against a work unit.
     func attemptFailed(_ event: WorkEvent.AttemptFailed)
+    /// The database raised an error that no job caused; the lane pauses.
     func batchFailed(_ event: WorkEvent.BatchFailed)
+    /// Due jobs became ready.
     func jobsPromoted(_ event: WorkEvent.Promoted)
+    /// Partitions of the results were added.
     func partitionsAdded(_ event: WorkEvent.PartitionsAdded)
+    /// A partition of the results was dropped.
     func partitionDropped(_ event: WorkEvent.PartitionDropped)
+    /// A round of maintenance failed; the next one tries again.
     func maintenanceFailed(_ error: PostgresError)
+    /// Sessions that had locked a lane and did not answer were terminated.
     func stalledSessionsTerminated(_ event: WorkEvent.StalledSessionsTerminated)
+    /// The ledger checker could not run; the next check tries again.
     func ledgerCheckFailed(_ error: PostgresError)
+    /// The ledger checker found an item whose ledger is wrong.
     func integrityViolated(_ event: WorkEvent.IntegrityViolation)
+    /// The workers finish their batches and claim nothing more.
     func workersStopping()
+    /// The workers have stopped.
     func workersStopped()
 }
 

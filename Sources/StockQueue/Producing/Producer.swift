@@ -21,7 +21,7 @@ public struct Producer {
     public func enqueue(_ job: JobRequest, delaySeconds: Int64? = nil) throws -> Receipt {
         try job.validate()
         let parameters = EnqueueStatement.parameters(job, delaySeconds: delaySeconds)
-        return Receipt(try connection.execute(EnqueueStatement(schema).statement, parameters), 0)
+        return try Receipt(try connection.execute(EnqueueStatement(schema).statement, parameters), 0)
     }
 
     /// Enqueues a list of jobs of one store, at most 10,000: as a group where they have a group id.
@@ -42,7 +42,7 @@ public struct Producer {
             }
         }
         let parameters = EnqueueListStatement.parameters(first, lines, idempotencyKey: idempotencyKey)
-        return Receipt.all(in: try connection.execute(EnqueueListStatement(schema).statement, parameters))
+        return try Receipt.all(in: try connection.execute(EnqueueListStatement(schema).statement, parameters))
     }
 
     /// Moves stock from one location to another: a group of two lines.
@@ -51,14 +51,14 @@ public struct Producer {
     public func transfer(
         _ quantity: Int64, of key: ItemKey, to location: String, idempotencyKey: String? = nil,
         onInsufficient: InsufficientStockPolicy = .reject, reason: String? = nil, reference: String? = nil
-    ) throws(PostgresError) -> [Receipt] {
+    ) throws -> [Receipt] {
         var parameters = Parameters()
         for text in [key.storeID, key.itemID] { parameters.add(text) }
         parameters.add(quantity)
         for text in [key.locationID, location, idempotencyKey, onInsufficient.rawValue, reason, reference] {
             parameters.add(text)
         }
-        return Receipt.all(in: try connection.execute(TransferStatement(schema).statement, parameters))
+        return try Receipt.all(in: try connection.execute(TransferStatement(schema).statement, parameters))
     }
 
     /// Enqueues many jobs by COPY, in one transaction and in their order; through a temporary table where row security

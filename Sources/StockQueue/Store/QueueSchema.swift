@@ -2,6 +2,7 @@ import StockQueuePostgres
 
 /// The name of the schema that a queue lives in. Several independent queues fit into one database.
 public struct QueueSchema: Sendable, Hashable {
+    /// The name of the schema where no other is given.
     public static let defaultName = "stockq"
 
     /// As the user wrote it. The channel of the wake-ups has the same name.
@@ -17,5 +18,6 @@ public struct QueueSchema: Sendable, Hashable {
         quoted = quoteIdentifier(name)
     }
 
+    /// The schema of the default name.
     public static let standard = QueueSchema(defaultName)!
 }

@@ -25,6 +25,7 @@ public struct ServiceStatus: Sendable {
     public internal(set) var since = Date()
     /// The last error after which it had to connect again, or paused a lane.
     public internal(set) var lastError: PostgresError?
+    /// When that was.
     public internal(set) var lastErrorAt: Date?
 
     public var isConnected: Bool {
