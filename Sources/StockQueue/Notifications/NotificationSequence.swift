@@ -55,6 +55,7 @@ public struct NotificationSequence: AsyncSequence, Sendable {
                 page = try await client.notificationPage(after: position.cursor.withLock { $0 }).reversed()
                 position.cursor.withLock { $0.dropOverdueIDs() }
                 if !page.isEmpty { break }
+                // No event says when a notification is committed, so the sequence polls. Cancellation ends the pause.
                 do {
                     try await Task.sleep(for: pollInterval)
                 } catch {

@@ -4,8 +4,8 @@ import StockQueuePostgres
 
 /// Decides jobs by the workers' own function, against the stock as it is now; writes nothing.
 ///
-/// Each job sees the stock that the jobs before it would produce. A dry run ignores the jobs in the queue, takes
-/// `run_at` for now, and a job that would wait changes nothing.
+/// Each job sees the stock that the jobs before it would produce. A dry run ignores the jobs in the queue and treats
+/// every job as due now. A job that would wait changes nothing.
 public final class DryRun: JobTarget {
     /// What would become of one job.
     public struct Answer: Sendable {
