@@ -58,16 +58,22 @@ final class Rig: Sendable {
     }
 
     /// Waits until all jobs are finished, except those that wait for stock; otherwise reports what remains.
+    ///
+    /// Asks again when the server is starting or ends this session, as any client would.
     func jobsFinish(seconds: Double = 30) throws -> Bool {
-        let connection = try database.connect()
+        let remaining = "SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL"
         let isDone = try eventually(seconds: seconds) {
-            try database.rows("SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL", connection) == ["0"]
+            do { return try database.value(remaining) == "0" } catch let error as PostgresError where error.isTransient
+            {
+                return false
+            }
         }
-        if !isDone { try reportRemainder(connection) }
+        if !isDone { try reportRemainder() }
         return isDone
     }
 
-    private func reportRemainder(_ connection: Connection) throws {
+    private func reportRemainder() throws {
+        let connection = try database.connect()
         let jobs = try database.rows(
             """
             SELECT format('job %s: run_at %s, attempts %s, lane %s, group %s, %s',
