@@ -26,7 +26,7 @@ package enum Main {
             "Exit codes: 0 success, 1 failure, 2 wrong usage, 130 an import stopped by a signal.",
         ])
 
-    /// `stockq 0.2.0 (commit abcdef0, schema 0001_initial)`
+    /// `stockq 0.3.0 (commit abcdef0, schema 0001_initial)`
     package static var version: String {
         let schema = (Migration.all.last { $0.kind == .numbered }?.name ?? "none").split(separator: ".")[0]
         return "stockq \(Version.number) (commit \(Version.commit), schema \(schema))"
