@@ -14,7 +14,7 @@ public enum DatabaseFault: Sendable, Hashable, CaseIterable {
     case callTimeout
     /// The connection is lost, or its server takes no writes.
     case connection
-    /// Neither the jobs nor the connection: a deadlock, a full disk, a missing privilege.
+    /// Not caused by the jobs or the connection: a deadlock, a full disk, a missing privilege.
     case server
 }
 

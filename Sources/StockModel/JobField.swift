@@ -47,7 +47,10 @@ public enum JobField: String, CaseIterable, Sendable {
             field(
                 .text(bytesMax: 200), .text, option: "group",
                 help: "jobs of one group and one transaction are applied all together or not at all")
-        case .priority: field(.wholeNumber(1...4), .integer, option: "priority", help: "1 is first, 4 is last")
+        case .priority:
+            field(
+                .wholeNumber(1...Int64(JobRequest.priorityMax)), .integer, option: "priority",
+                help: "1 is first, 4 is last")
         case .runAt: field(.time, .timestamptz, option: "run-at", isKeptInResult: false, help: "not before this time")
         case .expiresAt:
             field(.time, .timestamptz, option: "expires-at", help: "reject the job as expired after this time")

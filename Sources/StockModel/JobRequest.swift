@@ -16,8 +16,10 @@ public struct JobRequest: Sendable, Hashable {
     public var idempotencyKey: String?
     /// Jobs of a store and a transaction with the same group are applied all together or not at all.
     public var groupID: String?
-    /// 1 (first) to 4 (last).
+    /// 1 (first) to ``priorityMax`` (last).
     public var priority = 2
+    /// The last priority.
+    package static let priorityMax = 4
     /// False: this job's change of the alert level creates no notification.
     public var notify = true
     /// Jobs with the same key are applied in order; by default the store is the key. Not with a group.

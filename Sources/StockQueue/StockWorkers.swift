@@ -83,7 +83,7 @@ public final class StockWorkers: Sendable {
     private func work() throws {
         let check = try startup.run { error, pauseMs in
             observer?.serviceDisconnected(
-                WorkEvent.Disconnected(service: "start-up", error: error, retryInMs: pauseMs))
+                WorkEvent.Disconnected(service: "start-up", error: error, retryIn: .milliseconds(pauseMs)))
         }
         guard let check else { return }
         findings.withLock { $0 = check.warnings }

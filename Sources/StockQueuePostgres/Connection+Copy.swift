@@ -41,7 +41,7 @@ extension Connection {
     package func failCopy(_ reason: String) throws(PostgresError) {
         do {
             _ = try finishCopy(failure: reason, timeoutMs: nil)
-        } catch  where !error.isConnectionFatal {
+        } catch let error where !error.isConnectionFatal {
             // 57014 "COPY from stdin failed: <reason>" is what was asked for
         }
     }

@@ -10,8 +10,8 @@ import Foundation
 /// sends a sync point and collects the results, however many statements there are, in one round trip.
 public final class Connection {
     package let settings: ConnectionSettings
-    /// When this descriptor becomes readable, a waiting call throws `.interrupted`. -1 for none.
-    package var interruptDescriptor: Int32 = -1
+    /// When this descriptor becomes readable, a waiting call throws `.interrupted`.
+    package var interruptDescriptor: Int32?
 
     let handle: OpaquePointer
     /// The text of each prepared statement by its name. The statement of another schema has the same name and another
@@ -240,7 +240,8 @@ public final class Connection {
         while true {
             var descriptors = [
                 pollfd(fd: PQsocket(handle), events: events, revents: 0),
-                pollfd(fd: interruptDescriptor, events: Int16(POLLIN), revents: 0),
+                // poll(2) ignores -1.
+                pollfd(fd: interruptDescriptor ?? -1, events: Int16(POLLIN), revents: 0),
             ]
             let ready = poll(&descriptors, 2, Int32(deadline.remainingMs))
             if descriptors[1].revents != 0 && ready > 0 {
@@ -359,14 +360,4 @@ extension Parameters {
             return body(pointers, lengths, [Int32](repeating: 1, count: values.count))
         }
     }
-}
-
-/// Quotes a name for use in SQL, as the server's `quote_ident` does when it must.
-package func quoteIdentifier(_ name: String) -> String {
-    "\"" + name.replacingOccurrences(of: "\"", with: "\"\"") + "\""
-}
-
-/// Quotes a text for use in SQL with `standard_conforming_strings` on.
-package func quoteLiteral(_ text: String) -> String {
-    "'" + text.replacingOccurrences(of: "'", with: "''") + "'"
 }

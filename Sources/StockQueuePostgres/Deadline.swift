@@ -24,18 +24,3 @@ package struct Deadline: Sendable, Hashable, Comparable {
 
     private static var now: UInt64 { DispatchTime.now().uptimeNanoseconds }
 }
-
-/// The time since it was made, on the monotonic clock.
-package struct Stopwatch: Sendable {
-    private let start = DispatchTime.now().uptimeNanoseconds
-
-    package init() {}
-
-    package var milliseconds: Int { Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000) }
-}
-
-/// Pauses between two attempts where no event says when to try again. Not for synchronization.
-package func pause(milliseconds: Int) {
-    var nothing: [pollfd] = []
-    _ = poll(&nothing, 0, Int32(clamping: milliseconds))
-}

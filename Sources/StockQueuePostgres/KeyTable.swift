@@ -20,7 +20,7 @@ package struct KeyTable {
 
     package var count: Int { hashes.count }
 
-    /// Forgets the keys and keeps the tuning.
+    /// Forgets the keys and keeps the memory.
     package mutating func removeAll() {
         text.removeAll(keepingCapacity: true)
         ends.removeAll(keepingCapacity: true)

@@ -17,7 +17,7 @@ package struct Parameters {
 
     package var count: Int { values.count }
 
-    /// Forgets the values and keeps the tuning.
+    /// Forgets the values and keeps the memory.
     package mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         values.removeAll(keepingCapacity: true)

@@ -51,7 +51,7 @@ struct Log: Sendable {
         case .disconnected(let event):
             write(
                 .warn, "disconnected",
-                [("service", event.service), ("error", event.error), ("retry_in_ms", event.retryInMs)])
+                [("service", event.service), ("error", event.error), ("retry_in_ms", event.retryIn.milliseconds)])
         case .batchHalved(let event):
             write(
                 .warn, "batch_halved",
@@ -65,7 +65,7 @@ struct Log: Sendable {
                 .error, "batch_failed",
                 [
                     ("worker", event.worker), ("lane", event.lane), ("error", event.error),
-                    ("retry_in_ms", event.retryInMs),
+                    ("retry_in_ms", event.retryIn.milliseconds),
                 ])
         case .batch(let event): write(.debug, "batch", Self.fields(of: event))
         case .promoted(let event): write(.debug, "promoted", [("jobs", event.jobs)])

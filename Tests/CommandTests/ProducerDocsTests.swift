@@ -111,7 +111,7 @@ import Testing
         let blocks =
             try Self.blocks("swift") + Self.blocks("swift", in: article)
             + Self.commentedBlocks("Sources/StockQueue/Client/StockQueueClient.swift")
-            + Self.commentedBlocks("Sources/StockQueue/Client/StockQueueClient+Notifications.swift")
+            + Self.commentedBlocks("Sources/StockQueue/Notifications/StockQueueClient+Notifications.swift")
             + Self.commentedBlocks("Sources/StockQueue/StockWorkers.swift")
         #expect(blocks.count >= 16)
         for block in blocks { #expect(compiled.contains(Self.words(block)), "not compiled: \(block)") }

@@ -26,7 +26,7 @@ extension Faults.Content {
                 })
             let took = start.milliseconds
             Faults.report("499 jobs beside a bad one took \(took) ms")
-            #expect(took < 1_000)
+            #expect(took < (Faults.isSanitized ? 10_000 : 1_000))
             // The failed result violates the constraint too, so the job is kept as text.
             #expect(
                 try eventually {

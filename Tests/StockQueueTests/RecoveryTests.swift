@@ -155,7 +155,7 @@ import Testing
         server("22003", .jobData), server("22P02", .jobData), server("23502", .jobData),
         // The server ends the session after these.
         server("57P01", .connection), server("57P02", .connection),
-        // Neither the jobs nor the connection.
+        // Not caused by the jobs or the connection.
         server("40001", .server), server("40P01", .server), server("53100", .server), server("42P01", .server),
         // A key's constraint does not matter to another SQLSTATE.
         FaultCase(state: .lockNotAvailable, constraint: "idempotency_keys_pkey", expected: .lockTimeout),

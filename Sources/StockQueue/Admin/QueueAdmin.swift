@@ -72,6 +72,9 @@ public struct QueueAdmin {
         case store(String)
         /// 0–63.
         case lane(Int)
+
+        /// The lanes that there are.
+        package static let lanes = 0...(LaneQueue.laneCount - 1)
     }
 
     /// Stops the work. When this returns, no worker claims a job there.
@@ -79,7 +82,7 @@ public struct QueueAdmin {
         try run(PauseStatement(schema), PauseStatement.parameters(scope))
     }
 
-    /// Lets the work go on.
+    /// Resumes a paused store, a paused lane, or everything.
     ///
     /// - Returns: how many paused jobs are ready again.
     package func resume(_ scope: Scope) throws(PostgresError) -> Int {

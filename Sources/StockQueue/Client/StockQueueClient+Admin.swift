@@ -27,7 +27,7 @@ extension StockQueueClient {
         try await administer { try $0.pause(scope) }
     }
 
-    /// Lets the work go on.
+    /// Resumes a paused store, a paused lane, or everything.
     ///
     /// - Returns: how many paused jobs are ready again.
     public func resume(_ scope: QueueAdmin.Scope) async throws(QueueError) -> Int {

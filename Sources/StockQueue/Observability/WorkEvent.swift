@@ -50,8 +50,8 @@ extension WorkEvent {
         public let service: String
         /// The error, safe to log.
         public let error: PostgresError
-        /// Pause before the next attempt to connect, ms.
-        public let retryInMs: Int
+        /// Pause before the next attempt to connect.
+        public let retryIn: Duration
     }
 
     /// What a committed batch did.
@@ -114,8 +114,8 @@ extension WorkEvent {
         public let lane: Int
         /// The error, safe to log.
         public let error: PostgresError
-        /// Pause of the lane, ms.
-        public let retryInMs: Int
+        /// Pause of the lane.
+        public let retryIn: Duration
     }
 
     /// Due jobs that became ready.

@@ -77,7 +77,7 @@ struct ClaimStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
-        let branches = (1...LowWaterMarks.priorities).map { priority in
+        let branches = (1...JobRequest.priorityMax).map { priority in
             """
             SELECT * FROM (
                 SELECT \(ClaimedJobColumns.list)

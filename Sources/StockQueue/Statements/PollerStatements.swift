@@ -1,3 +1,4 @@
+import StockModel
 import StockQueuePostgres
 
 /// Finds the lanes and priorities with ready jobs above their low-water marks, and the first job of each; in a last
@@ -24,8 +25,8 @@ struct PollStatement: QueueStatement {
                     LIMIT 1
                 ) AS job_id
                 FROM (
-                    SELECT ((number - 1) / \(LowWaterMarks.priorities))::smallint AS lane,
-                        ((number - 1) % \(LowWaterMarks.priorities) + 1)::smallint AS priority,
+                    SELECT ((number - 1) / \(JobRequest.priorityMax))::smallint AS lane,
+                        ((number - 1) % \(JobRequest.priorityMax) + 1)::smallint AS priority,
                         mark
                     FROM unnest($1) WITH ORDINALITY AS marks (mark, number)
                 ) AS marked

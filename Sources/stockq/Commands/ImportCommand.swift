@@ -1,5 +1,6 @@
 import CommandLineKit
 import Foundation
+import StockModel
 import StockQueue
 import StockQueueLocking
 import StockQueuePostgres
@@ -7,7 +8,7 @@ import StockQueuePostgres
 enum ImportCommand: Command {
     private static let strict = Flag("strict", help: "enqueue nothing if any line is bad")
     private static let priority = Option(
-        "priority", .wholeNumber(1...4), default: JobImport.Options().defaultPriority,
+        "priority", .wholeNumber(1...JobRequest.priorityMax), default: JobImport.Options().defaultPriority,
         help: "of jobs whose line gives none")
     private static let afterLine = Option(
         "after-line", .wholeNumber(0...Int.max), default: 0,

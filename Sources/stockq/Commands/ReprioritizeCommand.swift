@@ -1,8 +1,10 @@
 import CommandLineKit
+import StockModel
 import StockQueue
 
 enum ReprioritizeCommand: Command {
-    private static let priority = Argument(.wholeNumber(1...4, "PRIORITY"), help: "1 is first, 4 is last")
+    private static let priority = Argument(
+        .wholeNumber(1...JobRequest.priorityMax, "PRIORITY"), help: "1 is first, 4 is last")
 
     static let spec = CommandSpec(
         "reprioritize", "Gives queued jobs another priority; of a group, all its jobs.",

@@ -74,7 +74,8 @@ final class ServiceThread: Sendable {
                 report.failed(error)
                 if report.resetHealth() { backoff.reset() }
                 let pause = backoff.next()
-                context.onEvent(.disconnected(.init(service: service.name, error: error, retryInMs: pause)))
+                context.onEvent(
+                    .disconnected(.init(service: service.name, error: error, retryIn: .milliseconds(pause))))
                 if context.stop.wait(milliseconds: pause) { return }
             }
         }

@@ -3,11 +3,11 @@ import StockQueuePostgres
 /// How long the poller pauses when it finds nothing, and whether producers have to send wake-ups.
 struct IdleBackoff {
     /// After the last work found, poll again after these pauses, then at the longest interval: a producer that read
-    /// "awake" just before the workers fell asleep has sent no wake-up.
+    /// "awake" just before the flag was cleared has sent no wake-up.
     private static let pausesMs = [2, 5, 10, 50, 250]
     /// Polls without work after which producers are asked to send wake-ups.
     private static let pollsBeforeSleep = 2
-    /// "Awake" is repeated this often, because another process that falls asleep clears the flag for all.
+    /// "Awake" is repeated this often, because another process that goes idle clears the flag for all.
     private static let repeatAwakeMs = 1_000
 
     private let awakeAfterMs: Int

@@ -1,3 +1,4 @@
+import StockModel
 import StockQueueLocking
 
 /// Low-water marks: for each lane and priority an id at or below which the lane has no ready job.
@@ -11,7 +12,7 @@ import StockQueueLocking
 /// A mark falls when a job below it becomes ready: after a promotion by this process at once; after an administrator's
 /// change with the next claim, which sees the lane's epoch; after anything else with the next full scan.
 final class LowWaterMarks: Sendable {
-    static let priorities = 4
+    static let priorities = JobRequest.priorityMax
 
     private struct State {
         /// Lane by lane, in each by priority.

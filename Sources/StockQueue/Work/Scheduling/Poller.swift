@@ -153,7 +153,7 @@ private struct Polling {
         if jobs > 0 { context.onEvent(.promoted(.init(jobs: jobs))) }
     }
 
-    /// There is more work than this process can do at once, and the workers of others may have fallen asleep.
+    /// There is more work than this process can do at once, and the workers of other processes may sleep.
     private mutating func wakeOtherProcesses() throws(PostgresError) {
         if nextWakeUpOfOthersAt?.hasPassed == false { return }
         nextWakeUpOfOthersAt = .after(milliseconds: Self.wakeOthersEveryMs)

@@ -74,7 +74,7 @@ extension LaneVisit {
         let pause = tuning.backoff.next()
         report.failed(error)
         worker.context.onEvent(
-            .batchFailed(.init(worker: worker.name, lane: Int(lane), error: error, retryInMs: pause)))
+            .batchFailed(.init(worker: worker.name, lane: Int(lane), error: error, retryIn: .milliseconds(pause))))
         return Step(disposition: .cooldown(milliseconds: pause))
     }
 }
