@@ -136,12 +136,25 @@ enum RunCommand: Command {
 
     /// Without this, a drain that skipped paused jobs would look like a drain of an empty queue.
     private static func warnOfPauses(_ input: ParsedCommand, _ log: Log) throws {
-        let (connection, schema) = try Database.open(input)
+        let (connection, schema) = try reopen(input)
         let (lanes, stores) = try Inspector(connection: connection, schema: schema).pauses()
         if lanes + stores == 0 { return }
         log.write(
             .warn, "paused",
             [("lanes", lanes), ("stores", stores), ("text", "their jobs are still queued; see stockq stats")])
+    }
+
+    /// Tries again for a while: the server counts the sessions of this process until it has seen them end, and with a
+    /// limit of connections it rejects the next one.
+    private static func reopen(_ input: ParsedCommand) throws -> (Connection, QueueSchema) {
+        let deadline = Deadline.after(milliseconds: 5_000)
+        while true {
+            do {
+                return try Database.open(input)
+            } catch let error as PostgresError where error.isTransient && !deadline.hasPassed {
+                pause(milliseconds: 20)
+            }
+        }
     }
 
     private static func printSummary(_ totals: WorkMeter.Totals, _ log: Log, json: Bool) {
