@@ -110,8 +110,9 @@ DECLARE
         'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked,
             notified_level) ON items TO %1$I',
         'GRANT UPDATE (parent_id, low_stock_threshold, tracked, updated_at) ON items TO %1$I',
-        'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, grant_store, revoke_store, cancel_jobs,
-            retry_jobs, pause, resume, reprioritize, set_item, set_store_limit TO %1$I'
+        'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, find_retention_blocker, grant_store,
+            revoke_store, cancel_jobs, retry_jobs, pause, resume, reprioritize, set_item, set_store_limit,
+            set_time_limit TO %1$I'
     ];
 BEGIN
     FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'reader', 'admin'] LOOP

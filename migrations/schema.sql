@@ -96,8 +96,15 @@ DECLARE
     end_id bigint := first_id + jobs_per_partition;
     name text;
 BEGIN
-    PERFORM pg_advisory_xact_lock('results'::regclass::oid::integer, 0);
-    IF EXISTS (SELECT FROM partition_bounds() AS p WHERE job_id >= p.lower_bound AND job_id < p.upper_bound) THEN
+    IF has_results_partition(job_id) THEN
+        RETURN false;
+    END IF;
+    PERFORM FROM maintenance_locks AS l WHERE l.name = 'partitions' FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE internal_error USING
+            MESSAGE = 'maintenance_locks lacks its row "partitions"', HINT = 'Insert it again.';
+    END IF;
+    IF has_results_partition(job_id) THEN
         RETURN false;
     END IF;
     -- The neighbors may have another size: fill the gap between them, and no more.
@@ -107,7 +114,8 @@ BEGIN
     SELECT least(end_id, min(p.lower_bound)) INTO end_id
     FROM partition_bounds() AS p
     WHERE p.lower_bound > job_id;
-    name := format('results_%s', to_char(first_id, 'FM000000000000000'));
+    -- Fifteen digits, or as many as there are: the names sort like the ids, and no two are the same.
+    name := 'results_' || lpad(first_id::text, greatest(15, length(first_id::text)), '0');
     EXECUTE format('CREATE TABLE %I (LIKE results INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
     EXECUTE format(
         'ALTER TABLE %I ADD CONSTRAINT bounds CHECK (job_id >= %s AND job_id < %s)', name, first_id, end_id);
@@ -353,22 +361,23 @@ CREATE FUNCTION stockq.drop_expired_results(keep interval) RETURNS text
     AS $_$
 DECLARE
     oldest record;
-    is_live boolean;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock('results'::regclass::oid::integer, 1) THEN
+    -- A live job is found by one probe of an index; the age of the results may need a scan of the partition.
+    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
+    IF oldest.upper_bound IS NULL OR EXISTS (SELECT FROM jobs WHERE job_id < oldest.upper_bound) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM FROM maintenance_locks AS l WHERE l.name = 'retention' FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        IF NOT EXISTS (SELECT FROM maintenance_locks AS l WHERE l.name = 'retention') THEN
+            RAISE internal_error USING
+                MESSAGE = 'maintenance_locks lacks its row "retention"', HINT = 'Insert it again.';
+        END IF;
         RETURN NULL; -- another process is dropping
     END IF;
-    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
-    IF oldest.upper_bound IS NULL OR oldest.upper_bound > (SELECT last_value FROM jobs_job_id_seq) THEN
-        RETURN NULL;
-    END IF;
-    IF EXISTS (SELECT FROM jobs WHERE job_id < oldest.upper_bound) THEN
-        RETURN NULL;
-    END IF;
-    EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE finished_at > now() - $1)', oldest.name)
-    INTO is_live
-    USING keep;
-    IF is_live THEN
+    -- Under the lock: another process may have dropped the partition meanwhile, and the next one has other jobs.
+    oldest := oldest_expired_partition(keep);
+    IF oldest.name IS NULL OR EXISTS (SELECT FROM jobs WHERE job_id < oldest.upper_bound) THEN
         RETURN NULL;
     END IF;
     EXECUTE format($fold$
@@ -701,6 +710,31 @@ CREATE FUNCTION stockq.find_reference(store_id text, reference text) RETURNS SET
     AS $_$
     SELECT * FROM job_states WHERE job_states.reference = $2 AND job_states.store_id = $1 ORDER BY job_id
 $_$;
+CREATE FUNCTION stockq.find_retention_blocker(keep interval) RETURNS TABLE(partition text, store_id text, job_id bigint, run_at timestamp with time zone, expires_at timestamp with time zone, jobs bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    oldest record;
+BEGIN
+    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
+    IF NOT EXISTS (SELECT FROM jobs AS j WHERE j.job_id < oldest.upper_bound) THEN
+        RETURN;
+    END IF;
+    oldest := oldest_expired_partition(keep);
+    IF oldest.name IS NOT NULL THEN
+        RETURN QUERY
+        SELECT oldest.name::text, j.store_id, j.job_id,
+            -- A paused or promoted job keeps the time that its producer set.
+            coalesce(j.scheduled_at, j.run_at), j.expires_at,
+            (SELECT count(*) FROM (SELECT FROM jobs AS k WHERE k.job_id < oldest.upper_bound LIMIT 1000) AS counted)
+        FROM jobs AS j
+        WHERE j.job_id < oldest.upper_bound
+        ORDER BY j.job_id
+        LIMIT 1;
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.grant_store(producer text, store_id text, scopes text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -738,6 +772,14 @@ CREATE FUNCTION stockq.has_restrictive_policies() RETURNS boolean
     AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM pg_policy WHERE polrelid = 'jobs'::regclass AND NOT polpermissive);
+END
+$$;
+CREATE FUNCTION stockq.has_results_partition(job_id bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM partition_bounds() AS p WHERE job_id >= p.lower_bound AND job_id < p.upper_bound);
 END
 $$;
 CREATE FUNCTION stockq.insert_lines(list stockq.lines) RETURNS bigint[]
@@ -1102,14 +1144,35 @@ BEGIN
     RETURN true;
 END
 $$;
+CREATE FUNCTION stockq.oldest_expired_partition(keep interval, OUT name text, OUT lower_bound bigint, OUT upper_bound bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+DECLARE
+    oldest record;
+    is_live boolean;
+BEGIN
+    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
+    IF oldest.upper_bound <= (SELECT last_value FROM jobs_job_id_seq) THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE finished_at > now() - $1)', oldest.name)
+        INTO is_live
+        USING keep;
+        IF NOT is_live THEN
+            name := oldest.name;
+            lower_bound := oldest.lower_bound;
+            upper_bound := oldest.upper_bound;
+        END IF;
+    END IF;
+END
+$_$;
 CREATE FUNCTION stockq.partition_bounds(OUT name text, OUT lower_bound bigint, OUT upper_bound bigint) RETURNS SETOF record
     LANGUAGE sql STABLE
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
     SELECT
         child.relname::text,
-        (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'FROM \(''(-?\d+)''\)'))[1]::bigint,
-        (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'TO \(''(-?\d+)''\)'))[1]::bigint
+        (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'FROM [(]''(-?[0-9]+)''[)]'))[1]::bigint,
+        (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'TO [(]''(-?[0-9]+)''[)]'))[1]::bigint
     FROM pg_inherits
     JOIN pg_class AS child ON child.oid = inhrelid
     WHERE inhparent = 'results'::regclass
@@ -1433,6 +1496,29 @@ BEGIN
         'limits set', jsonb_build_object('store_id', store_id, 'ready_jobs_max', ready_jobs_max), NULL);
 END
 $$;
+CREATE FUNCTION stockq.set_time_limit(days integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET lock_timeout TO '200ms'
+    AS $$
+DECLARE
+    name text;
+BEGIN
+    IF days IS NULL OR days NOT BETWEEN 1 AND 36500 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('the limit must be 1 to 36500 days, not %s', coalesce(days::text, 'null'));
+    END IF;
+    LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE;
+    FOREACH name IN ARRAY ARRAY['run_at', 'expires_at'] LOOP
+        EXECUTE format('ALTER TABLE jobs DROP CONSTRAINT %I', 'jobs_' || name || '_limit');
+        EXECUTE format(
+            'ALTER TABLE jobs ADD CONSTRAINT %I CHECK (%I <= enqueued_at + interval %L OR retry_of IS NOT NULL
+                OR submission_id <> pg_current_xact_id()) NOT VALID',
+            'jobs_' || name || '_limit', name, days * 24 || ' hours');
+    END LOOP;
+    PERFORM record_operation('limits set', jsonb_build_object('days', days), NULL);
+END
+$$;
 CREATE FUNCTION stockq.stock_at(store_id text, item_id text, location_id text, at timestamp with time zone, OUT on_hand bigint, OUT allocated bigint, OUT available bigint, OUT version bigint) RETURNS SETOF record
     LANGUAGE sql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -1588,6 +1674,9 @@ CREATE TABLE stockq.lanes (
     has_paused_stores boolean DEFAULT false NOT NULL,
     epoch bigint DEFAULT 0 NOT NULL,
     CONSTRAINT lanes_lane_range CHECK (((lane >= 0) AND (lane <= 63)))
+);
+CREATE TABLE stockq.maintenance_locks (
+    name text NOT NULL COLLATE pg_catalog."C"
 );
 CREATE TABLE stockq.migrations (
     name text NOT NULL COLLATE pg_catalog."C",
@@ -1772,10 +1861,16 @@ ALTER TABLE ONLY stockq.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (idempotency_key, store_id);
 ALTER TABLE ONLY stockq.items
     ADD CONSTRAINT items_pkey PRIMARY KEY (store_id, item_id, location_id);
+ALTER TABLE stockq.jobs
+    ADD CONSTRAINT jobs_expires_at_limit CHECK (((expires_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
 ALTER TABLE ONLY stockq.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
+ALTER TABLE stockq.jobs
+    ADD CONSTRAINT jobs_run_at_limit CHECK (((run_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
 ALTER TABLE ONLY stockq.lanes
     ADD CONSTRAINT lanes_pkey PRIMARY KEY (lane);
+ALTER TABLE ONLY stockq.maintenance_locks
+    ADD CONSTRAINT maintenance_locks_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY stockq.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY stockq.notifications

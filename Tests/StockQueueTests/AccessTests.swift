@@ -19,6 +19,7 @@ import Testing
         jobs               Si   SuD  S    Si   -
         keys_in_use        S    -    S    S    -
         lanes              -    Su   S    S    -
+        maintenance_locks  -    -    S    S    -
         migrations         S    S    S    S    -
         my_caller_token    S    -    S    S    -
         my_grants          S    -    S    S    -
@@ -160,10 +161,11 @@ import Testing
         "outsider": [],
     ]
     private static let adminAlone: Set = [
-        "drop_expired_results", "drop_expired_keys", "grant_store", "revoke_store", "cancel_jobs",
+        "drop_expired_results", "drop_expired_keys", "find_retention_blocker", "grant_store", "revoke_store",
+        "cancel_jobs",
         "retry_jobs",
         "pause", "resume",
-        "reprioritize", "set_item", "set_store_limit",
+        "reprioritize", "set_item", "set_store_limit", "set_time_limit",
     ]
 
     @Test("privileges on functions and types, pinned search paths, and owners") func functionsAndTypes() async throws {

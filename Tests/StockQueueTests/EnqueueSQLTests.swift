@@ -30,6 +30,7 @@ import Testing
 
     @Test("every column arrives") func everyColumnArrives() async throws {
         try await withDatabase { database in
+            try database.run("SELECT stockq.set_time_limit(36500)")
             try database.run(
                 """
                 SELECT stockq.enqueue('s', 'a', 3, action => 'allocate', location_id => 'cellar', on_insufficient => 'wait',

@@ -46,6 +46,7 @@ import Testing
 
     @Test("every column arrives") func everyColumnArrives() async throws {
         try await withDatabase { database in
+            try database.run("SELECT stockq.set_time_limit(36500)")
             let done = try Self.importJobs(
                 database,
                 """

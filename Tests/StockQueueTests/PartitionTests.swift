@@ -47,6 +47,23 @@ import Testing
         }
     }
 
+    @Test("partitions beyond 15 digits have names of their own") func longNames() async throws {
+        try await withDatabase { database in
+            try database.addItem("a", 10)
+            for drawn in [999_999_999_999_999, 1_000_000_000_000_000, 9_000_000_000_000_000_000] {
+                try database.run("SELECT setval('stockq.jobs_job_id_seq', \(drawn))")
+                try database.enqueue(.adjust("a", -1))
+                try database.drain { $0.jobsPerPartition = 1_000 }
+            }
+            #expect(
+                try database.rows("SELECT name FROM stockq.partition_bounds() WHERE lower_bound > 10000000") == [
+                    "results_1000000000000000", "results_1000000000001000", "results_1000000000002000",
+                    "results_9000000000000000000", "results_9000000000000001000", "results_9000000000000002000",
+                ])
+            #expect(try database.resultCount() == 3)
+        }
+    }
+
     @Test("expired results are dropped, and the ledger remains sound") func expired() async throws {
         try await withDatabase { database in
             try database.addItem("a", 1_000)

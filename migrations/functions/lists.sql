@@ -187,7 +187,7 @@ $$;
 -- the default for each line, and so does a null in it. With a group_id the lines are one group: applied all together or
 -- not at all.
 --
--- An idempotency_key for the whole list gives each line that key and its number: KEY/1, KEY/2, …. A line whose key is
+-- An idempotency_key for the whole list gives each line that key and its number: KEY/1, KEY/2, ... A line whose key is
 -- in use is not enqueued again; of a group the keys of all lines must be in use, or none.
 CREATE OR REPLACE FUNCTION :"schema".enqueue_arrays(
     store_id text, item_ids text[], quantities bigint[], actions text[] DEFAULT NULL, location_ids text[] DEFAULT NULL,
@@ -307,7 +307,7 @@ BEGIN
 END
 $$;
 
--- enqueue_arrays with the lines as a JSON array: [{"item_id": "shirt-m", "quantity": -2}, …].
+-- enqueue_arrays with the lines as a JSON array: [{"item_id": "shirt-m", "quantity": -2}, ...].
 CREATE OR REPLACE FUNCTION :"schema".enqueue_lines(
     store_id text, lines jsonb, group_id text DEFAULT NULL, idempotency_key text DEFAULT NULL,
     priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,

@@ -2,25 +2,36 @@
 -- migration.
 
 -- The partitions of the results with their bounds.
+--
+-- No literal of these scripts has a backslash: a body is read under the caller's standard_conforming_strings.
 CREATE OR REPLACE FUNCTION :"schema".partition_bounds(OUT name text, OUT lower_bound bigint, OUT upper_bound bigint)
 RETURNS SETOF record
 LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
 AS $$
     SELECT
         child.relname::text,
-        (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'FROM \(''(-?\d+)''\)'))[1]::bigint,
-        (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'TO \(''(-?\d+)''\)'))[1]::bigint
+        (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'FROM [(]''(-?[0-9]+)''[)]'))[1]::bigint,
+        (regexp_match(pg_get_expr(child.relpartbound, child.oid), 'TO [(]''(-?[0-9]+)''[)]'))[1]::bigint
     FROM pg_inherits
     JOIN pg_class AS child ON child.oid = inhrelid
     WHERE inhparent = 'results'::regclass
     ORDER BY 2
 $$;
 
+-- Whether there is a partition of the results for a job id.
+CREATE OR REPLACE FUNCTION :"schema".has_results_partition(job_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM partition_bounds() AS p WHERE job_id >= p.lower_bound AND job_id < p.upper_bound);
+END
+$$;
+
 -- Builds the partition of the results for a job id, and attaches it. Returns whether it built one.
 --
 -- A partition that is built apart and then attached needs only SHARE UPDATE EXCLUSIVE on the parent, so workers go on
 -- writing results (PostgreSQL manual, 5.11.2.2 "Partition Maintenance"). The CHECK spares ATTACH the scan. Two callers
--- at once are safe: the lock lets one in, and the other finds the partition.
+-- at once are safe: the lock lets one in, and the other finds the partition. If it exists, nothing is locked.
 CREATE OR REPLACE FUNCTION :"schema".add_results_partition(job_id bigint, jobs_per_partition bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
@@ -29,8 +40,15 @@ DECLARE
     end_id bigint := first_id + jobs_per_partition;
     name text;
 BEGIN
-    PERFORM pg_advisory_xact_lock('results'::regclass::oid::integer, 0);
-    IF EXISTS (SELECT FROM partition_bounds() AS p WHERE job_id >= p.lower_bound AND job_id < p.upper_bound) THEN
+    IF has_results_partition(job_id) THEN
+        RETURN false;
+    END IF;
+    PERFORM FROM maintenance_locks AS l WHERE l.name = 'partitions' FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE internal_error USING
+            MESSAGE = 'maintenance_locks lacks its row "partitions"', HINT = 'Insert it again.';
+    END IF;
+    IF has_results_partition(job_id) THEN
         RETURN false;
     END IF;
     -- The neighbors may have another size: fill the gap between them, and no more.
@@ -40,7 +58,8 @@ BEGIN
     SELECT least(end_id, min(p.lower_bound)) INTO end_id
     FROM partition_bounds() AS p
     WHERE p.lower_bound > job_id;
-    name := format('results_%s', to_char(first_id, 'FM000000000000000'));
+    -- Fifteen digits, or as many as there are: the names sort like the ids, and no two are the same.
+    name := 'results_' || lpad(first_id::text, greatest(15, length(first_id::text)), '0');
     EXECUTE format('CREATE TABLE %I (LIKE results INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
     EXECUTE format(
         'ALTER TABLE %I ADD CONSTRAINT bounds CHECK (job_id >= %s AND job_id < %s)', name, first_id, end_id);

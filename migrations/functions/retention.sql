@@ -1,6 +1,31 @@
 -- Retention: dropping what has expired. Repeatable: applied again whenever this text changes; a change of a signature
 -- needs a migration.
 
+-- The oldest partition of the results, if its results may be dropped as far as their age and the ids drawn say: every
+-- result in it has expired, and no more ids are drawn below its upper bound. Nulls otherwise.
+CREATE OR REPLACE FUNCTION :"schema".oldest_expired_partition(
+    keep interval, OUT name text, OUT lower_bound bigint, OUT upper_bound bigint
+)
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    oldest record;
+    is_live boolean;
+BEGIN
+    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
+    IF oldest.upper_bound <= (SELECT last_value FROM jobs_job_id_seq) THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE finished_at > now() - $1)', oldest.name)
+        INTO is_live
+        USING keep;
+        IF NOT is_live THEN
+            name := oldest.name;
+            lower_bound := oldest.lower_bound;
+            upper_bound := oldest.upper_bound;
+        END IF;
+    END IF;
+END
+$$;
+
 -- Drops the oldest partition of the results when every result in it has expired and no live job has an id below its
 -- upper bound. First it adds the changes of these results to the items' opening balances, so that the ledger stays
 -- provable.
@@ -12,22 +37,23 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
     oldest record;
-    is_live boolean;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock('results'::regclass::oid::integer, 1) THEN
+    -- A live job is found by one probe of an index; the age of the results may need a scan of the partition.
+    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
+    IF oldest.upper_bound IS NULL OR EXISTS (SELECT FROM jobs WHERE job_id < oldest.upper_bound) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM FROM maintenance_locks AS l WHERE l.name = 'retention' FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        IF NOT EXISTS (SELECT FROM maintenance_locks AS l WHERE l.name = 'retention') THEN
+            RAISE internal_error USING
+                MESSAGE = 'maintenance_locks lacks its row "retention"', HINT = 'Insert it again.';
+        END IF;
         RETURN NULL; -- another process is dropping
     END IF;
-    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
-    IF oldest.upper_bound IS NULL OR oldest.upper_bound > (SELECT last_value FROM jobs_job_id_seq) THEN
-        RETURN NULL;
-    END IF;
-    IF EXISTS (SELECT FROM jobs WHERE job_id < oldest.upper_bound) THEN
-        RETURN NULL;
-    END IF;
-    EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE finished_at > now() - $1)', oldest.name)
-    INTO is_live
-    USING keep;
-    IF is_live THEN
+    -- Under the lock: another process may have dropped the partition meanwhile, and the next one has other jobs.
+    oldest := oldest_expired_partition(keep);
+    IF oldest.name IS NULL OR EXISTS (SELECT FROM jobs WHERE job_id < oldest.upper_bound) THEN
         RETURN NULL;
     END IF;
     EXECUTE format($fold$
@@ -58,6 +84,35 @@ BEGIN
     -- After the items, in the order of the workers: they have locked item rows when they write results.
     EXECUTE format('DROP TABLE %I', oldest.name);
     RETURN oldest.name;
+END
+$$;
+
+-- The queued jobs that keep drop_expired_results from dropping the oldest partition whose results have expired: the
+-- oldest of them, and how many there are, counted up to 1,000. No row if jobs keep nothing.
+CREATE OR REPLACE FUNCTION :"schema".find_retention_blocker(keep interval) RETURNS TABLE (
+    partition text, store_id text, job_id bigint, run_at timestamptz, expires_at timestamptz, jobs bigint
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    oldest record;
+BEGIN
+    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
+    IF NOT EXISTS (SELECT FROM jobs AS j WHERE j.job_id < oldest.upper_bound) THEN
+        RETURN;
+    END IF;
+    oldest := oldest_expired_partition(keep);
+    IF oldest.name IS NOT NULL THEN
+        RETURN QUERY
+        SELECT oldest.name::text, j.store_id, j.job_id,
+            -- A paused or promoted job keeps the time that its producer set.
+            coalesce(j.scheduled_at, j.run_at), j.expires_at,
+            (SELECT count(*) FROM (SELECT FROM jobs AS k WHERE k.job_id < oldest.upper_bound LIMIT 1000) AS counted)
+        FROM jobs AS j
+        WHERE j.job_id < oldest.upper_bound
+        ORDER BY j.job_id
+        LIMIT 1;
+    END IF;
 END
 $$;
 

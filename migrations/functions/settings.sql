@@ -53,6 +53,32 @@ BEGIN
 END
 $$;
 
+-- Sets how far in the future a new job's run_at and expires_at may be. Jobs that are queued keep their times.
+--
+-- The limit is a constraint of the table, which a plain INSERT and COPY obey too. Replacing it locks the table for a
+-- moment: the function waits at most 200 ms for that and then fails with SQLSTATE 55P03.
+CREATE OR REPLACE FUNCTION :"schema".set_time_limit(days integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET lock_timeout = '200ms'
+AS $$
+DECLARE
+    name text;
+BEGIN
+    IF days IS NULL OR days NOT BETWEEN 1 AND 36500 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('the limit must be 1 to 36500 days, not %s', coalesce(days::text, 'null'));
+    END IF;
+    LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE;
+    FOREACH name IN ARRAY ARRAY['run_at', 'expires_at'] LOOP
+        EXECUTE format('ALTER TABLE jobs DROP CONSTRAINT %I', 'jobs_' || name || '_limit');
+        EXECUTE format(
+            'ALTER TABLE jobs ADD CONSTRAINT %I CHECK (%I <= enqueued_at + interval %L OR retry_of IS NOT NULL
+                OR submission_id <> pg_current_xact_id()) NOT VALID',
+            'jobs_' || name || '_limit', name, days * 24 || ' hours');
+    END LOOP;
+    PERFORM record_operation('limits set', jsonb_build_object('days', days), NULL);
+END
+$$;
+
 -- Grants a producer, a role of the database, scopes of a store; it keeps the scopes that it has.
 CREATE OR REPLACE FUNCTION :"schema".grant_store(producer text, store_id text, scopes text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
