@@ -153,14 +153,16 @@ public struct QueueAdmin {
     /// Drops expired results and deletes expired idempotency keys, as the maintenance of a worker process does where
     /// its role may.
     ///
-    /// - Returns: the names of the partitions of the results that were dropped, and how many keys were deleted.
+    /// - Returns: the names of the partitions of the results that were dropped, the jobs that keep the next one, and
+    ///   how many keys were deleted.
     package func prune(
         keepResultsSeconds: Int64, keepKeysSeconds: Int64
-    ) throws(PostgresError) -> (partitions: [String], keys: Int) {
+    ) throws(PostgresError) -> (partitions: [String], blocker: RetentionBlocker?, keys: Int) {
         let retention = Retention(connection: connection, schema: schema)
         var partitions: [String] = []
         while let name = try retention.dropExpiredPartition(keepSeconds: keepResultsSeconds) { partitions.append(name) }
-        return (partitions, try retention.dropExpiredKeys(keepSeconds: keepKeysSeconds) { true })
+        let blocker = try retention.blocker(keepSeconds: keepResultsSeconds)
+        return (partitions, blocker, try retention.dropExpiredKeys(keepSeconds: keepKeysSeconds) { true })
     }
 
     @discardableResult

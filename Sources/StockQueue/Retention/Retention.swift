@@ -24,12 +24,12 @@ package struct Retention {
         var parameters = Parameters()
         parameters.add(Int64(jobsPerPartition))
         parameters.add(Int32(ahead))
-        return Int(try connection.executeAlone(statements.addPartitions, parameters).int32(0, 0))
+        return Int(try connection.execute(statements.addPartitions, parameters).int32(0, 0))
     }
 
     /// Whether this role may drop what has expired. A worker's role may not: it cannot change what has happened.
     package func canDropExpired() throws(PostgresError) -> Bool {
-        try connection.executeAlone(statements.canDropExpired).bool(0, 0)
+        try connection.execute(statements.canDropExpired).bool(0, 0)
     }
 
     /// Drops the oldest partition of the results when all in it has expired.
@@ -38,7 +38,14 @@ package struct Retention {
     package func dropExpiredPartition(keepSeconds: Int64) throws(PostgresError) -> String? {
         var parameters = Parameters()
         parameters.add(keepSeconds)
-        return try connection.executeAlone(statements.dropExpiredResults, parameters).optionalString(0, 0)
+        return try connection.execute(statements.dropExpiredResults, parameters).optionalString(0, 0)
+    }
+
+    /// The queued jobs that keep the oldest partition of the results from being dropped; nil if jobs keep nothing.
+    package func blocker(keepSeconds: Int64) throws(PostgresError) -> RetentionBlocker? {
+        var parameters = Parameters()
+        parameters.add(keepSeconds)
+        return RetentionBlocker(try connection.execute(statements.findBlocker, parameters))
     }
 
     /// Deletes expired keys, a bounded number in each transaction.
@@ -51,7 +58,7 @@ package struct Retention {
         parameters.add(Int32(Self.keysMax))
         var keys = 0
         repeat {
-            let dropped = Int(try connection.executeAlone(statements.dropExpiredKeys, parameters).int32(0, 0))
+            let dropped = Int(try connection.execute(statements.dropExpiredKeys, parameters).int32(0, 0))
             keys += dropped
             if dropped < Self.keysMax { break }
         } while goesOn()

@@ -9,7 +9,9 @@ struct RetentionStatements: Sendable {
     let dropExpiredResults: Statement
     /// Deletes expired idempotency keys, at most so many; returns how many.
     let dropExpiredKeys: Statement
-    /// Whether this role may call the two above.
+    /// The queued jobs that keep the oldest partition, although its results have expired.
+    let findBlocker: Statement
+    /// Whether this role may drop results and delete keys.
     let canDropExpired: Statement
 
     init(_ schema: QueueSchema) {
@@ -20,6 +22,9 @@ struct RetentionStatements: Sendable {
             "drop_expired_results", [.int8], "SELECT \(s).drop_expired_results($1 * interval '1 second')")
         dropExpiredKeys = Statement(
             "drop_expired_keys", [.int8, .int4], "SELECT \(s).drop_expired_keys($1 * interval '1 second', $2)")
+        findBlocker = Statement(
+            "find_retention_blocker", [.int8],
+            "SELECT * FROM \(s).find_retention_blocker($1 * interval '1 second')")
         canDropExpired = Statement(
             "can_drop_expired", [],
             """
@@ -30,5 +35,30 @@ struct RetentionStatements: Sendable {
                 to_regprocedure(\(quoteLiteral("\(s).drop_expired_keys(interval,integer)")))
             )
             """)
+    }
+}
+
+/// Queued jobs that keep a partition of the results whose results have all expired.
+package struct RetentionBlocker: Sendable, Hashable {
+    /// The most jobs that are counted.
+    package static let jobsMax = 1_000
+
+    package let partition: String
+    /// How many jobs, at most `jobsMax`.
+    package let jobs: Int64
+    /// The oldest of them.
+    package let job: Int64
+    package let store: String
+    package let runAt: Timestamp?
+    package let expiresAt: Timestamp?
+
+    init?(_ rows: ResultSet) {
+        if rows.rowCount == 0 { return nil }
+        partition = rows.string(0, rows.column("partition"))
+        jobs = rows.int64(0, rows.column("jobs"))
+        job = rows.int64(0, rows.column("job_id"))
+        store = rows.string(0, rows.column("store_id"))
+        runAt = rows.optionalTimestamp(0, rows.column("run_at"))
+        expiresAt = rows.optionalTimestamp(0, rows.column("expires_at"))
     }
 }
