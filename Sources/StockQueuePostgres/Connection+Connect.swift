@@ -24,20 +24,17 @@ extension Connection {
         return PQconnectdbParams(names.map { UnsafePointer($0) }, values.map { UnsafePointer($0) }, 1)
     }
 
-    /// libpq quotes an unreadable string, password and all, in its message; so the message is our own.
-    static func checkReadable(_ conninfo: String) throws(PostgresError) {
-        var message: UnsafeMutablePointer<CChar>?
-        if let options = PQconninfoParse(conninfo, &message) {
-            PQconninfoFree(options)
-            return
-        }
-        // A plain word is a database name, which the parser does not take and PQconnectdbParams does.
-        if let message { PQfreemem(message) }
-        if !conninfo.contains(where: { "=@:/".contains($0) }) { return }
+    /// Every text is bytes of UTF-8 here. In another encoding a text may not fit into the database, and in SQL_ASCII
+    /// what is stored may be no text at all.
+    static func checkEncoding(_ handle: OpaquePointer) throws(PostgresError) {
+        // A pooler may hide the parameter.
+        guard let encoding = PQparameterStatus(handle, "server_encoding").map({ String(cString: $0) }),
+            encoding != "UTF8"
+        else { return }
         throw PostgresError(
-            kind: .cannotConnect, sqlState: .cannotEstablishConnection,
-            message: "the database URL cannot be read; it looks like postgresql://user:password@host:5432/database"
-        )
+            kind: .cannotConnect, sqlState: .featureNotSupported,
+            message: "the database is encoded in \(encoding), and stockq needs UTF8; create one with: "
+                + "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0")
     }
 
     /// libpq reports the SQLSTATE of a rejected connection only in its message, so the known ones are recognized there.
@@ -53,18 +50,27 @@ extension Connection {
         return nil
     }
 
-    static func error(of result: OpaquePointer, statement: String?, handle: OpaquePointer) -> PostgresError {
+    func error(of result: OpaquePointer, statement: String?) -> PostgresError {
         func field(_ code: stockq_diag) -> String? {
             PQresultErrorField(result, Int32(code.rawValue)).map { String(cString: $0) }
         }
         guard let sqlState = field(stockq_diag_sqlstate) else {
             return PostgresError(
-                kind: .connectionLost, message: sanitized(PQresultErrorMessage(result)), statement: statement)
+                kind: .connectionLost, message: Self.sanitized(PQresultErrorMessage(result)), statement: statement)
         }
         return PostgresError(
             kind: .server, sqlState: SQLState(rawValue: sqlState),
             message: field(stockq_diag_message) ?? "unknown error",
-            detail: field(stockq_diag_detail), hint: field(stockq_diag_hint),
+            detail: field(stockq_diag_detail), hint: field(stockq_diag_hint) ?? poolerHint(sqlState),
             constraint: field(stockq_diag_constraint), statement: statement)
+    }
+
+    /// Names of prepared statements are this connection's own, so only a pooler that changes the server's session in
+    /// between can make one appear or vanish.
+    private func poolerHint(_ sqlState: String) -> String? {
+        let states = [SQLState.duplicatePreparedStatement, .unknownPreparedStatement]
+        guard !settings.pooled, states.contains(SQLState(rawValue: sqlState)) else { return nil }
+        return "The database seems to be behind a pooler in transaction mode (PgBouncer): use --pooled, or "
+            + "ConnectionSettings.pooled."
     }
 }

@@ -10,7 +10,7 @@ extension Connection {
         guard let answer = PQgetResult(handle) else { throw connectionLostError() }
         defer { PQclear(answer) }
         if PQresultStatus(answer) != PGRES_COPY_IN {
-            let error = Self.error(of: answer, statement: statement.name, handle: handle)
+            let error = self.error(of: answer, statement: statement.name)
             try drainResults(until: .after(milliseconds: settings.callTimeout.milliseconds))
             throw error
         }

@@ -14,12 +14,28 @@ public final class Connection {
     package var interruptDescriptor: Int32?
 
     let handle: OpaquePointer
+    /// The settings of the session: the pinned ones, and those of `settings`.
+    private var session: [(name: String, value: String)] = []
+    /// Called again and again while a call waits for the server.
+    package var whileWaiting: WaitObserver?
     /// The text of each prepared statement by its name. The statement of another schema has the same name and another
     /// text.
     private var preparedNames: [String: String] = [:]
     /// The requests that were sent and are not answered yet.
     var inFlight: [Request] = []
     var pendingNotifications: [String] = []
+
+    /// What to do while a call waits.
+    package struct WaitObserver {
+        let everyMs: Int
+        let body: () -> Void
+
+        /// - Parameter everyMs: the pause between two calls of `body`, and before the first one.
+        package init(everyMs: Int, body: @escaping () -> Void) {
+            self.everyMs = everyMs
+            self.body = body
+        }
+    }
 
     struct Request {
         /// Nil for the sync point.
@@ -32,7 +48,7 @@ public final class Connection {
     /// - Throws: `.cannotConnect`, with the SQLSTATE where a server rejected the connection.
     package init(_ settings: ConnectionSettings) throws(PostgresError) {
         self.settings = settings
-        try Self.checkReadable(settings.conninfo)
+        try ConnectionString.check(settings.conninfo)
         guard let handle = Self.connect(settings) else {
             throw PostgresError(kind: .cannotConnect, message: "out of memory while connecting")
         }
@@ -43,6 +59,8 @@ public final class Connection {
             // All properties are set, so `deinit` runs and frees the handle.
             throw PostgresError(kind: .cannotConnect, sqlState: sqlState, message: message)
         }
+        try Self.checkEncoding(handle)
+        session = Self.session(settings, serverVersion: Int(PQserverVersion(handle)))
         PQsetNoticeProcessor(handle, { _, _ in }, nil)  // notices are in the server's log
         PQsetnonblocking(handle, 1)
         if !settings.pooled { try applySession() }
@@ -55,6 +73,11 @@ public final class Connection {
 
     /// The process id of the server's side of the session.
     package var backendProcessID: Int32 { PQbackendPID(handle) }
+
+    /// When the session began, the server was a standby.
+    private var isStandby: Bool {
+        PQparameterStatus(handle, "in_hot_standby").map { String(cString: $0) == "on" } ?? false
+    }
 
     package var isInTransaction: Bool { PQtransactionStatus(handle) != PQTRANS_IDLE }
 
@@ -74,8 +97,11 @@ public final class Connection {
             "statement \(statement.name) takes \(statement.parameterTypes.count) parameters, got \(parameters.count)"
         )
         try enterPipeline()
-        let types = statement.parameterTypes.map(\.rawValue)
         let prepares = !settings.pooled
+        // A session behind a pooler may have a default that this program has not replaced. A standby takes no writes.
+        let mayBeReadOnly = settings.pooled && !isStandby
+        let statement = mayBeReadOnly && statement == .begin ? .beginForWriting : statement
+        let types = statement.parameterTypes.map(\.rawValue)
         if prepares, let other = preparedNames[statement.name], other != statement.sql {
             throw PostgresError(
                 kind: .protocolViolation,
@@ -135,7 +161,7 @@ public final class Connection {
                 discardPreparedStatement(request)
             default:
                 answered = true
-                let error = Self.error(of: answer, statement: request.statement, handle: handle)
+                let error = self.error(of: answer, statement: request.statement)
                 PQclear(answer)
                 discardPreparedStatement(request)
                 if error.isConnectionFatal { throw error }
@@ -155,10 +181,15 @@ public final class Connection {
     }
 
     /// Runs one statement and waits for its result.
+    ///
+    /// In pooled mode a statement outside a transaction is a transaction of its own, with the session's settings.
     @discardableResult
     package func execute(
         _ statement: Statement, _ parameters: Parameters = Parameters(), timeoutMs: Int? = nil
     ) throws(PostgresError) -> ResultSet {
+        if settings.pooled && !isInTransaction && inFlight.isEmpty && !statement.beginsTransaction {
+            return try executeAsTransaction(statement, parameters, timeoutMs: timeoutMs)
+        }
         try send(statement, parameters)
         let results = try receive(timeoutMs: timeoutMs)
         guard let result = results.last else {
@@ -167,13 +198,23 @@ public final class Connection {
         return result
     }
 
-    /// Runs one statement as a transaction of its own, with the session's settings in pooled mode too.
-    @discardableResult
-    package func executeAlone(
-        _ statement: Statement, _ parameters: Parameters = Parameters()
+    /// In one round trip.
+    private func executeAsTransaction(
+        _ statement: Statement, _ parameters: Parameters, timeoutMs: Int?
     ) throws(PostgresError) -> ResultSet {
-        if !settings.pooled { return try execute(statement, parameters) }
-        return try transaction { () throws(PostgresError) in try execute(statement, parameters) }
+        try send(.begin)
+        try sendSessionSettings()
+        try send(statement, parameters)
+        try send(.commit)
+        let results: [ResultSet]
+        do {
+            results = try receive(timeoutMs: timeoutMs)
+        } catch {
+            try? rollBack()  // rethrow the first error; a failed rollback adds nothing
+            throw error
+        }
+        try checkCommitted(results[results.count - 1])
+        return results[results.count - 2]
     }
 
     /// Runs the statements of a script, which may be several, as one transaction unless it says otherwise.
@@ -183,13 +224,20 @@ public final class Connection {
         try drainResults(until: .after(milliseconds: timeoutMs ?? settings.callTimeout.milliseconds))
     }
 
+    /// Begins a transaction, in pooled mode with the session's settings.
+    ///
+    /// - Parameter statement: `.begin` or `.beginSnapshot`.
+    package func begin(_ statement: Statement = .begin) throws(PostgresError) {
+        try send(statement)
+        try sendSessionSettings()
+        _ = try receive()
+    }
+
     /// Runs `body` between BEGIN and COMMIT, and rolls back when it throws.
     package func transaction<Value>(
         _ body: () throws(PostgresError) -> Value
     ) throws(PostgresError) -> Value {
-        try send(.begin)
-        try sendSessionSettings()
-        _ = try receive()
+        try begin()
         let value: Value
         do {
             value = try body()
@@ -203,7 +251,11 @@ public final class Connection {
 
     /// Commits, and checks that the server did: a transaction that had failed answers COMMIT with `ROLLBACK`.
     package func commit() throws(PostgresError) {
-        let tag = try execute(.commit).commandTag
+        try checkCommitted(try execute(.commit))
+    }
+
+    private func checkCommitted(_ result: ResultSet) throws(PostgresError) {
+        let tag = result.commandTag
         if tag != "COMMIT" {
             throw PostgresError(kind: .protocolViolation, message: "COMMIT was answered with \(tag)")
         }
@@ -243,7 +295,8 @@ public final class Connection {
                 // poll(2) ignores -1.
                 pollfd(fd: interruptDescriptor ?? -1, events: Int16(POLLIN), revents: 0),
             ]
-            let ready = poll(&descriptors, 2, Int32(deadline.remainingMs))
+            let remainingMs = deadline.remainingMs
+            let ready = poll(&descriptors, 2, Int32(min(remainingMs, whileWaiting?.everyMs ?? remainingMs)))
             if descriptors[1].revents != 0 && ready > 0 {
                 throw PostgresError(kind: .interrupted, message: "stopped while waiting for the server")
             }
@@ -252,6 +305,7 @@ public final class Connection {
                 throw PostgresError(
                     kind: .deadline, message: "the server did not answer in time", statement: inFlight.first?.statement)
             }
+            if ready == 0, let whileWaiting { whileWaiting.body() }
             if ready < 0 && errno != EINTR {
                 throw PostgresError(kind: .connectionLost, message: "poll: \(String(cString: strerror(errno)))")
             }
@@ -272,7 +326,7 @@ public final class Connection {
             case PGRES_COPY_IN:
                 throw PostgresError(kind: .protocolViolation, message: "COPY in a script")
             default:
-                firstError = firstError ?? Self.error(of: answer, statement: nil, handle: handle)
+                firstError = firstError ?? self.error(of: answer, statement: nil)
             }
         }
         if let firstError { throw firstError }
@@ -300,14 +354,20 @@ public final class Connection {
 
     private func applySession() throws(PostgresError) {
         try sendSettings(local: false)
-        if !inFlight.isEmpty { _ = try receive() }
+        _ = try receive()
+    }
+
+    private static func session(
+        _ settings: ConnectionSettings, serverVersion: Int
+    ) -> [(name: String, value: String)] {
+        let own = Set(settings.session.map(\.name))
+        return PinnedSettings.all(serverVersion: serverVersion).filter { !own.contains($0.name) } + settings.session
     }
 
     private func sendSettings(local: Bool) throws(PostgresError) {
-        if settings.session.isEmpty { return }
         var parameters = Parameters()
-        parameters.addArray(settings.session.map { $0.name })
-        parameters.addArray(settings.session.map { $0.value })
+        parameters.addArray(session.map { $0.name })
+        parameters.addArray(session.map { $0.value })
         parameters.add(local)
         try send(.applySettings, parameters)
     }
@@ -335,14 +395,24 @@ public final class Connection {
 extension Statement {
     /// READ COMMITTED whatever the database's default is: each statement must see what the lock before it waited for.
     package static let begin = Statement("begin", "BEGIN ISOLATION LEVEL READ COMMITTED")
+    /// The same for a session that is not this program's alone: it may have become read-only by default.
+    static let beginForWriting = Statement("begin_for_writing", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+    /// One snapshot for all statements.
+    package static let beginSnapshot = Statement("begin_snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     package static let commit = Statement("commit", "COMMIT")
     package static let rollBack = Statement("roll_back", "ROLLBACK")
+
+    var beginsTransaction: Bool { self == .begin || self == .beginForWriting || self == .beginSnapshot }
 
     init(_ name: String, _ sql: String) { self.init(name, [], sql) }
 
     static let applySettings = Statement(
         "apply_settings", [.textArray, .textArray, .bool],
-        "SELECT set_config(name, value, $3) FROM unnest($1, $2) AS setting (name, value)")
+        """
+        SELECT set_config(name, value, $3) FROM unnest($1, $2) AS setting (name, value)
+        -- A server on Windows cannot watch its clients.
+        WHERE name <> 'client_connection_check_interval' OR version() !~ 'Visual C|mingw'
+        """)
 }
 
 extension Parameters {

@@ -45,7 +45,11 @@ public struct PostgresError: Error, Sendable, Hashable {
 
     /// The server takes no writes: it is a standby, or has become one. Another host of the connection string may be the
     /// primary.
-    public var isReadOnlyServer: Bool { kind == .server && sqlState == .readOnlyTransaction }
+    public var isReadOnlyServer: Bool {
+        guard kind == .server else { return false }
+        return sqlState == .readOnlyTransaction
+            || sqlState == .featureNotSupported && statement == Statement.beginForWriting.name
+    }
 
     /// The failure is transient: the server is unreachable, starting, stopping (57P0x) or out of connection slots
     /// (53300), or the connection was lost. A wrong password and an unknown database are not.

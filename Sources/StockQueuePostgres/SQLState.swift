@@ -23,6 +23,13 @@ public struct SQLState: RawRepresentable, Sendable, Hashable, CustomStringConver
     // MARK: statements
 
     public static let readOnlyTransaction = SQLState(rawValue: "25006")
+    /// What the server cannot do; of this program: a database whose encoding is not UTF8.
+    public static let featureNotSupported = SQLState(rawValue: "0A000")
+    /// There is no prepared statement of that name.
+    public static let unknownPreparedStatement = SQLState(rawValue: "26000")
+    public static let deadlockDetected = SQLState(rawValue: "40P01")
+    public static let duplicatePreparedStatement = SQLState(rawValue: "42P05")
+    public static let duplicateSchema = SQLState(rawValue: "42P06")
     public static let insufficientPrivilege = SQLState(rawValue: "42501")
     public static let undefinedTable = SQLState(rawValue: "42P01")
     public static let uniqueViolation = SQLState(rawValue: "23505")

@@ -122,6 +122,40 @@ import Testing
         }
     }
 
+    @Test("a statement whose client is gone ends") func clientIsGone() async throws {
+        try await withDatabase(migrated: false) { database in
+            var connection: Connection? = try database.connect()
+            let session = try #require(connection).backendProcessID
+            #expect(throws: PostgresError.self) {
+                try connection?.execute(Statement("sleep", [], "SELECT pg_sleep(600)"), timeoutMs: 100)
+            }
+            connection = nil
+            #expect(
+                try eventually {
+                    try database.value("SELECT count(*) FROM pg_stat_activity WHERE pid = \(session)") == "0"
+                })
+        }
+    }
+
+    @Test("a session has the pinned settings, and those of its own over them") func pinnedSettings() async throws {
+        try await withDatabase(migrated: false) { database in
+            try database.run("ALTER DATABASE \(database.name) SET statement_timeout = '7s'")
+            try database.run("ALTER DATABASE \(database.name) SET TimeZone = 'Asia/Kathmandu'")
+            var settings = database.settings
+            settings.session = [("lock_timeout", "123ms"), ("jit", "on")]
+            for pooled in [false, true] {
+                settings.pooled = pooled
+                let show = Statement(
+                    "show", [],
+                    """
+                    SELECT concat_ws(' ', current_setting('statement_timeout'), current_setting('TimeZone'),
+                        current_setting('lock_timeout'), current_setting('jit'))
+                    """)
+                #expect(try Connection(settings).execute(show).string(0, 0) == "0 UTC 123ms on")
+            }
+        }
+    }
+
     @Test("large values in both directions do not block each other") func largeValues() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()
@@ -200,6 +234,48 @@ import Testing
         }
     }
 
+    @Test(
+        "an unescaped @ or / in a password is refused without showing it",
+        arguments: [
+            "postgresql://me:se@cret@host/db", "postgresql://me:se/cret@host/db", "postgres://me:s@e/cret@host/db",
+            "postgresql://me:se/cr@et@host:5432/db?x=y",
+        ])
+    func unescapedURL(_ url: String) async throws {
+        try await onThread {
+            let error = try #require(throws: PostgresError.self) {
+                _ = try Connection(ConnectionSettings(conninfo: url, applicationName: "tests"))
+            }
+            #expect(error.message.contains("write @ as %40 and / as %2F"))
+            #expect(!error.isTransient && !error.debugDescription.contains("cret"))
+        }
+    }
+
+    @Test(
+        "what of an argument is a password",
+        arguments: [
+            ("postgresql://me:secret@host/db", "postgresql://me:*@host/db"),
+            ("postgresql://me:se%40cret@host/db", "postgresql://me:*@host/db"),
+            ("postgresql://me:a?b#c:d@host/db", "postgresql://me:*@host/db"),
+            ("postgresql://me@host/db?user=x@y", "postgresql://me@host/db?user=x@y"),
+            ("postgresql://me@host/db?password=se@cret", "postgresql://me@host/db*"),
+            ("postgresql://me:one@host/db?password=two", "postgresql://me:*"),
+            ("postgresql://me:one@host/db?p%61ssword=two", "postgresql://me:*"),
+            ("postgresql://me@host/db?p%61ssword=two", "postgresql://me@host/db*"),
+            ("postgresql://me:se@cret@host/db", "*"), ("postgresql://me:se/cret@host/db", "*"),
+            ("postgresql://me:se%zcret@host/db", "*"),
+            ("host=h password=secret dbname=d", "host=h password=*"),
+            ("host=h password = 'x y' dbname=d", "host=h password =*"),
+            ("password=x\\ y user=u", "password=*"), ("host=h password=x y z", "*"),
+            ("host=h dbname=d", "host=h dbname=d"), ("shirt-m", "shirt-m"), ("s=t", "s=t"), ("", ""),
+        ])
+    func secrets(_ argument: String, shown: String) {
+        var bytes = Array(argument.utf8)
+        if let secret = ConnectionString.secretBytes(in: argument) {
+            bytes.replaceSubrange(secret, with: Array("*".utf8))
+        }
+        #expect(String(decoding: bytes, as: UTF8.self) == shown)
+    }
+
     @Test("a notification ends the wait") func notification() async throws {
         try await withDatabase(migrated: false) { database in
             let listener = try database.connect()
@@ -217,12 +293,15 @@ import Testing
             settings.session = [("lock_timeout", "123ms")]
             let connection = try Connection(settings)
             let show = Statement("show", [], "SELECT current_setting('lock_timeout')")
-            #expect(try connection.execute(show).string(0, 0) == "0")
+            #expect(try connection.execute(show).string(0, 0) == "123ms")
             let inside = try connection.transaction { () throws(PostgresError) in
                 try connection.execute(show).string(0, 0)
             }
             #expect(inside == "123ms")
-            #expect(try connection.execute(show).string(0, 0) == "0")
+            #expect(try connection.execute(show).string(0, 0) == "123ms")
+            // Nothing of it stays with the server's session, which another client gets next.
+            try connection.executeScript("CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS value")
+            #expect(try database.value("SELECT value FROM seen") == "0")
         }
     }
 }

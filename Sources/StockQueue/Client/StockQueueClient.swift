@@ -37,9 +37,6 @@ public final class StockQueueClient: Sendable {
     ///     however many tasks wait.
     public init(_ settings: ConnectionSettings, schema: QueueSchema = .standard, connections: Int = 4) {
         precondition((1...100).contains(connections))
-        var settings = settings
-        // A producer's statements are short; compiling them costs more than it saves.
-        if !settings.pooled { settings.session += [("jit", "off")] }
         self.schema = schema
         threads = ConnectionThreads(settings, count: connections)
         watch = ResultWatch(settings, schema)

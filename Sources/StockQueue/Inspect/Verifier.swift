@@ -55,16 +55,25 @@ package struct Verifier {
         return Finding(check: check.name, violations: violations, isCut: rows.rowCount > Self.violationsMax)
     }
 
-    /// Whether row security hides nothing from this role. Otherwise the checks prove nothing.
+    /// Whether this role may read all rows of the tables that the checks read. Otherwise they prove nothing.
     package func seesEverything() throws(PostgresError) -> Bool {
-        let rows = try connection.execute(
-            Statement("verify_visibility", [], "SELECT \(schema.quoted).can_read_all_stores() AS sees_everything"))
-        return rows.bool(0, rows.column("sees_everything"))
+        let needs = ["items", "jobs", "results", "notifications"].map { (object: $0, privileges: ["SELECT"]) }
+        do throws(PostgresError) {
+            let missing = try connection.execute(
+                FindMissingPrivilegesStatement().statement,
+                FindMissingPrivilegesStatement.parameters(schema, objects: needs, columns: []))
+            if missing.rowCount > 0 { return false }
+            let hidden = try connection.execute(
+                FindHiddenRowsStatement().statement, FindHiddenRowsStatement.parameters(schema, objects: needs))
+            return hidden.rowCount == 0
+        } catch  where error.sqlState == .insufficientPrivilege {
+            return false  // not even the schema is this role's to look into
+        }
     }
 
     /// Runs all checks on one snapshot, so that a queue can be verified while workers are running.
     package func runAll(_ body: (Finding) -> Void) throws(PostgresError) {
-        try connection.execute(Statement("begin_verify", [], "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        try connection.begin(.beginSnapshot)
         do throws(PostgresError) {
             for check in checks { body(try run(check)) }
             try connection.commit()

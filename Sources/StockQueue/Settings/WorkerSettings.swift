@@ -95,8 +95,6 @@ extension WorkerSettings {
     /// The session settings of connections that run batches.
     var session: [(name: String, value: String)] {
         [
-            // Compiling a statement costs 300 ms, and the statements of a batch run for milliseconds.
-            ("jit", "off"),
             // A batch's rows pass through the write-back in memory, not through a temporary file.
             ("work_mem", "64MB"),
             // A queue's table is empty at one moment and holds millions of rows at the next, so its statistics are
@@ -117,8 +115,6 @@ extension WorkerSettings {
             ("lock_timeout", "\(lockTimeout.milliseconds)ms"),
             ("statement_timeout", "\(statementTimeout.milliseconds)ms"),
             ("idle_in_transaction_session_timeout", "\(idleInTransactionTimeout.milliseconds)ms"),
-            // Each statement must see what the lock before it waited for.
-            ("default_transaction_isolation", "read committed"),
         ] + keepalive.ofServer
     }
 

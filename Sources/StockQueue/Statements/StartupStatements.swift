@@ -5,7 +5,7 @@ struct ReadServerStateStatement: QueueStatement {
     let statement = Statement(
         "read_server_state", [.text],
         """
-        SELECT pg_is_in_recovery() AS is_standby, current_setting('transaction_read_only') = 'on' AS is_read_only,
+        SELECT pg_is_in_recovery() AS is_standby,
             current_setting('fsync') = 'on' AS fsync, current_setting('full_page_writes') = 'on' AS full_page_writes,
             current_setting('synchronous_commit') <> 'off' AS synchronous_commit,
             coalesce(bool_and(has_function_privilege(oid, 'EXECUTE')) FILTER (WHERE starts_with(proname, 'add_')), false)
@@ -25,7 +25,6 @@ struct ReadServerStateStatement: QueueStatement {
 
     struct State {
         let isStandby: Bool
-        let isReadOnly: Bool
         /// The settings that are off and without which a commit may be lost.
         let durabilityOff: [String]
         let canAddPartitions: Bool
@@ -35,7 +34,7 @@ struct ReadServerStateStatement: QueueStatement {
     static func state(in rows: ResultSet) -> State {
         func bool(_ name: String) -> Bool { rows.bool(0, rows.column(name)) }
         return State(
-            isStandby: bool("is_standby"), isReadOnly: bool("is_read_only"),
+            isStandby: bool("is_standby"),
             durabilityOff: ["fsync", "full_page_writes", "synchronous_commit"].filter { !bool($0) },
             canAddPartitions: bool("can_add_partitions"), canDropExpired: bool("can_drop_expired"))
     }
@@ -72,7 +71,11 @@ package enum WorkerPrivileges {
     ]
 
     /// Each privilege with its object, and with its column where it is one of a column.
-    package static var all: [(object: String, privilege: String, column: String?)] {
+    package static var all: [(object: String, privilege: String, column: String?)] { each(objects, updates) }
+
+    fileprivate static func each(
+        _ objects: [(object: String, privileges: [String])], _ updates: [(table: String, columns: [String])]
+    ) -> [(object: String, privilege: String, column: String?)] {
         objects.flatMap { object in object.privileges.map { (object.object, $0, nil) } }
             + updates.flatMap { update in update.columns.map { (update.table, "UPDATE", $0) } }
     }
@@ -93,8 +96,14 @@ struct FindMissingPrivilegesStatement: QueueStatement {
         END
         """)
 
-    static func parameters(_ schema: QueueSchema) -> Parameters {
-        let needs = WorkerPrivileges.all
+    /// - Parameters:
+    ///   - objects: privileges on whole tables and sequences.
+    ///   - columns: privileges to update columns.
+    static func parameters(
+        _ schema: QueueSchema, objects: [(object: String, privileges: [String])] = WorkerPrivileges.objects,
+        columns: [(table: String, columns: [String])] = WorkerPrivileges.updates
+    ) -> Parameters {
+        let needs = WorkerPrivileges.each(objects, columns)
         var parameters = Parameters()
         parameters.addArray(needs.map { "\(schema.quoted).\($0.object)" })
         parameters.addArray(needs.map(\.privilege))
@@ -137,8 +146,10 @@ struct FindHiddenRowsStatement: QueueStatement {
     /// How `pg_policy.polcmd` abbreviates a command.
     private static let commands = ["SELECT": "r", "INSERT": "a", "UPDATE": "w", "DELETE": "d"]
 
-    static func parameters(_ schema: QueueSchema) -> Parameters {
-        let needs = WorkerPrivileges.objects.flatMap { need in
+    static func parameters(
+        _ schema: QueueSchema, objects: [(object: String, privileges: [String])] = WorkerPrivileges.objects
+    ) -> Parameters {
+        let needs = objects.flatMap { need in
             need.privileges.compactMap { commands[$0].map { (object: need.object, command: $0) } }
         }
         var parameters = Parameters()

@@ -6,11 +6,11 @@ extension PostgresError {
     package var fault: DatabaseFault {
         if kind == .deadline { return .callTimeout }
         guard kind == .server, !isConnectionFatal, let sqlState else { return .connection }
+        if isReadOnlyServer { return .connection }
         switch sqlState {
         case .uniqueViolation where constraint == UseKeysStatement.constraint: return .keyConflict
         case .lockNotAvailable: return .lockTimeout
         case .queryCanceled: return .statementTimeout
-        case .readOnlyTransaction: return .connection
         // "no partition of relation … found for row" is a check violation without a constraint's name: an operational
         // fault, not the job's.
         case .checkViolation where constraint == nil: return .missingPartition

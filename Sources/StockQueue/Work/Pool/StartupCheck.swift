@@ -31,10 +31,6 @@ package struct StartupCheck: Sendable {
             blockers.append(
                 "the server is a standby and takes no writes; name the primary, or all hosts with target_session_attrs=read-write"
             )
-        } else if server.isReadOnly {
-            blockers.append(
-                "this session takes no writes: default_transaction_read_only is on, by ALTER ROLE, ALTER DATABASE or postgresql.conf"
-            )
         }
         for name in server.durabilityOff {
             let text = "\(name) is off: a crash or a power cut may lose what was committed"

@@ -126,7 +126,7 @@ private struct Polling {
         let snapshot = isFullScan ? context.marks.snapshot.fromZero : context.marks.snapshot
         var parameters = Parameters()
         parameters.addArray(of: snapshot.marks.count, int64: { snapshot.marks[$0] })
-        let answer = PollStatement.answer(in: try connection.executeAlone(statements.poll.statement, parameters))
+        let answer = PollStatement.answer(in: try connection.execute(statements.poll.statement, parameters))
         var lanes: [Int16] = []
         var hasReady = [Bool](repeating: false, count: snapshot.marks.count)
         for ready in answer.ready {
@@ -145,7 +145,7 @@ private struct Polling {
         var parameters = Parameters()
         parameters.add(Int32(context.settings.promoteDueJobsMax))
         let promotions = PromoteDueStatement.promotions(
-            in: try connection.executeAlone(statements.promoteDue.statement, parameters))
+            in: try connection.execute(statements.promoteDue.statement, parameters))
         for promotion in promotions {
             context.marks.lower(lane: promotion.lane, priority: promotion.priority, below: promotion.firstID)
         }
@@ -159,12 +159,12 @@ private struct Polling {
         nextWakeUpOfOthersAt = .after(milliseconds: Self.wakeOthersEveryMs)
         var parameters = Parameters()
         parameters.add(context.schema.name)
-        try connection.executeAlone(statements.wakeUp.statement, parameters)
+        try connection.execute(statements.wakeUp.statement, parameters)
     }
 
     private func setWorkersAwake(_ awake: Bool) throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(awake)
-        try connection.executeAlone(statements.setWorkersAwake.statement, parameters)
+        try connection.execute(statements.setWorkersAwake.statement, parameters)
     }
 }

@@ -103,7 +103,7 @@ struct LaneVisit {
         tuning.holderMayBeStalledAt = .after(milliseconds: limitMs)
         var parameters = Parameters()
         parameters.add(Int64(limitMs))
-        let count = try batch.connection.executeAlone(terminateStalledSessions.statement, parameters).int64(0, 0)
+        let count = try batch.connection.execute(terminateStalledSessions.statement, parameters).int64(0, 0)
         if count > 0 { context.onEvent(.stalledSessionsTerminated(.init(count: Int(count)))) }
     }
 }

@@ -24,7 +24,7 @@ struct LedgerChecker: WorkerService {
             LedgerCheckStatement.parameters(&parameters, items, changesMax: settings.checkChangesMax)
             do throws(PostgresError) {
                 let violations = LedgerCheckStatement.violations(
-                    in: try connection.executeAlone(statement.statement, parameters))
+                    in: try connection.execute(statement.statement, parameters))
                 report.healthy()
                 for violation in violations { context.onEvent(.integrityViolation(.init(description: violation))) }
                 if !violations.isEmpty && settings.stopOnViolation && !context.stop.isFinishing { stopWorkers() }

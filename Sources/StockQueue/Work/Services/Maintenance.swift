@@ -16,7 +16,7 @@ struct Maintenance: WorkerService {
 
     /// The planner may choose freely: the bounds of partitions come from the system catalog. Only waiting is bounded.
     func session(_ settings: WorkerSettings) -> [(name: String, value: String)] {
-        [("jit", "off")] + settings.limits(lockTimeout: Self.dropLockTimeout)
+        settings.limits(lockTimeout: Self.dropLockTimeout)
     }
 
     func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {
