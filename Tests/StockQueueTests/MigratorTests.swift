@@ -120,7 +120,7 @@ import Testing
             try connection.executeScript("BEGIN; SET LOCAL lock_timeout = '1s'")
             let migrator = Migrator(connection: connection, schema: .standard)
             try migrator.migrate { name in Issue.record("\(name) was applied") }
-            #expect(try migrator.makeRoles())
+            #expect(try migrator.makeRoles() == .unchanged)
             #expect(
                 try database.rows(
                     """
@@ -137,11 +137,11 @@ import Testing
         try await withDatabase { database in
             let applied = "SELECT applied_at FROM stockq.migrations WHERE kind = 'roles'"
             let first = try database.value(applied)
-            #expect(try Self.migrator(database).makeRoles())
+            #expect(try Self.migrator(database).makeRoles() == .unchanged)
             #expect(try database.value(applied) == first && first != "")
             try Self.migrator(database, Migration.all + [Self.function]).migrate()
             #expect(try database.rows(applied) == [])
-            #expect(try Self.migrator(database).makeRoles())
+            #expect(try Self.migrator(database, Migration.all + [Self.function]).makeRoles() == .made)
             #expect(try database.value(applied) > first)
         }
     }
@@ -170,7 +170,73 @@ import Testing
         }
     }
 
+    static let schemaNames: [(String, Bool)] = [
+        ("stockq", true), ("Ünïcode", true), (String(repeating: "n", count: 54), true),
+        (String(repeating: "n", count: 55), false), ("", false), ("pg_stockq", false), ("a\nb", false),
+        ("a\rb", false), ("a\u{2028}b", false), ("a\u{202E}b", false), ("a\u{200B}b", false), ("a\u{7F}b", false),
+    ]
+
+    @Test("names of schemas that are taken and refused", arguments: schemaNames)
+    func schemaName(_ name: String, isTaken: Bool) { #expect((QueueSchema(name) != nil) == isTaken) }
+
+    @Test(
+        "a schema may have any visible name",
+        arguments: ["it's \"odd\" $$; DROP", "a\\b'\\", "%s %I :\"schema\" --", String(repeating: "n", count: 54)])
+    func oddSchema(_ name: String) async throws {
+        try await withDatabase(migrated: false) { database in
+            let schema = try #require(QueueSchema(name))
+            let migrator = Migrator(connection: try database.connect(), schema: schema)
+            try migrator.migrate()
+            #expect(try migrator.makeRoles() == .made)
+            try migrator.check()
+            try database.run(
+                """
+                INSERT INTO \(schema.quoted).items (store_id, item_id, on_hand) VALUES ('s', 'a', 9);
+                SELECT \(schema.quoted).enqueue('s', 'a', -2);
+                """)
+            WorkersUnderTest.drain(database.settings, schema: schema, settings: WorkerSettings())
+            #expect(try database.value("SELECT on_hand FROM \(schema.quoted).items") == "7")
+            try Self.dropRoles(schema, database)
+        }
+    }
+
+    /// Names of roles belong to the whole cluster.
+    private static func dropRoles(_ schema: QueueSchema, _ database: TestDatabase) throws {
+        for role in ["producer", "worker", "reader", "admin"] {
+            let quoted = quoteIdentifier("\(schema.name)_\(role)")
+            try database.run("DROP OWNED BY \(quoted); DROP ROLE \(quoted)")
+        }
+    }
+
+    @Test("a copy of a database on another server gets its roles there") func copyWithoutRoles() async throws {
+        try await withDatabase(migrated: false) { database in
+            let schema = try #require(QueueSchema("copied"))
+            let migrator = Migrator(connection: try database.connect(), schema: schema)
+            try migrator.migrate()
+            #expect(try migrator.makeRoles() == .made)
+            try Self.dropRoles(schema, database)
+            #expect(try migrator.makeRoles() == .made)
+            #expect(try migrator.makeRoles() == .unchanged)
+            try Self.dropRoles(schema, database)
+        }
+    }
+
+    @Test("the files are ASCII and their literals mean the same under every setting")
+    func ascii() {
+        for migration in Migration.all + [Migration.roles] {
+            #expect(migration.sql.utf8.allSatisfy { $0 < 0x80 }, "\(migration.name)")
+            // A function's body is read under its caller's standard_conforming_strings.
+            for line in migration.sql.split(separator: "\n") where line.contains("\\") {
+                #expect(line.contains("E'"), "\(migration.name): \(line)")
+            }
+        }
+    }
+
     static let errors: [(QueueSchemaError, String)] = [
+        (
+            .locked(schema: "eu", holders: [], waited: "1m"),
+            "schema eu was not migrated: within 1m its tables could not be locked; nothing was changed. End those transactions, then run: stockq migrate --schema eu"
+        ),
         (.notMigrated(schema: "stockq"), "schema stockq is not migrated; run: stockq migrate --schema stockq"),
         (.notMigrated(schema: "my shop"), "schema my shop is not migrated; run: stockq migrate --schema 'my shop'"),
         (.notMigrated(schema: "it's"), "schema it's is not migrated; run: stockq migrate --schema 'it'\\''s'"),

@@ -5,28 +5,46 @@ import StockQueuePostgres
 ///
 /// Each numbered file is applied once, in a transaction of its own. The repeatable scripts (functions and views) whose
 /// text has changed are applied again in one transaction. If nothing has changed, one query says so, and no table is
-/// locked.
+/// locked. What has to be done waits for locks as `LockAttempts` says.
 ///
 /// Every method throws `QueueSchemaError` or `PostgresError`.
 public struct Migrator {
     private let connection: Connection
     private let schema: QueueSchema
     private let migrations: [Migration]
+    private let locks: LockAttempts
 
-    public init(connection: Connection, schema: QueueSchema) {
-        self.init(connection: connection, schema: schema, migrations: Migration.all)
+    /// How long a migrator tries to get its locks where the caller says nothing.
+    public static let lockWaitDefault = Duration.seconds(60)
+    /// How long an attempt waits for one lock, and so how long it can make producers and workers wait.
+    package static let lockTimeout = Duration.milliseconds(200)
+
+    /// - Parameters:
+    ///   - lockWait: how long a transaction tries to get its locks.
+    ///   - onWait: called with the sessions that hold them after each attempt that was in vain; with none if this role
+    ///     cannot see them.
+    public init(
+        connection: Connection, schema: QueueSchema, lockWait: Duration = Self.lockWaitDefault,
+        onWait: @escaping ([LockHolder]) -> Void = { _ in }
+    ) {
+        self.init(
+            connection: connection, schema: schema, migrations: Migration.all, lockWait: lockWait, onWait: onWait)
     }
 
     /// With other files than this program's, in the order of application.
-    package init(connection: Connection, schema: QueueSchema, migrations: [Migration]) {
+    package init(
+        connection: Connection, schema: QueueSchema, migrations: [Migration],
+        lockWait: Duration = Self.lockWaitDefault, onWait: @escaping ([LockHolder]) -> Void = { _ in }
+    ) {
         self.connection = connection
         self.schema = schema
         self.migrations = migrations
+        locks = LockAttempts(connection: connection, waitMax: lockWait, onWait: onWait)
     }
 
     /// Applies what is missing or has changed.
     ///
-    /// Two at once are safe: each transaction first takes the same advisory lock and then reads what is applied.
+    /// Two at once are safe: each transaction first locks the table of migrations and then reads what is applied.
     ///
     /// - Parameters:
     ///   - withoutWakeUpTrigger: the schema is to have no wake-up trigger; one that it has is dropped. Polling is
@@ -77,29 +95,39 @@ public struct Migrator {
 
     // MARK: roles
 
+    /// What became of the roles.
+    public enum RolesOutcome: Sendable, Hashable {
+        /// They exist with their privileges, and no file was applied since.
+        case unchanged
+        case made
+        /// A role is missing and this user may not create it; `rolesScript` is for a user that may.
+        case notPermitted
+    }
+
     /// Creates the queue's roles that are missing and gives all of them their privileges (migrations/roles.sql).
-    ///
-    /// Does nothing if the roles exist and no file was applied since.
-    ///
-    /// - Returns: false if a role is missing and this user may not create it; `rolesScript` is for a user that may.
-    public func makeRoles() throws -> Bool {
-        let rows = try connection.execute(
+    public func makeRoles() throws -> RolesOutcome {
+        let state = try connection.execute(
             Statement(
-                "roles_state", [.textArray, .text, .text],
+                "roles_state", [.textArray, .text, .text, .text],
                 """
                 SELECT (SELECT count(*) = cardinality($1) FROM pg_roles WHERE rolname = ANY ($1)),
                     (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user),
                     EXISTS (SELECT FROM \(schema.quoted).migrations WHERE name = $2 AND checksum = $3)
+                        -- A copy of a database may have been restored without its privileges.
+                        AND (
+                            SELECT coalesce(bool_and(has_schema_privilege(oid, $4, 'USAGE')), false) FROM pg_roles
+                            WHERE rolname = ANY ($1)
+                        )
                 """), rolesState)
-        let (exist, mayCreate, areCurrent) = (rows.bool(0, 0), rows.bool(0, 1), rows.bool(0, 2))
-        if exist && areCurrent { return true }
-        if !exist && !mayCreate { return false }
-        try connection.transaction { () throws(PostgresError) in
-            try lockMigrations()
+        let (exist, mayCreate, areCurrent) = (state.bool(0, 0), state.bool(0, 1), state.bool(0, 2))
+        if exist && areCurrent { return .unchanged }
+        if !exist && !mayCreate { return .notPermitted }
+        _ = try inTransaction { _ in
             try run(Migration.roles)
             try record(Migration.roles)
+            return []
         }
-        return true
+        return .made
     }
 
     /// What `makeRoles` runs.
@@ -110,6 +138,7 @@ public struct Migrator {
         parameters.addArray(["producer", "worker", "reader", "admin"].map { "\(schema.name)_\($0)" })
         parameters.add(Migration.roles.name)
         parameters.add(Migration.roles.checksum)
+        parameters.add(schema.name)
         return parameters
     }
 
@@ -117,24 +146,68 @@ public struct Migrator {
 
     /// Calls `body` with what is applied, under the lock of this schema's migrations.
     private func inTransaction(_ body: (AppliedMigrations) throws -> [String]) throws -> [String] {
-        try connection.execute(.begin)
         do {
-            try lockMigrations()
-            let recorded = try readRecordedOrCreateSchema()
-            try requireCompatible(recorded)
-            let names = try body(recorded)
-            try connection.commit()
-            return names
-        } catch {
-            try? connection.rollBack()  // rethrow the first error; a failed rollback adds nothing
-            throw error
+            return try locks.run { begin in
+                do {
+                    try begin()
+                    let recorded = try lockMigrations()
+                    try requireCompatible(recorded)
+                    let names = try body(recorded)
+                    try connection.commit()
+                    return names
+                } catch {
+                    try? connection.rollBack()  // rethrow the first error; a failed rollback adds nothing
+                    throw error
+                }
+            }
+        } catch let error as LockAttempts.LocksNotAvailable {
+            throw QueueSchemaError.locked(schema: schema.name, holders: error.holders, waited: locks.waitMax.text)
         }
     }
 
-    private func lockMigrations() throws(PostgresError) {
+    /// Lets one migrator at a time go on, until its transaction ends, and reads what is applied.
+    ///
+    /// The table of migrations is locked against other migrators and not against its readers. No role but the owner may
+    /// take a lock that conflicts with this one.
+    private func lockMigrations() throws(PostgresError) -> AppliedMigrations {
+        if try !hasMigrationsTable() { try lockNewSchema() }
+        guard try hasMigrationsTable() else { return .none }
+        try connection.executeScript("LOCK TABLE \(schema.quoted).migrations IN SHARE ROW EXCLUSIVE MODE")
+        return AppliedMigrations(try connection.execute(AppliedMigrations.statement(schema)))
+    }
+
+    /// Locks a schema that has no table yet: another migrator, which creates a table of the same name, waits until this
+    /// transaction ends. The table is dropped again at once.
+    private func lockNewSchema() throws(PostgresError) {
+        do {
+            // The query comes first: a user that may not create schemas may use one that exists.
+            let exists = Statement(
+                "find_schema", [.text], "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
+            if try !connection.execute(exists, texts(schema.name)).bool(0, 0) {
+                try connection.executeScript("CREATE SCHEMA \(schema.quoted)")
+            }
+            try connection.executeScript(
+                """
+                CREATE TABLE \(schema.quoted).migrating ();
+                DROP TABLE \(schema.quoted).migrating;
+                """)
+        } catch let error where error.sqlState == .uniqueViolation {
+            // Another migrator has just created the schema: begin again, and find it.
+            throw PostgresError(kind: .server, sqlState: .lockNotAvailable, message: error.message)
+        }
+    }
+
+    private func hasMigrationsTable() throws(PostgresError) -> Bool {
         try connection.execute(
-            Statement("lock_migrations", [.text], "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"),
-            text("stockq migrate \(schema.name)"))
+            Statement(
+                "find_migrations", [.text, .text],
+                """
+                SELECT EXISTS (
+                    SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+                    WHERE nspname = $1 AND relname = $2
+                )
+                """), texts(schema.name, "migrations")
+        ).bool(0, 0)
     }
 
     /// - Returns: the names of the files that were applied, in order.
@@ -171,21 +244,19 @@ public struct Migrator {
     // MARK: what is recorded
 
     private func record(_ migration: Migration) throws(PostgresError) {
-        var parameters = Parameters()
-        for text in [migration.name, migration.kind.rawValue, migration.checksum] { parameters.add(text) }
         try connection.execute(
             Statement(
                 "record_migration", [.text, .text, .text],
                 """
                 INSERT INTO \(schema.quoted).migrations (name, kind, checksum) VALUES ($1, $2, $3)
                 ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied_at = now()
-                """), parameters)
+                """), texts(migration.name, migration.kind.rawValue, migration.checksum))
     }
 
     private func forget(_ migration: Migration) throws(PostgresError) {
         try connection.execute(
             Statement("forget_migration", [.text], "DELETE FROM \(schema.quoted).migrations WHERE name = $1"),
-            text(migration.name))
+            texts(migration.name))
     }
 
     /// One small query, as each command sends it first.
@@ -195,24 +266,6 @@ public struct Migrator {
         } catch let error where error.sqlState == .undefinedTable {
             return .none
         }
-    }
-
-    /// The same inside a transaction, which an error would end.
-    private func readRecordedOrCreateSchema() throws(PostgresError) -> AppliedMigrations {
-        var parameters = Parameters()
-        parameters.add(schema.name)
-        parameters.add("\(schema.quoted).migrations")
-        let rows = try connection.execute(
-            Statement(
-                "find_migrations", [.text, .text],
-                """
-                SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
-                    EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AND to_regclass($2) IS NOT NULL
-                """), parameters)
-        let (schemaExists, tableExists) = (rows.bool(0, 0), rows.bool(0, 1))
-        if !schemaExists { try connection.executeScript("CREATE SCHEMA \(schema.quoted)") }
-        return tableExists
-            ? AppliedMigrations(try connection.execute(AppliedMigrations.statement(schema))) : .none
     }
 
     /// Checks that no other version of this program's numbered files is applied.
@@ -226,9 +279,9 @@ public struct Migrator {
         }
     }
 
-    private func text(_ value: String) -> Parameters {
+    private func texts(_ values: String...) -> Parameters {
         var parameters = Parameters()
-        parameters.add(value)
+        for value in values { parameters.add(value) }
         return parameters
     }
 }

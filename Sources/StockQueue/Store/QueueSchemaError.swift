@@ -7,6 +7,9 @@ public enum QueueSchemaError: Error, Sendable, Hashable {
     case behind(schema: String, files: [String])
     /// A numbered file that was applied has changed since.
     case changed(schema: String, name: String)
+    /// Other sessions held the tables for the whole time that the migration was to wait. What was committed before
+    /// stays; the migration can be run again.
+    case locked(schema: String, holders: [LockHolder], waited: String)
 }
 
 extension QueueSchemaError: CustomStringConvertible {
@@ -22,11 +25,21 @@ extension QueueSchemaError: CustomStringConvertible {
         case .changed(let schema, let name):
             "migration \(name) was applied to schema \(schema) and has changed since; "
                 + "restore the file, and put the change into a new one"
+        case .locked(let schema, let holders, let waited):
+            "schema \(schema) was not migrated: within \(waited) its tables could not be locked"
+                + (holders.isEmpty ? "" : ", because of \(holders.map(\.description).joined(separator: " and "))")
+                + "; nothing was changed. End those transactions, then run: \(Self.migrateCommand(schema))"
         }
     }
 
+    private static func migrateCommand(_ schema: String) -> String { QueueSchema.migrateCommand(schema) }
+}
+
+extension QueueSchema {
     /// The command that migrates this very schema, to be copied into a shell.
-    private static func migrateCommand(_ schema: String) -> String {
+    package var migrateCommand: String { Self.migrateCommand(name) }
+
+    fileprivate static func migrateCommand(_ schema: String) -> String {
         let isPlain = schema.utf8.allSatisfy { byte in
             byte == UInt8(ascii: "_")
                 || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)

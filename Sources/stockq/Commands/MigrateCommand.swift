@@ -1,26 +1,34 @@
 import CommandLineKit
 import StockQueue
+import StockQueueMigrations
 import StockQueuePostgres
 
 enum MigrateCommand: Command {
     private static let status = Flag(
-        "status", help: "show what is applied and change nothing; exit code 1 if something is missing")
+        "status",
+        help:
+            "show what is applied and change nothing; exit code 1 if something is missing, 3 if that cannot be checked")
     private static let json = Flag("json", help: "with --status: one JSON object a line")
     private static let withoutWakeUpTrigger = Flag(
         "without-wakeup-trigger",
         help: "create no wake-up trigger, and drop one that exists; workers then find jobs by polling, within a second")
     private static let rolesScript = Flag(
         "roles-script", help: "print the script that creates the roles and their privileges, and change nothing")
+    private static let lockWait = Option(
+        "lock-wait", .duration, default: Migrator.lockWaitDefault,
+        help: "give up when other sessions have held the tables for so long")
 
     static let spec = CommandSpec(
         "migrate", "Creates the queue's schema, or brings it to this program's version.",
-        options: [status, json, withoutWakeUpTrigger, rolesScript], usesDatabase: true,
+        options: [status, json, withoutWakeUpTrigger, rolesScript, lockWait], usesDatabase: true,
         examples: [
             .init("Set up a queue in a database.", "--database-url", "postgresql:///shop"),
             .init("Set up another queue in a schema of its own.", "--schema", "returns"),
         ],
         notes: [
             "Each migration runs in a transaction of its own. Running it again, or twice at once, is safe.",
+            "A table that another session uses is waited for in short attempts, so that producers and workers go on; the "
+                + "session is named.",
             "Afterwards the queue's roles get their privileges (NAME_producer, NAME_worker, NAME_reader, NAME_admin, where "
                 + "NAME is the schema). If this user may not create roles, an administrator runs: "
                 + "stockq migrate --roles-script | psql",
@@ -28,24 +36,45 @@ enum MigrateCommand: Command {
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let schema = try Database.schema(input)
-        let migrator = Migrator(connection: try Connection(Database.settings(input)), schema: schema)
-        if input[status] { return try printStatus(migrator, json: input[json]) }
+        if input[status] {
+            return try CheckFailure.wrapping {
+                try printStatus(
+                    Migrator(connection: try Connection(Database.settings(input)), schema: schema), json: input[json])
+            }
+        }
+        var shown = ""
+        let migrator = Migrator(
+            connection: try Connection(Database.settings(input)), schema: schema, lockWait: input[lockWait]
+        ) { holders in
+            let names = holders.isEmpty ? "another session" : holders.map(\.description).joined(separator: " and ")
+            if names != shown { Terminal.note("waiting for a lock that is held by \(names.printable)") }
+            shown = names
+        }
         if input[rolesScript] {
             Terminal.print(migrator.rolesScript)
             return .success
         }
-        var count = 0
-        try migrator.migrate(withoutWakeUpTrigger: input[withoutWakeUpTrigger]) { name in
+        try migrate(migrator, schema, withoutWakeUpTrigger: input[withoutWakeUpTrigger])
+        return .success
+    }
+
+    private static func migrate(_ migrator: Migrator, _ schema: QueueSchema, withoutWakeUpTrigger: Bool) throws {
+        var isChanged = false
+        try migrator.migrate(withoutWakeUpTrigger: withoutWakeUpTrigger) { name in
             Terminal.print("applied \(name)")
-            count += 1
+            isChanged = true
         }
-        if try !migrator.makeRoles() {
+        switch try migrator.makeRoles() {
+        case .unchanged: break
+        case .made:
+            Terminal.print("applied \(Migration.roles.name)")
+            isChanged = true
+        case .notPermitted:
             Terminal.note(
                 "the queue's roles were not created, because this user may not create roles; an administrator runs: "
-                    + "stockq migrate --roles-script | psql")
+                    + "\(schema.migrateCommand) --roles-script | psql")
         }
-        if count == 0 { Terminal.print("schema \(schema.name) is up to date") }
-        return .success
+        if !isChanged { Terminal.print("schema \(schema.name) is up to date") }
     }
 
     private static func printStatus(_ migrator: Migrator, json: Bool) throws -> ExitCode {
@@ -61,7 +90,13 @@ enum MigrateCommand: Command {
                 Terminal.print("\(status.name)  \(state)\(status.appliedAt.map { " \($0)" } ?? "")")
             }
         }
-        try migrator.check()
+        do {
+            try migrator.check()
+        } catch let error as QueueSchemaError {
+            // That is what was asked: something is missing.
+            Terminal.note("stockq: \(ErrorText.explain(error))")
+            return .failure
+        }
         return .success
     }
 }
