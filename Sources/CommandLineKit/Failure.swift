@@ -12,6 +12,8 @@ package enum ExitCode: Int32, Sendable {
     case success = 0
     case failure = 1
     case usage = 2
+    /// What a command was to check could not be checked, so nothing is known to be wrong.
+    case notChecked = 3
     /// Stopped by SIGINT or SIGTERM before it was done; shells report SIGINT as 128 and the signal's number.
     case interrupted = 130
 }

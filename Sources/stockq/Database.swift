@@ -44,42 +44,41 @@ enum Database {
         let schema = try schema(input)
         var settings = try settings(input)
         settings.callTimeout = timeout
-        settings.session = [("jit", "off")]
         let connection = try Connection(settings)
         try Migrator(connection: connection, schema: schema).check()
         return (connection, schema)
     }
 
-    /// Overwrites the password of a database URL in the process list (`/proc/PID/cmdline`), as other programs do that
+    /// Overwrites passwords of database URLs in the process list (`/proc/PID/cmdline`), as other programs do that
     /// accept one on the command line.
     static func hidePasswordInProcessList() {
         for index in 1..<max(1, Int(CommandLine.argc)) {
-            guard let argument = CommandLine.unsafeArgv[index] else { continue }
-            let text = String(cString: argument)
-            guard let range = passwordRange(in: text) else { continue }
-            let start = text.utf8.distance(from: text.startIndex, to: range.lowerBound)
-            let length = text.utf8.distance(from: range.lowerBound, to: range.upperBound)
-            for offset in start..<(start + length) { argument[offset] = CChar(UInt8(ascii: "*")) }
+            guard let argument = CommandLine.unsafeArgv[index], let secret = secretBytes(String(cString: argument))
+            else { continue }
+            for offset in secret { argument[offset] = CChar(UInt8(ascii: "*")) }
         }
     }
 
-    private static func passwordRange(in text: String) -> Range<String.Index>? {
-        if let match = text.firstMatch(of: /:\/\/[^\/@:]*:([^\/@]*)@/) {
-            return match.output.1.startIndex..<match.output.1.endIndex
+    /// A message that quotes an argument, without the password in it.
+    static func hidingPasswords(in message: String) -> String {
+        CommandLine.arguments.reduce(message) { message, argument in
+            guard let secret = secretBytes(argument) else { return message }
+            let bytes = Array(argument.utf8)[secret]
+            return message.replacingOccurrences(of: String(decoding: bytes, as: UTF8.self), with: "***")
         }
-        if let match = text.firstMatch(of: /password=([^\s&]*)/) {
-            return match.output.1.startIndex..<match.output.1.endIndex
-        }
-        return nil
     }
-}
 
-extension QueueSchema {
-    fileprivate static let nameRule = "a name of 1 to 63 bytes that does not begin with pg_"
+    /// The bytes of an argument that are a password.
+    private static func secretBytes(_ argument: String) -> Range<Int>? {
+        let option = "--\(url.info.name)="
+        let start = argument.hasPrefix(option) ? option.utf8.count : 0
+        let value = String(decoding: argument.utf8.dropFirst(start), as: UTF8.self)
+        return ConnectionString.secretBytes(in: value).map { ($0.lowerBound + start)..<($0.upperBound + start) }
+    }
 }
 
 extension ValueType where Value == QueueSchema {
     fileprivate static var schema: Self {
-        Self("NAME", shape: .text(bytes: 1...63), expectation: QueueSchema.nameRule) { QueueSchema($0) }
+        Self("NAME", shape: .text(bytes: QueueSchema.nameBytes), expectation: QueueSchema.nameRule) { QueueSchema($0) }
     }
 }

@@ -23,7 +23,8 @@ package enum Main {
         notes: [
             "Without --database-url the database comes from DATABASE_URL, or from libpq's own variables (PGHOST, PGPORT, PGUSER, "
                 + "PGDATABASE, PGPASSWORD, PGPASSFILE, …).",
-            "Exit codes: 0 success, 1 failure, 2 wrong usage, 130 an import stopped by a signal.",
+            "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 verify or migrate --status could not check, 130 an import "
+                + "stopped by a signal.",
         ])
 
     /// `stockq 0.3.0 (commit abcdef0, schema 0001_initial)`
@@ -45,11 +46,14 @@ package enum Main {
             Database.hidePasswordInProcessList()
             return try perform(try program.interpret(words))
         } catch let error as UsageError {
-            Terminal.note(error.description)
+            Terminal.note(Database.hidingPasswords(in: error.description))
             return .usage
         } catch is InputInterrupted {
             Terminal.note("stockq: stopped by a signal; uncommitted work is rolled back")
             return .interrupted
+        } catch let error as CheckFailure {
+            Terminal.note("stockq: \(ErrorText.explain(error.reason))")
+            return .notChecked
         } catch {
             Terminal.note("stockq: \(ErrorText.explain(error))")
             return .failure

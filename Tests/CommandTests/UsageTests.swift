@@ -117,7 +117,7 @@ import stockq_bench
         try await onThread {
             let ended = try Program().run(["--version"])
             #expect(ended.code == 0)
-            let match = /stockq 0\.2\.0 \(commit ([0-9a-f]{7}(\+changes)?|unknown), schema [0-9]{4}_[a-z]+\)\n/
+            let match = /stockq 0\.3\.0 \(commit ([0-9a-f]{7}(\+changes)?|unknown), schema [0-9]{4}_[a-z_]+\)\n/
             #expect(ended.out.wholeMatch(of: match) != nil, "\(ended.out)")
             #expect(ended.out == Main.version + "\n")
         }
@@ -212,7 +212,7 @@ import stockq_bench
         Mistake("run", "--log-level", "x", message: "--log-level takes one of debug, info, warn, error, not 'x'"),
         Mistake("result", "x", message: "JOB takes a whole number"),
         Mistake("result", message: "expected JOB…, got nothing"),
-        Mistake("stats", "--schema", "pg_x", message: "--schema takes a name of 1 to 63 bytes"),
+        Mistake("stats", "--schema", "pg_x", message: "--schema takes a name of 1 to 54 bytes"),
         Mistake("items", "list", "--after", "a/b", message: "--after takes STORE/ITEM/LOCATION, not 'a/b'"),
         Mistake("items", "set", "s", "a", message: "give --threshold, --tracked or --parent"),
         Mistake("items", "set", "s", "a", "--tracked", "x", message: "--tracked takes yes or no, not 'x'"),

@@ -43,9 +43,8 @@ final class JobCopy: JobTarget {
     }
 
     func begin() throws(PostgresError) -> Int64 {
-        try connection.send(.begin)
-        try connection.send(TransactionIDStatement().statement)
-        let transaction = try connection.receive()[1].int64(0, 0)
+        try connection.begin()
+        let transaction = try connection.execute(TransactionIDStatement().statement).int64(0, 0)
         if let staging { try connection.execute(staging.create) }
         try connection.startCopy(copy)
         isOpen = true

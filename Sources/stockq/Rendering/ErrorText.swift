@@ -7,6 +7,8 @@ enum ErrorText {
     static func explain(_ error: any Error) -> String {
         switch error {
         case let error as PostgresError: explain(error)
+        // It may name roles of the database.
+        case let error as QueueSchemaError: error.description.printable
         default: "\(error)"
         }
     }
@@ -19,7 +21,7 @@ enum ErrorText {
             Set PGPASSWORD or PGPASSFILE, or put the password into DATABASE_URL.
             """
         case (.cannotConnect, .unknownDatabase?): "\(error.message)\nCreate it with: createdb NAME"
-        case (.cannotConnect, .cannotEstablishConnection?): error.message
+        case (.cannotConnect, .cannotEstablishConnection?), (.cannotConnect, .featureNotSupported?): error.message
         case (.cannotConnect, nil):
             """
             cannot reach the database: \(error.message)
@@ -35,6 +37,14 @@ enum ErrorText {
         var message = error.message.printable
         if error.sqlState == .insufficientPrivilege { message += ": this user lacks a privilege" }
         if let sqlState = error.sqlState { message += " (SQLSTATE \(sqlState))" }
-        return ([message] + [error.detail, error.hint].compactMap { $0?.printable }).joined(separator: "\n")
+        let hint = error.hint ?? error.constraint.flatMap(timeLimitHint)
+        return ([message] + [error.detail, hint].compactMap { $0?.printable }).joined(separator: "\n")
+    }
+
+    /// The limits that `set_time_limit` changes.
+    private static func timeLimitHint(_ constraint: String) -> String? {
+        ["jobs_run_at_limit", "jobs_expires_at_limit"].contains(constraint)
+            ? "The time is too far ahead: 400 days is the limit unless an administrator has changed it with set_time_limit."
+            : nil
     }
 }
