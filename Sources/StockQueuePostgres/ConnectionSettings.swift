@@ -19,7 +19,7 @@ public struct ConnectionSettings: Sendable {
     /// Settings of the session, by their names in PostgreSQL. Whatever the database or the role have as defaults, each
     /// session also gets the settings that this program relies on: no timeouts, times in UTC, and others.
     public var session: [(name: String, value: String)] = []
-    /// For a pooler in transaction mode (PgBouncer before 1.21): statements are not prepared by name, and the session's
+    /// For a pooler in transaction mode (PgBouncer): statements are not prepared by name, and the session's
     /// settings are set again at the head of each transaction, because the next one may run on another server session.
     public var pooled = false
 
