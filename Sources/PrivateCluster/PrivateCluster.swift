@@ -11,7 +11,8 @@ public struct ClusterError: Error, CustomStringConvertible {
 /// A throw-away PostgreSQL server in a temporary directory, on a Unix socket; removed when its owner exits.
 ///
 /// The server runs under a small shell that waits for its standard input to end. The owner has the other end of that
-/// pipe; when the owner exits, or is killed, the shell stops the server and removes the folder.
+/// pipe; when the owner exits, or is killed, the shell stops the server and removes the folder. The data are lost anyway,
+/// so the server stops immediately, which ends its stopped processes too.
 public final class PrivateCluster: @unchecked Sendable {
     // Sendable: everything is set in `init` and not changed, except that `stop` and `deinit` close the pipe, under the
     // lock.
@@ -202,7 +203,8 @@ public final class PrivateCluster: @unchecked Sendable {
             options.isKept
             ? "setsid \"$@\" >\"$LOG\" 2>&1 </dev/null & exit"
             : "\"$@\" >>\"$LOG\" 2>&1 </dev/null & server=$!"
-        // A process that survives its owner may still write into the folder, so that one rm may fail.
+        // The processes of a killed server end by themselves, except those that are stopped. The server's processes are
+        // those that work in its data directory. A process may still write into the folder, so that one rm may fail.
         let script = """
             trap '' INT TERM HUP
             server=
@@ -213,17 +215,22 @@ public final class PrivateCluster: @unchecked Sendable {
                 esac
             done
             if [ -n "$server" ]; then
-                kill -INT "$server" 2>/dev/null
+                kill -QUIT "$server" 2>/dev/null
                 wait "$server"
             fi
+            data=$(cd "$FOLDER" && pwd -P)/data
             for attempt in 1 2 3 4 5 6 7 8 9; do
+                for directory in $(find /proc/[0-9]*/cwd -maxdepth 0 -lname "$data" 2>/dev/null); do
+                    process=${directory#/proc/}
+                    kill -KILL "${process%/cwd}" 2>/dev/null
+                done
                 rm -rf "$FOLDER" 2>/dev/null && break
                 sleep 0.1
             done
             """
         supervisor.executableURL = URL(fileURLWithPath: "/bin/sh")
         supervisor.arguments = ["-c", script, "sh"] + server
-        supervisor.environment = ProcessInfo.processInfo.environment
+        supervisor.environment = ProcessGuard.unmarkedEnvironment
             .merging(options.environment, uniquingKeysWith: { $1 })
             .merging(["LOG": logFile, "FOLDER": folder], uniquingKeysWith: { $1 })
         supervisor.standardInput = lifeline

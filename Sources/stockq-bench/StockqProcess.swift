@@ -1,7 +1,8 @@
 import CommandLineKit
 import Foundation
+import PrivateCluster
 
-/// `stockq` and other programs as processes of their own.
+/// `stockq` and other programs as processes of their own, which end with this one.
 enum StockqProcess {
     /// `stockq` of the same build.
     private static let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
@@ -11,6 +12,7 @@ enum StockqProcess {
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
+        process.environment = try ProcessGuard.environment()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
         try process.run()
