@@ -7,13 +7,20 @@ import StockQueuePostgres
 /// given in seconds.
 private let atOnce = DispatchSemaphore(value: 6)
 
-/// Runs a blocking test body on a thread of its own, so that it does not block a thread of Swift's small pool.
+/// Runs a blocking test body on a thread of its own, so that it does not block a thread of Swift's small pool. The body
+/// is part of the test's task, so a failed expectation is the test's.
 public func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-    try await withCheckedThrowingContinuation { continuation in
-        let thread = Thread {
+    try await withTaskExecutorPreference(ThreadPerJob()) { try body() }
+}
+
+/// Runs each part of a task on a new thread with the stack of a main thread.
+private final class ThreadPerJob: TaskExecutor {
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        let thread = Thread { [self] in
             atOnce.wait()
             defer { atOnce.signal() }
-            continuation.resume(with: Result { try body() })
+            job.runSynchronously(on: asUnownedTaskExecutor())
         }
         thread.stackSize = 8 << 20
         thread.start()
@@ -41,7 +48,23 @@ public func eventually(seconds: Double = 20, _ holds: () throws -> Bool) rethrow
     }
 }
 
-/// A blocking part of a test on a thread of its own.
+/// Runs a body, and runs it again when the server is starting, is not reached or ends the session, as any client would.
+///
+/// The body must be safe to run again: it reads, or what it writes is the same the second time. The answer to its COMMIT
+/// may be lost.
+public func waitingForServer<Value>(seconds: Double = 60, _ body: () throws -> Value) throws -> Value {
+    let deadline = Deadline.after(milliseconds: Int(seconds * 1_000))
+    while true {
+        do {
+            return try body()
+        } catch let error as PostgresError where error.isTransient && !deadline.hasPassed {
+            pause(milliseconds: 20)
+        }
+    }
+}
+
+/// A blocking part of a test on a thread of its own. An expectation belongs into the test's own body: here it would not
+/// know its test.
 public final class Background: Sendable {
     private let ended = DispatchSemaphore(value: 0)
     private let failure = Mutex<(any Error)?>(nil)

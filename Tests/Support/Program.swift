@@ -1,4 +1,5 @@
 import Foundation
+import PrivateCluster
 
 /// The `stockq` binary of this build, run as a user runs it.
 public struct Program: Sendable {
@@ -8,7 +9,7 @@ public struct Program: Sendable {
         public var err: String
     }
 
-    /// A process that was started.
+    /// A process that was started. It ends with its test, or with the test program: see `ProcessGuard`.
     public final class Running: @unchecked Sendable {
         // Sendable: the process does not change once it runs, and any thread may send it a signal.
         private let process: Process
@@ -21,7 +22,10 @@ public struct Program: Sendable {
             self.err = err
         }
 
-        deinit { for file in [out, err] { try? FileManager.default.removeItem(at: file) } }
+        deinit {
+            if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+            for file in [out, err] { try? FileManager.default.removeItem(at: file) }
+        }
 
         public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
@@ -71,7 +75,7 @@ public struct Program: Sendable {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: executable)
         process.arguments = arguments
-        var all = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("PG") && $0.key != "DATABASE_URL" }
+        var all = try ProcessGuard.environment().filter { !$0.key.hasPrefix("PG") && $0.key != "DATABASE_URL" }
         all.merge(environment) { $1 }
         process.environment = all
         let files = try ["in", "out", "err"].map { name in
@@ -96,6 +100,11 @@ public struct Program: Sendable {
     ///   - before: shell commands before the program's name.
     public func runInShell(_ arguments: String, _ redirection: String, before: String = "") throws -> Ended {
         try start(["-c", "\(before)\(Self.path) \(arguments) \(redirection)"], executable: "/bin/sh").wait()
+    }
+
+    /// Starts the program as the child of a shell.
+    public func startInShell(_ arguments: [String]) throws -> Running {
+        try start(["-c", "\"$@\"; exit $?", "sh", Self.path] + arguments, executable: "/bin/sh")
     }
 
     public func run(_ arguments: [String], input: String = "") throws -> Ended {
