@@ -29,7 +29,7 @@ extension Faults.Content {
                     }
                     try admin.executeScript("DELETE FROM stockq.items WHERE item_id = 'passing-\(round)'")
                     try admin.executeScript("COMMIT")
-                } catch let error as PostgresError where error.sqlState == SQLState(rawValue: "40P01") {
+                } catch let error as PostgresError where error.sqlState == .deadlockDetected {
                     deadlocks += 1
                     try admin.executeScript("ROLLBACK")
                 }

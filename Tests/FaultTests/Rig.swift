@@ -68,7 +68,7 @@ final class Rig: Sendable {
                 return false
             }
         }
-        if !isDone { try reportRemainder() }
+        if !isDone { try waitingForServer { try reportRemainder() } }
         return isDone
     }
 
@@ -93,16 +93,28 @@ final class Rig: Sendable {
 
     /// Runs the remaining jobs without the proxy, and checks all invariants.
     func expectSound(order: LedgerOracle.Order = .ofLanes) throws {
+        let violations = try violations(order: order)
+        #expect(violations == [], "\(violations.joined(separator: "\n"))")
+    }
+
+    /// Runs the remaining jobs without the proxy.
+    ///
+    /// - Returns: the violations of all invariants.
+    func violations(order: LedgerOracle.Order) throws -> [String] {
         // A silent connection keeps its session until the network reports the end; the proxy is that network.
         proxy.passAll()
         proxy.cutAll()
         try database.drain()
-        try Self.expectSound(database, order: order)
+        return try Self.violations(database, order)
     }
 
     /// Checks all invariants.
     static func expectSound(_ database: TestDatabase, order: LedgerOracle.Order = .ofLanes) throws {
-        let violations = try LedgerOracle(database).violations(order: order)
+        let violations = try violations(database, order)
         #expect(violations == [], "\(violations.joined(separator: "\n"))")
+    }
+
+    private static func violations(_ database: TestDatabase, _ order: LedgerOracle.Order) throws -> [String] {
+        try waitingForServer { try LedgerOracle(database).violations(order: order) }
     }
 }

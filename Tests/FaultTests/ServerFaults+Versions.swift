@@ -40,7 +40,7 @@ extension Faults.Server {
         try await withDatabase { database in
             let rig = try Rig(database, seed: 79, stores: 4)
             let workers = rig.startDirectWorkers()
-            let producer = RepeatingSession(rig.database) { _ in rig.shops.nextJobs(6) }
+            let producer = RepeatingSession(rig.database, accepts: [.deadlockDetected]) { _ in rig.shops.nextJobs(6) }
             let newer = Migration(
                 .numbered, "9999_newer.sql",
                 sql: """

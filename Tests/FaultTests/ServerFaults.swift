@@ -148,8 +148,10 @@ extension Faults {
                 for _ in 0..<(Faults.isFull ? 20 : 2) {
                     let batches = workers.batches
                     #expect(workers.waitForBatches(moreThan: batches + 3))
-                    let victim = try database.value(
-                        "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'tests worker%' LIMIT 1")
+                    let victim = try waitingForServer {
+                        try database.value(
+                            "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'tests worker%' LIMIT 1")
+                    }
                     let disconnections = workers.disconnections
                     kill(try #require(Int32(victim)), SIGKILL)
                     #expect(eventually { workers.disconnections > disconnections })

@@ -47,8 +47,14 @@ final class RepeatingSession: Sendable {
     private let stopped = StopSignal()
     private let ended: Background
 
-    /// - Parameter next: the statements of a round, counted from 1; each is a transaction.
-    init(_ database: TestDatabase, everyMs: Int = 5, next: @escaping @Sendable (_ round: Int) -> [String]) {
+    /// - Parameters:
+    ///   - accepts: errors after which it continues, beside those of the connection. Any other error ends it, and `stop`
+    ///     throws it.
+    ///   - next: the statements of a round, counted from 1; each is a transaction.
+    init(
+        _ database: TestDatabase, everyMs: Int = 5, accepts: Set<SQLState> = [],
+        next: @escaping @Sendable (_ round: Int) -> [String]
+    ) {
         let stopped = stopped
         ended = Background {
             var connection: Connection?
@@ -59,12 +65,17 @@ final class RepeatingSession: Sendable {
                     let usable = try connection ?? database.connect()
                     connection = usable
                     for sql in next(round) { try usable.executeScript(sql) }
-                } catch is PostgresError {
+                } catch let error as PostgresError
+                    where error.isTransient || error.sqlState.map(accepts.contains) ?? false
+                {
                     connection = nil
                 }
             }
         }
     }
+
+    // A soak that ends early has no other chance to stop it.
+    deinit { stopped.finish() }
 
     func stop() throws {
         stopped.finish()
