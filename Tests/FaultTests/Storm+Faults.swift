@@ -9,6 +9,7 @@ extension Storm {
         case workerKilled, workerFrozen, workerStopped, sessionEnded, allSessionsEnded, backendKilled, backendFrozen
         case serverFast, serverImmediate, serverKilled
         case connectionsCut, cutInMessage, silence, connectionsRejected, slow, errorInjected, itemsLocked
+        case producerHung
     }
 
     func strike(_ fault: Fault) throws {
@@ -39,6 +40,7 @@ extension Storm {
             pause(milliseconds: shortly)
             setRule { _ in .pass }
         case .itemsLocked: try lockItems(milliseconds: shortly)
+        case .producerHung: hangProducer()
         }
     }
 

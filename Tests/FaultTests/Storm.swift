@@ -15,6 +15,7 @@ final class Storm {
     let rig: Rig
     let recoveryTimes = RecoveryTimes()
     var workers: [Program.Running] = []
+    var hungProducers: [Background] = []
     private let faults: [Fault]
     private var count: [Fault: Int] = [:]
     private var starts = 0
@@ -75,6 +76,7 @@ final class Storm {
             }
             for producer in producers { try producer.stop() }
             try admin.stop()
+            try waitForHungProducers()
             try checkAtRest()
         }
         for worker in workers {

@@ -21,11 +21,16 @@ public struct LedgerOracle {
             CREATE SCHEMA audit;
             CREATE TABLE audit.jobs (LIKE stockq.jobs, PRIMARY KEY (job_id));
             CREATE TABLE audit.items (LIKE stockq.items, PRIMARY KEY (store_id, item_id, location_id));
+            -- Jobs that became visible later than jobs of their lane with higher ids.
+            CREATE TABLE audit.late (job_id bigint PRIMARY KEY);
             -- Jobs that an administrator deleted from the queue.
             CREATE TABLE audit.canceled (job_id bigint PRIMARY KEY);
             CREATE FUNCTION audit.keep() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN
                 EXECUTE format('INSERT INTO audit.%I SELECT * FROM added', TG_TABLE_NAME);
+                IF TG_TABLE_NAME = 'jobs' AND current_setting('audit.late', true) = 'on' THEN
+                    INSERT INTO audit.late SELECT job_id FROM added;
+                END IF;
                 RETURN NULL;
             END
             $$;
@@ -40,6 +45,10 @@ public struct LedgerOracle {
             $$;
             """)
     }
+
+    /// Marks the jobs that the rest of the transaction inserts: it commits them beside the producer of their store, so
+    /// that jobs with higher ids may be finished before them.
+    public static let marksLateJobs = "SET LOCAL audit.late = 'on'"
 
     /// Violations of I1–I7, which hold on any snapshot, also while workers run.
     public func violationsNow() throws -> [String] {
@@ -91,7 +100,8 @@ public struct LedgerOracle {
             """, connection)
     }
 
-    /// I8. One producer at a time enqueues a store's jobs, so they become visible in the order of their ids.
+    /// I8. One producer at a time enqueues a store's jobs, so they become visible in the order of their ids, except those
+    /// that are marked as late.
     ///
     /// A job that waited is promoted at any time, and then delays later jobs of its item, but not of other items. So in
     /// a store with waiting jobs the order is that of each item.
@@ -104,6 +114,7 @@ public struct LedgerOracle {
                     lag(results.xmin::text::bigint) OVER line AS transaction_before, lag(job_id) OVER line AS before
                 FROM stockq.results
                 WHERE attempts = 1 AND on_insufficient <> 'wait' AND scheduled_at IS NULL AND group_id IS NULL
+                    AND NOT EXISTS (SELECT FROM audit.late WHERE late.job_id = results.job_id)
                 WINDOW line AS (
                     PARTITION BY coalesce(ordering_key, store_id), priority,
                         CASE WHEN \(order == .ofItems) OR EXISTS (
