@@ -57,6 +57,25 @@ final class Rig: Sendable {
         for sql in shops.nextJobs(count) { try connection.executeScript(sql) }
     }
 
+    /// Enqueues jobs beside the stores' producers, in a transaction of its own, unless a former call did.
+    ///
+    /// - Parameters:
+    ///   - reference: of the jobs.
+    ///   - select: a SELECT of store, item, quantity, reference and the most attempts.
+    func enqueueOnce(named reference: String, _ select: String) throws {
+        try waitingForServer {
+            let known = "SELECT EXISTS (SELECT FROM audit.jobs WHERE reference = '\(reference)')"
+            if try database.value(known) == "t" { return }
+            try database.run(
+                """
+                BEGIN;
+                \(LedgerOracle.marksLateJobs);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, reference, max_attempts) \(select);
+                COMMIT
+                """)
+        }
+    }
+
     /// Waits until all jobs are finished, except those that wait for stock; otherwise reports what remains.
     ///
     /// Asks again when the server is starting or ends this session, as any client would.

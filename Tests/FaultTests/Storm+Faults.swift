@@ -9,7 +9,7 @@ extension Storm {
         case workerKilled, workerFrozen, workerStopped, sessionEnded, allSessionsEnded, backendKilled, backendFrozen
         case serverFast, serverImmediate, serverKilled
         case connectionsCut, cutInMessage, silence, connectionsRejected, slow, errorInjected, itemsLocked
-        case producerHung
+        case producerHung, readerHeld
     }
 
     func strike(_ fault: Fault) throws {
@@ -41,6 +41,7 @@ extension Storm {
             setRule { _ in .pass }
         case .itemsLocked: try lockItems(milliseconds: shortly)
         case .producerHung: hangProducer()
+        case .readerHeld: try migrateBesideReader()
         }
     }
 

@@ -29,4 +29,68 @@ extension Storm {
         for producer in hungProducers { try producer.wait() }
         hungProducers = []
     }
+
+    // MARK: a held reader
+
+    /// A reader leaves its transaction open, and an administrator runs `stockq migrate`. If it has nothing to do, it does
+    /// not wait for the reader. Otherwise it may wait or give up, and producers and workers continue meanwhile.
+    func migrateBesideReader() throws {
+        let hasWork = random.chance(1, in: 2)
+        if hasWork { try waitingForServer { try rig.database.run(Self.dropPolicySQL) } }
+        var reader = try waitingForServer { Optional(try HeldReader(rig.database)) }
+        var migration = try Program(rig.database).start(["migrate"])
+        if hasWork {
+            try expectJobFinishes(of: "item-1", store: random.below(Self.stores), "beside a migrate that waits")
+            reader = nil
+        }
+        var ended = try end(migration)
+        // Another fault, of a moment ago, may have ended its session; or it gave up.
+        for _ in 1...2 where ended.code > 0 {
+            migration = try Program(rig.database).start(["migrate"])
+            ended = try end(migration)
+        }
+        expect(ended.code == 0, "migrate beside a held reader ended with \(ended.code): \(ended.err)")
+        withExtendedLifetime(reader) {}
+    }
+
+    /// Drops a policy of the roles. The next migrate creates it again, under a lock that a reader of the results withholds.
+    private static let dropPolicySQL = """
+        DO $$
+        DECLARE
+            dropped text;
+        BEGIN
+            SELECT polname INTO dropped FROM pg_policy
+            WHERE polrelid = 'stockq.results'::regclass AND pg_get_expr(polqual, polrelid) = 'true'
+            ORDER BY 1 LIMIT 1;
+            IF FOUND THEN
+                EXECUTE format('DROP POLICY %I ON stockq.results', dropped);
+            END IF;
+            DELETE FROM stockq.migrations WHERE name = 'roles.sql';
+        END
+        $$
+        """
+
+    /// Waits for a `stockq migrate`, for at most 30 s.
+    private func end(_ migration: Program.Running) throws -> Program.Ended {
+        if !eventually(seconds: 30, { migration.hasEnded }) { migration.send(SIGKILL) }
+        return try migration.wait()
+    }
+
+    /// Enqueues a job beside the producers, and waits for its result.
+    private func expectJobFinishes(of item: String, store: Int, _ circumstance: String) throws {
+        probes += 1
+        let probe = "probe-\(probes)"
+        let start = Stopwatch()
+        do {
+            try rig.enqueueOnce(named: probe, "SELECT 'store-\(store)', '\(item)', 1, '\(probe)', 10")
+            _ = try eventually(seconds: 30) {
+                try waitingForServer {
+                    try rig.database.value("SELECT count(*) FROM stockq.results WHERE reference = '\(probe)'") == "1"
+                }
+            }
+        } catch let error as PostgresError where error.isTransient {
+            tally.say("\(probe): \(error)")
+        }
+        expect(start.milliseconds < 30_000, "\(circumstance), \(probe) of \(item) in store-\(store) is not finished")
+    }
 }

@@ -16,6 +16,7 @@ final class Storm {
     let recoveryTimes = RecoveryTimes()
     var workers: [Program.Running] = []
     var hungProducers: [Background] = []
+    var probes = 0
     private let faults: [Fault]
     private var count: [Fault: Int] = [:]
     private var starts = 0
@@ -48,6 +49,8 @@ final class Storm {
         random = SeededRandom(seed: tally.seed)
         cluster = try Faults.Server.cluster()
         rig = try Rig(TestDatabase(on: cluster), seed: tally.seed, stores: Self.stores)
+        // A first migrate makes the roles.
+        try #require(Program(rig.database).run(["migrate"]).code == 0)
     }
 
     func rage() throws {

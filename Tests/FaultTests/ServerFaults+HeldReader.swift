@@ -1,0 +1,78 @@
+import Foundation
+import StockQueue
+import StockQueueMigrations
+import StockQueuePostgres
+import TestSupport
+import Testing
+
+extension Faults.Server {
+    // MARK: migrations beside a reader whose transaction stays open
+
+    @Test("a migrate that has nothing to do waits for no reader, and no producer or worker waits for it")
+    func migrateBesideReader() async throws {
+        try await withDatabase { database in
+            let rig = try Rig(database, seed: 151, stores: 2)
+            let workers = rig.startDirectWorkers()
+            let producer = RepeatingSession(rig.database) { _ in rig.shops.nextJobs(6) }
+            #expect(workers.waitForBatches(moreThan: workers.batches + 5))
+            let reader = try HeldReader(database)
+            let migration = try Program(database).start(["migrate"])
+            #expect(eventually(seconds: 10) { migration.hasEnded })
+            if !migration.hasEnded { migration.send(SIGKILL) }
+            let ended = try migration.wait()
+            #expect(ended.code == 0, "\(ended.err)")
+            #expect(workers.waitForBatches(moreThan: workers.batches + 5))
+            try reader.end()
+            try producer.stop()
+            #expect(try rig.jobsFinish())
+            try workers.stop()
+            try rig.expectSound()
+        }
+    }
+
+    /// The migration waits for the reader, or gives up; it does not make others wait behind it.
+    @Test("while a migration waits for a reader's transaction, producers and workers continue")
+    func migrationWaitsForReader() async throws {
+        try await withDatabase { database in
+            let rig = try Rig(database, seed: 157, stores: 2)
+            let workers = rig.startDirectWorkers()
+            try rig.enqueueRound()
+            #expect(try rig.jobsFinish())
+            let newer = Migration(
+                .numbered, "9999_newer.sql",
+                sql: """
+                    ALTER TABLE :"schema".items ADD COLUMN newer text;
+                    ALTER TABLE :"schema".results ADD COLUMN newer text;
+                    ALTER TABLE audit.items ADD COLUMN newer text;
+                    """)
+            let migrate: @Sendable () throws -> Void = {
+                try Migrator(
+                    connection: database.connect(), schema: database.schema, migrations: Migration.all + [newer]
+                ).migrate()
+            }
+            let reader = try HeldReader(database)
+            let migrator = Background(migrate)
+            let end = Deadline.after(milliseconds: 5_000)
+            var longest = 0
+            while !end.hasPassed {
+                let start = Stopwatch()
+                let results = try database.resultCount()
+                try database.enqueue(.adjust("item-1", 1, store: "store-0"))
+                #expect(try eventually { try database.resultCount() > results })
+                longest = max(longest, start.milliseconds)
+            }
+            Faults.report("longest way of a job beside a migration that waits for a reader: \(longest) ms")
+            #expect(longest <= 3_000)
+            try reader.end()
+            do { try migrator.wait() } catch {
+                // It gave up, and said so; now nothing is in its way.
+                try migrate()
+            }
+            #expect(
+                try database.value("SELECT count(*) FROM information_schema.columns WHERE column_name = 'newer'")
+                    != "0")
+            try workers.stop()
+            try rig.expectSound(order: .none)
+        }
+    }
+}
