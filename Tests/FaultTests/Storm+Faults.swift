@@ -9,7 +9,7 @@ extension Storm {
         case workerKilled, workerFrozen, workerStopped, sessionEnded, allSessionsEnded, backendKilled, backendFrozen
         case serverFast, serverImmediate, serverKilled
         case connectionsCut, cutInMessage, silence, connectionsRejected, slow, errorInjected, itemsLocked
-        case producerHung, readerHeld
+        case producerHung, readerHeld, triggerRaises
     }
 
     func strike(_ fault: Fault) throws {
@@ -42,6 +42,7 @@ extension Storm {
         case .itemsLocked: try lockItems(milliseconds: shortly)
         case .producerHung: hangProducer()
         case .readerHeld: try migrateBesideReader()
+        case .triggerRaises: try raiseInTrigger()
         }
     }
 

@@ -93,4 +93,30 @@ extension Storm {
         }
         expect(start.milliseconds < 30_000, "\(circumstance), \(probe) of \(item) in store-\(store) is not finished")
     }
+
+    // MARK: a user's trigger
+
+    /// A user's trigger raises for a while: for one item, or at random. Some jobs beside those of the producers have
+    /// one attempt, and fail. While it raises for one item, the jobs of other items go on.
+    func raiseInTrigger() throws {
+        raised += 1
+        let table = random.pick(RaisingTrigger.Table.allCases)
+        let store = random.below(Self.stores)
+        let item = random.chance(1, in: 2) ? "item-2" : nil
+        let lasts = 500 + random.below(2_500)
+        try waitingForServer {
+            try RaisingTrigger.stop(in: rig.database)
+            try RaisingTrigger.start(in: rig.database, table, item: item, chance: item == nil ? 0.02 : 1)
+        }
+        try rig.enqueueOnce(
+            named: "raised-\(raised)",
+            """
+            SELECT 'store-\(store)', 'item-' || n % 4, 1, 'raised-\(raised)', 1 FROM generate_series(1, 20) AS n
+            """)
+        if item != nil {
+            try expectJobFinishes(of: "item-1", store: store, "beside a trigger that raises for item-2")
+        }
+        pause(milliseconds: lasts)
+        try waitingForServer { try RaisingTrigger.stop(in: rig.database) }
+    }
 }

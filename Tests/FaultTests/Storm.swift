@@ -16,6 +16,7 @@ final class Storm {
     let recoveryTimes = RecoveryTimes()
     var workers: [Program.Running] = []
     var hungProducers: [Background] = []
+    var raised = 0
     var probes = 0
     private let faults: [Fault]
     private var count: [Fault: Int] = [:]
@@ -51,6 +52,7 @@ final class Storm {
         rig = try Rig(TestDatabase(on: cluster), seed: tally.seed, stores: Self.stores)
         // A first migrate makes the roles.
         try #require(Program(rig.database).run(["migrate"]).code == 0)
+        try RaisingTrigger.install(in: rig.database)
     }
 
     func rage() throws {
