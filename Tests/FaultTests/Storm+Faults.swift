@@ -9,7 +9,7 @@ extension Storm {
         case workerKilled, workerFrozen, workerStopped, sessionEnded, allSessionsEnded, backendKilled, backendFrozen
         case serverFast, serverImmediate, serverKilled
         case connectionsCut, cutInMessage, silence, connectionsRejected, slow, errorInjected, itemsLocked
-        case producerHung, readerHeld, triggerRaises
+        case producerHung, readerHeld, triggerRaises, giantGroup
     }
 
     func strike(_ fault: Fault) throws {
@@ -43,6 +43,7 @@ extension Storm {
         case .producerHung: hangProducer()
         case .readerHeld: try migrateBesideReader()
         case .triggerRaises: try raiseInTrigger()
+        case .giantGroup: try enqueueGiantGroup()
         }
     }
 

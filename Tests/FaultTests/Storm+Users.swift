@@ -119,4 +119,14 @@ extension Storm {
         pause(milliseconds: lasts)
         try waitingForServer { try RaisingTrigger.stop(in: rig.database) }
     }
+
+    // MARK: giant groups
+
+    /// A group with as many lines as a group may have, or one more, which must not be applied.
+    func enqueueGiantGroup() throws {
+        giantGroups += 1
+        let lines = GiantGroup.linesMax + random.below(2)
+        let isAccepted = try rig.enqueueGiantGroup(lines: lines, store: random.below(Self.stores), number: giantGroups)
+        expect(isAccepted || lines > GiantGroup.linesMax, "a group of \(lines) lines was not accepted")
+    }
 }

@@ -18,6 +18,7 @@ final class Storm {
     var hungProducers: [Background] = []
     var raised = 0
     var probes = 0
+    var giantGroups = 0
     private let faults: [Fault]
     private var count: [Fault: Int] = [:]
     private var starts = 0
@@ -53,6 +54,7 @@ final class Storm {
         // A first migrate makes the roles.
         try #require(Program(rig.database).run(["migrate"]).code == 0)
         try RaisingTrigger.install(in: rig.database)
+        try rig.database.run(GiantGroup.itemSQL(stores: Self.stores))
     }
 
     func rage() throws {

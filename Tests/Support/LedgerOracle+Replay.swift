@@ -80,6 +80,7 @@ extension LedgerOracle {
                 CASE WHEN group_id IS NULL THEN job_id ELSE min(job_id) OVER line END AS unit_id
             FROM stockq.results
             WHERE store_id = \(quoteLiteral(store)) AND outcome IN ('applied', 'unchanged', 'rejected', 'duplicate')
+                AND coalesce(group_id, '') NOT LIKE '\(Self.tooLargeGroups)%'
             WINDOW line AS (PARTITION BY group_id, submission_id, xmin::text)
         ) AS finished
         ORDER BY finished.transaction, unit_priority, unit_id, job_id

@@ -50,6 +50,10 @@ public struct LedgerOracle {
     /// that jobs with higher ids may be finished before them.
     public static let marksLateJobs = "SET LOCAL audit.late = 'on'"
 
+    /// The names of groups with more lines than a group may have begin with this. None of their lines may be applied, and
+    /// the model, which has no such limit, does not replay them.
+    public static let tooLargeGroups = "giant-above-"
+
     /// Violations of I1–I7, which hold on any snapshot, also while workers run.
     public func violationsNow() throws -> [String] {
         var violations: [String] = []
@@ -66,6 +70,10 @@ public struct LedgerOracle {
                     SELECT job_id FROM stockq.jobs UNION ALL SELECT job_id FROM stockq.results
                 ) AS known
                 WHERE NOT EXISTS (SELECT FROM audit.jobs WHERE jobs.job_id = known.job_id)
+                UNION ALL
+                SELECT format('%s lines of the group %s, which is too large, were applied', count(*), group_id)
+                FROM stockq.results
+                WHERE group_id LIKE '\(Self.tooLargeGroups)%' AND outcome = 'applied' GROUP BY group_id
                 UNION ALL
                 SELECT 'job ' || results.job_id || ' was not finished as it was enqueued' FROM stockq.results
                 JOIN audit.jobs USING (job_id)
