@@ -30,19 +30,22 @@ struct DeferWaitingStatement: QueueStatement {
 /// Makes the first jobs that wait for an item ready, in order of work, while their summed need fits the available
 /// stock; the whole group of each. Not all of them: most would only wait again. Jobs that another transaction has
 /// locked are skipped, because two workers that promote jobs of each other's lanes must not wait for each other.
+///
+/// A page of each item, from a position in the order of work on: a page that started with the first waiting job again
+/// would meet the same locked jobs for ever.
 struct PromoteWaitingStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
         let s = schema.quoted
         statement = Statement(
-            "promote_waiting", [.textArray, .textArray, .textArray, .int8Array, .int4],
+            "promote_waiting", [.textArray, .textArray, .textArray, .int8Array, .int2Array, .int8Array, .int4],
             """
             WITH fitting AS MATERIALIZED (
                 SELECT item.number, waiting.job_id, waiting.group_id, waiting.store_id, waiting.submission_id,
-                    waiting.waiting_quantity
-                FROM unnest($1, $2, $3, $4) WITH ORDINALITY
-                    AS item (store_id, item_id, location_id, available, number)
+                    waiting.waiting_quantity, waiting.priority
+                FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY
+                    AS item (store_id, item_id, location_id, available, after_priority, after_id, number)
                 CROSS JOIN LATERAL (
                     SELECT first.*,
                         sum(first.waiting_quantity) OVER (ORDER BY first.priority, first.job_id) AS summed_need
@@ -52,8 +55,9 @@ struct PromoteWaitingStatement: QueueStatement {
                         WHERE jobs.item_id = item.item_id AND jobs.store_id = item.store_id
                             AND jobs.location_id = item.location_id
                             AND waiting_quantity IS NOT NULL AND run_at IS NOT NULL
+                            AND (jobs.priority, jobs.job_id) > (item.after_priority, item.after_id)
                         ORDER BY priority, job_id
-                        LIMIT $5
+                        LIMIT $7
                     ) AS first
                 ) AS waiting
                 WHERE waiting.summed_need <= item.available
@@ -77,39 +81,63 @@ struct PromoteWaitingStatement: QueueStatement {
                 WHERE jobs.ctid = locked.tuple_id
                 RETURNING lane, priority, job_id
             )
-            SELECT (number - 1)::integer AS item_index, NULL::smallint AS lane, NULL::smallint AS priority,
-                count(*) AS jobs, sum(waiting_quantity)::bigint AS need_or_first_id
+            SELECT (number - 1)::integer AS item_index, NULL::smallint AS lane, max(priority) AS priority,
+                count(*) AS jobs, (array_agg(job_id ORDER BY priority DESC, job_id DESC))[1] AS job_id,
+                sum(waiting_quantity)::bigint AS need
             FROM fitting
             GROUP BY number
             UNION ALL
-            SELECT NULL, lane, priority, count(*), min(job_id)
+            SELECT NULL, lane, priority, count(*), min(job_id), NULL
             FROM promoted
             GROUP BY lane, priority
             """)
     }
 
+    /// An item with more stock, and how far its waiting jobs were seen.
+    struct Item {
+        /// The item of the batch.
+        var index: Int32
+        /// What the waiting jobs behind the position may need together.
+        var available: Int64
+        /// The position: the last job of the pages before.
+        var lastPriority: Int16 = 0
+        var lastID: Int64 = 0
+    }
+
+    /// The parameters behind the items' keys.
+    static func parameters(_ parameters: inout Parameters, _ items: [Item], jobsMax: Int) {
+        parameters.addArray(of: items.count, int64: { items[$0].available })
+        parameters.addArray(of: items.count, int16: { items[$0].lastPriority })
+        parameters.addArray(of: items.count, int64: { items[$0].lastID })
+        parameters.add(Int32(jobsMax))
+    }
+
     /// What one call found and did.
     struct Promoted {
-        /// For each item of the call that had waiting jobs which fit: how many, and what they need together.
-        var items: [(position: Int, jobs: Int, need: Int64)] = []
+        /// The items of which a full page fits: they may have more jobs that fit what remains.
+        var items: [Item] = []
         /// For each lane and priority: how many jobs became ready, and the lowest id.
         var lanes: [Promotion] = []
     }
 
-    static func promoted(in rows: ResultSet) -> Promoted {
+    static func promoted(in rows: ResultSet, of items: [Item], jobsMax: Int) -> Promoted {
         let (item, lane, priority) = (rows.column("item_index"), rows.column("lane"), rows.column("priority"))
-        let (jobs, value) = (rows.column("jobs"), rows.column("need_or_first_id"))
+        let (jobs, jobID, need) = (rows.column("jobs"), rows.column("job_id"), rows.column("need"))
         var promoted = Promoted()
         for row in 0..<rows.rowCount {
             let count = Int(rows.int64(row, jobs))
-            if let position = rows.optionalInt32(row, item) {
-                promoted.items.append((Int(position), count, rows.int64(row, value)))
-            } else {
+            guard let position = rows.optionalInt32(row, item) else {
                 promoted.lanes.append(
                     Promotion(
                         lane: rows.int16(row, lane), priority: rows.int16(row, priority),
-                        firstID: rows.int64(row, value), jobs: count))
+                        firstID: rows.int64(row, jobID), jobs: count))
+                continue
             }
+            if count < jobsMax { continue }
+            var item = items[Int(position)]
+            item.available -= rows.int64(row, need)
+            (item.lastPriority, item.lastID) = (rows.int16(row, priority), rows.int64(row, jobID))
+            promoted.items.append(item)
         }
         return promoted
     }

@@ -98,22 +98,19 @@ extension Batch {
 
     /// Makes jobs ready that wait for the items with more stock, a bounded number of jobs at a time.
     private func promoteWaiting(_ decision: BatchDecision) throws(PostgresError) -> [Promotion] {
-        var items = decision.itemsWithMoreStock.filter { decision.items[$0].balance.available > 0 }.map(\.rawValue)
-        var available = items.map { decision.items[Int($0)].balance.available }
+        var items = decision.itemsWithMoreStock.map {
+            PromoteWaitingStatement.Item(index: $0.rawValue, available: decision.items[$0].balance.available)
+        }.filter { $0.available > 0 }
+        let jobsMax = settings.promoteWaitingJobsMax
         var promotions: [Promotion] = []
         while !items.isEmpty {
             let rows = try execute(statements.promoteWaiting) { parameters in
-                self.addItems(items, to: &parameters)
-                parameters.addArray(of: available.count, int64: { available[$0] })
-                parameters.add(Int32(self.settings.promoteWaitingJobsMax))
+                self.addItems(items.map(\.index), to: &parameters)
+                PromoteWaitingStatement.parameters(&parameters, items, jobsMax: jobsMax)
             }
-            let promoted = PromoteWaitingStatement.promoted(in: rows)
+            let promoted = PromoteWaitingStatement.promoted(in: rows, of: items, jobsMax: jobsMax)
             promotions += promoted.lanes
-            // Where the limit was reached, the item may have more jobs that fit what remains.
-            let more = promoted.items.filter { $0.jobs == settings.promoteWaitingJobsMax }
-            (items, available) = (
-                more.map { items[$0.position] }, more.map { available[$0.position] - $0.need }
-            )
+            items = promoted.items
         }
         return promotions
     }
