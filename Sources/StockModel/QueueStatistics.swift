@@ -2,6 +2,7 @@
 public struct QueueStatistics: Sendable, Hashable {
     /// The jobs that are queued now.
     public struct Backlog: Sendable, Hashable {
+        /// Jobs that a worker may claim, those among them that are due and not promoted yet.
         public let ready: Int64
         /// Jobs that their producer deferred.
         public let scheduled: Int64
@@ -17,7 +18,7 @@ public struct QueueStatistics: Sendable, Hashable {
         public let pausedStores: [String]
         /// Lanes with a ready job.
         public let lanes: Int64
-        /// The age of the oldest ready job, seconds.
+        /// For how long the oldest ready job could have been worked: since it was enqueued or due, seconds.
         public let oldestReadySeconds: Double?
 
         package init(

@@ -17,7 +17,8 @@ CREATE OR REPLACE VIEW :"schema".job_states WITH (security_invoker) AS
 SELECT job_id,
     CASE
         WHEN paused_at IS NOT NULL THEN 'paused'
-        WHEN run_at IS NULL THEN 'ready'
+        -- Due: as of now the job is ready, whether a worker has promoted it yet or not.
+        WHEN run_at IS NULL OR run_at <= now() THEN 'ready'
         WHEN waiting_since IS NOT NULL THEN 'waiting'
         WHEN attempts > 0 THEN 'retrying'
         ELSE 'scheduled'

@@ -4,6 +4,8 @@ import StockQueuePostgres
 
 /// Counts the queue, and what was finished and written within a span of time, as one JSON object: one scan of the
 /// queue, one of the results of the span, one of the notifications.
+///
+/// As of now: a job that is due counts as ready since its time, whether a worker has promoted it yet or not.
 struct StatisticsStatement: QueueStatement {
     let statement: Statement
 
@@ -14,16 +16,22 @@ struct StatisticsStatement: QueueStatement {
             """
             WITH queue AS (
                 SELECT
-                    count(*) FILTER (WHERE run_at IS NULL) AS ready,
-                    count(*) FILTER (WHERE run_at < 'infinity' AND waiting_since IS NULL AND attempts = 0) AS scheduled,
-                    count(*) FILTER (WHERE run_at < 'infinity' AND waiting_since IS NOT NULL) AS waiting,
-                    count(*) FILTER (WHERE run_at < 'infinity' AND waiting_since IS NULL AND attempts > 0) AS retrying,
+                    count(*) FILTER (WHERE is_ready) AS ready,
+                    count(*) FILTER (WHERE is_deferred AND waiting_since IS NULL AND attempts = 0) AS scheduled,
+                    count(*) FILTER (WHERE is_deferred AND waiting_since IS NOT NULL) AS waiting,
+                    count(*) FILTER (WHERE is_deferred AND waiting_since IS NULL AND attempts > 0) AS retrying,
                     count(*) FILTER (WHERE run_at = 'infinity') AS paused,
                     (SELECT count(*) FROM \(s).lanes WHERE paused_at IS NOT NULL) AS paused_lanes,
                     (SELECT coalesce(json_agg(store_id ORDER BY store_id), '[]') FROM \(s).paused_stores) AS paused_stores,
-                    count(DISTINCT lane) FILTER (WHERE run_at IS NULL) AS lanes,
-                    extract(epoch FROM now() - min(enqueued_at) FILTER (WHERE run_at IS NULL))::float8 AS oldest_ready_seconds
-                FROM \(s).jobs
+                    count(DISTINCT lane) FILTER (WHERE is_ready) AS lanes,
+                    extract(epoch FROM now() - least(now(), min(ready_since) FILTER (WHERE is_ready)))::float8
+                        AS oldest_ready_seconds
+                FROM (
+                    SELECT *, run_at IS NULL OR run_at <= now() AS is_ready,
+                        run_at > now() AND run_at < 'infinity' AS is_deferred,
+                        greatest(enqueued_at, scheduled_at, run_at) AS ready_since
+                    FROM \(s).jobs
+                ) AS jobs
             ), finished AS (
                 SELECT outcome, code,
                     count(*) FILTER (WHERE finished_at > now() - $1 * interval '1 second') AS jobs,
