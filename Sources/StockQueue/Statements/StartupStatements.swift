@@ -117,6 +117,27 @@ struct FindMissingPrivilegesStatement: QueueStatement {
     }
 }
 
+/// Finds the lanes without a row: a worker locks a lane's row, so such a lane is never worked.
+struct FindMissingLanesStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "find_missing_lanes", [],
+            """
+            SELECT number AS lane
+            FROM generate_series(0, \(LaneQueue.laneCount - 1)) AS number
+            WHERE NOT EXISTS (SELECT FROM \(schema.quoted).lanes WHERE lane = number)
+            ORDER BY number
+            """)
+    }
+
+    static func lanes(in rows: ResultSet) -> [Int32] {
+        let lane = rows.column("lane")
+        return (0..<rows.rowCount).map { rows.int32($0, lane) }
+    }
+}
+
 /// Finds the tables of which row security may hide rows from this role.
 ///
 /// Each command that a worker uses needs a permissive policy that lets everything through, and no restrictive policy

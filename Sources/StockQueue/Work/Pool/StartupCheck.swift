@@ -24,6 +24,7 @@ package struct StartupCheck: Sendable {
         check(ReadServerStateStatement.state(in: rows), requiresDurability: requiresDurability)
         try checkPrivileges(connection, schema)
         try checkRowSecurity(connection, schema)
+        if blockers.isEmpty { try checkLanes(connection, schema) }
     }
 
     private mutating func check(_ server: ReadServerStateStatement.State, requiresDurability: Bool) {
@@ -52,6 +53,18 @@ package struct StartupCheck: Sendable {
             FindMissingPrivilegesStatement().statement, FindMissingPrivilegesStatement.parameters(schema))
         let missing = FindMissingPrivilegesStatement.privileges(in: rows)
         if !missing.isEmpty { blockers.append("this role lacks \(missing.joined(separator: ", "))") }
+    }
+
+    /// A lane without a row would never be worked, without any error.
+    private mutating func checkLanes(_ connection: Connection, _ schema: QueueSchema) throws(PostgresError) {
+        let lanes = FindMissingLanesStatement.lanes(
+            in: try connection.execute(FindMissingLanesStatement(schema).statement))
+        if lanes.isEmpty { return }
+        let names = lanes.map { String($0) }.joined(separator: ", ")
+        blockers.append(
+            "the table lanes has no row for \(lanes.count == 1 ? "lane" : "lanes") \(names), and jobs there would never be worked; "
+                + "as the owner of the schema run: INSERT INTO \(schema.quoted).lanes SELECT generate_series(0, \(LaneQueue.laneCount - 1)) ON CONFLICT DO NOTHING"
+        )
     }
 
     /// Rows that row security hides are jobs that are never worked and items that look unknown, without any error.
