@@ -607,7 +607,7 @@ CREATE VIEW stockq.job_states WITH (security_invoker='true') AS
  SELECT jobs.job_id,
         CASE
             WHEN (jobs.paused_at IS NOT NULL) THEN 'paused'::text
-            WHEN (jobs.run_at IS NULL) THEN 'ready'::text
+            WHEN ((jobs.run_at IS NULL) OR (jobs.run_at <= now())) THEN 'ready'::text
             WHEN (jobs.waiting_since IS NOT NULL) THEN 'waiting'::text
             WHEN (jobs.attempts > 0) THEN 'retrying'::text
             ELSE 'scheduled'::text
@@ -1386,7 +1386,8 @@ BEGIN
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
         UPDATE jobs SET run_at = NULL, paused_at = NULL
-        WHERE run_at = 'infinity' AND (everything OR jobs.store_id = resume.store_id);
+        WHERE jobs.lane = ANY (ARRAY(SELECT generate_series(0, 63)::smallint)) AND run_at = 'infinity'
+            AND (everything OR jobs.store_id = resume.store_id);
         GET DIAGNOSTICS promoted = ROW_COUNT;
         UPDATE lanes SET has_paused_stores = false
         WHERE has_paused_stores AND NOT EXISTS (SELECT FROM paused_stores);
@@ -1892,7 +1893,7 @@ ALTER TABLE ONLY stockq.retries
 ALTER TABLE ONLY stockq.store_limits
     ADD CONSTRAINT store_limits_pkey PRIMARY KEY (store_id);
 CREATE INDEX idempotency_keys_used ON stockq.idempotency_keys USING brin (used_at);
-CREATE INDEX jobs_due ON stockq.jobs USING btree (run_at) WHERE (run_at IS NOT NULL);
+CREATE INDEX jobs_due ON stockq.jobs USING btree (lane, run_at) WHERE (run_at IS NOT NULL);
 CREATE INDEX jobs_group ON stockq.jobs USING btree (group_id, store_id, submission_id) WHERE (group_id IS NOT NULL);
 CREATE INDEX jobs_key ON stockq.jobs USING btree (idempotency_key, store_id) WHERE (idempotency_key IS NOT NULL);
 CREATE INDEX jobs_ready ON stockq.jobs USING btree (lane, priority, job_id) WHERE (run_at IS NULL);

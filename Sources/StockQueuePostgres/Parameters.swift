@@ -74,6 +74,13 @@ package struct Parameters {
         }
     }
 
+    package mutating func addArray(of count: Int, xid8 element: (Int) -> Int64) {
+        addArray(.xid8, count: count) { bytes, index in
+            Self.append(Int32(8), to: &bytes)
+            Self.append(element(index), to: &bytes)
+        }
+    }
+
     package mutating func addArray(of count: Int, bool element: (Int) -> Bool) {
         addArray(.bool, count: count) { bytes, index in
             Self.append(Int32(1), to: &bytes)

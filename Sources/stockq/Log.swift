@@ -74,12 +74,24 @@ struct Log: Sendable {
         case .maintenanceFailed(let error): write(.warn, "maintenance_failed", [("error", error)])
         case .stalledSessionsTerminated(let event):
             write(.warn, "stalled_sessions_terminated", [("count", event.count)])
+        case .transactionOpenLong(let event): write(.warn, "transaction_open_long", Self.fields(of: event))
         case .ledgerCheckFailed(let error): write(.warn, "ledger_check_failed", [("error", error)])
         case .integrityViolation(let event):
             write(.error, "integrity_violation", [("violation", event.description)])
         case .stopping: write(.info, "stopping")
         case .stopped: write(.info, "stopped")
         }
+    }
+
+    private static func fields(
+        of event: WorkEvent.TransactionOpenLong
+    ) -> [(String, any CustomStringConvertible)] {
+        var fields: [(String, any CustomStringConvertible)] = []
+        if let processID = event.processID { fields.append(("pid", processID)) }
+        if let name = event.preparedName { fields.append(("prepared", name)) }
+        if let user = event.user { fields.append(("user", user)) }
+        if let name = event.applicationName { fields.append(("application", name)) }
+        return fields + [("seconds", event.seconds)]
     }
 
     private static func fields(of batch: WorkEvent.BatchCommitted) -> [(String, any CustomStringConvertible)] {

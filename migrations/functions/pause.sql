@@ -69,7 +69,8 @@ BEGIN
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
         UPDATE jobs SET run_at = NULL, paused_at = NULL
-        WHERE run_at = 'infinity' AND (everything OR jobs.store_id = resume.store_id);
+        WHERE jobs.lane = ANY (ARRAY(SELECT generate_series(0, 63)::smallint)) AND run_at = 'infinity'
+            AND (everything OR jobs.store_id = resume.store_id);
         GET DIAGNOSTICS promoted = ROW_COUNT;
         UPDATE lanes SET has_paused_stores = false
         WHERE has_paused_stores AND NOT EXISTS (SELECT FROM paused_stores);

@@ -22,6 +22,8 @@ public enum WorkEvent: Sendable {
     case maintenanceFailed(PostgresError)
     /// Sessions that had locked a lane for a client that stopped answering were terminated.
     case stalledSessionsTerminated(StalledSessionsTerminated)
+    /// A transaction that may have enqueued jobs has been open for long. Repeated every minute.
+    case transactionOpenLong(TransactionOpenLong)
     case ledgerCheckFailed(PostgresError)
     /// The ledger checker found an item whose ledger is wrong.
     case integrityViolation(IntegrityViolation)
@@ -140,6 +142,20 @@ extension WorkEvent {
     public struct StalledSessionsTerminated: Sendable {
         /// How many.
         public let count: Int
+    }
+
+    /// A transaction that writes to the jobs and stays open: vacuum cannot clean up, and its jobs are not visible.
+    public struct TransactionOpenLong: Sendable {
+        /// The process id of the session; nil for a prepared transaction.
+        public let processID: Int?
+        /// The database user.
+        public let user: String?
+        /// The session's `application_name`.
+        public let applicationName: String?
+        /// The name of a prepared transaction.
+        public let preparedName: String?
+        /// Since it began, seconds; since the poller saw it first where the poller's role may not know that.
+        public let seconds: Int
     }
 
     /// What the ledger checker found wrong.

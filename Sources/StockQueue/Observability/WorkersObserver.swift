@@ -29,6 +29,8 @@ public protocol WorkersObserver: Sendable {
     func maintenanceFailed(_ error: PostgresError)
     /// Sessions that had locked a lane and did not answer were terminated.
     func stalledSessionsTerminated(_ event: WorkEvent.StalledSessionsTerminated)
+    /// A transaction that may have enqueued jobs has been open for long.
+    func transactionOpenLong(_ event: WorkEvent.TransactionOpenLong)
     /// The ledger checker could not run; the next check tries again.
     func ledgerCheckFailed(_ error: PostgresError)
     /// The ledger checker found an item whose ledger is wrong.
@@ -52,6 +54,7 @@ extension WorkersObserver {
     public func partitionDropped(_ event: WorkEvent.PartitionDropped) {}
     public func maintenanceFailed(_ error: PostgresError) {}
     public func stalledSessionsTerminated(_ event: WorkEvent.StalledSessionsTerminated) {}
+    public func transactionOpenLong(_ event: WorkEvent.TransactionOpenLong) {}
     public func ledgerCheckFailed(_ error: PostgresError) {}
     public func integrityViolated(_ event: WorkEvent.IntegrityViolation) {}
     public func workersStopping() {}
@@ -72,6 +75,7 @@ extension WorkersObserver {
         case .partitionDropped(let event): partitionDropped(event)
         case .maintenanceFailed(let error): maintenanceFailed(error)
         case .stalledSessionsTerminated(let event): stalledSessionsTerminated(event)
+        case .transactionOpenLong(let event): transactionOpenLong(event)
         case .ledgerCheckFailed(let error): ledgerCheckFailed(error)
         case .integrityViolation(let event): integrityViolated(event)
         case .stopping: workersStopping()

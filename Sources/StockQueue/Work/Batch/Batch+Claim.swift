@@ -48,13 +48,27 @@ extension Batch {
 
     /// Adds what belongs to the claim: the rest of groups that were cut, and jobs that another transaction has locked.
     /// The latter are skipped, and with them every later job of their items.
-    func completeClaim(_ range: ClaimedRange) throws(PostgresError) {
+    ///
+    /// - Parameter passed: the transactions that the marks of the range have passed.
+    /// - Returns: those of them that have ended. The batch may lack jobs of theirs then, and must be discarded.
+    func completeClaim(
+        _ range: ClaimedRange, passing passed: [TransactionID]
+    ) throws(PostgresError) -> [TransactionID] {
         let claimedHere = claims.jobs.count
         try send(statements.countUpTo) { range.parameters(&$0) }
         let groupCount = claims.groups.count
         if groupCount > 0 { try sendCountGroups() }
+        // Last, so that it holds for every statement before it.
+        if !passed.isEmpty { try sendFindEnded(passed) }
         let counts = try connection.receive()
-        if CountUpToStatement.count(in: counts[0]) > Int64(claimedHere) { try addUnclaimed(range) }
+        if !passed.isEmpty {
+            let ended = FindEndedTransactionsStatement.transactions(in: counts[counts.count - 1])
+            if !ended.isEmpty { return ended }
+        }
+        if CountUpToStatement.count(in: counts[0]) > Int64(claimedHere) {
+            let ended = try addUnclaimed(range, passing: passed)
+            if !ended.isEmpty { return ended }
+        }
         if claims.groups.count > groupCount {
             // A locked line brought in a group that has further lines behind the claim; they are skipped too.
             try sendCountGroups()
@@ -63,10 +77,20 @@ extension Batch {
             try completeGroups(counts[1])
         }
         claims.arrange()
+        return []
+    }
+
+    private func sendFindEnded(_ passed: [TransactionID]) throws(PostgresError) {
+        try connection.send(
+            statements.findEndedTransactions.statement, FindEndedTransactionsStatement.parameters(passed))
     }
 
     /// Adds the ready jobs of the range that the claim did not return.
-    private func addUnclaimed(_ range: ClaimedRange) throws(PostgresError) {
+    ///
+    /// - Returns: as `completeClaim`.
+    private func addUnclaimed(
+        _ range: ClaimedRange, passing passed: [TransactionID]
+    ) throws(PostgresError) -> [TransactionID] {
         let ready = try execute(statements.readUpTo) { range.parameters(&$0) }
         // Some arrived between the two statements and are not locked. They are claimed now and join the batch at their
         // position; if they were skipped, later jobs of the lane would overtake them.
@@ -74,6 +98,9 @@ extension Batch {
         let claimed = try execute(statements.claimByID) { $0.addArray(of: missing.count, int64: { missing[$0] }) }
         try claims.addMissing(claimed, isClaimed: true)
         try claims.addMissing(ready, isClaimed: false)
+        if passed.isEmpty { return [] }
+        try sendFindEnded(passed)
+        return FindEndedTransactionsStatement.transactions(in: try connection.receive()[0])
     }
 
     private func sendCountGroups() throws(PostgresError) {

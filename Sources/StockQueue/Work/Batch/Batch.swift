@@ -52,8 +52,10 @@ final class Batch {
         guard let last = claims.jobs.last else { return .nothingReady(epoch: lane.epoch) }
         let claimedRows = claims.jobs.count
         progress.claimed = claimedRows
-        try completeClaim(
-            ClaimedRange(lane: request.lane, marks: request.marks.marks, lastPriority: last.priority, lastID: last.id))
+        let ended = try completeClaim(
+            ClaimedRange(lane: request.lane, marks: request.marks.marks, lastPriority: last.priority, lastID: last.id),
+            passing: request.marks.passed)
+        if !ended.isEmpty { return .transactionsEnded(ended) }
         let paused = lane.hasPausedStores ? try pauseJobs() : 0
         var keys = try request.readsKeys ? readKeys() : [KeyState?](repeating: nil, count: claims.keys.count)
         let items = try lockItems(skipsLocked: request.skipsLockedItems, &tuples)

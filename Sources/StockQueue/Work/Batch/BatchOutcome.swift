@@ -23,6 +23,8 @@ enum BatchOutcome {
     case nothingReady(epoch: Int64)
     /// An administrator's change has raised the lane's epoch, so the marks may hide ready jobs. Nothing was done.
     case staleMarks(epoch: Int64)
+    /// Passed transactions of the marks have ended, so the marks may hide their jobs. Nothing was done.
+    case transactionsEnded([TransactionID])
     case committed(BatchReport)
 }
 

@@ -9,6 +9,7 @@ struct BatchStatements: Sendable {
     let claimByID: ClaimByIDStatement
     let countUpTo: CountUpToStatement
     let readUpTo: ReadUpToStatement
+    let findEndedTransactions = FindEndedTransactionsStatement()
     let countGroups: CountGroupsStatement
     let claimGroups: ClaimGroupsStatement
     let readGroups: ReadGroupsStatement

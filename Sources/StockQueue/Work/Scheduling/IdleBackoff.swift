@@ -53,21 +53,3 @@ struct IdleBackoff {
         return announced
     }
 }
-
-/// When the poller scans below the low-water marks: another process or an administrator may have made an older job
-/// ready.
-///
-/// Such a scan steps over everything that the marks spare the claims, so it takes at most a small share of the time.
-struct FullScanSchedule {
-    private static let everyMs = 1_000
-    /// At least this many times its own duration passes until the next one.
-    private static let share = 20
-
-    private var nextAt = Deadline.after(milliseconds: FullScanSchedule.everyMs)
-
-    var isDue: Bool { nextAt.hasPassed }
-
-    mutating func took(milliseconds: Int) {
-        nextAt = .after(milliseconds: max(Self.everyMs, milliseconds * Self.share))
-    }
-}

@@ -6,11 +6,14 @@ import StockQueueLocking
 /// They let a claim start behind the index entries of jobs that are gone, which stay for as long as any transaction of
 /// the server holds back vacuum. The threads of a process share them, and they only save time. A mark may rise to an id
 /// S when
-/// - every transaction that could have drawn an id up to S has ended (`stableID`), and
+/// - every transaction that could have drawn an id up to S has ended or is a passed transaction (`stableID`), and
 /// - no ready job up to S remains, as the worker that finished them, or a poll that found none, knows.
 ///
 /// A mark falls when a job below it becomes ready: after a promotion by this process at once; after an administrator's
-/// change with the next claim, which sees the lane's epoch; after anything else with the next full scan.
+/// change with the next claim, which sees the lane's epoch; after anything else with the next full scan. The jobs of a
+/// passed transaction become visible when it ends. So every claim and poll that relies on the marks asks, behind its
+/// reads, whether a passed transaction has ended; if so it is discarded, and the marks fall below that transaction's
+/// first id.
 final class LowWaterMarks: Sendable {
     static let priorities = JobRequest.priorityMax
 
@@ -20,6 +23,8 @@ final class LowWaterMarks: Sendable {
         /// Raised whenever a mark of the lane falls: what was seen before is outdated then.
         var changeCounts = [Int](repeating: 0, count: LaneQueue.laneCount)
         var stableID: Int64 = 0
+        /// The passed transactions, each with the last id that was drawn before it could draw one.
+        var passed: [TransactionID: Int64] = [:]
         /// The epoch of each lane for which its marks are valid.
         var epochs = [Int64](repeating: 0, count: LaneQueue.laneCount)
     }
@@ -31,6 +36,8 @@ final class LowWaterMarks: Sendable {
         /// By priority, from 1 on.
         var marks: [Int64]
         var stableID: Int64
+        /// What these marks rely on: these transactions are open.
+        var passed: [TransactionID]
         var epoch: Int64
         fileprivate var changeCount: Int
 
@@ -43,32 +50,58 @@ final class LowWaterMarks: Sendable {
             let first = Int(lane) * Self.priorities
             return View(
                 marks: Array(state.marks[first..<first + Self.priorities]), stableID: state.stableID,
-                epoch: state.epochs[Int(lane)], changeCount: state.changeCounts[Int(lane)])
+                passed: Array(state.passed.keys), epoch: state.epochs[Int(lane)],
+                changeCount: state.changeCounts[Int(lane)])
         }
     }
 
     /// The marks of all lanes, for one poll and what follows from it.
     struct Snapshot {
         var marks: [Int64]
+        /// What these marks rely on: these transactions are open.
+        var passed: [TransactionID]
         fileprivate var stableID: Int64
         fileprivate var changeCounts: [Int]
 
-        /// For a full scan.
+        var highest: Int64 { marks.max() ?? 0 }
+
+        /// For a poll of everything.
         var fromZero: Snapshot {
-            Snapshot(
-                marks: [Int64](repeating: 0, count: marks.count), stableID: stableID, changeCounts: changeCounts)
+            var snapshot = self
+            snapshot.marks = [Int64](repeating: 0, count: marks.count)
+            return snapshot
         }
     }
 
     var snapshot: Snapshot {
-        state.withLock { Snapshot(marks: $0.marks, stableID: $0.stableID, changeCounts: $0.changeCounts) }
+        state.withLock {
+            Snapshot(
+                marks: $0.marks, passed: Array($0.passed.keys), stableID: $0.stableID,
+                changeCounts: $0.changeCounts)
+        }
     }
 
     /// The index of a mark in a snapshot.
     static func index(lane: Int16, priority: Int16) -> Int { Int(lane) * priorities + Int(priority) - 1 }
 
-    /// Every transaction that could have drawn an id up to this one has ended.
-    func raiseStableID(to id: Int64) { state.withLock { $0.stableID = max($0.stableID, id) } }
+    /// Every transaction that could have drawn an id up to this one has ended, or is one of the passed transactions and
+    /// of these.
+    func raiseStableID(to id: Int64, passing transactions: [PassedTransaction] = []) {
+        state.withLock { state in
+            for transaction in transactions { state.passed[transaction.id] = transaction.lastIDBefore }
+            state.stableID = max(state.stableID, id)
+        }
+    }
+
+    /// Passed transactions have ended: their jobs may be visible now, in any lane.
+    func end(_ transactions: [TransactionID]) {
+        state.withLock { state in
+            let floors = transactions.compactMap { state.passed.removeValue(forKey: $0) }
+            guard let floor = floors.min() else { return }
+            for index in state.marks.indices { state.marks[index] = min(state.marks[index], floor) }
+            for lane in state.changeCounts.indices { state.changeCounts[lane] += 1 }
+        }
+    }
 
     /// Starts from zero: what was seen on one server says nothing about another.
     func resetAll() {

@@ -30,15 +30,16 @@ private struct Polling {
     private let report: ServiceReport
     private let statements: Statements
     private var backoff: IdleBackoff
-    private var stableID: StableIDTracker
-    private var fullScan = FullScanSchedule()
+    private var openTransactions: OpenTransactionWatch
+    private var dueJobs: DueJobs
+    private var fullScan: FullScan
     private var nextWakeUpOfOthersAt: Deadline?
-    /// The drain has found nothing, and ends after a full scan that finds nothing either.
+    /// The drain has found nothing, and ends after a poll of everything that finds nothing either.
     private var isLastPoll = false
 
     private struct Statements {
         let poll: PollStatement
-        let promoteDue: PromoteDueStatement
+        let findEndedTransactions = FindEndedTransactionsStatement()
         let setWorkersAwake: SetWorkersAwakeStatement
         let wakeUp = WakeUpStatement()
     }
@@ -50,10 +51,11 @@ private struct Polling {
         self.report = report
         let schema = context.schema
         statements = Statements(
-            poll: PollStatement(schema), promoteDue: PromoteDueStatement(schema),
-            setWorkersAwake: SetWorkersAwakeStatement(schema))
+            poll: PollStatement(schema), setWorkersAwake: SetWorkersAwakeStatement(schema))
         backoff = IdleBackoff(awakeAfterMs: context.settings.awakeAfter.milliseconds)
-        stableID = StableIDTracker(schema)
+        openTransactions = OpenTransactionWatch(schema)
+        dueJobs = DueJobs(schema)
+        fullScan = FullScan(schema)
     }
 
     /// While all workers are busy, polling only raises the marks now and then.
@@ -72,7 +74,7 @@ private struct Polling {
             // In this order: the thread that stops the pool sets the signal first, then wakes the poller.
             context.pollerWakeUp.clear()
             if context.stop.isFinishing { break }
-            if backoff.isRecent { try stableID.advance(connection, context.marks) }
+            if backoff.isRecent { try openTransactions.look(connection, context) }
             guard let pauseMs = try pollOnce() else { return }
             _ = try connection.waitForNotification(
                 wakeDescriptor: context.pollerWakeUp.descriptor, timeoutMs: pauseMs)
@@ -83,24 +85,19 @@ private struct Polling {
 
     /// - Returns: the pause before the next poll, 0 for none; nil when the queue is drained.
     private mutating func pollOnce() throws(PostgresError) -> Int? {
-        let isFullScan = isLastPoll || fullScan.isDue
-        let start = Stopwatch()
-        var found = try poll(isFullScan)
-        if isFullScan { fullScan.took(milliseconds: start.milliseconds) }
-        if let due = found.nextDueMs, due <= 0 {
-            try promoteDue()
-            found = try poll(isFullScan)
-        }
+        if !isLastPoll { try fullScan.run(connection, context.marks) }
+        var lanes = try poll(probesDueJobs: true)
+        if try dueJobs.promote(connection, context) { lanes = try poll(probesDueJobs: false) }
         report.healthy()
         var canBeWorked = true
-        if !found.lanes.isEmpty {
-            canBeWorked = context.laneQueue.enqueue(found.lanes)
+        if !lanes.isEmpty {
+            canBeWorked = context.laneQueue.enqueue(lanes)
             isLastPoll = false
             backoff.foundWork()
-            if found.lanes.count > context.settings.workers { try wakeOtherProcesses() }
+            if lanes.count > context.settings.workers { try wakeOtherProcesses() }
         } else if context.laneQueue.isIdle {
-            if drains && (found.nextDueMs ?? 1) > 0 {
-                if isFullScan { return nil }
+            if drains && !dueJobs.foundDue {
+                if isLastPoll { return nil }
                 isLastPoll = true
                 return 0
             }
@@ -109,10 +106,9 @@ private struct Polling {
         if let awake = backoff.changeForProducers() { try setWorkersAwake(awake) }
         let longest = context.settings.pollIntervalMax.milliseconds
         let pause = backoff.isIdle ? backoff.pauseMs(longest: longest) : busyPauseMs(canBeWorked)
-        // Due jobs that could not be promoted are locked by another transaction: poll again soon, without spinning on
-        // them.
-        let untilDue = found.nextDueMs.map { max($0, Self.shortPauseMs) } ?? Int.max
-        return min(pause, untilDue, longest)
+        // Due jobs come a page at a time, or are locked by another transaction: do not spin on them.
+        let untilDue = dueJobs.pauseMs.map { max($0, Self.shortPauseMs) } ?? longest
+        return min(pause, untilDue, fullScan.pauseMs ?? longest, longest)
     }
 
     /// The workers wake the poller when they run out of lanes, so while all of them are busy it has nothing to find.
@@ -122,35 +118,61 @@ private struct Polling {
         return context.laneQueue.working < context.settings.workers ? Self.shortPauseMs : Self.busyPauseMs
     }
 
-    private func poll(_ isFullScan: Bool) throws(PostgresError) -> (lanes: [Int16], nextDueMs: Int?) {
-        let snapshot = isFullScan ? context.marks.snapshot.fromZero : context.marks.snapshot
-        var parameters = Parameters()
-        parameters.addArray(of: snapshot.marks.count, int64: { snapshot.marks[$0] })
-        let answer = PollStatement.answer(in: try connection.execute(statements.poll.statement, parameters))
-        var lanes: [Int16] = []
-        var hasReady = [Bool](repeating: false, count: snapshot.marks.count)
-        for ready in answer.ready {
-            hasReady[LowWaterMarks.index(lane: ready.lane, priority: ready.priority)] = true
-            if isFullScan {
-                context.marks.lower(lane: ready.lane, priority: ready.priority, below: ready.firstID)
+    /// Finds the lanes with ready jobs above the marks; in a full scan and in the last poll of a drain, with any ready
+    /// job.
+    private mutating func poll(probesDueJobs: Bool) throws(PostgresError) -> [Int16] {
+        while true {
+            var snapshot = context.marks.snapshot
+            let highest = snapshot.highest
+            let isFullScan = isLastPoll || fullScan.isDueAsOne(below: highest)
+            if isFullScan { snapshot = snapshot.fromZero }
+            let took = Stopwatch()
+            let (ready, ended) = try readyJobs(snapshot, probesDueJobs)
+            if !ended.isEmpty {
+                // The poll may have missed their jobs.
+                context.marks.end(ended)
+                continue
             }
-            if lanes.last != ready.lane { lanes.append(ready.lane) }
+            if isFullScan { fullScan.scannedAsOne(below: highest, milliseconds: took.milliseconds) }
+            var lanes: [Int16] = []
+            var hasReady = [Bool](repeating: false, count: snapshot.marks.count)
+            for job in ready {
+                hasReady[LowWaterMarks.index(lane: job.lane, priority: job.priority)] = true
+                if isFullScan { context.marks.lower(lane: job.lane, priority: job.priority, below: job.id) }
+                if lanes.last != job.lane { lanes.append(job.lane) }
+            }
+            context.marks.raise(from: snapshot) { !hasReady[$0] }
+            // In random order; otherwise several processes would ask for the same lane at the same time.
+            return lanes.shuffled()
         }
-        context.marks.raise(from: snapshot) { !hasReady[$0] }
-        // In random order; otherwise several processes would ask for the same lane at the same time.
-        return (lanes.shuffled(), answer.nextDueMs)
     }
 
-    private func promoteDue() throws(PostgresError) {
+    /// The first ready jobs above the marks, and the passed transactions that have ended. The statements are one
+    /// transaction: an idle process costs one a second.
+    private mutating func readyJobs(
+        _ snapshot: LowWaterMarks.Snapshot, _ probesDueJobs: Bool
+    ) throws(PostgresError) -> (ready: [ReadyJob], ended: [TransactionID]) {
+        let took = Stopwatch()
+        let probe = probesDueJobs ? dueJobs.probe(isLastPoll: isLastPoll) : nil
+        let asksForEnded = !snapshot.passed.isEmpty
+        try connection.sendSessionSettings()
+        if let probe { try connection.send(probe.statement, probe.parameters) }
         var parameters = Parameters()
-        parameters.add(Int32(context.settings.promoteDueJobsMax))
-        let promotions = PromoteDueStatement.promotions(
-            in: try connection.execute(statements.promoteDue.statement, parameters))
-        for promotion in promotions {
-            context.marks.lower(lane: promotion.lane, priority: promotion.priority, below: promotion.firstID)
+        parameters.addArray(of: snapshot.marks.count, int64: { snapshot.marks[$0] })
+        try connection.send(statements.poll.statement, parameters)
+        if asksForEnded {
+            // Last, so that it holds for the poll before it.
+            try connection.send(
+                statements.findEndedTransactions.statement,
+                FindEndedTransactionsStatement.parameters(snapshot.passed))
         }
-        let jobs = promotions.reduce(0) { $0 + $1.jobs }
-        if jobs > 0 { context.onEvent(.promoted(.init(jobs: jobs))) }
+        let answers = try connection.receive()
+        let pollAt = answers.count - (asksForEnded ? 2 : 1)
+        if probe != nil { dueJobs.probed(answers[pollAt - 1], milliseconds: took.milliseconds) }
+        return (
+            ReadyJob.all(in: answers[pollAt]),
+            asksForEnded ? FindEndedTransactionsStatement.transactions(in: answers[pollAt + 1]) : []
+        )
     }
 
     /// There is more work than this process can do at once, and the workers of other processes may sleep.

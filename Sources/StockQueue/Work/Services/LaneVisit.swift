@@ -50,6 +50,9 @@ struct LaneVisit {
         case .staleMarks(let epoch):
             sawLane(epoch, request)
             return Step(disposition: .requeue)
+        case .transactionsEnded(let transactions):
+            context.marks.end(transactions)
+            return Step(disposition: .requeue)
         case .nothingReady(let epoch):
             sawLane(epoch, request)
             tuning.learnKeys(metUsedKeys: false)
