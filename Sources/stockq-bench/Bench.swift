@@ -27,6 +27,7 @@ struct Bench {
         case .latency: try latency()
         case .idle: try idle()
         case .heldBack: try heldBack()
+        case .openTransaction: try openTransaction()
         case .backlog: try backlog()
         case .producers: try producers()
         case .memory: try memory()
@@ -220,6 +221,25 @@ struct Bench {
                 "held_back", "vacuum held back over 1,500,000 jobs: last 3 rounds to first 3", unit: "×",
                 samples: [Figure.median(Array(last)) / Figure.median(Array(first))], target: .atLeast(0.8),
                 detail: heldBackRounds.map { Figure.number($0) }.joined(separator: " ")))
+    }
+
+    /// A producer that has enqueued a job and does not commit, while two million jobs of others pass.
+    private mutating func openTransaction() throws {
+        report("beside a transaction that stays open")
+        let rounds = try scenarios.openTransaction(rounds: 20)
+        func ratio(_ values: [Double]) -> Double {
+            Figure.median(Array(values.suffix(5))) / Figure.median(Array(values.prefix(5)))
+        }
+        func detail(_ values: [Double]) -> String { values.map { Figure.number($0) }.joined(separator: " ") }
+        let (rates, latencies) = (rounds.map(\.rate), rounds.map(\.latencyMs))
+        figures.append(
+            Figure(
+                "open_drain", "beside an open transaction, 2,000,000 jobs: rate, last 5 rounds to first 5", unit: "×",
+                samples: [ratio(rates)], target: .atLeast(0.9), detail: detail(rates)))
+        figures.append(
+            Figure(
+                "open_latency", "… median latency at 200 jobs/s, last 5 rounds to first 5", unit: "×",
+                samples: [ratio(latencies)], target: .atMost(1.1), detail: detail(latencies)))
     }
 
     private mutating func backlog() throws {

@@ -93,5 +93,6 @@ package enum BenchCommand {
 enum BenchScenario: String, CaseIterable, Sendable {
     case drains, steady, `import`, latency, idle
     case heldBack = "held-back"
+    case openTransaction = "open-transaction"
     case backlog, producers, memory
 }

@@ -157,16 +157,20 @@ struct BenchScenarios {
         try connection.execute(enqueue, parameters)
     }
 
-    private static func timedLatencies(_ connection: Connection) throws -> [Double] {
+    /// The milliseconds from commit to result of the timed jobs with a higher id, in ascending order.
+    private static func timedLatencies(_ connection: Connection, after job: Int64 = 0) throws -> [Double] {
+        var parameters = Parameters()
+        parameters.add(job)
         let rows = try connection.execute(
             Statement(
-                "latencies", [],
+                "latencies", [.int8],
                 """
                 SELECT (extract(epoch FROM pg_xact_commit_timestamp(xmin) - pg_xact_commit_timestamp(reference::xid8::xid))
                     * 1000000)::bigint
                 FROM stockq.results
+                WHERE job_id > $1
                 ORDER BY 1
-                """))
+                """), parameters)
         return (0..<rows.rowCount).map { Double(rows.int64($0, 0)) / 1_000 }
     }
 
@@ -229,6 +233,51 @@ struct BenchScenarios {
             try rig.verify(database)
             return rates
         }
+    }
+
+    /// Rounds of jobs, and of single jobs at an even pace, while a producer's transaction that has enqueued a job stays
+    /// open.
+    ///
+    /// - Returns: for each round the rate of the jobs, and the median latency of the single ones.
+    func openTransaction(rounds: Int) throws -> [(rate: Double, latencyMs: Double)] {
+        try rig.withCopy(of: .singles(0)) { database in
+            let producer = try database.connect()
+            try producer.executeScript("BEGIN")
+            try producer.executeScript(
+                "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('store-0', 'item-0', -1)")
+            let connection = try database.connect()
+            let jobs = scaled(100_000)
+            let singles = max(20, scaled(400))
+            let measured = try rig.withPool(database) { meter in
+                var measured: [(rate: Double, latencyMs: Double)] = []
+                for round in 1...rounds {
+                    try database.run(Workload.insertSingles(jobs))
+                    let start = DispatchTime.now()
+                    var expected = (round - 1) * (jobs + singles) + jobs
+                    try Self.waitUntil("round \(round) is done") { meter.totals.finished >= expected }
+                    let seconds = Double(meter.totals.lastAt - start.uptimeNanoseconds) / 1e9
+                    let firstSingle = try Self.lastJob(connection)
+                    let singlesStart = DispatchTime.now()
+                    for number in 0..<singles {
+                        Self.sleep(until: singlesStart + Double(number) / 200)
+                        try Self.enqueueTimed(connection, item: number)
+                    }
+                    expected += singles
+                    try Self.waitUntil("the single jobs are done") { meter.totals.finished >= expected }
+                    let latencies = try Self.timedLatencies(connection, after: firstSingle)
+                    measured.append((Double(jobs) / seconds, latencies[latencies.count / 2]))
+                }
+                return measured
+            }
+            try producer.executeScript("COMMIT")
+            _ = try rig.drain(database)
+            try rig.verify(database)
+            return measured
+        }
+    }
+
+    private static func lastJob(_ connection: Connection) throws -> Int64 {
+        try connection.execute(Statement("last_job", [], "SELECT last_value FROM stockq.jobs_job_id_seq")).int64(0, 0)
     }
 
     // MARK: memory
