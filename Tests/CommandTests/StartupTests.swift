@@ -58,6 +58,9 @@ import Testing
         Blocker(
             sql: "REVOKE EXECUTE ON FUNCTION stockq.add_results_partitions FROM stockq_worker",
             message: "this role lacks EXECUTE on add_results_partitions"),
+        Blocker(
+            sql: "DELETE FROM stockq.lanes WHERE lane IN (7, 63)", message: "the table lanes has no row for lanes 7, 63"
+        ),
         Blocker(sql: "", message: "fsync is off", arguments: ["--set", "requireDurability=true"]),
     ]
 

@@ -49,7 +49,8 @@ import Testing
                 "FOR UPDATE SKIP LOCKED", "count(*) AS jobs", "FOR NO KEY UPDATE",
                 "AND items.store_id IS NOT DISTINCT FROM", "SET on_hand = new.on_hand",
                 "WITH gone", "INSERT INTO \"\(name)\".notifications", "SET scheduled_at", "WITH fitting",
-                "GROUP BY wanted.number", "ceil(extract(epoch", "idempotency_keys USING", "AS used (tuple_id)",
+                "GROUP BY wanted.number", "AS marks (mark, number)", "ceil(extract(epoch", "AS wanted (lane)",
+                "idempotency_keys USING", "AS used (tuple_id)",
             ] {
                 #expect(plans.contains { $0.contains(statement) }, "no plan of the statement with \(statement)")
             }
@@ -62,7 +63,7 @@ import Testing
         let dropped = plan.matches(of: /Rows Removed by (?:Filter|Index Recheck|Join Filter): (\d+)/)
             .compactMap { Int($0.output.1) }.max()
         // The poll asks for every lane and priority, 256 of them, and keeps those with jobs.
-        let isPoll = plan.contains("ceil(extract(epoch")
+        let isPoll = plan.contains("AS marks (mark, number)")
         #expect((dropped ?? 0) <= (isPoll ? 256 : 64), "reads rows that it drops:\n\(plan)")
         #expect(
             plan.firstMatch(of: /Seq Scan on (jobs|items|notifications|results|idempotency_keys)\b[^_]/) == nil,

@@ -131,6 +131,95 @@ import Testing
         }
     }
 
+    @Test("locked waiting jobs do not hold up the batch that raises their stock") func manyLockedWaitingJobs()
+        async throws
+    {
+        try await withDatabase { database in
+            try database.addItem("a", 0)
+            try database.enqueue(30, of: .adjust("a", -1, policy: .wait))
+            try database.drain()
+            try Self.deferWaitingJobs(database)
+            // More than a page is locked, and the stock rises by far more than all pages need.
+            let holder = try database.lock("SELECT FROM stockq.jobs WHERE job_id <= 20 FOR UPDATE")
+            try database.enqueue(.adjust("a", 1_000_000_000))
+            try database.drain { $0.promoteWaitingJobsMax = 8 }
+            #expect(try database.value("SELECT count(*), min(job_id) FROM stockq.results") == "11,21")
+            try holder.executeScript("ROLLBACK")
+            try expectSoundLedger(database)
+        }
+    }
+
+    @Test("the need of locked waiting jobs counts once") func needOfLockedWaitingJobs() async throws {
+        try await withDatabase { database in
+            try database.addItem("a", 0)
+            try database.enqueue(30, of: .adjust("a", -1, policy: .wait))
+            try database.drain()
+            try Self.deferWaitingJobs(database)
+            let holder = try database.lock("SELECT FROM stockq.jobs WHERE job_id <= 10 FOR UPDATE")
+            try database.enqueue(.adjust("a", 25))
+            try database.drain { $0.promoteWaitingJobsMax = 8 }
+            // 25 jobs fit, ten of them are locked.
+            #expect(
+                try database.value("SELECT count(*), min(job_id) FROM stockq.results WHERE job_id <= 30") == "15,11")
+            try holder.executeScript("ROLLBACK")
+        }
+    }
+
+    @Test("the past-due jobs of one store do not delay those of another") func pastDueJobs() async throws {
+        try await withDatabase { database in
+            try database.addItem("a", 100_000)
+            try database.enqueue(5_000, of: .adjust("a", -1, runAt: .after("-1 hour")))
+            try database.enqueue(.adjust("a", -1, store: "t", runAt: .after("-1 ms")))
+            try database.drain { $0.promoteDueJobsMax = 100 }
+            let after = try database.value(
+                """
+                SELECT count(*) FROM stockq.results
+                WHERE finished_at > (SELECT finished_at FROM stockq.results WHERE store_id = 't')
+                """)
+            #expect(try #require(Int(after)) > 4_000, "the other store's job came among the first")
+        }
+    }
+
+    @Test("due jobs that are locked are promoted when the lock is gone, others before") func lockedDueJobs()
+        async throws
+    {
+        try await withDatabase { database in
+            try database.addItem("a", 100)
+            try database.enqueue(10, of: .adjust("a", -1, runAt: .after("-1 hour")))
+            let holder = try database.lock("SELECT FROM stockq.jobs FOR UPDATE")
+            let workers = database.startWorkers { $0.promoteDueJobsMax = 4 }
+            try database.enqueue(.adjust("a", -1, runAt: .after("100 ms")))
+            #expect(try eventually { try database.hasResult(11) })
+            #expect(try database.resultCount() == 1)
+            try holder.executeScript("ROLLBACK")
+            #expect(try eventually { try database.resultCount() == 11 })
+            try workers.stop()
+        }
+    }
+
+    @Test("a due job that no worker has promoted counts as ready") func dueStates() async throws {
+        try await withDatabase { database in
+            try database.addItem("a", 0)
+            try database.enqueue(.adjust("a", -1, policy: .wait))
+            try database.drain()
+            try database.enqueue(
+                .adjust("a", -1, runAt: .after("-90 seconds")), .adjust("a", -1, runAt: .after("1 hour")),
+                .adjust("a", -1))
+            try database.run("UPDATE stockq.jobs SET enqueued_at = now() - interval '2 minutes' WHERE job_id = 2")
+            try database.run("UPDATE stockq.jobs SET run_at = now() + interval '1 hour' WHERE job_id = 1")
+            let states = "SELECT job_id, state FROM stockq.job_states ORDER BY job_id"
+            #expect(try database.rows(states) == ["1,waiting", "2,ready", "3,scheduled", "4,ready"])
+            let inspector = Inspector(connection: try database.connect(), schema: database.schema)
+            let queue = try inspector.statistics(seconds: 60).value.queue
+            #expect((queue.ready, queue.scheduled, queue.waiting, queue.lanes) == (2, 1, 1, 1))
+            let age = try #require(queue.oldestReadySeconds)
+            #expect(age >= 90 && age < 115, "since the job was due, not since it was enqueued: \(age)")
+            // A waiting job that is due is tried again: it is ready like any other.
+            try database.run("UPDATE stockq.jobs SET run_at = now() WHERE job_id = 1")
+            #expect(try database.rows(states).first == "1,ready")
+        }
+    }
+
     @Test("a result keeps the time that the producer set") func producersTime() async throws {
         try await withDatabase { database in
             try database.addItem("a", 0)

@@ -79,6 +79,23 @@ import Testing
         }
     }
 
+    /// Where connections are few, the poller must get one, and an unreachable server meets one attempt at a time.
+    @Test("the other services connect only after the poller") func pollerConnectsFirst() async throws {
+        try await withDatabase { database in
+            let proxy = try Proxy(to: database)
+            proxy.rejectConnections(true)
+            let workers = WorkersUnderTest(
+                ConnectionSettings(conninfo: proxy.conninfo(database: database.name), applicationName: "tests"))
+            #expect(eventually { workers.disconnections >= 3 })
+            proxy.rejectConnections(false)
+            #expect(eventually { workers.events.all.contains { $0.connectedService == "poller" } })
+            // Until the poller was connected, no other service had tried.
+            let before = workers.events.all.prefix { $0.connectedService != "poller" }
+            #expect(before.compactMap(\.disconnectedService).allSatisfy { $0 == "poller" })
+            try workers.stop()
+        }
+    }
+
     @Test("an insert sends a wake-up only while the workers sleep") func wakeUps() async throws {
         try await withDatabase { database in
             let listener = try database.connect()

@@ -28,7 +28,7 @@ public enum TestCluster {
         options.settings = [
             // The data is temporary, so nothing has to survive a power cut.
             ("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"), ("max_connections", "300"),
-            ("shared_buffers", "256MB"), ("autovacuum_naptime", "5s"),
+            ("shared_buffers", "256MB"), ("autovacuum_naptime", "5s"), ("max_prepared_transactions", "20"),
         ]
         options.accessRules = ["local all \(passwordUser) scram-sha-256"]
         let cluster = try PrivateCluster(name: "stockq-test", options: options)
