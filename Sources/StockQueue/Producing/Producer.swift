@@ -71,7 +71,6 @@ public struct Producer {
     public func enqueueBulk(_ jobs: some Sequence<JobRequest>, skipsDuplicates: Bool = false) throws -> Int {
         let copy = try JobCopy(
             connection: connection, schema: schema, fields: JobField.allCases, skipsDuplicates: skipsDuplicates)
-        _ = try copy.begin()
         do {
             var count = 0
             for job in jobs {
@@ -79,7 +78,7 @@ public struct Producer {
                 try job.validate(asLine: count)
                 try copy.write(job)
             }
-            let enqueued = try copy.end(rows: count)
+            let enqueued = try copy.end(rows: count).enqueued
             try copy.commit()
             return enqueued
         } catch {
