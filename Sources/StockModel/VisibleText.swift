@@ -1,5 +1,4 @@
-/// Text as a terminal may show it: characters that a terminal obeys and characters that nobody sees are written as
-/// escapes.
+/// Text as a terminal may show it: characters that a terminal obeys and invisible characters are written as escapes.
 ///
 /// The escapes are those of JSON, so that a JSON text stays the same value.
 package enum VisibleText {

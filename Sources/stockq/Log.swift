@@ -31,8 +31,8 @@ struct Log: Sendable {
         Terminal.note("time=\(time) level=\(level) event=\(event)" + texts.joined())
     }
 
-    /// A value with blanks, quotes or characters that nobody sees is written as a JSON string, so that an event stays on
-    /// one line.
+    /// A value with blanks, quotes or invisible characters is written as a JSON string, so that an event stays on one
+    /// line.
     private static func quoted(_ value: String) -> String {
         let isPlain =
             !value.isEmpty

@@ -23,7 +23,7 @@ struct ReconnectingReader {
     /// Repeats a read until it succeeds.
     ///
     /// - Parameter deadline: when to give up with the last error; nil for never.
-    /// - Returns: nil when the program was told to stop before.
+    /// - Returns: nil when the stop signal comes first.
     /// - Throws: an error that does not pass by itself.
     mutating func read<Value>(
         until deadline: Deadline? = nil, _ body: (Connection, QueueSchema) throws -> Value

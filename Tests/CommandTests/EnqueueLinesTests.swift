@@ -109,7 +109,7 @@ import Testing
                 #expect(ended.code == code)
                 #expect(ended.err.contains(message))
             }
-            // Only the database's clock can tell.
+            // Only the database's clock decides.
             let mixed = try program.run([
                 "enqueue", "s", "a", "1", "--run-at", "2100-01-01T00:00:00Z", "--expires-at", "+1h",
             ])

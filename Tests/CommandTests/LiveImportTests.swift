@@ -99,13 +99,15 @@ import Testing
                 struct Summary: Decodable {
                     var enqueued: Int
                     var rejected: Int
-                    var peak_rss_kib: Int
+                    var peakRssKib: Int
                 }
-                let summary = try JSONDecoder().decode(Summary.self, from: Data(ended.out.utf8))
+                let decoder = JSONDecoder()
+                decoder.keyDecodingStrategy = .convertFromSnakeCase
+                let summary = try decoder.decode(Summary.self, from: Data(ended.out.utf8))
                 #expect(summary.enqueued == 1 && summary.rejected == 1)
                 let kept = try FileManager.default.attributesOfItem(atPath: rejects)[.size] as? Int
                 #expect((1_048_576...1_048_700).contains(kept ?? 0), "its beginning is kept")
-                return summary.peak_rss_kib
+                return summary.peakRssKib
             }
             let small = try peak(2)
             let large = try peak(40)
