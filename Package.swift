@@ -72,7 +72,10 @@ let package = Package(
         // The version and, written before every build, the commit.
         .target(name: "BuildInfo", exclude: ["stamp.sh"], swiftSettings: flags, plugins: ["CommitStamp"]),
         .plugin(name: "CommitStamp", capability: .buildTool()),
-        .target(name: "CommandLineKit", dependencies: ["StockFormats", "StockQueueLocking"], swiftSettings: flags),
+        .target(
+            name: "CommandLineKit",
+            dependencies: ["StockModel", "StockFormats", "StockQueueLocking", "StockQueuePostgres"],
+            swiftSettings: flags),
         .executableTarget(
             name: "stockq",
             dependencies: [

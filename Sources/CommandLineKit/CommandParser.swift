@@ -59,8 +59,13 @@ struct CommandParser {
         let max = infos.reduce(0) { $0 + $1.count.upperBound }
         if !(min...max).contains(positionals.count) {
             let expected = infos.isEmpty ? "nothing" : infos.map(\.synopsis).joined(separator: " ")
-            let got = positionals.isEmpty ? "nothing" : positionals.map(\.printable).joined(separator: " ")
-            throw UsageError("expected \(expected), got \(got)", invocation: invocation)
+            let got = positionals.isEmpty ? "nothing" : shortList(positionals)
+            var message = "expected \(expected), got \(got)"
+            if positionals.count > max, let last = infos.last, last.count.upperBound > 1 {
+                message += "; at most \(counted(max, "word")) \(max == 1 ? "is" : "are") allowed"
+                if let advice = last.ifTooMany { message += ": \(advice)" }
+            }
+            throw UsageError(message, invocation: invocation)
         }
         var rest = positionals[...]
         for (index, info) in infos.enumerated() {
@@ -105,6 +110,6 @@ struct OptionWord {
 
     func unknown(among options: [any Parameter], invocation: String) -> UsageError {
         let suggestion = Suggestion.text(for: name, among: options.map(\.info.name)) { "--\($0)" }
-        return UsageError("unknown option --\(name.printable)\(suggestion)", invocation: invocation)
+        return UsageError("unknown option --\(name.shown)\(suggestion)", invocation: invocation)
     }
 }

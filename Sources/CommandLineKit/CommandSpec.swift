@@ -1,5 +1,4 @@
-/// A command as data: parsing, `--help` and the tests follow it, and completions, a man page and the reference page
-/// can.
+/// A command as data: parsing, `--help` and the tests follow it.
 package struct CommandSpec: Sendable {
     /// The words that call it behind the program's name, for instance `["items", "import"]`; empty for the program
     /// itself.

@@ -1,4 +1,4 @@
-/// The description of an argument, an option or a flag: data for help, completions, a man page and the reference page.
+/// The description of an argument, an option or a flag: data for parsing, help and the tests.
 package struct ParameterInfo: Sendable, Equatable {
     package enum Kind: Sendable, Equatable {
         case argument, option, flag
@@ -16,6 +16,8 @@ package struct ParameterInfo: Sendable, Equatable {
     /// What a command uses when it is not given.
     package let defaultText: String?
     package let help: String
+    /// What a caller with more words than `count` allows can do; nil where there is nothing.
+    var ifTooMany: String?
 
     /// As messages name it: `--priority` or `STORE`.
     package var label: String { kind == .argument ? name : "--\(name)" }
@@ -64,7 +66,7 @@ private struct Conversion<Value: Sendable>: Sendable {
         _ type: ValueType<Element>, _ label: String, _ word: String
     ) throws(ConversionError) -> Element {
         guard let value = type.parse(word) else {
-            throw ConversionError(message: "\(label) takes \(type.expectation), not '\(word.printable)'")
+            throw ConversionError(message: "\(label) takes \(type.expectation), not '\(word.shown)'")
         }
         return value
     }
@@ -91,11 +93,14 @@ package struct Argument<Value: Sendable>: TypedParameter {
     }
 
     /// The last argument of a command, given as often as `count` allows.
-    package init<Element>(repeated type: ValueType<Element>, count: ClosedRange<Int>, help: String)
-    where Value == [Element] {
+    ///
+    /// - Parameter ifTooMany: what a caller with more of them can do, for the message.
+    package init<Element>(
+        repeated type: ValueType<Element>, count: ClosedRange<Int>, help: String, ifTooMany: String? = nil
+    ) where Value == [Element] {
         let info = ParameterInfo(
             kind: .argument, name: type.valueName, valueName: type.valueName, shape: type.shape, count: count,
-            defaultText: nil, help: help)
+            defaultText: nil, help: help, ifTooMany: ifTooMany)
         conversion = Conversion(info: info) { words throws(ConversionError) in
             var values: [Element] = []
             for word in words { values.append(try Conversion<Value>.element(type, info.label, word)) }

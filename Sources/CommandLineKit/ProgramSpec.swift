@@ -89,7 +89,7 @@ package struct ProgramSpec: Sendable {
         if members.isEmpty {
             let known = Set(commands.compactMap(\.path.first)).sorted() + ["help"]
             let suggestion = Suggestion.text(for: family, among: known) { "'\($0)'" }
-            return UsageError("unknown command '\(family.printable)'\(suggestion)", invocation: name)
+            return UsageError("unknown command '\(family.shown)'\(suggestion)", invocation: name)
         }
         let list = members.joined(separator: ", ")
         guard words.count > 1, !OptionWord.isOption(words[1]) else {
@@ -97,7 +97,7 @@ package struct ProgramSpec: Sendable {
         }
         let suggestion = Suggestion.text(for: words[1], among: members) { "'\(family) \($0)'" }
         return UsageError(
-            "'\(family)' has no subcommand '\(words[1].printable)'\(suggestion.isEmpty ? ": \(list)" : suggestion)",
+            "'\(family)' has no subcommand '\(words[1].shown)'\(suggestion.isEmpty ? ": \(list)" : suggestion)",
             invocation: "\(name) \(family)")
     }
 

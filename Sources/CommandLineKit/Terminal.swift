@@ -1,15 +1,22 @@
 import Foundation
+import StockModel
 import StockQueueLocking
 
 /// Standard output and standard error.
+///
+/// Every line is written with escapes for the characters that a terminal obeys or does not show (`VisibleText`),
+/// whichever way they came into it: names, reasons, the server's messages, file names.
 package enum Terminal {
     package static let errorIsTerminal = isatty(STDERR_FILENO) == 1
 
     /// Writes a line to standard output.
     ///
     /// If that fails the program continues, because it may do more than print, and ends with exit code 1.
-    package static func print(_ line: String) {
-        guard outputProblem == nil, let problem = write(line + "\n", to: STDOUT_FILENO) else { return }
+    package static func print(_ line: String) { print(exactly: VisibleText.escaped(line, keepsLineBreaks: true)) }
+
+    /// Writes a text as it is, such as a script for another program.
+    package static func print(exactly text: String) {
+        guard outputProblem == nil, let problem = write(text + "\n", to: STDOUT_FILENO) else { return }
         outputFailure.withLock { $0 = problem }
         // The reader of a pipe closed it on purpose.
         if problem != EPIPE { note("stockq: cannot write to standard output: \(String(cString: strerror(problem)))") }
@@ -28,7 +35,7 @@ package enum Terminal {
         progress.withLock { shown in
             if shown { write("\r\u{1B}[K", to: STDERR_FILENO) }
             shown = false
-            write(line + "\n", to: STDERR_FILENO)
+            write(VisibleText.escaped(line, keepsLineBreaks: true) + "\n", to: STDERR_FILENO)
         }
     }
 
@@ -36,12 +43,23 @@ package enum Terminal {
     private static let progress = Mutex(false)
 
     /// Replaces the progress line; does nothing if standard error is not a terminal.
+    ///
+    /// A line that the terminal wraps could not be replaced, so its end is cut. The last column stays empty: some
+    /// terminals wrap when it is written.
     package static func showProgress(_ line: String) {
         guard errorIsTerminal else { return }
+        let line = line.printable.cut(toColumns: errorColumns - 1)
         progress.withLock { shown in
             write("\r\u{1B}[K" + line, to: STDERR_FILENO)
             shown = true
         }
+    }
+
+    /// The columns of the terminal now; 80 where it does not say.
+    private static var errorColumns: Int {
+        var size = winsize()
+        let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+        return isKnown ? Int(size.ws_col) : 80
     }
 
     /// Keeps the last progress line on the terminal and continues below it.

@@ -1,10 +1,10 @@
-/// How a word of the command line becomes a value, and what help, completions and the reference page say about it.
+/// How a word of the command line becomes a value, and what help says about it.
 package struct ValueType<Value: Sendable>: Sendable {
     /// The value's placeholder, for instance `N` or `STORE`.
     package let valueName: String
     package let shape: ValueShape
     /// What a message names as accepted, for instance `a whole number from 1 to 4`.
-    let expectation: String
+    package let expectation: String
     /// Returns nil for a word that is not accepted.
     let parse: @Sendable (String) -> Value?
 
@@ -17,6 +17,9 @@ package struct ValueType<Value: Sendable>: Sendable {
         self.parse = parse
     }
 
+    /// The value of a word that a command reads itself; nil for a word that is not accepted.
+    package func value(of word: String) -> Value? { parse(word) }
+
     /// The same values, and the word `none`.
     package var orNone: ValueType<ValueOrNone<Value>> {
         ValueType<ValueOrNone<Value>>(
@@ -25,7 +28,7 @@ package struct ValueType<Value: Sendable>: Sendable {
     }
 }
 
-/// What a value looks like; enough to complete it in a shell and to describe it in a table.
+/// What a value looks like, for help.
 package indirect enum ValueShape: Sendable, Equatable {
     /// Any text; with a range, a text of that many bytes.
     case text(bytes: ClosedRange<Int>?)

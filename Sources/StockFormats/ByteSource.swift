@@ -30,35 +30,51 @@ public struct ByteSource {
         }
     }
 
-    /// Appends the next bytes.
-    ///
-    /// - Returns: false at the end of the input.
-    package func read(into buffer: inout [UInt8]) throws -> Bool {
-        try waitForInput()
-        let start = buffer.count
-        buffer.append(contentsOf: repeatElement(0, count: chunkBytes))
-        while true {
-            let count = buffer.withUnsafeMutableBytes {
-                Foundation.read(descriptor, $0.baseAddress! + start, chunkBytes)
-            }
-            if count < 0 && errno == EINTR { continue }
-            if count < 0 {
-                buffer.removeLast(chunkBytes)
-                throw ValidationError("cannot read the input: \(String(cString: strerror(errno)))")
-            }
-            buffer.removeLast(chunkBytes - count)
-            return count > 0
-        }
+    package enum Reading {
+        case bytes, end
+        /// The time came first.
+        case notYet
     }
 
-    private func waitForInput() throws(InputInterrupted) {
-        guard let interruptDescriptor else { return }
-        var both = [
-            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: interruptDescriptor, events: Int16(POLLIN), revents: 0),
-        ]
-        while poll(&both, 2, -1) < 0 && errno == EINTR {}
-        if both[1].revents != 0 { throw InputInterrupted() }
+    /// Appends the next bytes.
+    ///
+    /// - Parameter time: when to give up waiting for input; nil for never. Once it has passed nothing is read, even if
+    ///   there is input, so that a caller with something to do comes to it.
+    package func read(into buffer: inout [UInt8], until time: ContinuousClock.Instant? = nil) throws -> Reading {
+        if try !waitForInput(until: time) { return .notYet }
+        var failure: Int32?
+        let chunk = [UInt8](unsafeUninitializedCapacity: chunkBytes) { bytes, taken in
+            var count = 0
+            repeat {
+                count = Foundation.read(descriptor, bytes.baseAddress, chunkBytes)
+            } while count < 0 && errno == EINTR
+            if count < 0 { failure = errno }
+            taken = max(0, count)
+        }
+        if let failure { throw ValidationError("cannot read the input: \(String(cString: strerror(failure)))") }
+        buffer.append(contentsOf: chunk)
+        return chunk.isEmpty ? .end : .bytes
+    }
+
+    /// - Returns: false when the time has passed.
+    private func waitForInput(until time: ContinuousClock.Instant?) throws(InputInterrupted) -> Bool {
+        if interruptDescriptor == nil && time == nil { return true }
+        while true {
+            var waitMs = -1
+            if let time {
+                let rest = ContinuousClock.now.duration(to: time) / .milliseconds(1)
+                if rest <= 0 { return false }
+                waitMs = Int(min(rest.rounded(.up), 1e9))
+            }
+            // poll(2) ignores a negative descriptor.
+            var both = [
+                pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: interruptDescriptor ?? -1, events: Int16(POLLIN), revents: 0),
+            ]
+            let ready = poll(&both, 2, Int32(waitMs))
+            if both[1].revents != 0 && ready > 0 { throw InputInterrupted() }
+            if ready > 0 || ready < 0 && errno != EINTR { return true }
+        }
     }
 }
 

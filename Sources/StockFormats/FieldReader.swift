@@ -21,6 +21,9 @@ package struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> w
     ) throws {
         self.format = format
         reader = RecordReader(source: source, isCSV: format == .csv, recordBytesMax: recordBytesMax)
+        if let problem = ForeignInput.problem(with: try reader.peek(ForeignInput.bytesNeeded), format) {
+            throw ValidationError(problem)
+        }
         guard format == .csv else {
             columns = Array(Column.allCases)
             names = columns.map(\.rawValue)
@@ -39,9 +42,20 @@ package struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> w
     }
 
     /// The next record; nil at the end. Its fields are in the order of `columns`.
-    package mutating func next() throws -> InputRecord? {
-        guard var record = try reader.next() else { return nil }
+    package mutating func next() throws -> InputRecord? { try reader.next().map(withFields) }
+
+    /// The next record, if it comes before a time.
+    package mutating func next(until time: ContinuousClock.Instant?) throws -> RecordReading {
+        switch try reader.next(until: time) {
+        case .record(let record): .record(withFields(record))
+        case .end: .end
+        case .notYet: .notYet
+        }
+    }
+
+    private func withFields(_ record: InputRecord) -> InputRecord {
         if record.problem != nil { return record }
+        var record = record
         switch format {
         case .csv:
             if record.fields.count != columns.count {
@@ -59,6 +73,9 @@ package struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> w
     }
 
     private static func columns(ofHeader record: InputRecord, required: [Column]) throws(ValidationError) -> [Column] {
+        if record.fields.count == 1, let problem = ForeignInput.problem(withHeader: record.fields[0]) {
+            throw ValidationError(problem, code: .malformed)
+        }
         var columns: [Column] = []
         for field in record.fields {
             let name = String(decoding: field, as: UTF8.self).trimmingCharacters(in: .whitespaces)

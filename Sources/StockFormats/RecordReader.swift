@@ -1,3 +1,4 @@
+import Foundation
 import StockModel
 
 /// One record of an input: its line, its bytes and its fields.
@@ -13,6 +14,14 @@ package struct InputRecord {
     package var isUnterminated = false
 }
 
+/// What a reader has when it was asked for a record until a time.
+package enum RecordReading {
+    case record(InputRecord)
+    case end
+    /// The time came before the record's end.
+    case notYet
+}
+
 /// Splits an input into lines or CSV records (RFC 4180: quoted fields may hold commas, quotes and line breaks).
 package struct RecordReader {
     private let source: ByteSource
@@ -22,6 +31,8 @@ package struct RecordReader {
     private var start = 0
     private var line = 1
     private var isAtEnd = false
+    /// The beginning of a line that is too long, while the rest of the line is skipped.
+    private var skipped: [UInt8]?
 
     /// - Parameter recordBytesMax: a record longer than this, without its line break, is not read. Default 1 MiB.
     package init(source: ByteSource, isCSV: Bool, recordBytesMax: Int = 1 << 20) {
@@ -30,11 +41,27 @@ package struct RecordReader {
         self.recordBytesMax = recordBytesMax
     }
 
+    /// The first bytes of what is not read yet; fewer at the end of the input.
+    mutating func peek(_ count: Int) throws -> ArraySlice<UInt8> {
+        while buffer.count - start < count, !isAtEnd { isAtEnd = try source.read(into: &buffer) == .end }
+        return buffer[start...].prefix(count)
+    }
+
     /// The next record that is not blank; nil at the end.
     package mutating func next() throws -> InputRecord? {
+        if case .record(let record) = try next(until: nil) { record } else { nil }
+    }
+
+    /// The next record that is not blank, if it comes before a time.
+    package mutating func next(until time: ContinuousClock.Instant?) throws -> RecordReading {
         while true {
-            guard let end = try endOfRecord() else { return nil }
-            var record = InputRecord(line: line, raw: buffer[start..<end.next])
+            let end: End
+            switch try endOfRecord(until: time) {
+            case .end: return .end
+            case .notYet: return .notYet
+            case .found(let found): end = found
+            }
+            var record = InputRecord(line: line, raw: end.beginning?[...] ?? buffer[start..<end.next])
             record.isUnterminated = end.isUnterminated
             record.problem = end.problem
             line += end.lines
@@ -47,7 +74,7 @@ package struct RecordReader {
             if record.problem == nil {
                 if isCSV { splitFields(content, into: &record) } else { record.fields = [buffer[content]] }
             }
-            return record
+            return .record(record)
         }
     }
 
@@ -63,9 +90,17 @@ package struct RecordReader {
         var lines: Int
         var isUnterminated = false
         var problem: ValidationError?
+        /// The beginning of a line that is too long; its rest is not kept.
+        var beginning: [UInt8]?
     }
 
-    private mutating func endOfRecord() throws -> End? {
+    private enum Search {
+        case found(End)
+        case end, notYet
+    }
+
+    private mutating func endOfRecord(until time: ContinuousClock.Instant?) throws -> Search {
+        if skipped != nil { return try skipLine(until: time) }
         var position = start
         var lines = 0
         var isQuoted = false
@@ -87,17 +122,19 @@ package struct RecordReader {
                 }
             }
             // Also where the line break is in the buffer already: the limit must not depend on the chunks of the input.
-            if position - start > recordBytesMax {
-                return try broken("a record of more than \(recordBytesMax) bytes; is a closing quote missing?")
-            }
-            if let found { return end(at: found, lines: lines) }
-            if isAtEnd { return try endOfInput(position, isQuoted) }
+            if position - start > recordBytesMax { return try rejectTooLong(until: time) }
+            if let found { return .found(end(at: found, lines: lines)) }
+            if isAtEnd { return endOfInput(position, isQuoted) }
             if start > 0 {
                 buffer.removeSubrange(0..<start)
                 position -= start
                 start = 0
             }
-            isAtEnd = try !source.read(into: &buffer)
+            switch try source.read(into: &buffer, until: time) {
+            case .bytes: break
+            case .end: isAtEnd = true
+            case .notYet: return .notYet
+            }
         }
     }
 
@@ -106,26 +143,63 @@ package struct RecordReader {
         return End(content: hasReturn ? newline - 1 : newline, next: newline + 1, lines: lines)
     }
 
-    private mutating func endOfInput(_ position: Int, _ isQuoted: Bool) throws -> End? {
-        if position == start { return nil }
-        if isQuoted { return try broken("a closing quote is missing") }
-        return End(content: position, next: position, lines: 1, isUnterminated: true)
+    private func endOfInput(_ position: Int, _ isQuoted: Bool) -> Search {
+        if position == start { return .end }
+        if isQuoted { return .found(broken("a closing quote is missing", lineEnd: lineBreak() ?? buffer.count)) }
+        return .found(End(content: position, next: position, lines: 1, isUnterminated: true))
     }
 
     /// Rejects the record and continues with the next line, so that one stray quote does not consume the rest of the
     /// input.
-    private mutating func broken(_ reason: String) throws -> End {
-        var next = start
-        while true {
-            while next < buffer.count && buffer[next] != UInt8(ascii: "\n") { next += 1 }
-            if next < buffer.count || isAtEnd { break }
-            isAtEnd = try !source.read(into: &buffer)
-        }
-        let hasBreak = next < buffer.count
+    private func broken(_ reason: String, lineEnd: Int) -> End {
+        let hasBreak = lineEnd < buffer.count
         return End(
-            content: next, next: hasBreak ? next + 1 : next, lines: 1, isUnterminated: !hasBreak,
-            problem: ValidationError(reason, code: .malformed))
+            content: lineEnd, next: hasBreak ? lineEnd + 1 : lineEnd, lines: 1, isUnterminated: !hasBreak,
+            problem: ValidationError(reason, code: .malformed),
+            beginning: lineEnd - start > recordBytesMax ? Array(buffer[start...].prefix(recordBytesMax)) : nil)
     }
+
+    // MARK: records that are too long
+
+    private var tooLong: String { "a record of more than \(recordBytesMax) bytes; is a closing quote missing?" }
+
+    private mutating func rejectTooLong(until time: ContinuousClock.Instant?) throws -> Search {
+        if let lineEnd = lineBreak() { return .found(broken(tooLong, lineEnd: lineEnd)) }
+        if isAtEnd { return .found(broken(tooLong, lineEnd: buffer.count)) }
+        skipped = Array(buffer[start...].prefix(recordBytesMax))
+        return try skipLine(until: time)
+    }
+
+    /// Reads to the end of the line without keeping it.
+    private mutating func skipLine(until time: ContinuousClock.Instant?) throws -> Search {
+        while true {
+            let lineEnd = lineBreak()
+            if lineEnd != nil || isAtEnd {
+                var end = broken(tooLong, lineEnd: lineEnd ?? buffer.count)
+                end.beginning = skipped
+                skipped = nil
+                return .found(end)
+            }
+            buffer.removeAll(keepingCapacity: true)
+            start = 0
+            switch try source.read(into: &buffer, until: time) {
+            case .bytes: break
+            case .end: isAtEnd = true
+            case .notYet: return .notYet
+            }
+        }
+    }
+
+    /// The first line break of what is not read yet.
+    private func lineBreak() -> Int? {
+        buffer.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress, start < bytes.count else { return nil }
+            let found = memchr(base + start, Int32(UInt8(ascii: "\n")), bytes.count - start)
+            return found.map { UnsafeRawPointer($0) - base }
+        }
+    }
+
+    // MARK: fields
 
     private func splitFields(_ content: Range<Int>, into record: inout InputRecord) {
         var position = content.lowerBound

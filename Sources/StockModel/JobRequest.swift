@@ -72,6 +72,9 @@ public struct JobRequest: Sendable, Hashable {
                 "group_id and ordering_key are mutually exclusive", code: .conflict,
                 field: JobField.orderingKey.rawValue)
         }
+        if let run = runAtMicroseconds, let expiry = expiresAtMicroseconds, expiry <= run {
+            throw Self.expiresBeforeItRuns
+        }
     }
 
     private func validateQuantity() throws(ValidationError) {
@@ -81,6 +84,10 @@ public struct JobRequest: Sendable, Hashable {
             "quantity \(rule) for \(action.rawValue), not \(quantity)", code: .outOfRange,
             field: JobField.quantity.rawValue)
     }
+
+    /// A job that expires before it may run would be rejected for certain.
+    package static let expiresBeforeItRuns = ValidationError(
+        "expires_at must be after run_at", code: .conflict, field: JobField.expiresAt.rawValue)
 
     private static let secondsTo2000: Double = 946_684_800
 

@@ -47,12 +47,10 @@ public struct ValidationError: Error, Sendable, Hashable, CustomStringConvertibl
         return error
     }
 
-    /// A value as a message shows it: short, without control characters.
+    /// A value as a message shows it: short, with invisible characters as escapes.
     package static func shown(_ bytes: some Collection<UInt8>) -> String {
-        let text = String(decoding: bytes.prefix(shownBytesMax), as: UTF8.self)
-        let printable = text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : String($0) }
-            .joined()
-        return bytes.count > shownBytesMax ? printable + "…" : printable
+        let text = VisibleText.escaped(String(decoding: bytes.prefix(shownBytesMax), as: UTF8.self))
+        return bytes.count > shownBytesMax ? text + "…" : text
     }
 
     private static let shownBytesMax = 60

@@ -32,7 +32,7 @@ enum Database {
         if let schema = input[schema] { return schema }
         guard let name = ProcessInfo.processInfo.environment["STOCKQ_SCHEMA"] else { return .standard }
         guard let schema = QueueSchema(name) else {
-            throw input.usageError("STOCKQ_SCHEMA takes \(QueueSchema.nameRule), not '\(name.printable)'")
+            throw input.usageError("STOCKQ_SCHEMA takes \(QueueSchema.nameRule), not '\(name.shown)'")
         }
         return schema
     }

@@ -20,9 +20,11 @@ struct InputFile {
         let name = input[Self.file]
         format = input[Self.format] ?? InputFormat(fileName: name) ?? .csv
         descriptor = name == "-" ? STDIN_FILENO : Foundation.open(name, O_RDONLY | O_CLOEXEC)
-        if descriptor < 0 { throw Failure("cannot open \(name): \(String(cString: strerror(errno)))") }
+        if descriptor < 0 { throw Failure("cannot open \(name.shownName): \(String(cString: strerror(errno)))") }
         var status = stat()
-        if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { throw Failure("\(name) is a folder") }
+        if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+            throw Failure("\(name.shownName) is a folder")
+        }
         source = ByteSource(descriptor: descriptor, interruptDescriptor: stop?.abortDescriptor)
     }
 }
@@ -47,19 +49,19 @@ final class RejectsFile {
             return
         }
         let descriptor = Foundation.open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
-        if descriptor < 0 { throw Failure("cannot write \(path): \(String(cString: strerror(errno)))") }
+        if descriptor < 0 { throw Failure("cannot write \(path.shownName): \(String(cString: strerror(errno)))") }
         file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         var source = stat()
         var target = stat()
         guard fstat(read.descriptor, &source) == 0, fstat(descriptor, &target) == 0 else {
-            throw Failure("cannot examine \(path): \(String(cString: strerror(errno)))")
+            throw Failure("cannot examine \(path.shownName): \(String(cString: strerror(errno)))")
         }
         if source.st_dev == target.st_dev && source.st_ino == target.st_ino {
-            throw Failure("--rejects \(path) is the file that is read; name another one")
+            throw Failure("--rejects \(path.shownName) is the file that is read; name another one")
         }
         // A device or a pipe has no length to cut.
         if target.st_mode & S_IFMT == S_IFREG, ftruncate(descriptor, 0) != 0 {
-            throw Failure("cannot empty \(path): \(String(cString: strerror(errno)))")
+            throw Failure("cannot empty \(path.shownName): \(String(cString: strerror(errno)))")
         }
     }
 

@@ -1,6 +1,8 @@
 import CommandLineKit
 import StockFormats
 import StockModel
+import StockQueue
+import StockQueuePostgres
 
 /// The options that set a field of a job, made of the table of fields.
 enum JobFieldOptions {
@@ -10,6 +12,7 @@ enum JobFieldOptions {
 
         enum Input: Sendable {
             case value(Option<FieldValue?>)
+            case time(Option<Moment?>)
             /// Its presence sets the field to the opposite of its default.
             case flag(Flag, FieldValue)
         }
@@ -17,6 +20,7 @@ enum JobFieldOptions {
         var parameter: any Parameter {
             switch input {
             case .value(let option): option
+            case .time(let option): option
             case .flag(let flag, _): flag
             }
         }
@@ -25,33 +29,69 @@ enum JobFieldOptions {
     private static let all = JobField.allCases.compactMap { field -> FieldOption? in
         let definition = field.definition
         guard let name = definition.option else { return nil }
-        if case .flag(let isDefault) = field.defaultValue {
+        switch (definition.kind, field.defaultValue) {
+        case (_, .flag(let isDefault)):
             return FieldOption(field: field, input: .flag(Flag(name, help: definition.help), .flag(!isDefault)))
+        case (.time, _):
+            let help = "\(definition.help) (2026-03-01T12:00:00Z), or this long from now (+90s, +15m)"
+            return FieldOption(field: field, input: .time(Option(name, .moment, help: help)))
+        default:
+            let type = ValueType<FieldValue>(definition, valueName: valueName(field))
+            return FieldOption(
+                field: field,
+                input: .value(Option(name, type, defaultText: field.defaultText, help: definition.help)))
         }
-        let option = Option(
-            name, ValueType<FieldValue>(definition), defaultText: field.defaultText, help: definition.help)
-        return FieldOption(field: field, input: .value(option))
     }
 
-    static func parameters(except special: JobField) -> [any Parameter] {
-        all.filter { $0.field != special }.map(\.parameter)
+    /// The placeholder of a field's value.
+    private static func valueName(_ field: JobField) -> String {
+        switch field {
+        case .onInsufficient: "POLICY"
+        case .locationID: "LOCATION"
+        case .groupID: "GROUP"
+        case .orderingKey, .idempotencyKey: "KEY"
+        case .action, .reason, .reference: field.rawValue.uppercased()
+        default: "N"
+        }
     }
+
+    static var parameters: [any Parameter] { all.map(\.parameter) }
 
     /// Sets the fields whose options were given.
-    static func set(in job: inout JobRequest, _ input: ParsedCommand, except special: JobField) {
-        for option in all where option.field != special {
+    ///
+    /// - Returns: the times that count from now.
+    static func set(in job: inout JobRequest, _ input: ParsedCommand) -> JobDelays {
+        var delays = JobDelays()
+        for option in all {
             switch option.input {
             case .value(let parameter): if let value = input[parameter] { job.set(option.field, value) }
             case .flag(let flag, let value): if input[flag] { job.set(option.field, value) }
+            case .time(let parameter):
+                switch input[parameter] {
+                case .at(let microseconds)?: job.set(option.field, .time(microsecondsSince2000: microseconds))
+                case .after(let delay)?: delays.set(option.field, delay)
+                case nil: break
+                }
             }
+        }
+        return delays
+    }
+}
+
+extension JobDelays {
+    fileprivate mutating func set(_ field: JobField, _ delay: Duration) {
+        switch field {
+        case .runAt: runAfterSeconds = delay.wholeSeconds
+        case .expiresAt: expireAfterSeconds = delay.wholeSeconds
+        default: preconditionFailure("\(field.rawValue) is no time")
         }
     }
 }
 
 extension ValueType where Value == FieldValue {
     /// The values of a field, as its definition parses and validates them.
-    fileprivate init(_ definition: FieldDefinition) {
-        let (valueName, shape, expectation) = Self.description(of: definition.kind)
+    fileprivate init(_ definition: FieldDefinition, valueName: String) {
+        let (shape, expectation) = Self.description(of: definition.kind)
         self.init(valueName, shape: shape, expectation: expectation) { word in
             guard !word.isEmpty, let value = try? definition.parse(Array(word.utf8)[...]),
                 (try? definition.validate(value)) != nil
@@ -60,14 +100,14 @@ extension ValueType where Value == FieldValue {
         }
     }
 
-    private static func description(of kind: FieldKind) -> (valueName: String, ValueShape, expectation: String) {
+    private static func description(of kind: FieldKind) -> (ValueShape, expectation: String) {
         switch kind {
-        case .text(let bytesMax): ("TEXT", .text(bytes: 1...bytesMax), "1 to \(bytesMax) bytes")
+        case .text(let bytesMax): (.text(bytes: 1...bytesMax), "1 to \(bytesMax) bytes")
         case .wholeNumber(let range):
-            ("N", .wholeNumber(range), "a whole number from \(range.lowerBound) to \(range.upperBound)")
-        case .choice(let labels): ("WORD", .choice(labels), "one of \(labels.joined(separator: ", "))")
-        case .flag: ("yes|no", .choice(["true", "false"]), "true or false")
-        case .time: ("T", .time, "a time like 2026-03-01T12:00:00Z")
+            (.wholeNumber(range), "a whole number from \(range.lowerBound) to \(range.upperBound)")
+        case .choice(let labels): (.choice(labels), "one of \(labels.joined(separator: ", "))")
+        case .flag: (.choice(["true", "false"]), "true or false")
+        case .time: (.time, "a time like 2026-03-01T12:00:00Z")
         }
     }
 }

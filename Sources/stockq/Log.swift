@@ -31,13 +31,13 @@ struct Log: Sendable {
         Terminal.note("time=\(time) level=\(level) event=\(event)" + texts.joined())
     }
 
-    /// A value with blanks, quotes or control characters is written as a JSON string, so that an event stays on one
+    /// A value with blanks, quotes or invisible characters is written as a JSON string, so that an event stays on one
     /// line.
     private static func quoted(_ value: String) -> String {
         let isPlain =
             !value.isEmpty
             && value.unicodeScalars.allSatisfy {
-                $0.value > 0x20 && $0 != "\"" && $0 != "=" && $0 != "\\" && $0.properties.generalCategory != .control
+                $0.value > 0x20 && $0 != "\"" && $0 != "=" && $0 != "\\" && !VisibleText.isHidden($0)
             }
         return isPlain ? value : JSONWriter.quoted(value)
     }

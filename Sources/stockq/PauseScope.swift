@@ -17,4 +17,18 @@ enum PauseScope {
         default: throw input.usageError("give one of --store, --lane, --all")
         }
     }
+
+    static func name(_ scope: QueueAdmin.Scope) -> String {
+        switch scope {
+        case .everything: "everything"
+        case .store(let store): "store \(store.shownName)"
+        case .lane(let lane): "lane \(lane)"
+        }
+    }
+
+    /// `1 job waits`
+    static func waiting(_ jobs: Int64) -> String {
+        jobs > ScopeState.jobsMax
+            ? "more than \(grouped(ScopeState.jobsMax)) jobs wait" : counted(jobs, "job waits", "jobs wait")
+    }
 }

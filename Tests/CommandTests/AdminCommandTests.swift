@@ -23,10 +23,12 @@ import Testing
             #expect(try run("retry \(job)").hasPrefix("job \(job) again as job "))
             #expect(try run("retry --failed", code: 1).contains("nothing to retry"))
             #expect(try run("reprioritize 1 --store s --reference r1") == "1 changed\n")
-            #expect(try run("pause --store s") == "paused\n")
+            #expect(try run("pause --store s") == "store s is paused; 1 job waits\n")
+            #expect(try run("pause --store s") == "store s was paused already; 1 job waits\n")
             _ = try run("run --drain --log-level error")
             #expect(try run("stats").contains("paused     1 of s"))
-            #expect(try run("resume --store s") == "resumed; 1 paused jobs are ready again\n")
+            #expect(try run("resume --store s") == "store s is resumed; 1 paused job is ready again\n")
+            #expect(try run("resume --store s") == "store s was not paused\n")
             #expect(try run("transfer s a 4 main cellar --idempotency-key t").split(separator: " ").count == 2)
             #expect(try run("transfer s a 4 main cellar --idempotency-key t").contains("nothing was enqueued"))
             #expect(
@@ -42,7 +44,7 @@ import Testing
             #expect(try run("items set s a --threshold 7 --parent p --tracked no") == "set\n")
             #expect(try run("items set s a --threshold none") == "set\n")
             #expect(try run("items set s b --tracked no", code: 1).contains("there is no item b"))
-            #expect(try run("limits set s 1") == "limit: 1 ready jobs\n")
+            #expect(try run("limits set s 1") == "limit: 1 ready job\n")
             _ = try run("enqueue s a -1")
             #expect(try run("enqueue s a -1", code: 1).contains("store 's' has reached its limit of 1 ready jobs"))
             #expect(try run("limits set s none") == "no limit\n")
@@ -50,10 +52,45 @@ import Testing
             #expect(try database.value("SELECT count(*) FROM stockq.idempotency_keys") == "0")
             #expect(
                 try database.rows("SELECT verb FROM stockq.operations ORDER BY operation_id") == [
-                    "cancel", "cancel", "retry", "retry", "reprioritize", "pause", "resume", "items set", "items set",
+                    "cancel", "cancel", "retry", "retry", "reprioritize", "pause", "pause", "resume", "resume",
+                    "items set", "items set",
                     "limits set",
                     "limits set",
                 ])
+        }
+    }
+
+    @Test("pause and resume say what they change, and warn of a store that is not known") func pauses() async throws {
+        try await withDatabase { database in
+            let program = Program(database)
+            func run(_ words: String) throws -> String {
+                let ended = try program.run(words.split(separator: " ").map(String.init))
+                #expect(ended.code == 0)
+                return ended.out + ended.err
+            }
+            #expect(
+                try run("pause --store nostore")
+                    == "store nostore is paused; 0 jobs wait\nwarning: store nostore has no items and no jobs; is the name right?\n"
+            )
+            #expect(try run("pause --lane 5") == "lane 5 is paused; 0 jobs wait\n")
+            #expect(try run("resume --lane 6") == "lane 6 was not paused\n")
+            #expect(try run("resume --lane 5") == "lane 5 is resumed\n")
+            _ = try program.run(["enqueue", "s", "a", "1", "b", "1"])
+            #expect(try run("pause --all") == "everything is paused; 2 jobs wait\n")
+            #expect(try run("resume --all") == "everything is resumed\n")
+            #expect(try run("resume --all") == "everything was running: no store and no lane was paused\n")
+        }
+    }
+
+    @Test("verify counts one violation as one") func oneViolation() async throws {
+        try await withDatabase { database in
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 5)")
+            _ = try Program(database).run(["enqueue", "s", "a", "1"])
+            #expect(try Program(database).run(["run", "--drain"]).code == 0)
+            try database.run("UPDATE stockq.items SET on_hand = 7")
+            let wrong = try Program(database).run(["verify"])
+            #expect(wrong.code == 1)
+            #expect(wrong.out.hasSuffix("\n1 violation\n"), "\(wrong.out)")
         }
     }
 

@@ -12,7 +12,9 @@ import Testing
             let path = NSTemporaryDirectory() + "stockq-stopped-\(UUID().uuidString)"
             try #require(mkfifo(path, 0o600) == 0)
             defer { unlink(path) }
-            let importing = try Program(database).start(["import", path, "--rows-per-commit", "10"])
+            let importing = try Program(database).start([
+                "import", path, "--rows-per-commit", "10", "--commit-interval", "1h",
+            ])
             let pipe = try #require(FileHandle(forWritingAtPath: path))
             try pipe.write(
                 contentsOf: Data("store_id,item_id,quantity\n\(String(repeating: "s,a,1\n", count: 15))".utf8))
@@ -34,25 +36,9 @@ import Testing
         "store_id,item_id,quantity\n" + (1...count).map { "s,a,\($0)\n" }.joined()
     }
 
-    private static let words = ["--idempotency-prefix", "file 1", "--rows-per-commit", "100"]
-
-    /// A pipe that an import reads; the input does not end while it is open.
-    private final class NamedPipe {
-        let path = NSTemporaryDirectory() + "stockq-pipe-\(UUID().uuidString)"
-        private let handle: FileHandle
-
-        init() throws {
-            guard mkfifo(path, 0o600) == 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
-            handle = try #require(FileHandle(forUpdatingAtPath: path))
-        }
-
-        func write(_ text: String) throws { try handle.write(contentsOf: Data(text.utf8)) }
-
-        func close() {
-            try? handle.close()
-            try? FileManager.default.removeItem(atPath: path)
-        }
-    }
+    private static let words = [
+        "--idempotency-prefix", "file 1", "--rows-per-commit", "100", "--commit-interval", "1h",
+    ]
 
     /// The import is killed twice while it reads and commits, then run twice to its end: once while its jobs are
     /// queued, once when they are finished.

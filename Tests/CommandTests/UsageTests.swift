@@ -117,7 +117,7 @@ import stockq_bench
         try await onThread {
             let ended = try Program().run(["--version"])
             #expect(ended.code == 0)
-            let match = /stockq 0\.3\.0 \(commit ([0-9a-f]{7}(\+changes)?|unknown), schema [0-9]{4}_[a-z_]+\)\n/
+            let match = /stockq \d+\.\d+\.\d+ \(commit ([0-9a-f]{7}(\+changes)?|unknown), schema [0-9]{4}_[a-z_]+\)\n/
             #expect(ended.out.wholeMatch(of: match) != nil, "\(ended.out)")
             #expect(ended.out == Main.version + "\n")
         }
@@ -162,7 +162,7 @@ import stockq_bench
         Mistake("stats", "--sinec", "1h", message: "unknown option --sinec; did you mean --since?"),
         Mistake("stats", "--json=yes", message: "--json takes no value"),
         Mistake("stats", "extra", message: "expected nothing, got extra"),
-        Mistake("enqueue", "s", "a", message: "expected STORE ITEM QUANTITY, got s a"),
+        Mistake("enqueue", "s", "a", message: "expected STORE ITEM QUANTITY [ITEM QUANTITY…], got s a"),
         Mistake("enqueue", "s", "a", "1", "--priority", message: "--priority needs a value: N"),
         Mistake(
             "enqueue", "s", "a", "1", "--priority", "9", message: "--priority takes a whole number from 1 to 4, not '9'"
@@ -196,7 +196,20 @@ import stockq_bench
             message: "--run-at takes a time like 2026-03-01T12:00:00Z"),
         Mistake(
             "enqueue", "s", "a", "1", "--expires-at", "tomorrow",
-            message: "--expires-at takes a time like 2026-03-01T12:00:00Z, not 'tomorrow'"),
+            message:
+                "--expires-at takes a time like 2026-03-01T12:00:00Z, or a span from now like +90s or +15m, not 'tomorrow'"
+        ),
+        Mistake(
+            "enqueue", "s", "a", "1", "--group", "g",
+            message: "--group needs all lines of the group in one call"),
+        Mistake(
+            "enqueue", "s", "a", "1", "--group", "g", "--dry-run", message: "give them as ITEM QUANTITY ITEM QUANTITY …"
+        ),
+        Mistake("enqueue", "s", "a", "1", "b", message: "each further item needs its quantity, and 'b' has none"),
+        Mistake("enqueue", "s", "a", "1", "b", "x", message: "QUANTITY takes a whole number from -9007199254740991"),
+        Mistake("enqueue", "s", "a", "1", "", "1", message: "line 2: item_id is empty"),
+        Mistake("notifications", "--after", "5:9", message: "--after takes a cursor like 57 or 57:12-14,20, not '5:9'"),
+        Mistake("notifications", "--after", "5", "--since", "1h", message: "give --since or --after, not both"),
         Mistake(
             "enqueue", "s", "a", "1", "--group", "g", "--ordering-key", "k",
             message: "group_id and ordering_key are mutually exclusive"),

@@ -132,15 +132,18 @@ struct PlainReader {
             }
             let isBroken = (newline ?? bytes.count) - start > recordBytesMax || newline == nil && quotes % 2 == 1
             let last = isBroken ? bytes[start...].firstIndex(of: UInt8(ascii: "\n")) : newline
-            let raw = Array(bytes[start..<(last.map { $0 + 1 } ?? bytes.count)])
+            var raw = Array(bytes[start..<(last.map { $0 + 1 } ?? bytes.count)])
             var content = raw
             if start == 0 && content.starts(with: mark) { content.removeFirst(3) }
             if last != nil {
                 content.removeLast()
                 if content.last == UInt8(ascii: "\r") { content.removeLast() }
             }
+            let lineStart = start
             let line = 1 + bytes[..<start].count { $0 == UInt8(ascii: "\n") }
             start += raw.count
+            // Of a line that is too long only the beginning is kept.
+            if (last ?? bytes.count) - lineStart > recordBytesMax { raw = Array(raw.prefix(recordBytesMax)) }
             if content.isEmpty && !isBroken { continue }
             records.append(
                 Record(

@@ -61,6 +61,10 @@ enum JobsCheck {
         guard policies[action]?.contains(text(.onInsufficient, or: "reject")) == true else { return false }
         if ["allocate", "deallocate", "ship"].contains(action) && quantity <= 0 { return false }
         if action == "set" && quantity < 0 { return false }
+        let (run, expiry) = (fields[.runAt] ?? [], fields[.expiresAt] ?? [])
+        if let run = PlainRules.timestamp(run), let expiry = PlainRules.timestamp(expiry), expiry <= run {
+            return false
+        }
         return isEmpty(.groupID) || isEmpty(.orderingKey)
     }
 

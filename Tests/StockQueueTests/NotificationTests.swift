@@ -89,6 +89,52 @@ import Testing
         }
     }
 
+    @Test("the sequence goes on after the server was away for longer than a call is repeated")
+    func lostServer() async throws {
+        try await withShop { database, direct in
+            let proxy = try Proxy(to: database)
+            let client = StockQueueClient(
+                ConnectionSettings(conninfo: proxy.conninfo(database: database.name), applicationName: "tests"))
+            let running = Task { try await client.run() }
+            let received = Shared<[NotificationKind]>([])
+            let following = Task {
+                for try await notification in client.notifications(after: .beginning, pollInterval: .milliseconds(5)) {
+                    received.update { $0.append(notification.kind) }
+                }
+            }
+            _ = try await direct.enqueue(JobRequest(store: "s", item: "b", quantity: -5))
+            try await drain(database)
+            try await onThread {
+                #expect(eventually { received.value == [.outOfStock] })
+                proxy.rejectConnections(true)
+                proxy.cutAll()
+                #expect(eventually { proxy.rejectedConnections > 6 }, "two calls, each made three times")
+                proxy.rejectConnections(false)
+            }
+            _ = try await direct.enqueue(JobRequest(store: "s", item: "b", quantity: 5))
+            try await drain(database)
+            try await onThread { #expect(eventually { received.value == [.outOfStock, .backInStock] }) }
+            following.cancel()
+            running.cancel()
+            try await running.value
+        }
+    }
+
+    @Test(
+        "a cursor is a text that can be read again",
+        arguments: ["0", "57", "57:56", "57:12-14,20", "9223372036854775807:1-10000"])
+    func cursorText(text: String) {
+        #expect(NotificationCursor(text)?.description == text)
+    }
+
+    @Test(
+        "a text that is no cursor is refused",
+        arguments: [
+            "", "x", "-1", "5:", "5:x", "5:9", "5:3-1", "5:1-2-3", "5:1,", "57:1-", "99999:1-10001", "1:1:1", " 1",
+            "+1",
+        ])
+    func noCursor(text: String) { #expect(NotificationCursor(text) == nil) }
+
     @Test("a cursor for a span of time begins with its notifications")
     func cursorOfTime() async throws {
         try await withShop { database, client in

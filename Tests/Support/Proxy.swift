@@ -57,6 +57,7 @@ public final class Proxy: Sendable {
     private struct State {
         var rule: Rule = { _ in .pass }
         var rejectsConnections = false
+        var rejected = 0
         var isClosed = false
         var connections: [Int: ProxyLink] = [:]
         var count = 0
@@ -107,6 +108,9 @@ public final class Proxy: Sendable {
     /// How many connections the rules have cut so far.
     public var cutConnections: Int { state.withLock { $0.cut.count } }
 
+    /// How many connections were rejected so far.
+    public var rejectedConnections: Int { state.withLock { $0.rejected } }
+
     /// Ends new connections as soon as they are made, or serves them again.
     public func rejectConnections(_ rejects: Bool) { state.withLock { $0.rejectsConnections = rejects } }
 
@@ -140,7 +144,11 @@ public final class Proxy: Sendable {
             }
             var one: Int32 = 1
             setsockopt(client, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
-            if state.withLock({ $0.rejectsConnections }) {
+            let isRejected = state.withLock { state in
+                if state.rejectsConnections { state.rejected += 1 }
+                return state.rejectsConnections
+            }
+            if isRejected {
                 Foundation.close(client)
                 continue
             }

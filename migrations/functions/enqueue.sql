@@ -111,6 +111,9 @@ DECLARE
     is_same boolean;
     new_job bigint;
 BEGIN
+    IF expires_at <= run_at THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
+    END IF;
     answer.line := 1;
     IF idempotency_key IS NOT NULL THEN
         SELECT first.job_id, is_same_request(

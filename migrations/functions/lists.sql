@@ -210,6 +210,9 @@ DECLARE
     new_jobs bigint[];
 BEGIN
     PERFORM check_arrays(list);
+    IF expires_at <= run_at THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
+    END IF;
     IF idempotency_key IS NOT NULL THEN
         IF idempotency_keys IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
@@ -246,7 +249,8 @@ $$;
 
 -- Reads a JSON array of lines into arrays. A line is an object with the columns below.
 --
--- `5.0` is read as 5, and `5.5` is an error: quantities are whole.
+-- A quantity is a number or a text of digits, as in NDJSON files. `5.0` is read as 5, and `5.5` is an error: quantities
+-- are whole.
 CREATE OR REPLACE FUNCTION :"schema".read_lines(lines jsonb) RETURNS TABLE (
     item_ids text[], quantities bigint[], actions text[], location_ids text[], on_insufficients text[],
     expected_availables bigint[], idempotency_keys text[], "references" text[], reasons text[], notifies boolean[]
@@ -269,14 +273,21 @@ BEGIN
         SELECT CASE
             WHEN jsonb_typeof(line) <> 'object' THEN ' is not an object'
             WHEN line->>'item_id' IS NULL OR line->'quantity' IS NULL THEN ' needs item_id and quantity'
-            WHEN jsonb_typeof(line->'quantity') <> 'number' OR (line->>'quantity')::numeric % 1 <> 0
-                THEN format(': quantity must be a whole number, not %s', left(line->>'quantity', 60))
+            WHEN NOT CASE jsonb_typeof(line->'quantity')
+                WHEN 'number' THEN (line->>'quantity')::numeric % 1 = 0
+                WHEN 'string' THEN line->>'quantity' ~ '^[+-]?[0-9]{1,40}$'
+                ELSE false
+            END
+                THEN format(': quantity must be a whole number, not %s', left((line->'quantity')::text, 60))
             WHEN (line->>'quantity')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
                 THEN format(': quantity %s is too large', left(line->>'quantity', 60))
-            WHEN jsonb_typeof(line->'expected_available') NOT IN ('number', 'null')
-                OR (line->>'expected_available')::numeric % 1 <> 0
+            WHEN line->>'expected_available' IS NOT NULL AND NOT CASE jsonb_typeof(line->'expected_available')
+                WHEN 'number' THEN (line->>'expected_available')::numeric % 1 = 0
+                WHEN 'string' THEN line->>'expected_available' ~ '^[+-]?[0-9]{1,40}$'
+                ELSE false
+            END
                 THEN format(
-                    ': expected_available must be a whole number, not %s', left(line->>'expected_available', 60))
+                    ': expected_available must be a whole number, not %s', left((line->'expected_available')::text, 60))
             WHEN line - columns <> '{}'
                 THEN format(': there is no column %L', (SELECT min(key) FROM jsonb_object_keys(line - columns) AS key))
         END AS problem

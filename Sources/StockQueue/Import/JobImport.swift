@@ -3,7 +3,7 @@ import StockModel
 import StockQueuePostgres
 
 /// Enqueues jobs from a CSV or NDJSON input by COPY: streaming, in bounded memory, in transactions of some ten thousand
-/// rows, so that workers begin before the import ends. A group is never split between transactions.
+/// rows or a second, so that workers begin before the import ends. A group is never split between transactions.
 public struct JobImport {
     public struct Options: Sendable {
         /// How the records are written.
@@ -16,6 +16,9 @@ public struct JobImport {
         public var afterLine = 0
         /// Rows in a transaction. Default 50,000; 1–10,000,000.
         public var rowsPerCommit = 50_000
+        /// The longest time for which complete rows stay uncommitted, unless the import is strict: of an input that is
+        /// still written, such as a pipe from `tail -f`. Default 1 s.
+        public var commitInterval = Duration.seconds(1)
         /// Lines in a group. Default 100,000.
         public var groupLinesMax = 100_000
         /// Gives each record without a key of its own this text, a slash and the number of its line as idempotency key,
@@ -77,10 +80,12 @@ public struct JobImport {
 
     /// The transaction that is being written.
     private struct OpenTransaction {
-        var id: Int64 = 0
         var rows = 0
         var lastLine = 0
     }
+
+    /// When the rows that were read are to be committed; nil while there are none.
+    private var commitTime: ContinuousClock.Instant?
 
     /// - Parameter onReject: is called with each record that is not enqueued, and with the reason and the line; may
     ///   throw to end the import.
@@ -128,13 +133,7 @@ public struct JobImport {
     ///   reported by then what is committed.
     public mutating func run() throws -> ImportProgress {
         do {
-            while let record = try reader.next() {
-                if record.line <= options.afterLine { continue }
-                progress.read += 1
-                progress.endedInMidLine = record.isUnterminated
-                try add(record)
-                if progress.read.isMultiple(of: Self.recordsPerReport) { onProgress(progress) }
-            }
+            try readRecords()
             try finishUnit()
             try endTransaction()
         } catch {
@@ -148,6 +147,29 @@ public struct JobImport {
     private static let recordsPerReport = 4_096
 
     // MARK: records
+
+    private mutating func readRecords() throws {
+        while true {
+            switch try reader.next(until: commitTime) {
+            case .end: return
+            case .notYet: try commitInTime()
+            case .record(let record):
+                if record.line <= options.afterLine { continue }
+                progress.read += 1
+                progress.endedInMidLine = record.isUnterminated
+                try add(record)
+                if commitTime == nil && !options.isStrict { commitTime = .now + options.commitInterval }
+                if progress.read.isMultiple(of: Self.recordsPerReport) { onProgress(progress) }
+            }
+        }
+    }
+
+    /// Commits the complete rows. A group may go on with the next record, so it waits for that or for the end.
+    private mutating func commitInTime() throws {
+        commitTime = nil
+        if unit.groupKey.isEmpty { try finishUnit() }
+        try endTransaction()
+    }
 
     private mutating func add(_ record: InputRecord) throws {
         if record.problem != nil, groupColumn != nil, !unit.groupKey.isEmpty { return try addUnreadable(record) }
@@ -242,7 +264,6 @@ public struct JobImport {
     }
 
     private mutating func writeUnit() throws {
-        if !target.isOpen { transaction.id = try target.begin() }
         for job in unit.jobs { try target.write(job) }
         transaction.rows += unit.rows
         transaction.lastLine = unit.lastLine
@@ -252,10 +273,11 @@ public struct JobImport {
     // MARK: transactions
 
     private mutating func endTransaction() throws {
-        guard target.isOpen else { return }
-        let rows = try target.end(rows: transaction.rows)
+        if transaction.rows == 0 { return }
+        let written = try target.end(rows: transaction.rows)
         let commit = InDoubtCommit(
-            transaction: transaction.id, rows: rows, duplicates: transaction.rows - rows, line: transaction.lastLine)
+            transaction: written.transaction, rows: written.enqueued,
+            duplicates: transaction.rows - written.enqueued, line: transaction.lastLine)
         do {
             try target.commit()
         } catch {
@@ -271,6 +293,7 @@ public struct JobImport {
         progress.duplicates += commit.duplicates
         progress.committedThroughLine = commit.line
         transaction = OpenTransaction()
+        commitTime = nil
     }
 
     /// Asks over a new connection for the outcome of the transaction in doubt.

@@ -49,6 +49,11 @@ package struct Inspector {
         ReadPausesStatement.pauses(in: try run(ReadPausesStatement(schema)))
     }
 
+    /// What is known about a store, a lane or everything that is to be paused or resumed.
+    package func scopeState(_ scope: QueueAdmin.Scope) throws -> ScopeState {
+        ReadScopeStatement.state(in: try run(ReadScopeStatement(schema), ScopeParameters.parameters(scope)))
+    }
+
     /// The result of a job; nil while it has none.
     package func result(of job: Int64) throws -> JSONRow<JobResult>? {
         try ResultRows.jsonRows(in: run(ShowResultStatement(schema), one(job))).first

@@ -33,12 +33,49 @@ public struct NotificationCursor: Sendable, Hashable {
     }
 
     /// A notification was read.
-    mutating func advance(past id: Int64) {
+    package mutating func advance(past id: Int64) {
         missing[id] = nil
         if id <= lastID { return }
         let deadline = Deadline.after(milliseconds: Self.missingMs)
         for gap in ((lastID + 1)..<id).prefix(Self.missingMax - missing.count) { missing[gap] = deadline }
         lastID = id
+    }
+}
+
+extension NotificationCursor: LosslessStringConvertible {
+    /// The last id, and after a colon the ids that were not read yet: `57` or `57:12-14,20`.
+    public var description: String {
+        var ranges: [ClosedRange<Int64>] = []
+        for id in missingIDs {
+            if let last = ranges.last, last.upperBound + 1 == id {
+                ranges[ranges.count - 1] = last.lowerBound...id
+            } else {
+                ranges.append(id...id)
+            }
+        }
+        if ranges.isEmpty { return String(lastID) }
+        let texts = ranges.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+        return "\(lastID):\(texts.joined(separator: ","))"
+    }
+
+    /// Reads what `description` writes; the missing ids are asked for during the whole time again.
+    public init?(_ description: String) {
+        let parts = description.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let lastID = Self.id(parts[0]) else { return nil }
+        self.init(lastID: lastID)
+        if parts.count == 1 { return }
+        let deadline = Deadline.after(milliseconds: Self.missingMs)
+        for part in parts[1].split(separator: ",", omittingEmptySubsequences: false) {
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map(Self.id)
+            guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1], first <= last,
+                last <= lastID, last - first < Self.missingMax - missing.count
+            else { return nil }
+            for id in first...last { missing[id] = deadline }
+        }
+    }
+
+    private static func id(_ text: Substring) -> Int64? {
+        text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int64(text) : nil
     }
 }
 

@@ -12,10 +12,18 @@ package struct NotificationFollower {
     }
 
     /// What was committed since the last call.
-    package mutating func next(limit: Int) throws -> [JSONRow<StockNotification>] {
+    ///
+    /// - Parameter body: is called with each notification, and with the cursor after it.
+    @discardableResult
+    package mutating func next(
+        limit: Int, _ body: (JSONRow<StockNotification>, NotificationCursor) -> Void = { _, _ in }
+    ) throws -> [JSONRow<StockNotification>] {
         let rows = try inspector.notifications(after: cursor, limit: limit)
         cursor.dropOverdueIDs()
-        for row in rows { cursor.advance(past: row.value.id) }
+        for row in rows {
+            cursor.advance(past: row.value.id)
+            body(row, cursor)
+        }
         return rows
     }
 }

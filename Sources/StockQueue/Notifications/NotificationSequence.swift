@@ -49,15 +49,26 @@ public struct NotificationSequence: AsyncSequence, Sendable {
 
         /// The next notification.
         ///
-        /// - Throws: `canceled` when the task is canceled, `stopped` when the client's `run()` has ended.
+        /// Waits while the server cannot be reached, and goes on when it can.
+        ///
+        /// - Throws: `canceled` when the task is canceled, `stopped` when the client's `run()` has ended; an error of
+        ///   the database that does not pass by itself, such as a missing privilege.
         public mutating func next(isolation: isolated (any Actor)?) async throws(QueueError) -> StockNotification? {
+            var backoff = Backoff(firstMs: 50, longestMs: 2_000)
             while page.isEmpty {
-                page = try await client.notificationPage(after: position.cursor.withLock { $0 }).reversed()
-                position.cursor.withLock { $0.dropOverdueIDs() }
+                var pause = pollInterval
+                do throws(QueueError) {
+                    page = try await client.notificationPage(after: position.cursor.withLock { $0 }).reversed()
+                    position.cursor.withLock { $0.dropOverdueIDs() }
+                    backoff.reset()
+                } catch {
+                    guard case .database(let cause) = error, cause.isTransient else { throw error }
+                    pause = .milliseconds(backoff.next())
+                }
                 if !page.isEmpty { break }
                 // No event says when a notification is committed, so the sequence polls. Cancellation ends the pause.
                 do {
-                    try await Task.sleep(for: pollInterval)
+                    try await Task.sleep(for: pause)
                 } catch {
                     throw .canceled
                 }

@@ -39,7 +39,6 @@ public final class DryRun: JobTarget {
     private let connection: Connection
     private let schema: QueueSchema
     private var requests: [JobRequest] = []
-    private(set) var isOpen = false
 
     private var items = KeyTable(columns: 3)
     private var stock: [ItemState] = []
@@ -67,23 +66,17 @@ public final class DryRun: JobTarget {
 
     // MARK: the target of an import
 
-    func begin() throws(PostgresError) -> Int64 {
-        isOpen = true
-        return 0
-    }
-
     func write(_ job: JobRequest) throws(PostgresError) { requests.append(job) }
 
-    func end(rows: Int) throws(PostgresError) -> Int {
-        isOpen = false
+    func end(rows: Int) throws(PostgresError) -> WrittenJobs {
         for answer in try decideAll(requests) { counts[answer.summary, default: 0] += 1 }
         requests.removeAll(keepingCapacity: true)
-        return rows
+        return WrittenJobs(transaction: 0, enqueued: rows)
     }
 
     func commit() throws(PostgresError) {}
 
-    func abandon() { isOpen = false }
+    func abandon() {}
 
     // MARK: decisions
 

@@ -13,7 +13,9 @@ final class JobCopy: JobTarget {
     private let copy: Statement
     private let staging: Staging?
     private var lines: [UInt8] = []
-    private(set) var isOpen = false
+    /// The id of the transaction; nil until the first lines are sent.
+    private var transaction: Int64?
+    private var isCopying = false
 
     private struct Staging {
         let create, checkLimit, insert: Statement
@@ -42,44 +44,56 @@ final class JobCopy: JobTarget {
                 insert: InsertStagedJobsStatement(jobs).statement) : nil
     }
 
-    func begin() throws(PostgresError) -> Int64 {
-        try connection.begin()
-        let transaction = try connection.execute(TransactionIDStatement().statement).int64(0, 0)
-        if let staging { try connection.execute(staging.create) }
-        try connection.startCopy(copy)
-        isOpen = true
-        return transaction
-    }
-
     func write(_ job: JobRequest) throws(PostgresError) {
         COPYText.appendLine(job, fields, to: &lines)
-        if lines.count >= Self.sendBytes { try sendLines() }
+        if lines.count >= Self.sendBytes { _ = try sendLines() }
     }
 
-    private func sendLines() throws(PostgresError) {
+    /// Sends the collected lines; the first ones begin the transaction. So no transaction is open while an input that
+    /// gives a line now and then is waited for.
+    ///
+    /// - Returns: the id of the transaction.
+    private func sendLines() throws(PostgresError) -> Int64 {
+        let id = if let transaction { transaction } else { try begin() }
         try connection.copy(lines)
         lines.removeAll(keepingCapacity: true)
+        return id
     }
 
-    func end(rows: Int) throws(PostgresError) -> Int {
-        try sendLines()
-        isOpen = false
+    private func begin() throws(PostgresError) -> Int64 {
+        try connection.begin()
+        let id = try connection.execute(TransactionIDStatement().statement).int64(0, 0)
+        transaction = id
+        if let staging { try connection.execute(staging.create) }
+        try connection.startCopy(copy)
+        isCopying = true
+        return id
+    }
+
+    func end(rows: Int) throws(PostgresError) -> WrittenJobs {
+        let id = try sendLines()
+        isCopying = false
         let copied = try connection.endCopy()
         if copied != rows {
             throw PostgresError(
                 kind: .protocolViolation, message: "COPY stored \(copied) rows of \(rows)", statement: copy.name)
         }
-        guard let staging else { return rows }
+        guard let staging else { return WrittenJobs(transaction: id, enqueued: rows) }
         try connection.execute(staging.checkLimit)
-        return try connection.execute(staging.insert).affectedRows
+        let inserted = try connection.execute(staging.insert).affectedRows
+        return WrittenJobs(transaction: id, enqueued: inserted)
     }
 
-    func commit() throws(PostgresError) { try connection.commit() }
+    func commit() throws(PostgresError) {
+        transaction = nil
+        try connection.commit()
+    }
 
     func abandon() {
         lines.removeAll(keepingCapacity: true)
-        if isOpen { try? connection.failCopy("the import was stopped") }
-        isOpen = false
+        if isCopying { try? connection.failCopy("the import was stopped") }
+        isCopying = false
+        transaction = nil
         try? connection.rollBack()
     }
 }

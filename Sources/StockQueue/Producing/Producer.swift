@@ -14,13 +14,13 @@ public struct Producer {
     /// Enqueues one job. If its idempotency key was used before, nothing is enqueued, and the receipt is the first
     /// job's.
     ///
-    /// - Parameter delaySeconds: run the job this long after now by the database's clock, unless it has a `runAt`.
+    /// - Parameter delays: times of the job that count from now; those that the job has itself come first.
     /// - Throws: `ValidationError` for a field that breaks a rule, `PostgresError` when the database fails: SQLSTATE
     ///   23505 for a key of another request, 42501 for a store that this user has no grant for, 53400 for a store at
     ///   its limit.
-    public func enqueue(_ job: JobRequest, delaySeconds: Int64? = nil) throws -> Receipt {
+    public func enqueue(_ job: JobRequest, delays: JobDelays = JobDelays()) throws -> Receipt {
         try job.validate()
-        let parameters = EnqueueStatement.parameters(job, delaySeconds: delaySeconds)
+        let parameters = EnqueueStatement.parameters(job, delays)
         return try Receipt(try connection.execute(EnqueueStatement(schema).statement, parameters), 0)
     }
 
@@ -29,9 +29,13 @@ public struct Producer {
     /// The fields of the list as a whole (group, priority, times, ordering key, attempts) are taken from the first
     /// line.
     ///
-    /// - Parameter idempotencyKey: gives each line this key and its number.
+    /// - Parameters:
+    ///   - idempotencyKey: gives each line this key and its number.
+    ///   - delays: times of the lines that count from now; those that the first line has itself come first.
     /// - Throws: `ValidationError` with the number of the first invalid line; nothing is enqueued then.
-    public func enqueue(_ lines: [JobRequest], idempotencyKey: String? = nil) throws -> [Receipt] {
+    public func enqueue(
+        _ lines: [JobRequest], idempotencyKey: String? = nil, delays: JobDelays = JobDelays()
+    ) throws -> [Receipt] {
         guard let first = lines.first else { return [] }
         for (index, line) in lines.enumerated() {
             try line.validate(asLine: index + 1)
@@ -41,7 +45,8 @@ public struct Producer {
                     line: index + 1)
             }
         }
-        let parameters = EnqueueListStatement.parameters(first, lines, idempotencyKey: idempotencyKey)
+        let parameters = EnqueueListStatement.parameters(
+            first, lines, idempotencyKey: idempotencyKey, delays)
         return try Receipt.all(in: try connection.execute(EnqueueListStatement(schema).statement, parameters))
     }
 
@@ -71,7 +76,6 @@ public struct Producer {
     public func enqueueBulk(_ jobs: some Sequence<JobRequest>, skipsDuplicates: Bool = false) throws -> Int {
         let copy = try JobCopy(
             connection: connection, schema: schema, fields: JobField.allCases, skipsDuplicates: skipsDuplicates)
-        _ = try copy.begin()
         do {
             var count = 0
             for job in jobs {
@@ -79,7 +83,7 @@ public struct Producer {
                 try job.validate(asLine: count)
                 try copy.write(job)
             }
-            let enqueued = try copy.end(rows: count)
+            let enqueued = try copy.end(rows: count).enqueued
             try copy.commit()
             return enqueued
         } catch {

@@ -86,7 +86,8 @@ public struct Setting: Sendable {
     }
 
     private func wrong(_ text: String) -> ValidationError {
-        ValidationError("\(name) takes \(allowed), not '\(text)'", code: .outOfRange, field: name)
+        ValidationError(
+            "\(name) takes \(allowed), not '\(ValidationError.shown(text.utf8))'", code: .outOfRange, field: name)
     }
 }
 
@@ -185,7 +186,9 @@ extension WorkerSettings {
     public mutating func set(_ name: String, to text: String) throws(ValidationError) {
         guard let setting = Self.all.first(where: { $0.name == name }) else {
             let known = Self.all.map(\.name).joined(separator: ", ")
-            throw ValidationError("there is no setting \(name); known are \(known)", code: .unknownField, field: name)
+            throw ValidationError(
+                "there is no setting \(ValidationError.shown(name.utf8)); known are \(known)", code: .unknownField,
+                field: name)
         }
         try setting.set(text, in: &self)
     }

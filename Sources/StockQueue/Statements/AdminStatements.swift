@@ -122,7 +122,7 @@ struct RetryManyStatement: QueueStatement {
 }
 
 /// The parameters that name what is paused.
-private enum ScopeParameters {
+enum ScopeParameters {
     static let types: [TypeOID] = [.text, .int4, .bool]
 
     static func parameters(_ scope: QueueAdmin.Scope) -> Parameters {

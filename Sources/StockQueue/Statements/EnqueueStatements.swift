@@ -49,6 +49,26 @@ extension Parameters {
     }
 }
 
+extension JobDelays {
+    static let types: [TypeOID] = [.int8, .int8]
+
+    func add(to parameters: inout Parameters) {
+        parameters.add(runAfterSeconds)
+        parameters.add(expireAfterSeconds)
+    }
+
+    /// The argument of a field, which is a delay where the producer gives no time.
+    ///
+    /// - Parameter first: the number of the first parameter of the delays.
+    fileprivate static func argument(_ field: FieldDefinition, _ value: String, first: Int) -> String {
+        switch JobField(rawValue: field.name) {
+        case .runAt: "coalesce(\(value), now() + $\(first) * interval '1 second')"
+        case .expiresAt: "coalesce(\(value), now() + $\(first + 1) * interval '1 second')"
+        default: value
+        }
+    }
+}
+
 /// Enqueues one job by the SQL function, which finds duplicates and checks the store's limit.
 ///
 /// It always passes all arguments, so that there is one statement with one name.
@@ -57,24 +77,20 @@ struct EnqueueStatement: QueueStatement {
 
     init(_ schema: QueueSchema) {
         let fields = JobField.definitions
-        let delay = fields.count + 1
         let arguments = fields.enumerated().map { index, field in
-            let value = "$\(index + 1)"
-            if field.name != JobField.runAt.rawValue { return "\(field.name) => \(value)" }
-            return "\(field.name) => coalesce(\(value), now() + $\(delay) * interval '1 second')"
+            "\(field.name) => \(JobDelays.argument(field, "$\(index + 1)", first: fields.count + 1))"
         }
         statement = Statement(
-            "enqueue", fields.map(\.sqlType.parameterType) + [.int8],
+            "enqueue", fields.map(\.sqlType.parameterType) + JobDelays.types,
             "SELECT \(Receipt.columns) FROM \(schema.quoted).enqueue(\(arguments.joined(separator: ", ")))")
     }
 
-    /// - Parameter delaySeconds: run the job this long after now by the database's clock, unless it has a `runAt`.
-    static func parameters(_ job: JobRequest, delaySeconds: Int64?) -> Parameters {
+    static func parameters(_ job: JobRequest, _ delays: JobDelays) -> Parameters {
         var parameters = Parameters()
         for (field, definition) in zip(JobField.allCases, JobField.definitions) {
             parameters.add(job.value(of: field), as: definition.sqlType)
         }
-        parameters.add(delaySeconds)
+        delays.add(to: &parameters)
         return parameters
     }
 }
@@ -84,18 +100,23 @@ struct EnqueueListStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
-        let names = JobField.definitions.map { $0.listArgument ?? $0.name } + ["idempotency_key"]
-        let types = JobField.definitions.map {
-            $0.listArgument == nil ? $0.sqlType.parameterType : $0.sqlType.arrayType
-        }
-        let arguments = names.enumerated().map { "\(quoteIdentifier($0.element)) => $\($0.offset + 1)" }
+        let fields = JobField.definitions
+        let types = fields.map { $0.listArgument == nil ? $0.sqlType.parameterType : $0.sqlType.arrayType }
+        let key = fields.count + 1
+        let arguments =
+            fields.enumerated().map { index, field in
+                let value = JobDelays.argument(field, "$\(index + 1)", first: key + 1)
+                return "\(quoteIdentifier(field.listArgument ?? field.name)) => \(value)"
+            } + ["idempotency_key => $\(key)"]
         statement = Statement(
-            "enqueue_list", types + [.text],
+            "enqueue_list", types + [.text] + JobDelays.types,
             "SELECT \(Receipt.columns) FROM \(schema.quoted).enqueue_arrays(\(arguments.joined(separator: ", ")))")
     }
 
     /// - Parameter idempotencyKey: gives each line this key and its number.
-    static func parameters(_ first: JobRequest, _ jobs: [JobRequest], idempotencyKey: String?) -> Parameters {
+    static func parameters(
+        _ first: JobRequest, _ jobs: [JobRequest], idempotencyKey: String?, _ delays: JobDelays
+    ) -> Parameters {
         var parameters = Parameters()
         for (field, definition) in zip(JobField.allCases, JobField.definitions) {
             if definition.listArgument == nil {
@@ -105,6 +126,7 @@ struct EnqueueListStatement: QueueStatement {
             }
         }
         parameters.add(idempotencyKey)
+        delays.add(to: &parameters)
         return parameters
     }
 }

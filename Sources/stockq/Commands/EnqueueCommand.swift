@@ -1,120 +1,210 @@
 import CommandLineKit
-import StockFormats
 import StockModel
 import StockQueue
 import StockQueuePostgres
 
 enum EnqueueCommand: Command {
-    private static let store = Argument(.text("STORE"), help: "the item's store")
+    private static let store = Argument(.text("STORE"), help: "the store of the items")
     private static let item = Argument(.text("ITEM"), help: "the item")
-    private static let quantity = Argument(
-        .wholeNumber(-Quantity.max...Quantity.max, "QUANTITY"), help: "whole units; below 0 to take stock away")
+    private static let quantity = Argument(quantityType, help: "whole units; below 0 to take stock away")
+    private static let more = Argument(
+        repeated: .text("ITEM QUANTITY"), count: 0...2 * (linesMax - 1),
+        help: "further lines, enqueued in the same transaction", ifTooMany: "import a file with more lines")
+    private static let quantityType = ValueType.wholeNumber(-Quantity.max...Quantity.max, "QUANTITY")
+    private static let linesMax = 1_000
 
-    /// The one option whose words are not those of the field alone.
-    private static let runAt = Option(
-        "run-at", .runTime, help: "not before this time (2026-03-01T12:00:00Z), or this long from now (+90s, +15m)")
-    private static let dryRun = Flag("dry-run", help: "show what the job would do now; enqueue nothing")
+    private static let dryRun = Flag("dry-run", help: "show what the jobs would do now; enqueue nothing")
     private static let wait = Flag(
-        "wait", help: "wait for the result and print it; exit code 0 only if applied or unchanged")
+        "wait", help: "wait for the results and print them; exit code 0 only if all are applied or unchanged")
     private static let timeout = Option(
         "timeout", .duration, default: .seconds(60), help: "with --wait: the longest wait")
-    private static let json = Flag("json", help: "print JSON")
+    private static let json = Flag("json", help: "print one JSON object a job")
 
     static let spec = CommandSpec(
-        "enqueue", "Enqueues one job and prints its id.", arguments: [store, item, quantity],
-        options: JobFieldOptions.parameters(except: .runAt) + [runAt, dryRun, wait, timeout, json],
+        "enqueue", "Enqueues jobs of a store in one transaction and prints their ids.",
+        arguments: [store, item, quantity, more],
+        options: JobFieldOptions.parameters + [dryRun, wait, timeout, json],
         usesDatabase: true,
         examples: [
             .init("Take two shirts from the stock of Berlin.", "berlin", "shirt-m", "-2"),
             .init(
+                "Enqueue an order of two lines, applied both or not at all.", "berlin", "shirt-m", "-1", "shirt-l",
+                "-2",
+                "--group", "order 1003"),
+            .init(
                 "Promise one to an order, only once, and show the result.", "berlin", "shirt-m", "1", "--action",
                 "allocate", "--idempotency-key", "order 1001", "--wait"),
             .init("Show what a stock count would do.", "berlin", "shirt-m", "40", "--action", "set", "--dry-run"),
+        ],
+        notes: [
+            "The options are those of every line; with several lines an idempotency key gets the number of the line: KEY/1, "
+                + "KEY/2, ….",
+            "A group is the jobs of one transaction, so --group needs all lines of the order in one call. For lines with "
+                + "options of their own, import a file: stockq import - reads standard input.",
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        let request = job(input)
-        do throws(ValidationError) {
-            try request.validate()
-        } catch {
-            throw input.usageError(error.description)
-        }
+        let (lines, delays) = try lines(input)
+        try check(lines, delays, input)
         let (connection, schema) = try Database.open(input)
-        if input[dryRun] { return try printDryRun(request, connection, schema, json: input[json]) }
-        let producer = Producer(connection: connection, schema: schema)
-        let receipt = try producer.enqueue(request, delaySeconds: input[runAt]?.delay?.wholeSeconds)
-        let job = receipt.jobID
-        if receipt.isDuplicate {
-            Terminal.note("the idempotency key was used by job \(job) for the same request; nothing was enqueued")
-        }
+        if input[dryRun] { return try DryRunReport.print(lines, connection, schema, json: input[json]) }
+        let receipts = try enqueue(lines, delays, Producer(connection: connection, schema: schema))
+        noteDuplicates(receipts)
         if input[wait] {
-            return try printResult(of: job, producer, Inspector(connection: connection, schema: schema), input)
+            let jobs = receipts.map(\.jobID)
+            do {
+                return try printResults(of: jobs, connection, schema, input)
+            } catch let error as PostgresError {
+                Terminal.note("enqueued: \(jobList(jobs)); the results could not be read")
+                throw error
+            }
         }
-        if input[json] {
-            Terminal.print(["job_id": .integer(job), "is_duplicate": .bool(receipt.isDuplicate)])
-        } else {
-            Terminal.print(String(job))
+        for receipt in receipts {
+            if input[json] {
+                Terminal.print(["job_id": .integer(receipt.jobID), "is_duplicate": .bool(receipt.isDuplicate)])
+            } else {
+                Terminal.print(String(receipt.jobID))
+            }
         }
         return .success
     }
 
-    /// The job; a field that was not given has its default.
-    private static func job(_ input: ParsedCommand) -> JobRequest {
-        var job = JobRequest(store: input[store], item: input[item], quantity: input[quantity])
-        JobFieldOptions.set(in: &job, input, except: .runAt)
-        job.runAtMicroseconds = input[runAt]?.microsecondsSince2000
-        return job
+    // MARK: lines
+
+    /// The jobs; a field that was not given has its default.
+    private static func lines(_ input: ParsedCommand) throws -> ([JobRequest], JobDelays) {
+        var line = JobRequest(store: input[store], item: input[item], quantity: input[quantity])
+        let delays = JobFieldOptions.set(in: &line, input)
+        var lines = [line]
+        var words = input[more][...]
+        while let item = words.popFirst() {
+            guard let word = words.popFirst() else {
+                throw input.usageError("each further item needs its quantity, and '\(item.shown)' has none")
+            }
+            guard let quantity = quantityType.value(of: word) else {
+                throw input.usageError("QUANTITY takes \(quantityType.expectation), not '\(word.shown)'")
+            }
+            line.itemID = item
+            line.quantity = quantity
+            lines.append(line)
+        }
+        return (lines, delays)
     }
 
-    private static func printResult(
-        of job: Int64, _ producer: Producer, _ inspector: Inspector, _ input: ParsedCommand
-    ) throws -> ExitCode {
-        guard try producer.awaitResult(of: job, timeoutMs: input[timeout].milliseconds, stop: StopSignal()) else {
-            throw Failure(
-                "job \(job) is enqueued and has no result after \(input[timeout].text); is a worker running? See: stockq result \(job)"
-            )
+    private static func check(_ lines: [JobRequest], _ delays: JobDelays, _ input: ParsedCommand) throws {
+        for (index, line) in lines.enumerated() {
+            do throws(ValidationError) {
+                try line.validate()
+            } catch {
+                throw input.usageError(lines.count > 1 ? "line \(index + 1): \(error.message)" : error.message)
+            }
         }
-        guard let result = try inspector.result(of: job) else { throw Failure("the result of job \(job) has expired") }
-        Terminal.print(input[json] ? result.json : result.value.sentence)
-        return [.applied, .unchanged].contains(result.value.outcome) ? .success : .failure
+        if let run = delays.runAfterSeconds, let expiry = delays.expireAfterSeconds, expiry <= run {
+            throw input.usageError(JobRequest.expiresBeforeItRuns.message)
+        }
+        if lines.count == 1 && lines[0].groupID != nil {
+            throw input.usageError(
+                """
+                --group needs all lines of the group in one call, since each call is a transaction of its own and its \
+                lines would be another group; give them as ITEM QUANTITY ITEM QUANTITY …, or import a file (a job on \
+                its own needs no group)
+                """)
+        }
+        if lines.count > 1, let key = lines[0].idempotencyKey, key.utf8.count > keyBytesMax {
+            throw input.usageError("--idempotency-key takes 1 to \(keyBytesMax) bytes with several lines")
+        }
     }
 
-    private static func printDryRun(
-        _ job: JobRequest, _ connection: Connection, _ schema: QueueSchema, json: Bool
-    ) throws -> ExitCode {
-        let answer = try DryRun.answers(to: [job], connection: connection, schema: schema)[0]
-        let (before, after) = (answer.before?.available, answer.after?.available)
-        if json {
-            Terminal.print([
-                "would_be": .string(answer.summary), "applied_quantity": .integer(answer.appliedQuantity),
-                "available_before": before.map { .integer($0) } ?? .null,
-                "available_after": after.map { .integer($0) } ?? .null,
-            ])
-        } else {
-            var stock = ""
-            if let before, let after { stock = "; available \(changeText(before, after))" }
-            Terminal.print("would be: \(answer.summary)\(stock); nothing was enqueued")
+    /// Leaves room for a slash and the number of a line.
+    private static let keyBytesMax = 195
+
+    private static func enqueue(
+        _ lines: [JobRequest], _ delays: JobDelays, _ producer: Producer
+    ) throws -> [Receipt] {
+        if lines.count == 1 { return [try producer.enqueue(lines[0], delays: delays)] }
+        let key = lines[0].idempotencyKey
+        let keyless = lines.map { line in
+            var line = line
+            line.idempotencyKey = nil
+            return line
         }
-        return answer.outcome == .applied || answer.outcome == .unchanged ? .success : .failure
+        return try producer.enqueue(keyless, idempotencyKey: key, delays: delays)
+    }
+
+    private static func noteDuplicates(_ receipts: [Receipt]) {
+        let duplicates = receipts.filter(\.isDuplicate)
+        if duplicates.isEmpty { return }
+        if receipts.count == 1 {
+            return Terminal.note(
+                "the idempotency key was used by job \(receipts[0].jobID) for the same request; nothing was enqueued")
+        }
+        Terminal.note(
+            "the idempotency keys of \(counted(duplicates.count, "line")) were used for the same requests; "
+                + "\(grouped(receipts.count - duplicates.count)) of \(counted(receipts.count, "line")) were enqueued")
+    }
+
+    // MARK: results
+
+    private static func printResults(
+        of jobs: [Int64], _ connection: Connection, _ schema: QueueSchema, _ input: ParsedCommand
+    ) throws -> ExitCode {
+        let deadline = Deadline.after(milliseconds: input[timeout].milliseconds)
+        let stop = StopSignal()
+        var reader = ReconnectingReader(input, connection, schema, stop: stop)
+        var areAllDone = true
+        for job in jobs {
+            let hasResult = try reader.read(until: deadline) { connection, schema in
+                try Producer(connection: connection, schema: schema).awaitResult(
+                    of: job, timeoutMs: deadline.remainingMs, stop: stop)
+            }
+            guard hasResult == true else {
+                throw Failure(
+                    "job \(job) is enqueued and has no result after \(input[timeout].text); is a worker running? See: stockq result \(job)"
+                )
+            }
+            let found = try reader.read(until: deadline) { connection, schema in
+                try Inspector(connection: connection, schema: schema).result(of: job)
+            }
+            guard let found, let result = found else { throw Failure("the result of job \(job) has expired") }
+            Terminal.print(input[json] ? result.json : result.value.sentence)
+            if ![.applied, .unchanged].contains(result.value.outcome) { areAllDone = false }
+        }
+        return areAllDone ? .success : .failure
     }
 }
 
-/// When a job may run: a point in time, or a span from now by the database's clock.
-private enum RunTime: Sendable {
-    case at(microsecondsSince2000: Int64)
-    case after(Duration)
-
-    var microsecondsSince2000: Int64? { if case .at(let microseconds) = self { microseconds } else { nil } }
-
-    var delay: Duration? { if case .after(let delay) = self { delay } else { nil } }
-}
-
-extension ValueType where Value == RunTime {
-    fileprivate static var runTime: Self {
-        Self("T", shape: .time, expectation: "a time like 2026-03-01T12:00:00Z, or a span from now like +90s or +15m") {
-            word in
-            if word.hasPrefix("+") { return Duration(text: String(word.dropFirst())).map { .after($0) } }
-            return RFC3339.microsecondsSince2000(Array(word.utf8)[...]).map { .at(microsecondsSince2000: $0) }
+/// What jobs would do now.
+private enum DryRunReport {
+    static func print(
+        _ jobs: [JobRequest], _ connection: Connection, _ schema: QueueSchema, json: Bool
+    ) throws -> ExitCode {
+        let answers = try DryRun.answers(to: jobs, connection: connection, schema: schema)
+        for (job, answer) in zip(jobs, answers) {
+            if json {
+                Terminal.print(self.json(of: answer))
+            } else if jobs.count == 1 {
+                Terminal.print("\(sentence(of: answer)); nothing was enqueued")
+            } else {
+                Terminal.print("\(job.itemID.printable) \(grouped(job.quantity)): \(sentence(of: answer))")
+            }
         }
+        if !json && jobs.count > 1 { Terminal.print("nothing was enqueued") }
+        return answers.allSatisfy { $0.outcome == .applied || $0.outcome == .unchanged } ? .success : .failure
+    }
+
+    private static func json(of answer: DryRun.Answer) -> JSON {
+        [
+            "would_be": .string(answer.summary), "applied_quantity": .integer(answer.appliedQuantity),
+            "available_before": answer.before.map { .integer($0.available) } ?? .null,
+            "available_after": answer.after.map { .integer($0.available) } ?? .null,
+        ]
+    }
+
+    private static func sentence(of answer: DryRun.Answer) -> String {
+        var stock = ""
+        if let before = answer.before?.available, let after = answer.after?.available {
+            stock = "; available \(changeText(before, after))"
+        }
+        return "would be: \(answer.summary)\(stock)"
     }
 }

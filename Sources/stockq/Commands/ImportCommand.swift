@@ -14,19 +14,22 @@ enum ImportCommand: Command {
         "after-line", .wholeNumber(0...Int.max), default: 0,
         help: "skip the lines through line N, to resume an import that stopped")
     private static let idempotencyPrefix = Option(
-        "idempotency-prefix", .text("P", bytes: 1...180),
-        help: "give each line the idempotency key P/LINE, so that importing the file again enqueues nothing twice")
+        "idempotency-prefix", .text("PREFIX", bytes: 1...180),
+        help: "give each line the idempotency key PREFIX/LINE, so that importing the file again enqueues nothing twice")
     private static let dryRun = Flag(
         "dry-run", help: "show what the file would do now, line by line in its order; enqueue nothing")
     private static let rowsPerCommit = Option(
         "rows-per-commit", .wholeNumber(1...10_000_000), default: JobImport.Options().rowsPerCommit,
         help: "rows in a transaction")
+    private static let commitInterval = Option(
+        "commit-interval", .duration, default: JobImport.Options().commitInterval,
+        help: "commit what has come after this time at the latest, except with --strict")
     private static let json = Flag("json", help: "print the summary as JSON")
 
     static let spec = CommandSpec(
         "import", "Enqueues the jobs of a CSV or NDJSON file.", arguments: [InputFile.file],
         options: [
-            strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, InputFile.format,
+            strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, commitInterval, InputFile.format,
             RejectsFile.rejects,
             json,
         ],
@@ -35,12 +38,14 @@ enum ImportCommand: Command {
             .init("Import a file so that it is safe to import it again.", "day.csv", "--idempotency-prefix", "day 42"),
             .init("Keep the bad lines for correction.", "day.csv", "--rejects", "rejects.csv"),
             .init("Import NDJSON from a pipe.", "-", "--format", "ndjson", before: "zcat jobs.ndjson.gz |"),
+            .init("Enqueue the lines of a file while they are written.", "-", before: "tail -f -n +1 live.csv |"),
         ],
         notes: [
             "Columns: \(JobField.list).",
             "The first two and quantity are required. A CSV's header names the columns; in NDJSON they are the keys.",
             "The rows of a group must be adjacent, at most 100,000; a group with a bad line is rejected whole. A line has at "
                 + "most 1 MiB.",
+            "The last group of an input that is still written is enqueued when the next line or the end comes.",
             "Bad lines are reported by number and reason and do not stop the others, unless --strict is given. Exit code 1 if "
                 + "there were any.",
         ])
@@ -92,6 +97,7 @@ enum ImportCommand: Command {
         options.defaultPriority = input[priority]
         options.afterLine = input[afterLine]
         options.rowsPerCommit = input[rowsPerCommit]
+        options.commitInterval = input[commitInterval]
         options.isDryRun = input[dryRun]
         options.idempotencyPrefix = input[idempotencyPrefix]
         return options
@@ -117,7 +123,7 @@ enum ImportCommand: Command {
     private static func explainResume(_ progress: ImportProgress) {
         let line = progress.committedThroughLine
         Terminal.note(
-            "import stopped: \(grouped(progress.enqueued)) jobs enqueued (through line \(line)); resume with --after-line \(line)"
+            "import stopped: \(counted(progress.enqueued, "job")) enqueued (through line \(line)); resume with --after-line \(line)"
         )
     }
 
@@ -130,7 +136,7 @@ enum ImportCommand: Command {
         if let progress { return explainResume(progress) }
         Terminal.note(
             """
-            import stopped during a commit: the \(grouped(inDoubt.rows)) jobs through line \(inDoubt.line) may or may not be enqueued
+            import stopped during a commit: the \(counted(inDoubt.rows, "job")) through line \(inDoubt.line) may or may not be enqueued
             Ask the server before resuming: SELECT pg_xact_status('\(inDoubt.transaction)');
             if it returns committed, resume with --after-line \(inDoubt.line)
             """)
@@ -171,7 +177,7 @@ enum ImportCommand: Command {
             return
         }
         Terminal.print(
-            "\(grouped(progress.read)) read, \(grouped(progress.rejected)) bad lines; nothing was enqueued. They would be:"
+            "\(grouped(progress.read)) read, \(counted(progress.rejected, "bad line")); nothing was enqueued. They would be:"
         )
         let width = counts.map(\.key.count).max() ?? 0
         for (name, count) in counts { Terminal.print("  \(name.padding(toWidth: width))  \(grouped(count))") }

@@ -4,7 +4,7 @@ import StockQueue
 enum ItemsSetCommand: Command {
     private static let store = Argument(.text("STORE"), help: "the item's store")
     private static let item = Argument(.text("ITEM"), help: "the item")
-    private static let location = Option("location", .text("L"), default: "main", help: "the item's location")
+    private static let location = Option("location", .text("LOCATION"), default: "main", help: "the item's location")
     private static let threshold = Option(
         "threshold", ValueType.wholeNumber(0...Quantity.max).orNone,
         help: "low stock when no more than this is available")

@@ -4,7 +4,7 @@ import StockQueue
 enum ItemsShowCommand: Command {
     private static let store = Argument(.text("STORE"), help: "the item's store")
     private static let item = Argument(.text("ITEM"), help: "the item")
-    private static let location = Option("location", .text("L"), default: "main", help: "the item's location")
+    private static let location = Option("location", .text("LOCATION"), default: "main", help: "the item's location")
     private static let last = Option("last", .wholeNumber(1...10_000), default: 10, help: "how many movements")
     private static let json = Flag("json", help: "one JSON object that contains the movements")
 

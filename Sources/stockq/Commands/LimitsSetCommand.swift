@@ -18,7 +18,7 @@ enum LimitsSetCommand: Command {
         let limit = input[readyJobs].value
         let (connection, schema) = try Database.open(input)
         try QueueAdmin(connection: connection, schema: schema).setStoreLimit(store: input[store], readyJobs: limit)
-        Terminal.print(limit.map { "limit: \(grouped($0)) ready jobs" } ?? "no limit")
+        Terminal.print(limit.map { "limit: \(counted($0, "ready job"))" } ?? "no limit")
         return .success
     }
 }

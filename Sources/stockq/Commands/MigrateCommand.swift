@@ -51,7 +51,7 @@ enum MigrateCommand: Command {
             shown = names
         }
         if input[rolesScript] {
-            Terminal.print(migrator.rolesScript)
+            Terminal.print(exactly: migrator.rolesScript)
             return .success
         }
         try migrate(migrator, schema, withoutWakeUpTrigger: input[withoutWakeUpTrigger])

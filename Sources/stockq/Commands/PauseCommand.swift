@@ -10,8 +10,15 @@ enum PauseCommand: Command {
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let scope = try PauseScope.scope(input)
         let (connection, schema) = try Database.open(input)
+        let inspector = Inspector(connection: connection, schema: schema)
+        let wasPaused = try inspector.scopeState(scope).isPaused
         try QueueAdmin(connection: connection, schema: schema).pause(scope)
-        Terminal.print("paused")
+        let state = try inspector.scopeState(scope)
+        let verb = wasPaused && scope != .everything ? "was paused already" : "is paused"
+        Terminal.print("\(PauseScope.name(scope)) \(verb); \(PauseScope.waiting(state.jobs))")
+        if !state.isKnown {
+            Terminal.note("warning: \(PauseScope.name(scope)) has no items and no jobs; is the name right?")
+        }
         return .success
     }
 }

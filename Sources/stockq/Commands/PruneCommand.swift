@@ -22,7 +22,8 @@ enum PruneCommand: Command {
         let (connection, schema) = try Database.open(input)
         let dropped = try QueueAdmin(connection: connection, schema: schema).prune(
             keepResultsSeconds: input[keepResults].wholeSeconds, keepKeysSeconds: input[keepKeys].wholeSeconds)
-        Terminal.print("dropped \(dropped.partitions.count) partitions of results and \(grouped(dropped.keys)) keys")
+        Terminal.print(
+            "dropped \(counted(dropped.partitions.count, "partition")) of results and \(counted(dropped.keys, "key"))")
         if let blocker = dropped.blocker { Terminal.print(text(blocker)) }
         return .success
     }

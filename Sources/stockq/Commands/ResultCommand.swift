@@ -2,8 +2,7 @@ import CommandLineKit
 import StockQueue
 
 enum ResultCommand: Command {
-    private static let jobs = Argument(
-        repeated: .wholeNumber(1...Int64.max, "JOB"), count: 1...1_000, help: "the ids of jobs")
+    private static let jobs = JobIDs.argument(min: 1, help: "the ids of jobs")
     private static let json = Flag(
         "json", help: "one JSON object a line: the result's row, or the queued job's with \"queued\": true")
 
@@ -11,15 +10,17 @@ enum ResultCommand: Command {
         "result", "Shows the results of jobs.", arguments: [jobs], options: [json], usesDatabase: true,
         examples: [
             .init("Show the results of two jobs.", "123", "124"),
+            .init("Show the results of an order.", "-", before: "stockq enqueue berlin mug -1 cup -1 --group o |"),
             .init("Show everything that a result has.", "123", "--json"),
         ],
         notes: ["Exit code 1 if a job is not known."])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let jobs = try JobIDs.read(input[jobs], input)
         let (connection, schema) = try Database.open(input)
         let inspector = Inspector(connection: connection, schema: schema)
         var areAllKnown = true
-        for job in input[jobs] {
+        for job in jobs {
             if let text = try text(of: job, inspector, json: input[json]) {
                 Terminal.print(text)
             } else {

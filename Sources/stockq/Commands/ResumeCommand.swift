@@ -12,8 +12,18 @@ enum ResumeCommand: Command {
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let scope = try PauseScope.scope(input)
         let (connection, schema) = try Database.open(input)
+        let wasPaused = try Inspector(connection: connection, schema: schema).scopeState(scope).isPaused
         let ready = try QueueAdmin(connection: connection, schema: schema).resume(scope)
-        Terminal.print("resumed; \(grouped(ready)) paused jobs are ready again")
+        let verb =
+            switch (wasPaused, scope) {
+            case (true, _): "is resumed"
+            case (false, .everything): "was running: no store and no lane was paused"
+            case (false, _): "was not paused"
+            }
+        // Of a lane only the lane's row is paused, and no job of it.
+        var jobs = ""
+        if ready > 0 { jobs = "; \(counted(ready, "paused job is", "paused jobs are")) ready again" }
+        Terminal.print("\(PauseScope.name(scope)) \(verb)\(jobs)")
         return .success
     }
 }

@@ -37,7 +37,7 @@ enum StatsCommand: Command {
     }
 
     private static func queueLines(_ queue: QueueStatistics.Backlog) -> [String] {
-        let lanes = queue.ready > 0 ? " in \(queue.lanes) \(queue.lanes == 1 ? "lane" : "lanes")" : ""
+        let lanes = queue.ready > 0 ? " in \(counted(queue.lanes, "lane"))" : ""
         let oldest = queue.oldestReadySeconds.map { ", the oldest for \(age($0))" } ?? ""
         var lines = [
             "  ready      \(grouped(queue.ready))\(lanes)\(oldest)",
@@ -46,7 +46,7 @@ enum StatsCommand: Command {
             "  retrying   \(grouped(queue.retrying))",
         ]
         if queue.paused > 0 || !queue.pausedStores.isEmpty {
-            let stores = queue.pausedStores.map(\.printable).joined(separator: ", ")
+            let stores = shortList(queue.pausedStores, separator: ", ")
             lines.append("  paused     \(grouped(queue.paused))\(stores.isEmpty ? "" : " of \(stores)")")
         }
         if queue.pausedLanes > 0 { lines.append("  paused lanes  \(queue.pausedLanes)") }

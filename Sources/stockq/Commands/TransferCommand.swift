@@ -12,9 +12,9 @@ enum TransferCommand: Command {
         "on-insufficient", .choice("POLICY", of: [.reject, .allow, .wait]), default: InsufficientStockPolicy.reject,
         help: "what to do when FROM has too little")
     private static let idempotencyKey = Option(
-        "idempotency-key", .text("K"), help: "of several transfers with this key, one takes effect")
-    private static let reason = Option("reason", .text("TEXT"), help: "kept in the results")
-    private static let reference = Option("reference", .text("TEXT"), help: "kept in the results")
+        "idempotency-key", .text("KEY"), help: "of several transfers with this key, one takes effect")
+    private static let reason = Option("reason", .text("REASON"), help: "kept in the results")
+    private static let reference = Option("reference", .text("REFERENCE"), help: "kept in the results")
 
     static let spec = CommandSpec(
         "transfer", "Moves stock between two locations: a group of two jobs, applied both or not at all.",

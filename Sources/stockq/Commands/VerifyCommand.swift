@@ -40,7 +40,7 @@ enum VerifyCommand: Command {
             if input[json] { Terminal.print(json(finding)) } else { print(finding) }
         }
         if !input[json] {
-            Terminal.print(violations == 0 ? "nothing is wrong" : "\(grouped(violations)) violations")
+            Terminal.print(violations == 0 ? "nothing is wrong" : counted(violations, "violation"))
         }
         return violations == 0 ? .success : .failure
     }

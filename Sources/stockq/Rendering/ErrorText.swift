@@ -32,13 +32,17 @@ enum ErrorText {
         }
     }
 
+    private static let columnsMax = 2_000
+
     /// Without the statement's name, which belongs into the log of a worker.
     private static func serverText(_ error: PostgresError) -> String {
         var message = error.message.printable
         if error.sqlState == .insufficientPrivilege { message += ": this user lacks a privilege" }
         if let sqlState = error.sqlState { message += " (SQLSTATE \(sqlState))" }
         let hint = error.hint ?? error.constraint.flatMap(timeLimitHint)
-        return ([message] + [error.detail, hint].compactMap { $0?.printable }).joined(separator: "\n")
+        // A value that the server quotes may be of any length.
+        return ([message] + [error.detail, hint].compactMap { $0?.printable })
+            .map { $0.cut(toColumns: columnsMax) }.joined(separator: "\n")
     }
 
     /// The limits that `set_time_limit` changes.

@@ -19,11 +19,12 @@ func countLines<Label: DatabaseLabel>(_ counts: [Label: Int64]) -> [String] {
     }
 }
 
-func jobList(_ jobs: [Int64]) -> String { jobs.map { String($0) }.joined(separator: " ") }
+/// The first ids of a list that may be of any length.
+func jobList(_ jobs: [Int64]) -> String { shortList(jobs.map { String($0) }, max: 20) }
 
 extension Failure {
     static func unknownItem(_ key: ItemKey) -> Failure {
         Failure(
-            "there is no item \(key.itemID.printable) at \(key.locationID.printable) in store \(key.storeID.printable)")
+            "there is no item \(key.itemID.shownName) at \(key.locationID.shownName) in store \(key.storeID.shownName)")
     }
 }

@@ -13,7 +13,7 @@ extension JobResult {
         if outcome == .applied && appliedQuantity != quantity { text += ", \(grouped(appliedQuantity)) of it applied" }
         if let before, let after { text += "; available \(changeText(before.available, after.available))" }
         if let groupID { text += "; group \(groupID.printable)" }
-        if let message { text += "; \(sqlState ?? ""): \(message.printable)" }
+        if let message { text += "; \(sqlState.map { "\($0): " } ?? "")\(message.printable)" }
         return text
     }
 }

@@ -1,0 +1,121 @@
+import Foundation
+import StockQueuePostgres
+import TestSupport
+import Testing
+
+/// Commands that read for a long time, while their sessions end.
+@Suite(.timeLimit(.minutes(5))) struct FollowTests {
+    private static func insert(_ version: Int) -> String {
+        """
+        INSERT INTO stockq.notifications
+            (job_id, version, available_before, available_after, kind, store_id, item_id, location_id)
+        VALUES (1, \(version), 1, 1, 'restocked', 's', 'a', 'main')
+        """
+    }
+
+    /// Ends the session of a command, as a restart of the server does.
+    private static func endSession(_ command: String, _ database: TestDatabase) throws -> Bool {
+        try eventually {
+            try database.value(
+                """
+                SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE application_name = 'stockq \(command)' AND datname = current_database()
+                """) != "0"
+        }
+    }
+
+    /// Waits until a command has enqueued its job and asks for the result.
+    private static func waits(_ database: TestDatabase) throws -> Bool {
+        try eventually {
+            try database.value(
+                """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE application_name = 'stockq enqueue' AND datname = current_database()
+                    AND query LIKE '%AS has_result'
+                """) == "1"
+        }
+    }
+
+    private struct Line: Decodable {
+        var version: Int
+        var cursor: String
+    }
+
+    private static func lines(_ text: String) throws -> [Line] {
+        try text.split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+    }
+
+    @Test("notifications are followed over a lost session, and a cursor goes on where it ended") func follow()
+        async throws
+    {
+        try await withDatabase { database in
+            let program = Program(database)
+            let slow = try database.connect()
+            try slow.executeScript("BEGIN; \(Self.insert(1))")
+            try database.run(Self.insert(2))
+            let following = try program.start(["notifications", "--follow", "--json"])
+            #expect(try eventually { try Self.lines(following.outputText).map(\.version) == [2] })
+            #expect(try Self.endSession("notifications", database))
+            try slow.executeScript("COMMIT")
+            try database.run(Self.insert(3))
+            #expect(try eventually { try Self.lines(following.outputText).map(\.version) == [2, 1, 3] })
+            following.send(SIGTERM)
+            let ended = try following.wait()
+            #expect(ended.code == 0)
+            #expect(ended.err.contains("connecting again …"))
+            #expect(ended.err.contains("stockq notifications: connected again\n"))
+            #expect(ended.err.hasSuffix("continue with --after 3\n"))
+            // The first line's cursor has the id that was not committed yet.
+            let first = try #require(try Self.lines(ended.out).first)
+            #expect(first.cursor == "2:1")
+            let resumed = try program.run(["notifications", "--after", first.cursor, "--json"])
+            #expect(try Self.lines(resumed.out).map(\.version) == [1, 3])
+            let limited = try program.run(["notifications", "--after", "0", "--limit", "2"])
+            #expect(limited.err == "there may be more; continue with --after 2\n")
+            #expect(try program.run(["notifications", "--after", "3"]).out == "")
+        }
+    }
+
+    @Test("a wait for a result goes on over a lost session") func waitForResult() async throws {
+        try await withDatabase { database in
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 5)")
+            let program = Program(database)
+            let waiting = try program.start(["enqueue", "s", "a", "-4", "--wait"])
+            #expect(try Self.waits(database))
+            #expect(try Self.endSession("enqueue", database))
+            #expect(eventually { waiting.errorText.contains("connecting again …") })
+            #expect(try program.run(["run", "--drain"]).code == 0)
+            let ended = try waiting.wait()
+            #expect(ended.code == 0, "\(ended.err)")
+            #expect(ended.out == "job 1: applied – adjust -4 of a in s; available 5 → 1\n")
+            #expect(try database.value("SELECT count(*) FROM stockq.results") == "1")
+        }
+    }
+
+    @Test("a wait whose server stays away names the job that was enqueued") func serverStaysAway() async throws {
+        try await withDatabase { database in
+            let proxy = try Proxy(to: database)
+            var program = Program()
+            program.environment["DATABASE_URL"] = proxy.conninfo(database: database.name)
+            let waiting = try program.start(["enqueue", "s", "a", "-4", "--wait", "--timeout", "1s"])
+            #expect(try Self.waits(database))
+            proxy.rejectConnections(true)
+            proxy.cutAll()
+            let ended = try waiting.wait()
+            #expect(ended.code == 1)
+            #expect(ended.err.contains("enqueued: 1; the results could not be read\nstockq: "), "\(ended.err)")
+        }
+    }
+
+    @Test("a wait without a connection ends at its timeout") func waitWithoutServer() async throws {
+        try await withDatabase { database in
+            let program = Program(database)
+            let waiting = try program.start(["enqueue", "s", "a", "-4", "--wait", "--timeout", "2s"])
+            #expect(try Self.waits(database))
+            #expect(try Self.endSession("enqueue", database))
+            let ended = try waiting.wait()
+            #expect(ended.code == 1)
+            #expect(ended.err.contains("job 1 is enqueued and has no result after 2s"))
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import Foundation
+import Testing
+
+/// A pipe that an import reads; the input does not end while it is open.
+final class NamedPipe {
+    let path = NSTemporaryDirectory() + "stockq-pipe-\(UUID().uuidString)"
+    private let handle: FileHandle
+
+    init() throws {
+        guard mkfifo(path, 0o600) == 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
+        handle = try #require(FileHandle(forUpdatingAtPath: path))
+    }
+
+    func write(_ text: String) throws { try handle.write(contentsOf: Data(text.utf8)) }
+
+    func close() {
+        try? handle.close()
+        try? FileManager.default.removeItem(atPath: path)
+    }
+}
