@@ -42,6 +42,7 @@ let package = Package(
             exclude: ["schema.sql"],
             resources: [
                 .embedInCode("0001_initial.sql"), .embedInCode("0003_limits_and_locks.sql"),
+                .embedInCode("0004_stock.sql"), .embedInCode("functions/items.sql"),
                 .embedInCode("0005_due_jobs_by_lane.sql"),
                 .embedInCode("views/own_rows.sql"), .embedInCode("views/jobs.sql"),
                 .embedInCode("functions/access.sql"), .embedInCode("functions/partitions.sql"),

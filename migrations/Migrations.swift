@@ -41,6 +41,7 @@ package struct Migration: Sendable {
     package static let all: [Migration] = [
         Migration(.numbered, "0001_initial.sql", requires: ["functions/access.sql"], PackageResources._001_initial_sql),
         Migration(.numbered, "0003_limits_and_locks.sql", PackageResources._003_limits_and_locks_sql),
+        Migration(.numbered, "0004_stock.sql", PackageResources._004_stock_sql),
         Migration(.numbered, "0005_due_jobs_by_lane.sql", PackageResources._005_due_jobs_by_lane_sql),
         Migration(.repeatable, "views/own_rows.sql", PackageResources.own_rows_sql),
         Migration(.repeatable, "views/jobs.sql", PackageResources.jobs_sql),
@@ -54,6 +55,7 @@ package struct Migration: Sendable {
         Migration(.repeatable, "functions/admin.sql", PackageResources.admin_sql),
         Migration(.repeatable, "functions/pause.sql", PackageResources.pause_sql),
         Migration(.repeatable, "functions/settings.sql", PackageResources.settings_sql),
+        Migration(.repeatable, "functions/items.sql", PackageResources.items_sql),
         Migration(.wakeUpTrigger, "wakeup_trigger.sql", PackageResources.wakeup_trigger_sql),
     ]
 

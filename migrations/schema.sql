@@ -245,6 +245,60 @@ BEGIN
     END IF;
 END
 $$;
+CREATE TABLE stockq.items (
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text DEFAULT 'main'::text NOT NULL COLLATE pg_catalog."C",
+    parent_id text COLLATE pg_catalog."C",
+    on_hand numeric DEFAULT 0 NOT NULL,
+    allocated numeric DEFAULT 0 NOT NULL,
+    low_stock_threshold numeric,
+    version bigint DEFAULT 0 NOT NULL,
+    opening_on_hand bigint,
+    opening_allocated bigint,
+    opening_version bigint DEFAULT 0 NOT NULL,
+    last_job_id bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    notified_level stockq.alert_level,
+    tracked boolean DEFAULT true NOT NULL,
+    available bigint GENERATED ALWAYS AS (((on_hand - allocated))::bigint) STORED NOT NULL,
+    CONSTRAINT items_allocated_range CHECK (((allocated >= (0)::numeric) AND (allocated <= ('9007199254740991'::bigint)::numeric))),
+    CONSTRAINT items_allocated_whole CHECK ((allocated = ((allocated)::bigint)::numeric)),
+    CONSTRAINT items_available_range CHECK ((((on_hand - allocated) >= ('-9007199254740991'::bigint)::numeric) AND ((on_hand - allocated) <= ('9007199254740991'::bigint)::numeric))),
+    CONSTRAINT items_item_id_length CHECK (((octet_length(item_id) >= 1) AND (octet_length(item_id) <= 200))),
+    CONSTRAINT items_location_id_length CHECK (((octet_length(location_id) >= 1) AND (octet_length(location_id) <= 200))),
+    CONSTRAINT items_low_stock_threshold_range CHECK (((low_stock_threshold >= (0)::numeric) AND (low_stock_threshold <= ('9007199254740991'::bigint)::numeric))),
+    CONSTRAINT items_low_stock_threshold_whole CHECK ((low_stock_threshold = ((low_stock_threshold)::bigint)::numeric)),
+    CONSTRAINT items_on_hand_range CHECK (((on_hand >= ('-9007199254740991'::bigint)::numeric) AND (on_hand <= ('9007199254740991'::bigint)::numeric))),
+    CONSTRAINT items_on_hand_whole CHECK ((on_hand = ((on_hand)::bigint)::numeric)),
+    CONSTRAINT items_parent_id_length CHECK (((octet_length(parent_id) >= 1) AND (octet_length(parent_id) <= 200))),
+    CONSTRAINT items_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0');
+CREATE FUNCTION stockq.check_item_ids(item stockq.items) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    wrong record;
+BEGIN
+    SELECT given.name, given.id, hidden_character(given.id) AS hidden INTO wrong
+    FROM (VALUES
+        ('store_id', item.store_id), ('item_id', item.item_id), ('location_id', item.location_id),
+        ('parent_id', item.parent_id)
+    ) AS given (name, id)
+    WHERE hidden_character(given.id) IS NOT NULL
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE check_violation USING
+            MESSAGE = format(
+                '%s %s has the character %s, which does not show', wrong.name, to_json(wrong.id), wrong.hidden),
+            HINT = 'An id has visible characters, and spaces only between them.',
+            TABLE = 'items', CONSTRAINT = 'items_ids_visible';
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.check_line_keys(list stockq.lines) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -382,19 +436,31 @@ BEGIN
     END IF;
     EXECUTE format($fold$
         WITH dropped AS MATERIALIZED (
-            SELECT store_id, item_id, location_id,
-                sum(on_hand_after - on_hand_before)::bigint AS on_hand,
-                sum(allocated_after - allocated_before)::bigint AS allocated,
+            SELECT r.store_id, r.item_id, r.location_id, retired.version AS retired_version,
+                sum(r.on_hand_after - r.on_hand_before)::bigint AS on_hand,
+                sum(r.allocated_after - r.allocated_before)::bigint AS allocated,
                 count(*) AS changes
-            FROM %I
-            WHERE outcome = 'applied'
-            GROUP BY store_id, item_id, location_id
+            FROM %I AS r
+            LEFT JOIN retired_items AS retired
+                ON (retired.store_id, retired.item_id, retired.location_id) = (r.store_id, r.item_id, r.location_id)
+                AND r.version > retired.created_version AND r.version <= retired.version
+            WHERE r.outcome = 'applied'
+            GROUP BY r.store_id, r.item_id, r.location_id, retired.version
         ), locked AS MATERIALIZED (
             -- In key order, as workers lock item rows, or the two could deadlock.
             SELECT store_id, item_id, location_id FROM items
-            WHERE (store_id, item_id, location_id) IN (SELECT store_id, item_id, location_id FROM dropped)
+            WHERE (store_id, item_id, location_id)
+                IN (SELECT store_id, item_id, location_id FROM dropped WHERE retired_version IS NULL)
             ORDER BY store_id, item_id, location_id
             FOR NO KEY UPDATE
+        ), folded AS (
+            UPDATE retired_items AS i
+            SET opening_on_hand = i.opening_on_hand + dropped.on_hand,
+                opening_allocated = i.opening_allocated + dropped.allocated,
+                opening_version = i.opening_version + dropped.changes
+            FROM dropped
+            WHERE (i.store_id, i.item_id, i.location_id, i.version)
+                = (dropped.store_id, dropped.item_id, dropped.location_id, dropped.retired_version)
         )
         UPDATE items
         SET opening_on_hand = items.opening_on_hand + dropped.on_hand,
@@ -403,7 +469,8 @@ BEGIN
         FROM locked
         JOIN dropped USING (store_id, item_id, location_id)
         WHERE (items.store_id, items.item_id, items.location_id)
-            = (locked.store_id, locked.item_id, locked.location_id)
+                = (locked.store_id, locked.item_id, locked.location_id)
+            AND dropped.retired_version IS NULL
     $fold$, oldest.name);
     -- After the items, in the order of the workers: they have locked item rows when they write results.
     EXECUTE format('DROP TABLE %I', oldest.name);
@@ -450,7 +517,12 @@ BEGIN
             enqueue.quantity, coalesce(enqueue.action, (job_defaults()).action)::action,
             coalesce(enqueue.on_insufficient, (job_defaults()).on_insufficient)::on_insufficient,
             enqueue.expected_available, enqueue.idempotency_key, enqueue.group_id,
-            coalesce(enqueue.priority, (job_defaults()).priority), enqueue.run_at, enqueue.expires_at,
+            CASE
+                WHEN enqueue.action = 'set' THEN priority_behind(
+                    store_id, ARRAY[item_id], ARRAY[location_id], priority, ordering_key)
+                ELSE coalesce(enqueue.priority, (job_defaults()).priority)
+            END,
+            enqueue.run_at, enqueue.expires_at,
             coalesce(enqueue.notify, (job_defaults()).notify), enqueue.ordering_key, enqueue.reason, enqueue.reference,
             coalesce(enqueue.max_attempts, (job_defaults()).max_attempts)
         ) RETURNING jobs.job_id INTO new_job;
@@ -497,6 +569,15 @@ BEGIN
         );
     END IF;
     IF new_lines > 0 THEN
+        IF 'set' = ANY (list.actions) THEN
+            -- All lines of the list, or those after a stock count would come before it.
+            list.priority := priority_behind(
+                store_id, ARRAY(SELECT i FROM unnest(item_ids, actions) AS l (i, action) WHERE action = 'set'),
+                ARRAY(
+                    SELECT location FROM unnest(item_ids, actions, location_ids) AS l (i, action, location)
+                    WHERE action = 'set'
+                ), priority, ordering_key);
+        END IF;
         new_jobs := insert_new_lines(list, new_lines);
     END IF;
     -- The nth new job is the nth new line.
@@ -523,8 +604,8 @@ CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text D
 $_$;
 CREATE TABLE stockq.jobs (
     job_id bigint NOT NULL,
-    quantity bigint NOT NULL,
-    expected_available bigint,
+    quantity numeric NOT NULL,
+    expected_available numeric,
     submission_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
     retry_of bigint,
     run_at timestamp with time zone,
@@ -551,6 +632,7 @@ CREATE TABLE stockq.jobs (
     reference text COLLATE pg_catalog."C",
     last_error text COLLATE pg_catalog."C",
     CONSTRAINT jobs_attempts_range CHECK (((attempts >= 0) AND (attempts <= 1000))),
+    CONSTRAINT jobs_expected_available_whole CHECK ((expected_available = ((expected_available)::bigint)::numeric)),
     CONSTRAINT jobs_group_id_length CHECK (((octet_length(group_id) >= 1) AND (octet_length(group_id) <= 200))),
     CONSTRAINT jobs_group_in_store_lane CHECK (((group_id IS NULL) OR (ordering_key IS NULL))),
     CONSTRAINT jobs_idempotency_key_length CHECK (((octet_length(idempotency_key) >= 1) AND (octet_length(idempotency_key) <= 200))),
@@ -560,6 +642,7 @@ CREATE TABLE stockq.jobs (
     CONSTRAINT jobs_ordering_key_length CHECK (((octet_length(ordering_key) >= 1) AND (octet_length(ordering_key) <= 200))),
     CONSTRAINT jobs_policy_fits_action CHECK (((on_insufficient = 'reject'::stockq.on_insufficient) OR (action = ANY (ARRAY['adjust'::stockq.action, 'allocate'::stockq.action])) OR ((action = 'set'::stockq.action) AND (on_insufficient = 'allow'::stockq.on_insufficient)))),
     CONSTRAINT jobs_priority_range CHECK (((priority >= 1) AND (priority <= 4))),
+    CONSTRAINT jobs_quantity_whole CHECK ((quantity = ((quantity)::bigint)::numeric)),
     CONSTRAINT jobs_reason_length CHECK ((octet_length(reason) <= 2000)),
     CONSTRAINT jobs_reference_length CHECK ((octet_length(reference) <= 2000)),
     CONSTRAINT jobs_run_at_finite CHECK ((isfinite(run_at) OR ((paused_at IS NOT NULL) AND (run_at = 'infinity'::timestamp with time zone)))),
@@ -622,7 +705,7 @@ CREATE VIEW stockq.job_states WITH (security_invoker='true') AS
     jobs.item_id,
     jobs.location_id,
     jobs.action,
-    jobs.quantity,
+    (jobs.quantity)::bigint AS quantity,
     jobs.on_insufficient,
     jobs.priority,
     jobs.group_id,
@@ -792,6 +875,18 @@ BEGIN
     RETURN EXISTS (SELECT FROM partition_bounds() AS p WHERE job_id >= p.lower_bound AND job_id < p.upper_bound);
 END
 $$;
+CREATE FUNCTION stockq.hidden_character(id text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+DECLARE
+    hidden CONSTANT text := E'[\\u0001-\\u001f\\u007f-\\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5'
+        || E'\\u180b-\\u180f\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f'
+        || E'\\ufeff\\uffa0\\ufff0-\\ufffb\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]';
+BEGIN
+    RETURN 'U+' || upper(lpad(to_hex(ascii(substring(id FROM '^ | $|' || hidden))), 4, '0'));
+END
+$_$;
 CREATE FUNCTION stockq.insert_lines(list stockq.lines) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -997,9 +1092,9 @@ UNION ALL
     jobs.item_id,
     jobs.location_id,
     jobs.action,
-    jobs.quantity,
+    (jobs.quantity)::bigint AS quantity,
     jobs.on_insufficient,
-    jobs.expected_available,
+    (jobs.expected_available)::bigint AS expected_available,
     false AS is_used
    FROM stockq.jobs
   WHERE (jobs.idempotency_key IS NOT NULL);
@@ -1064,6 +1159,25 @@ BEGIN
     END IF;
     RETURN job_ids;
 END
+$$;
+CREATE FUNCTION stockq.keep_retired_item(item stockq.items) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    INSERT INTO retired_items (
+        store_id, item_id, location_id, version, created_version, on_hand, allocated, opening_on_hand,
+        opening_allocated, opening_version, last_job_id
+    )
+    SELECT item.store_id, item.item_id, item.location_id, item.version, created.version, item.on_hand, item.allocated,
+        coalesce(item.opening_on_hand, item.on_hand), coalesce(item.opening_allocated, item.allocated),
+        item.opening_version, item.last_job_id
+    FROM (
+        SELECT coalesce(max(r.version), 0) AS version
+        FROM retired_items AS r
+        WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id)
+    ) AS created
+    WHERE item.version > created.version
+    ON CONFLICT ON CONSTRAINT retired_items_pkey DO NOTHING
 $$;
 CREATE FUNCTION stockq.key_in_use(store_id text, idempotency_key text) RETURNS SETOF stockq.keys_in_use
     LANGUAGE sql STABLE
@@ -1176,6 +1290,38 @@ BEGIN
     END IF;
 END
 $_$;
+CREATE FUNCTION stockq.open_item() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    last_version bigint;
+BEGIN
+    IF NEW.store_id || NEW.item_id || NEW.location_id || coalesce(NEW.parent_id, '') ~ '[^!-~]' THEN
+        PERFORM check_item_ids(NEW);
+    END IF;
+    IF NEW.notified_level IS NULL THEN
+        NEW.notified_level := CASE
+            WHEN NOT NEW.tracked THEN 'ok'
+            WHEN NEW.on_hand - NEW.allocated <= 0 THEN 'out'
+            WHEN NEW.on_hand - NEW.allocated <= NEW.low_stock_threshold THEN 'low'
+            ELSE 'ok'
+        END;
+    END IF;
+    IF NEW.version = 0 THEN
+        SELECT r.version INTO last_version
+        FROM retired_items AS r
+        WHERE r.store_id = NEW.store_id AND r.item_id = NEW.item_id AND r.location_id = NEW.location_id
+        ORDER BY r.version DESC
+        LIMIT 1;
+        IF FOUND THEN
+            NEW.version := last_version;
+            NEW.opening_version := last_version;
+        END IF;
+    END IF;
+    RETURN NEW;
+END
+$$;
 CREATE FUNCTION stockq.partition_bounds(OUT name text, OUT lower_bound bigint, OUT upper_bound bigint) RETURNS SETOF record
     LANGUAGE sql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -1211,6 +1357,78 @@ BEGIN
         'pause', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), NULL);
 END
 $$;
+CREATE FUNCTION stockq.priority_behind(store_id text, item_ids text[], location_ids text[], priority integer, ordering_key text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    jobs_max CONSTANT integer := 10000;
+    given CONSTANT integer := coalesce(priority_behind.priority, (job_defaults()).priority);
+    its_lane CONSTANT smallint := hashtextextended(coalesce(ordering_key, priority_behind.store_id), 0) & 63;
+    is_of_item boolean;
+    lowest integer;
+    found record;
+BEGIN
+    IF given >= 4 THEN
+        RETURN given;
+    ELSIF can_read_all_stores() THEN
+        SELECT count(*) AS jobs, max(priority) AS lowest,
+            max(priority) FILTER (WHERE store_id = priority_behind.store_id AND (item_id, location_id) IN (
+                SELECT i, coalesce(l, (job_defaults()).location_id) FROM unnest(item_ids, location_ids) AS u (i, l)
+            )) AS lowest_of_items
+        INTO found
+        FROM (
+            SELECT j.priority, j.store_id, j.item_id, j.location_id FROM jobs AS j
+            WHERE j.lane = its_lane AND j.run_at IS NULL AND j.priority > given
+            ORDER BY j.priority DESC, j.job_id DESC
+            LIMIT jobs_max
+        ) AS later;
+    ELSE
+        SELECT count(*) AS jobs, max(priority) AS lowest,
+            max(priority) FILTER (WHERE (item_id, location_id) IN (
+                SELECT i, coalesce(l, (job_defaults()).location_id) FROM unnest(item_ids, location_ids) AS u (i, l)
+            )) AS lowest_of_items
+        INTO found
+        FROM (
+            SELECT j.priority, j.item_id, j.location_id FROM my_ready_jobs AS j
+            WHERE j.store_id = priority_behind.store_id AND j.lane = its_lane AND j.priority > given
+            ORDER BY j.priority DESC, j.job_id DESC
+            LIMIT jobs_max
+        ) AS later;
+    END IF;
+    RETURN greatest(given, CASE WHEN found.jobs < jobs_max THEN found.lowest_of_items ELSE found.lowest END);
+END
+$$;
+CREATE FUNCTION stockq.put_behind_queued(new_jobs bigint[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    WITH named AS MATERIALIZED (
+        SELECT * FROM jobs WHERE job_id = ANY ($1)
+    ), new AS MATERIALIZED (
+        SELECT job_id, priority, lane, store_id, item_id, location_id, group_id, submission_id
+        FROM named
+        UNION
+        SELECT job_id, priority, lane, store_id, item_id, location_id, group_id, submission_id
+        FROM (SELECT DISTINCT group_id, store_id, submission_id FROM named WHERE group_id IS NOT NULL) AS whole
+        JOIN jobs USING (group_id, store_id, submission_id)
+    ), queued AS MATERIALIZED (
+        SELECT lane, store_id, item_id, location_id, max(priority) AS priority
+        FROM jobs
+        WHERE job_id < (SELECT min(job_id) FROM new) AND priority > (SELECT min(priority) FROM new)
+        GROUP BY lane, store_id, item_id, location_id
+    ), placed AS (
+        SELECT job_id, max(queued.priority) OVER (
+                PARTITION BY CASE WHEN group_id IS NULL THEN job_id END, group_id, store_id, submission_id
+            ) AS priority
+        FROM new
+        LEFT JOIN queued USING (lane, store_id, item_id, location_id)
+    )
+    UPDATE jobs SET priority = placed.priority
+    FROM placed
+    WHERE jobs.job_id = placed.job_id AND jobs.priority < placed.priority
+$_$;
 CREATE FUNCTION stockq.queued_jobs(job_ids bigint[], store_id text, group_id text, reference text) RETURNS bigint[]
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -1418,6 +1636,56 @@ BEGIN
     RETURN promoted;
 END
 $$;
+CREATE FUNCTION stockq.retire_deleted_items() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        PERFORM keep_retired_item(items) FROM items;
+    ELSE
+        PERFORM keep_retired_item(OLD);
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE FUNCTION stockq.retire_item(store_id text, item_id text, location_id text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
+    item items;
+BEGIN
+    SELECT * INTO item FROM items AS i
+    WHERE (i.store_id, i.item_id, i.location_id) = (retire_item.store_id, retire_item.item_id, location)
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    ELSIF item.tracked AND (item.on_hand <> 0 OR item.allocated <> 0) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format(
+                'item %L of store %L at %L has %s on hand and %s allocated, and cannot be retired', item_id, store_id,
+                location, item.on_hand, item.allocated),
+            HINT = 'Ship or deallocate what is allocated, and set its stock to 0 with a job.';
+    ELSIF EXISTS (
+        SELECT FROM jobs AS j
+        WHERE (j.store_id, j.item_id, j.location_id) = (retire_item.store_id, retire_item.item_id, location)
+    ) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format(
+                'item %L of store %L at %L has queued jobs, and cannot be retired', item_id, store_id, location),
+            HINT = 'Wait until they are finished, or cancel them.';
+    END IF;
+    PERFORM keep_retired_item(item);
+    DELETE FROM items AS i
+    WHERE (i.store_id, i.item_id, i.location_id) = (retire_item.store_id, retire_item.item_id, location);
+    PERFORM record_operation(
+        'items retire',
+        jsonb_build_object('store_id', store_id, 'item_id', item_id, 'location_id', location), NULL);
+    RETURN true;
+END
+$$;
 CREATE FUNCTION stockq.retry_jobs(job_ids bigint[] DEFAULT NULL::bigint[], failed boolean DEFAULT false, code text DEFAULT NULL::text, store_id text DEFAULT NULL::text, since interval DEFAULT '1 day'::interval) RETURNS TABLE(job_id bigint, retry_of bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -1428,6 +1696,10 @@ DECLARE
 BEGIN
     RETURN QUERY SELECT added.job_id, added.retry_of FROM insert_retries(wanted) AS added;
     GET DIAGNOSTICS retried = ROW_COUNT;
+    PERFORM put_behind_queued(ARRAY(
+        SELECT r.retry_job_id FROM retries AS r JOIN jobs AS j ON j.job_id = r.retry_job_id
+        WHERE r.job_id = ANY (wanted) AND j.enqueued_at = now()
+    ));
     PERFORM record_operation(
         'retry',
         jsonb_build_object('jobs', job_ids, 'failed', nullif(failed, false), 'code', code, 'store_id', store_id),
@@ -1486,6 +1758,13 @@ BEGIN
             ELSE coalesce(set_item.low_stock_threshold, i.low_stock_threshold) END,
         parent_id = CASE WHEN 'parent_id' = ANY (clear) THEN NULL ELSE coalesce(set_item.parent_id, i.parent_id) END,
         tracked = coalesce(set_item.tracked, i.tracked),
+        -- Where no trigger has recorded the baseline, it is the level before the attributes change.
+        notified_level = coalesce(i.notified_level, CASE
+            WHEN NOT i.tracked THEN 'ok'
+            WHEN i.available <= 0 THEN 'out'
+            WHEN i.available <= i.low_stock_threshold THEN 'low'
+            ELSE 'ok'
+        END::alert_level),
         updated_at = now()
     WHERE (i.store_id, i.item_id, i.location_id) = (set_item.store_id, set_item.item_id, location);
     is_known := FOUND;
@@ -1592,7 +1871,10 @@ BEGIN
         store_id, ARRAY[item_id, item_id], ARRAY[-quantity, quantity], location_ids => ARRAY[source, target],
         on_insufficients => ARRAY[on_insufficient, NULL],
         group_id => coalesce(group_id, 'transfer ' || gen_random_uuid()),
-        idempotency_key => idempotency_key, priority => priority, run_at => run_at, expires_at => expires_at,
+        idempotency_key => idempotency_key,
+        priority => coalesce(
+            priority, priority_behind(store_id, ARRAY[item_id, item_id], ARRAY[source, target], NULL, NULL)),
+        run_at => run_at, expires_at => expires_at,
         "references" => ARRAY[reference, reference], reasons => ARRAY[reason, reason]);
 END
 $$;
@@ -1653,34 +1935,6 @@ CREATE TABLE stockq.grants (
     CONSTRAINT grants_scopes_not_empty CHECK ((cardinality(scopes) > 0)),
     CONSTRAINT grants_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
 );
-CREATE TABLE stockq.items (
-    store_id text NOT NULL COLLATE pg_catalog."C",
-    item_id text NOT NULL COLLATE pg_catalog."C",
-    location_id text DEFAULT 'main'::text NOT NULL COLLATE pg_catalog."C",
-    parent_id text COLLATE pg_catalog."C",
-    on_hand bigint DEFAULT 0 NOT NULL,
-    allocated bigint DEFAULT 0 NOT NULL,
-    available bigint GENERATED ALWAYS AS ((on_hand - allocated)) STORED NOT NULL,
-    low_stock_threshold bigint,
-    version bigint DEFAULT 0 NOT NULL,
-    opening_on_hand bigint,
-    opening_allocated bigint,
-    opening_version bigint DEFAULT 0 NOT NULL,
-    last_job_id bigint,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    notified_level stockq.alert_level,
-    tracked boolean DEFAULT true NOT NULL,
-    CONSTRAINT items_allocated_range CHECK (((allocated >= 0) AND (allocated <= '9007199254740991'::bigint))),
-    CONSTRAINT items_available_range CHECK ((((on_hand - allocated) >= '-9007199254740991'::bigint) AND ((on_hand - allocated) <= '9007199254740991'::bigint))),
-    CONSTRAINT items_item_id_length CHECK (((octet_length(item_id) >= 1) AND (octet_length(item_id) <= 200))),
-    CONSTRAINT items_location_id_length CHECK (((octet_length(location_id) >= 1) AND (octet_length(location_id) <= 200))),
-    CONSTRAINT items_low_stock_threshold_range CHECK (((low_stock_threshold >= 0) AND (low_stock_threshold <= '9007199254740991'::bigint))),
-    CONSTRAINT items_on_hand_range CHECK (((on_hand >= '-9007199254740991'::bigint) AND (on_hand <= '9007199254740991'::bigint))),
-    CONSTRAINT items_parent_id_length CHECK (((octet_length(parent_id) >= 1) AND (octet_length(parent_id) <= 200))),
-    CONSTRAINT items_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
-)
-WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_cost_delay='0');
 ALTER TABLE stockq.jobs ALTER COLUMN job_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME stockq.jobs_job_id_seq
     START WITH 1
@@ -1717,7 +1971,12 @@ CREATE VIEW stockq.my_grants WITH (security_barrier='true') AS
    FROM stockq.grants
   WHERE (grants.producer = (CURRENT_USER)::text);
 CREATE VIEW stockq.my_ready_jobs WITH (security_barrier='true') AS
- SELECT jobs.store_id
+ SELECT jobs.store_id,
+    jobs.lane,
+    jobs.priority,
+    jobs.job_id,
+    jobs.item_id,
+    jobs.location_id
    FROM (stockq.jobs
      JOIN stockq.grants USING (store_id))
   WHERE ((grants.producer = (CURRENT_USER)::text) AND (jobs.run_at IS NULL));
@@ -1856,6 +2115,21 @@ CREATE TABLE stockq.results_000000005000000 (
     message text COLLATE pg_catalog."C"
 )
 WITH (autovacuum_vacuum_insert_scale_factor='1', autovacuum_analyze_scale_factor='1');
+CREATE TABLE stockq.retired_items (
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    version bigint NOT NULL,
+    created_version bigint NOT NULL,
+    on_hand bigint NOT NULL,
+    allocated bigint NOT NULL,
+    opening_on_hand bigint NOT NULL,
+    opening_allocated bigint NOT NULL,
+    opening_version bigint NOT NULL,
+    last_job_id bigint,
+    retired_at timestamp with time zone DEFAULT now() NOT NULL,
+    retired_by text DEFAULT SESSION_USER NOT NULL
+);
 CREATE TABLE stockq.retries (
     job_id bigint NOT NULL,
     retry_job_id bigint NOT NULL
@@ -1884,6 +2158,10 @@ ALTER TABLE ONLY stockq.items
     ADD CONSTRAINT items_pkey PRIMARY KEY (store_id, item_id, location_id);
 ALTER TABLE stockq.jobs
     ADD CONSTRAINT jobs_expires_at_limit CHECK (((expires_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
+ALTER TABLE stockq.jobs
+    ADD CONSTRAINT jobs_ids_visible CHECK (((((store_id || item_id) || location_id) !~ '[^!-~]'::text) OR (((((store_id || '
+'::text) || item_id) || '
+'::text) || location_id) ~ '^[^\u0001-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+( +[^\u0001-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+)*(\n[^\u0001-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+( +[^\u0001-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+)*){2}$'::text) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
 ALTER TABLE ONLY stockq.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
 ALTER TABLE stockq.jobs
@@ -1908,6 +2186,8 @@ ALTER TABLE ONLY stockq.results_000000000000000
     ADD CONSTRAINT results_000000000000000_pkey PRIMARY KEY (job_id);
 ALTER TABLE ONLY stockq.results_000000005000000
     ADD CONSTRAINT results_000000005000000_pkey PRIMARY KEY (job_id);
+ALTER TABLE ONLY stockq.retired_items
+    ADD CONSTRAINT retired_items_pkey PRIMARY KEY (store_id, item_id, location_id, version);
 ALTER TABLE ONLY stockq.retries
     ADD CONSTRAINT retries_pkey PRIMARY KEY (job_id);
 ALTER TABLE ONLY stockq.store_limits
@@ -1930,6 +2210,9 @@ ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000000000000_
 ALTER INDEX stockq.results_group ATTACH PARTITION stockq.results_000000005000000_group_id_store_id_idx;
 ALTER INDEX stockq.results_failed ATTACH PARTITION stockq.results_000000005000000_job_id_idx;
 ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000005000000_pkey;
+CREATE TRIGGER open_item BEFORE INSERT ON stockq.items FOR EACH ROW EXECUTE FUNCTION stockq.open_item();
+CREATE TRIGGER retire_deleted_items AFTER DELETE ON stockq.items FOR EACH ROW EXECUTE FUNCTION stockq.retire_deleted_items();
+CREATE TRIGGER retire_truncated_items BEFORE TRUNCATE ON stockq.items FOR EACH STATEMENT EXECUTE FUNCTION stockq.retire_deleted_items();
 CREATE TRIGGER send_wakeup AFTER INSERT ON stockq.jobs FOR EACH STATEMENT WHEN ((pg_sequence_last_value('stockq.workers_awake'::regclass) IS NULL)) EXECUTE FUNCTION stockq.send_wakeup();
 CREATE POLICY admin_all ON stockq.idempotency_keys TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.items TO stockq_admin USING (true);

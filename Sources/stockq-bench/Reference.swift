@@ -39,7 +39,7 @@ enum Reference {
     private static let claim = Statement(
         "baseline_claim", [],
         """
-        SELECT job_id, store_id, item_id, location_id, quantity
+        SELECT job_id, store_id, item_id, location_id, quantity::bigint
         FROM stockq.jobs
         WHERE run_at IS NULL
         ORDER BY priority, job_id
@@ -52,7 +52,7 @@ enum Reference {
         UPDATE stockq.items
         SET on_hand = on_hand + $4, version = version + 1, last_job_id = $5, updated_at = now()
         WHERE store_id = $1 AND item_id = $2 AND location_id = $3 AND available + $4 >= 0
-        RETURNING on_hand, version
+        RETURNING on_hand::bigint, version
         """)
     private static let insert = Statement(
         "baseline_insert", [.int8, .int8, .int8],

@@ -1,5 +1,6 @@
 import Foundation
 import StockQueue
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -64,6 +65,47 @@ import Testing
             try database.drain()
             #expect(try database.rows(states).filter { $0.hasPrefix("finished") }.count == 4)
             try expectSoundLedger(database)
+        }
+    }
+
+    @Test("queued jobs and items with ids that are refused now are upgraded and worked", arguments: dumps)
+    func idsOfEarlierReleases(dump: String) async throws {
+        try await withDatabase(migrated: false) { database in
+            try Self.psql(database, file: Self.folder.appendingPathComponent(dump).path)
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'old ', 5);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'old ', -2);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, on_insufficient) VALUES ('s', 'old ', -9, 'wait');
+                """)
+            try Migrator(connection: try database.connect(), schema: database.schema).migrate()
+            try database.drain()
+            #expect(try database.value("SELECT on_hand, version FROM stockq.items WHERE item_id = 'old '") == "3,1")
+            #expect(
+                try database.value("SELECT state FROM stockq.job_states WHERE item_id = 'old ' AND quantity = -9")
+                    == "waiting")
+            #expect(throws: PostgresError.self) {
+                try database.run("INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'old ', 1)")
+            }
+            try expectSoundLedger(database)
+        }
+    }
+
+    @Test("an item that was deleted before the upgrade continues its versions", arguments: dumps)
+    func deletedBefore(dump: String) async throws {
+        try await withDatabase(migrated: false) { database in
+            try Self.psql(database, file: Self.folder.appendingPathComponent(dump).path)
+            let last = try database.value(
+                "SELECT max(version) FROM stockq.notifications WHERE store_id = 's' AND item_id = 'a'")
+            try database.run("DELETE FROM stockq.items WHERE store_id = 's' AND item_id = 'a'")
+            #expect(Int(last).map { $0 > 0 } == true)
+            try Migrator(connection: try database.connect(), schema: database.schema).migrate()
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 1)")
+            try database.enqueue(.adjust("a", -1, priority: 1, reference: "first"))
+            try database.drain()
+            #expect(
+                try database.value("SELECT outcome, version FROM stockq.results WHERE reference = 'first'")
+                    == "applied,\((Int(last) ?? 0) + 1)")
         }
     }
 

@@ -22,6 +22,13 @@ BEGIN
             ELSE coalesce(set_item.low_stock_threshold, i.low_stock_threshold) END,
         parent_id = CASE WHEN 'parent_id' = ANY (clear) THEN NULL ELSE coalesce(set_item.parent_id, i.parent_id) END,
         tracked = coalesce(set_item.tracked, i.tracked),
+        -- Where no trigger has recorded the baseline, it is the level before the attributes change.
+        notified_level = coalesce(i.notified_level, CASE
+            WHEN NOT i.tracked THEN 'ok'
+            WHEN i.available <= 0 THEN 'out'
+            WHEN i.available <= i.low_stock_threshold THEN 'low'
+            ELSE 'ok'
+        END::alert_level),
         updated_at = now()
     WHERE (i.store_id, i.item_id, i.location_id) = (set_item.store_id, set_item.item_id, location);
     is_known := FOUND;

@@ -7,8 +7,8 @@ SELECT store_id, idempotency_key, job_id, item_id, location_id, action, quantity
     true AS is_used
 FROM :"schema".idempotency_keys
 UNION ALL
-SELECT store_id, idempotency_key, job_id, item_id, location_id, action, quantity, on_insufficient, expected_available,
-    false
+SELECT store_id, idempotency_key, job_id, item_id, location_id, action, quantity::bigint, on_insufficient,
+    expected_available::bigint, false
 FROM :"schema".jobs
 WHERE idempotency_key IS NOT NULL;
 
@@ -23,8 +23,8 @@ SELECT job_id,
         WHEN attempts > 0 THEN 'retrying'
         ELSE 'scheduled'
     END AS state,
-    store_id, item_id, location_id, action, quantity, on_insufficient, priority, group_id, ordering_key,
-    idempotency_key, reference, reason, enqueued_at, NULL::timestamptz AS finished_at,
+    store_id, item_id, location_id, action, quantity::bigint AS quantity, on_insufficient, priority, group_id,
+    ordering_key, idempotency_key, reference, reason, enqueued_at, NULL::timestamptz AS finished_at,
     NULL:::"schema".outcome AS outcome, NULL:::"schema".code AS code, NULL:::"schema".warning AS warning,
     NULL::bigint AS applied_quantity, NULL::bigint AS on_hand_before, NULL::bigint AS on_hand_after,
     NULL::bigint AS allocated_before, NULL::bigint AS allocated_after, NULL::bigint AS version,

@@ -6,7 +6,7 @@ import StockQueuePostgres
 struct ClaimedJobColumns {
     /// The target list of every statement that reads jobs for a batch.
     static let list = """
-        job_id, jobs.ctid AS tuple_id, quantity, expected_available, priority, attempts, max_attempts, action, on_insufficient, notify,
+        job_id, jobs.ctid AS tuple_id, quantity::bigint AS quantity, expected_available::bigint AS expected_available, priority, attempts, max_attempts, action, on_insufficient, notify,
             coalesce(expires_at <= now(), false) AS is_expired, run_at IS NULL AS is_ready,
             store_id, item_id, location_id,
             group_id, CASE WHEN group_id IS NOT NULL THEN store_id END AS group_store_id,

@@ -83,7 +83,10 @@ struct StagedJobs {
     /// Whether the request that a key was used for is the staged one. NULL means the default.
     private var isSameRequest: String {
         let request: [JobField] = [.itemID, .locationID, .action, .quantity, .onInsufficient, .expectedAvailable]
-        let values = request.map { fields.contains($0) ? "job.\($0.rawValue)" : "NULL" }
+        let values = request.map { field in
+            let cast = field.definition.sqlType == .bigint ? "::bigint" : ""
+            return fields.contains(field) ? "job.\(field.rawValue)\(cast)" : "NULL"
+        }
         return "\(schema.quoted).is_same_request(used, \(values.joined(separator: ", ")))"
     }
 }

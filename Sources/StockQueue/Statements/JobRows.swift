@@ -6,7 +6,7 @@ import StockQueuePostgres
 struct QueuedJobRows: RowReader {
     static func columns(_ schema: QueueSchema) -> String {
         """
-        job_id, \(ItemKeyReader.columns), action, quantity, priority, run_at, waiting_since, attempts,
+        job_id, \(ItemKeyReader.columns), action, quantity::bigint AS quantity, priority, run_at, waiting_since, attempts,
             max_attempts, last_error, enqueued_at
         """
     }

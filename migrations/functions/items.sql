@@ -1,0 +1,176 @@
+-- Items that come and go: the checks and the baseline of a new one, and what stays of a retired one. Repeatable:
+-- applied again whenever this text changes; a change of a signature needs a migration.
+--
+-- The triggers are left out where the extension Citus is installed, which refuses them on its tables. There the
+-- programs keep the rules: `stockq items import`, set_item and retire_item.
+
+-- The first character of an id that makes it look like another one, as U+200B: a control character, an invisible one,
+-- or white space other than spaces between others. Null if there is none. The constraint jobs_ids_visible and
+-- HiddenCharacters.swift have the same characters.
+CREATE OR REPLACE FUNCTION :"schema".hidden_character(id text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    hidden CONSTANT text := E'[\\u0001-\\u001f\\u007f-\\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5'
+        || E'\\u180b-\\u180f\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f'
+        || E'\\ufeff\\uffa0\\ufff0-\\ufffb\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]';
+BEGIN
+    RETURN 'U+' || upper(lpad(to_hex(ascii(substring(id FROM '^ | $|' || hidden))), 4, '0'));
+END
+$$;
+
+-- Raises an error for the first of the item's ids with a hidden character.
+CREATE OR REPLACE FUNCTION :"schema".check_item_ids(item :"schema".items) RETURNS void
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    wrong record;
+BEGIN
+    SELECT given.name, given.id, hidden_character(given.id) AS hidden INTO wrong
+    FROM (VALUES
+        ('store_id', item.store_id), ('item_id', item.item_id), ('location_id', item.location_id),
+        ('parent_id', item.parent_id)
+    ) AS given (name, id)
+    WHERE hidden_character(given.id) IS NOT NULL
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE check_violation USING
+            MESSAGE = format(
+                '%s %s has the character %s, which does not show', wrong.name, to_json(wrong.id), wrong.hidden),
+            HINT = 'An id has visible characters, and spaces only between them.',
+            TABLE = 'items', CONSTRAINT = 'items_ids_visible';
+    END IF;
+END
+$$;
+
+-- Before an item is inserted: checks its ids, records its level as the baseline, and continues the versions of an
+-- earlier item with the same key.
+CREATE OR REPLACE FUNCTION :"schema".open_item() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    last_version bigint;
+BEGIN
+    IF NEW.store_id || NEW.item_id || NEW.location_id || coalesce(NEW.parent_id, '') ~ '[^!-~]' THEN
+        PERFORM check_item_ids(NEW);
+    END IF;
+    IF NEW.notified_level IS NULL THEN
+        NEW.notified_level := CASE
+            WHEN NOT NEW.tracked THEN 'ok'
+            WHEN NEW.on_hand - NEW.allocated <= 0 THEN 'out'
+            WHEN NEW.on_hand - NEW.allocated <= NEW.low_stock_threshold THEN 'low'
+            ELSE 'ok'
+        END;
+    END IF;
+    IF NEW.version = 0 THEN
+        SELECT r.version INTO last_version
+        FROM retired_items AS r
+        WHERE r.store_id = NEW.store_id AND r.item_id = NEW.item_id AND r.location_id = NEW.location_id
+        ORDER BY r.version DESC
+        LIMIT 1;
+        IF FOUND THEN
+            NEW.version := last_version;
+            NEW.opening_version := last_version;
+        END IF;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+-- Keeps the last balance and version of an item that goes. An item that no job has changed leaves nothing to prove.
+CREATE OR REPLACE FUNCTION :"schema".keep_retired_item(item :"schema".items) RETURNS void
+LANGUAGE sql SET search_path = :"schema", pg_temp
+AS $$
+    INSERT INTO retired_items (
+        store_id, item_id, location_id, version, created_version, on_hand, allocated, opening_on_hand,
+        opening_allocated, opening_version, last_job_id
+    )
+    SELECT item.store_id, item.item_id, item.location_id, item.version, created.version, item.on_hand, item.allocated,
+        coalesce(item.opening_on_hand, item.on_hand), coalesce(item.opening_allocated, item.allocated),
+        item.opening_version, item.last_job_id
+    FROM (
+        SELECT coalesce(max(r.version), 0) AS version
+        FROM retired_items AS r
+        WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id)
+    ) AS created
+    WHERE item.version > created.version
+    ON CONFLICT ON CONSTRAINT retired_items_pkey DO NOTHING
+$$;
+
+-- After an item is deleted, and before all of them are truncated.
+CREATE OR REPLACE FUNCTION :"schema".retire_deleted_items() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        PERFORM keep_retired_item(items) FROM items;
+    ELSE
+        PERFORM keep_retired_item(OLD);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- Deletes an item that is no longer sold. Its results stay, and its ledger stays provable; an item that is created
+-- again with the same key continues its versions. Returns whether the item existed.
+--
+-- An item with stock or with queued jobs is an error, because both would be lost without a record.
+CREATE OR REPLACE FUNCTION :"schema".retire_item(
+    store_id text, item_id text, location_id text DEFAULT NULL
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
+    item items;
+BEGIN
+    SELECT * INTO item FROM items AS i
+    WHERE (i.store_id, i.item_id, i.location_id) = (retire_item.store_id, retire_item.item_id, location)
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    ELSIF item.tracked AND (item.on_hand <> 0 OR item.allocated <> 0) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format(
+                'item %L of store %L at %L has %s on hand and %s allocated, and cannot be retired', item_id, store_id,
+                location, item.on_hand, item.allocated),
+            HINT = 'Ship or deallocate what is allocated, and set its stock to 0 with a job.';
+    ELSIF EXISTS (
+        SELECT FROM jobs AS j
+        WHERE (j.store_id, j.item_id, j.location_id) = (retire_item.store_id, retire_item.item_id, location)
+    ) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format(
+                'item %L of store %L at %L has queued jobs, and cannot be retired', item_id, store_id, location),
+            HINT = 'Wait until they are finished, or cancel them.';
+    END IF;
+    PERFORM keep_retired_item(item);
+    DELETE FROM items AS i
+    WHERE (i.store_id, i.item_id, i.location_id) = (retire_item.store_id, retire_item.item_id, location);
+    PERFORM record_operation(
+        'items retire',
+        jsonb_build_object('store_id', store_id, 'item_id', item_id, 'location_id', location), NULL);
+    RETURN true;
+END
+$$;
+
+SET search_path = :"schema", pg_temp;
+DO $$
+BEGIN
+    -- Making a trigger locks the table, so those that exist are kept.
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+        OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'items'::regclass AND tgname = 'open_item')
+    THEN
+        RETURN;
+    END IF;
+    CREATE TRIGGER open_item BEFORE INSERT ON items
+        FOR EACH ROW EXECUTE FUNCTION open_item();
+    CREATE TRIGGER retire_deleted_items AFTER DELETE ON items
+        FOR EACH ROW EXECUTE FUNCTION retire_deleted_items();
+    CREATE TRIGGER retire_truncated_items BEFORE TRUNCATE ON items
+        FOR EACH STATEMENT EXECUTE FUNCTION retire_deleted_items();
+END
+$$;
+RESET search_path;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;
