@@ -5,7 +5,7 @@ extension FieldDefinition {
     /// `validate()`.
     package func parse(_ bytes: ArraySlice<UInt8>) throws(ValidationError) -> FieldValue {
         switch kind {
-        case .text: .text(try text(bytes))
+        case .text, .id: .text(try text(bytes))
         case .wholeNumber(let range): .integer(try wholeNumber(bytes, range))
         case .choice(let labels): .text(try label(bytes, labels))
         case .flag: .flag(try flag(bytes))

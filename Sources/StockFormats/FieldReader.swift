@@ -11,15 +11,19 @@ package struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> w
     private let names: [String]
     private var reader: RecordReader
     private let format: InputFormat
+    private let trims: Bool
 
     /// Reads the header of a CSV.
     ///
+    /// - Parameter trims: remove white space at both ends of each field.
     /// - Throws: what is wrong with the input as a whole: it is empty, or its header has unknown, missing or duplicate
     ///   columns.
     package init(
-        _ source: ByteSource, format: InputFormat, required: [Column], recordBytesMax: Int = 1 << 20
+        _ source: ByteSource, format: InputFormat, required: [Column], trims: Bool = false,
+        recordBytesMax: Int = 1 << 20
     ) throws {
         self.format = format
+        self.trims = trims
         reader = RecordReader(source: source, isCSV: format == .csv, recordBytesMax: recordBytesMax)
         if let problem = ForeignInput.problem(with: try reader.peek(ForeignInput.bytesNeeded), format) {
             throw ValidationError(problem)
@@ -69,6 +73,7 @@ package struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> w
                 record.problem = error
             }
         }
+        if trims && record.problem == nil { record.fields = record.fields.map(UTF8Text.trimmed) }
         return record
     }
 

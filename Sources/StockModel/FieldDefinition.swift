@@ -41,6 +41,8 @@ public final class FieldDefinition: Sendable {
 public enum FieldKind: Sendable, Hashable {
     /// UTF-8 without NUL, from 1 byte to so many.
     case text(bytesMax: Int)
+    /// A text of visible characters, with spaces only between them, so that two ids that look the same are the same.
+    case id(bytesMax: Int)
     case wholeNumber(ClosedRange<Int64>)
     case choice([String])
     case flag

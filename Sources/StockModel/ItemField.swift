@@ -11,11 +11,11 @@ public enum ItemField: String, CaseIterable, Sendable {
     /// The field's row of the table.
     public var definition: FieldDefinition {
         switch self {
-        case .storeID: field(.text(bytesMax: 200), .text, isRequired: true, help: "the item's store")
-        case .itemID: field(.text(bytesMax: 200), .text, isRequired: true, help: "the item")
+        case .storeID: field(.id(bytesMax: 200), .text, isRequired: true, help: "the item's store")
+        case .itemID: field(.id(bytesMax: 200), .text, isRequired: true, help: "the item")
         case .onHand: field(.wholeNumber(Quantity.range), .bigint, isRequired: true, help: "the opening stock")
-        case .locationID: field(.text(bytesMax: 200), .text, help: "the item's location")
-        case .parentID: field(.text(bytesMax: 200), .text, help: "the product of which the item is a variation")
+        case .locationID: field(.id(bytesMax: 200), .text, help: "the item's location")
+        case .parentID: field(.id(bytesMax: 200), .text, help: "the product of which the item is a variation")
         case .tracked: field(.flag, .boolean, help: "false: unlimited stock")
         case .lowStockThreshold:
             field(

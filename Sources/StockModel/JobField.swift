@@ -24,12 +24,12 @@ public enum JobField: String, CaseIterable, Sendable {
     /// The field's row of the table.
     public var definition: FieldDefinition {
         switch self {
-        case .storeID: field(.text(bytesMax: 200), .text, isRequired: true, help: "the item's store")
+        case .storeID: field(.id(bytesMax: 200), .text, isRequired: true, help: "the item's store")
         case .itemID:
-            field(.text(bytesMax: 200), .text, isRequired: true, listArgument: "item_ids", help: "the item")
+            field(.id(bytesMax: 200), .text, isRequired: true, listArgument: "item_ids", help: "the item")
         case .locationID:
             field(
-                .text(bytesMax: 200), .text, option: "location", listArgument: "location_ids",
+                .id(bytesMax: 200), .text, option: "location", listArgument: "location_ids",
                 help: "the item's location")
         case .quantity:
             field(
@@ -45,7 +45,7 @@ public enum JobField: String, CaseIterable, Sendable {
                 listArgument: "on_insufficients", help: "what to do when too little is available")
         case .groupID:
             field(
-                .text(bytesMax: 200), .text, option: "group",
+                .id(bytesMax: 200), .text, option: "group",
                 help: "jobs of one group and one transaction are applied all together or not at all")
         case .priority:
             field(
@@ -61,7 +61,7 @@ public enum JobField: String, CaseIterable, Sendable {
                 help: "reject the job as stale unless exactly this much is available")
         case .orderingKey:
             field(
-                .text(bytesMax: 200), .text, option: "ordering-key",
+                .id(bytesMax: 200), .text, option: "ordering-key",
                 help: "jobs with the same key are applied in order; without one the store is the key")
         case .notify:
             field(
@@ -80,7 +80,7 @@ public enum JobField: String, CaseIterable, Sendable {
                 help: "kept in the result, for instance an order's number")
         case .idempotencyKey:
             field(
-                .text(bytesMax: 200), .text, option: "idempotency-key", listArgument: "idempotency_keys",
+                .id(bytesMax: 200), .text, option: "idempotency-key", listArgument: "idempotency_keys",
                 help: "of several jobs of a store with this key, one takes effect")
         }
     }

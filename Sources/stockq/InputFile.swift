@@ -9,6 +9,8 @@ struct InputFile {
         "format", .choice("csv|ndjson", of: InputFormat.allCases), defaultText: "by the file's name, csv for -",
         help: "how the file is written")
 
+    static let trim = Flag("trim", help: "remove white space at both ends of each field")
+
     static let unterminatedLastLine = "the last line has no line break; it was read as a complete line"
 
     let source: ByteSource

@@ -103,6 +103,7 @@ extension ValueType where Value == FieldValue {
     private static func description(of kind: FieldKind) -> (ValueShape, expectation: String) {
         switch kind {
         case .text(let bytesMax): (.text(bytes: 1...bytesMax), "1 to \(bytesMax) bytes")
+        case .id(let bytesMax): (.text(bytes: 1...bytesMax), "1 to \(bytesMax) bytes of visible characters")
         case .wholeNumber(let range):
             (.wholeNumber(range), "a whole number from \(range.lowerBound) to \(range.upperBound)")
         case .choice(let labels): (.choice(labels), "one of \(labels.joined(separator: ", "))")

@@ -112,11 +112,13 @@ import Testing
             )
             #expect(try program.run(["result", "1"]).out.contains("its store is paused"))
             // Control characters of a name are not printed.
-            _ = try program.run(["enqueue", "\u{1B}[2J\n", "a", "1", "--idempotency-key", "k"])
-            let odd = try program.run(["enqueue", "\u{1B}[2J\n", "a", "2", "--idempotency-key", "k"])
-            #expect(odd.code == 1)
-            #expect(odd.err.contains("SQLSTATE 23505") && !odd.err.contains("\u{1B}"), "\(odd.err.debugDescription)")
-            #expect(odd.err.split(separator: "\n").first?.contains("another request") == true)
+            let odd = try program.run(["enqueue", "\u{1B}[2J\n", "a", "2"])
+            #expect(odd.code == 2)
+            #expect(odd.err.contains("U+001B") && !odd.err.contains("\u{1B}"), "\(odd.err.debugDescription)")
+            _ = try program.run(["enqueue", "t", "a", "1", "--idempotency-key", "k"])
+            let used = try program.run(["enqueue", "t", "a", "2", "--idempotency-key", "k"])
+            #expect(used.code == 1 && used.err.contains("SQLSTATE 23505"), "\(used.err)")
+            #expect(used.err.split(separator: "\n").first?.contains("another request") == true)
         }
     }
 

@@ -17,6 +17,9 @@ import Testing
         try await withDatabase { database in
             try database.run(
                 """
+                -- Earlier releases took such names.
+                ALTER TABLE stockq.jobs DROP CONSTRAINT jobs_ids_visible;
+                ALTER TABLE stockq.items DISABLE TRIGGER open_item;
                 ALTER TABLE stockq.results ADD CONSTRAINT trap
                 CHECK (CASE WHEN outcome = 'failed' THEN true ELSE item_id::bigint > 0 END)
                 """)

@@ -11,6 +11,24 @@ enum PlainRules {
 
     static func isText(_ bytes: [UInt8], bytesMax: Int) -> Bool { bytes.count <= bytesMax && text(bytes) != nil }
 
+    /// A text of at most 200 bytes in which every character shows, with spaces only between others.
+    static func isID(_ bytes: [UInt8]) -> Bool {
+        guard isText(bytes, bytesMax: 200), let id = text(bytes) else { return false }
+        return !id.hasPrefix(" ") && !id.hasSuffix(" ") && id.unicodeScalars.allSatisfy { !hidden.contains($0.value) }
+    }
+
+    private static let hidden: Set<UInt32> = {
+        let ranges = """
+            1-1f 7f-a0 ad 34f 61c 115f-1160 1680 17b4-17b5 180b-180f 2000-200f 2028-202f 205f-206f 2800 3000 3164 \
+            fe00-fe0f feff ffa0 fff0-fffb 1bca0-1bca3 1d173-1d17a e0000-e0fff
+            """
+        return Set(
+            ranges.split(separator: " ").flatMap { range in
+                let ends = range.split(separator: "-").map { UInt32($0, radix: 16)! }
+                return ends[0]...(ends.last!)
+            })
+    }()
+
     static func number(_ bytes: [UInt8]) -> Int128? {
         let signs = Set("+-".utf8)
         let digits = bytes.first.map(signs.contains) == true ? bytes.dropFirst() : bytes[...]

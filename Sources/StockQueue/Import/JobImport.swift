@@ -24,6 +24,8 @@ public struct JobImport {
         /// Gives each record without a key of its own this text, a slash and the number of its line as idempotency key,
         /// so that importing the input again enqueues nothing twice.
         public var idempotencyPrefix: String?
+        /// Remove white space at both ends of each field.
+        public var trims = false
         /// Decide what would happen, and enqueue nothing.
         public var isDryRun = false
 
@@ -99,11 +101,13 @@ public struct JobImport {
         self.onProgress = onProgress
         self.onReject = onReject
         let start = source.position
-        reader = try FieldReader(source, format: options.format, required: JobField.required)
+        reader = try FieldReader(
+            source, format: options.format, required: JobField.required, trims: options.trims)
         if let start, !options.isStrict, reader.columns.contains(.groupID) {
             splitGroups = try SplitGroups(&reader)
             try source.goBack(to: start)
-            reader = try FieldReader(source, format: options.format, required: JobField.required)
+            reader = try FieldReader(
+                source, format: options.format, required: JobField.required, trims: options.trims)
         }
         parser = RecordParser(reader.columns.map(\.definition))
         columns = reader.columns

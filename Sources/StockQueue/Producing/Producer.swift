@@ -57,6 +57,12 @@ public struct Producer {
         _ quantity: Int64, of key: ItemKey, to location: String, idempotencyKey: String? = nil,
         onInsufficient: InsufficientStockPolicy = .reject, reason: String? = nil, reference: String? = nil
     ) throws -> [Receipt] {
+        for locationID in [key.locationID, location] {
+            var line = JobRequest(store: key.storeID, item: key.itemID, quantity: quantity)
+            line.locationID = locationID
+            line.idempotencyKey = idempotencyKey
+            try line.validate()
+        }
         var parameters = Parameters()
         for text in [key.storeID, key.itemID] { parameters.add(text) }
         parameters.add(quantity)

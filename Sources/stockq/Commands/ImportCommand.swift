@@ -29,7 +29,8 @@ enum ImportCommand: Command {
     static let spec = CommandSpec(
         "import", "Enqueues the jobs of a CSV or NDJSON file.", arguments: [InputFile.file],
         options: [
-            strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, commitInterval, InputFile.format,
+            strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, commitInterval, InputFile.trim,
+            InputFile.format,
             RejectsFile.rejects,
             json,
         ],
@@ -98,6 +99,7 @@ enum ImportCommand: Command {
         options.afterLine = input[afterLine]
         options.rowsPerCommit = input[rowsPerCommit]
         options.commitInterval = input[commitInterval]
+        options.trims = input[InputFile.trim]
         options.isDryRun = input[dryRun]
         options.idempotencyPrefix = input[idempotencyPrefix]
         return options
