@@ -10,6 +10,7 @@ package enum Main {
     private static let commands: [any Command.Type] = [
         DemoCommand.self, MigrateCommand.self,
         ItemsImportCommand.self, ItemsListCommand.self, ItemsShowCommand.self, ItemsSetCommand.self,
+        ItemsRetireCommand.self,
         EnqueueCommand.self, TransferCommand.self, ImportCommand.self,
         RunCommand.self, ResultCommand.self, StatsCommand.self, NotificationsCommand.self, VerifyCommand.self,
         CancelCommand.self, RetryCommand.self, ReprioritizeCommand.self, PauseCommand.self, ResumeCommand.self,

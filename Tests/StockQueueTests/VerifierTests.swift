@@ -29,7 +29,17 @@ import Testing
         Tampering(
             sql: "UPDATE stockq.results SET previous_job_id = 99 WHERE job_id = 2",
             check: "each change begins where the one before it ended"),
-        Tampering(sql: "DELETE FROM stockq.items WHERE item_id = 'b'", check: "every applied job belongs to an item"),
+        Tampering(
+            sql: "DELETE FROM stockq.items WHERE item_id = 'b'; DELETE FROM stockq.retired_items",
+            check: "every applied job belongs to an item"),
+        Tampering(
+            sql: "DELETE FROM stockq.items WHERE item_id = 'b'; UPDATE stockq.retired_items SET on_hand = on_hand + 1",
+            check: "opening + sum of applied = present, for on_hand and allocated"),
+        Tampering(
+            sql: """
+                DELETE FROM stockq.items WHERE item_id = 'b';
+                UPDATE stockq.retired_items SET version = version + 1, opening_version = opening_version + 2
+                """, check: "versions are gapless"),
         Tampering(
             sql: "UPDATE stockq.results SET outcome = 'rejected' WHERE job_id = 2",
             check: "applied jobs change stock, all others do not"),

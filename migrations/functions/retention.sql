@@ -58,19 +58,31 @@ BEGIN
     END IF;
     EXECUTE format($fold$
         WITH dropped AS MATERIALIZED (
-            SELECT store_id, item_id, location_id,
-                sum(on_hand_after - on_hand_before)::bigint AS on_hand,
-                sum(allocated_after - allocated_before)::bigint AS allocated,
+            SELECT r.store_id, r.item_id, r.location_id, retired.version AS retired_version,
+                sum(r.on_hand_after - r.on_hand_before)::bigint AS on_hand,
+                sum(r.allocated_after - r.allocated_before)::bigint AS allocated,
                 count(*) AS changes
-            FROM %I
-            WHERE outcome = 'applied'
-            GROUP BY store_id, item_id, location_id
+            FROM %I AS r
+            LEFT JOIN retired_items AS retired
+                ON (retired.store_id, retired.item_id, retired.location_id) = (r.store_id, r.item_id, r.location_id)
+                AND r.version > retired.created_version AND r.version <= retired.version
+            WHERE r.outcome = 'applied'
+            GROUP BY r.store_id, r.item_id, r.location_id, retired.version
         ), locked AS MATERIALIZED (
             -- In key order, as workers lock item rows, or the two could deadlock.
             SELECT store_id, item_id, location_id FROM items
-            WHERE (store_id, item_id, location_id) IN (SELECT store_id, item_id, location_id FROM dropped)
+            WHERE (store_id, item_id, location_id)
+                IN (SELECT store_id, item_id, location_id FROM dropped WHERE retired_version IS NULL)
             ORDER BY store_id, item_id, location_id
             FOR NO KEY UPDATE
+        ), folded AS (
+            UPDATE retired_items AS i
+            SET opening_on_hand = i.opening_on_hand + dropped.on_hand,
+                opening_allocated = i.opening_allocated + dropped.allocated,
+                opening_version = i.opening_version + dropped.changes
+            FROM dropped
+            WHERE (i.store_id, i.item_id, i.location_id, i.version)
+                = (dropped.store_id, dropped.item_id, dropped.location_id, dropped.retired_version)
         )
         UPDATE items
         SET opening_on_hand = items.opening_on_hand + dropped.on_hand,
@@ -79,7 +91,8 @@ BEGIN
         FROM locked
         JOIN dropped USING (store_id, item_id, location_id)
         WHERE (items.store_id, items.item_id, items.location_id)
-            = (locked.store_id, locked.item_id, locked.location_id)
+                = (locked.store_id, locked.item_id, locked.location_id)
+            AND dropped.retired_version IS NULL
     $fold$, oldest.name);
     -- After the items, in the order of the workers: they have locked item rows when they write results.
     EXECUTE format('DROP TABLE %I', oldest.name);

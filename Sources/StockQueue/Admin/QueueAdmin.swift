@@ -103,6 +103,13 @@ public struct QueueAdmin {
         return SetItemStatement.isKnown(in: try run(SetItemStatement(schema), parameters))
     }
 
+    /// Deletes an item without stock and without queued jobs.
+    ///
+    /// - Returns: whether there was such an item.
+    package func retireItem(_ key: ItemKey) throws(PostgresError) -> Bool {
+        RetireItemStatement.wasKnown(in: try run(RetireItemStatement(schema), ItemKeyReader.parameters(key)))
+    }
+
     /// Sets the store limit.
     ///
     /// - Parameter readyJobs: the most ready jobs that the store may have; nil for no limit.

@@ -4,15 +4,50 @@ extension Verifier.Check {
         [balances(s), versions(s), continuity(s), knownItems(s), changes(s), negativeStock(s)]
     }
 
-    /// The sums of the ledger, item by item.
+    /// Each item's row, and the last row of each retired one. `created_version` is the version with which it was created.
+    private static func lives(_ s: String) -> String {
+        """
+        SELECT store_id, item_id, location_id, on_hand, allocated, version, coalesce(earlier_version, 0) AS created_version,
+                coalesce(opening_on_hand, on_hand) AS opening_on_hand,
+                coalesce(opening_allocated, allocated) AS opening_allocated, opening_version,
+                NULL::bigint AS retired_version
+            FROM \(s).items
+            LEFT JOIN (
+                SELECT store_id, item_id, location_id, max(version) AS earlier_version
+                FROM \(s).retired_items
+                GROUP BY store_id, item_id, location_id
+            ) AS earlier USING (store_id, item_id, location_id)
+            UNION ALL
+            SELECT store_id, item_id, location_id, on_hand, allocated, version, created_version, opening_on_hand,
+                opening_allocated, opening_version, version
+            FROM \(s).retired_items
+        """
+    }
+
+    /// The sums of the ledger, item by item; those of a retired item apart from those of its successor.
     private static func ledger(_ s: String) -> String {
         """
-        SELECT store_id, item_id, location_id,
+        SELECT results.store_id, results.item_id, results.location_id, retired.version AS retired_version,
                 sum(on_hand_after - on_hand_before) AS on_hand, sum(allocated_after - allocated_before) AS allocated,
-                count(*) AS changes, count(DISTINCT version) AS versions, min(version) AS lowest, max(version) AS highest
+                count(*) AS changes, count(DISTINCT results.version) AS versions, min(results.version) AS lowest,
+                max(results.version) AS highest
             FROM \(s).results
+            LEFT JOIN \(s).retired_items AS retired
+                ON retired.store_id = results.store_id AND retired.item_id = results.item_id
+                AND retired.location_id = results.location_id
+                AND results.version > retired.created_version AND results.version <= retired.version
             WHERE outcome = 'applied'
-            GROUP BY store_id, item_id, location_id
+            GROUP BY results.store_id, results.item_id, results.location_id, retired.version
+        """
+    }
+
+    /// Joins the two.
+    private static func livesWithLedger(_ s: String) -> String {
+        """
+        (\(lives(s))) AS item
+                LEFT JOIN (\(ledger(s))) AS ledger ON ledger.store_id = item.store_id AND ledger.item_id = item.item_id
+                    AND ledger.location_id = item.location_id
+                    AND ledger.retired_version IS NOT DISTINCT FROM item.retired_version
         """
     }
 
@@ -20,13 +55,13 @@ extension Verifier.Check {
         Self(
             name: "opening + sum of applied = present, for on_hand and allocated", statementName: "verify_balances",
             sql: """
-                SELECT \(item) || format(': on_hand is %s and should be %s, allocated is %s and should be %s',
-                    items.on_hand, coalesce(opening_on_hand, items.on_hand) + coalesce(ledger.on_hand, 0),
-                    items.allocated, coalesce(opening_allocated, items.allocated) + coalesce(ledger.allocated, 0))
-                FROM \(s).items
-                LEFT JOIN (\(ledger(s))) AS ledger USING (store_id, item_id, location_id)
-                WHERE items.on_hand <> coalesce(opening_on_hand, items.on_hand) + coalesce(ledger.on_hand, 0)
-                    OR items.allocated <> coalesce(opening_allocated, items.allocated) + coalesce(ledger.allocated, 0)
+                SELECT format('item %L %L %L: on_hand is %s and should be %s, allocated is %s and should be %s',
+                    item.store_id, item.item_id, item.location_id,
+                    item.on_hand, opening_on_hand + coalesce(ledger.on_hand, 0),
+                    item.allocated, opening_allocated + coalesce(ledger.allocated, 0))
+                FROM \(livesWithLedger(s))
+                WHERE item.on_hand <> opening_on_hand + coalesce(ledger.on_hand, 0)
+                    OR item.allocated <> opening_allocated + coalesce(ledger.allocated, 0)
                 """)
     }
 
@@ -34,14 +69,15 @@ extension Verifier.Check {
         Self(
             name: "versions are gapless", statementName: "verify_versions",
             sql: """
-                SELECT \(item) || format(': version %s, opening version %s, %s changes with %s versions from %s to %s',
-                    items.version, opening_version, coalesce(changes, 0), coalesce(versions, 0), lowest, highest)
-                FROM \(s).items
-                LEFT JOIN (\(ledger(s))) AS ledger USING (store_id, item_id, location_id)
-                WHERE items.version - opening_version <> coalesce(changes, 0)
+                SELECT format(
+                    'item %L %L %L: version %s, opening version %s, %s changes with %s versions from %s to %s',
+                    item.store_id, item.item_id, item.location_id,
+                    version, opening_version, coalesce(changes, 0), coalesce(versions, 0), lowest, highest)
+                FROM \(livesWithLedger(s))
+                WHERE version - opening_version <> coalesce(changes, 0)
                     OR versions <> changes
-                    OR highest <> items.version
-                    OR (opening_version = 0 AND lowest <> 1)
+                    OR highest <> version
+                    OR (opening_version = created_version AND lowest <> created_version + 1)
                 """)
     }
 
@@ -63,6 +99,12 @@ extension Verifier.Check {
                 WHERE earlier_version = version - 1
                     AND ((earlier_on_hand, earlier_allocated) <> (on_hand_before, allocated_before)
                         OR previous_job_id IS DISTINCT FROM earlier_job)
+                    -- An item that was created again begins with an opening balance.
+                    AND NOT EXISTS (
+                        SELECT FROM \(s).retired_items AS retired
+                        WHERE (retired.store_id, retired.item_id, retired.location_id, retired.version)
+                            = (movement.store_id, movement.item_id, movement.location_id, earlier_version)
+                    )
                 """)
     }
 
@@ -74,6 +116,12 @@ extension Verifier.Check {
                 FROM \(s).results
                 LEFT JOIN \(s).items USING (store_id, item_id, location_id)
                 WHERE outcome = 'applied' AND items.store_id IS NULL
+                    AND NOT EXISTS (
+                        SELECT FROM \(s).retired_items AS retired
+                        WHERE (retired.store_id, retired.item_id, retired.location_id)
+                                = (results.store_id, results.item_id, results.location_id)
+                            AND results.version > retired.created_version AND results.version <= retired.version
+                    )
                 """)
     }
 

@@ -11,8 +11,8 @@ struct StoredItem {
 
     /// The target list of every statement that reads items for a batch.
     static let list = """
-        (wanted.number - 1)::integer AS wanted_index, items.ctid AS tuple_id, on_hand, allocated, version, low_stock_threshold,
-            last_job_id, notified_level, tracked
+        (wanted.number - 1)::integer AS wanted_index, items.ctid AS tuple_id, on_hand::bigint AS on_hand, allocated::bigint AS allocated, version,
+            low_stock_threshold::bigint AS low_stock_threshold, last_job_id, notified_level, tracked
         """
 
     static func rows(in rows: ResultSet) -> [StoredItem] {
@@ -144,4 +144,16 @@ struct WriteItemsStatement: QueueStatement {
         let (position, tupleID) = (rows.column("written_index"), rows.column("tuple_id"))
         return (0..<rows.rowCount).map { (Int(rows.int32($0, position)), rows.tupleID($0, tupleID)) }
     }
+}
+
+/// Retires an item by the SQL function, which keeps its last version.
+struct RetireItemStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "retire_item", ItemKeyReader.types, "SELECT \(schema.quoted).retire_item($1, $2, $3) AS was_known")
+    }
+
+    static func wasKnown(in rows: ResultSet) -> Bool { rows.bool(0, rows.column("was_known")) }
 }
