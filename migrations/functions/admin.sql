@@ -227,6 +227,10 @@ DECLARE
 BEGIN
     RETURN QUERY SELECT added.job_id, added.retry_of FROM insert_retries(wanted) AS added;
     GET DIAGNOSTICS retried = ROW_COUNT;
+    PERFORM put_behind_queued(ARRAY(
+        SELECT r.retry_job_id FROM retries AS r JOIN jobs AS j ON j.job_id = r.retry_job_id
+        WHERE r.job_id = ANY (wanted) AND j.enqueued_at = now()
+    ));
     PERFORM record_operation(
         'retry',
         jsonb_build_object('jobs', job_ids, 'failed', nullif(failed, false), 'code', code, 'store_id', store_id),

@@ -142,7 +142,12 @@ BEGIN
             enqueue.quantity, coalesce(enqueue.action, (job_defaults()).action)::action,
             coalesce(enqueue.on_insufficient, (job_defaults()).on_insufficient)::on_insufficient,
             enqueue.expected_available, enqueue.idempotency_key, enqueue.group_id,
-            coalesce(enqueue.priority, (job_defaults()).priority), enqueue.run_at, enqueue.expires_at,
+            CASE
+                WHEN enqueue.action = 'set' THEN priority_behind(
+                    store_id, ARRAY[item_id], ARRAY[location_id], priority, ordering_key)
+                ELSE coalesce(enqueue.priority, (job_defaults()).priority)
+            END,
+            enqueue.run_at, enqueue.expires_at,
             coalesce(enqueue.notify, (job_defaults()).notify), enqueue.ordering_key, enqueue.reason, enqueue.reference,
             coalesce(enqueue.max_attempts, (job_defaults()).max_attempts)
         ) RETURNING jobs.job_id INTO new_job;

@@ -5,6 +5,88 @@
 -- owner's rights, which checks the grant once a call. That function cannot see who calls it; the caller presents a
 -- caller token.
 
+-- The priority with which a new job comes after the ready jobs of its items: the lowest among theirs, but none higher
+-- than the given one. So a stock count is not applied before a sale that was enqueued earlier and that it counts
+-- already.
+--
+-- Other lanes have no order with this one. It looks at the 10,000 last jobs of the lane with a lower priority than the
+-- given one. Where there are more it does not search, and the new job comes after all of them.
+CREATE OR REPLACE FUNCTION :"schema".priority_behind(
+    store_id text, item_ids text[], location_ids text[], priority integer, ordering_key text
+) RETURNS integer
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    jobs_max CONSTANT integer := 10000;
+    given CONSTANT integer := coalesce(priority_behind.priority, (job_defaults()).priority);
+    its_lane CONSTANT smallint := hashtextextended(coalesce(ordering_key, priority_behind.store_id), 0) & 63;
+    is_of_item boolean;
+    lowest integer;
+    found record;
+BEGIN
+    IF given >= 4 THEN
+        RETURN given;
+    ELSIF can_read_all_stores() THEN
+        SELECT count(*) AS jobs, max(priority) AS lowest,
+            max(priority) FILTER (WHERE store_id = priority_behind.store_id AND (item_id, location_id) IN (
+                SELECT i, coalesce(l, (job_defaults()).location_id) FROM unnest(item_ids, location_ids) AS u (i, l)
+            )) AS lowest_of_items
+        INTO found
+        FROM (
+            SELECT j.priority, j.store_id, j.item_id, j.location_id FROM jobs AS j
+            WHERE j.lane = its_lane AND j.run_at IS NULL AND j.priority > given
+            ORDER BY j.priority DESC, j.job_id DESC
+            LIMIT jobs_max
+        ) AS later;
+    ELSE
+        SELECT count(*) AS jobs, max(priority) AS lowest,
+            max(priority) FILTER (WHERE (item_id, location_id) IN (
+                SELECT i, coalesce(l, (job_defaults()).location_id) FROM unnest(item_ids, location_ids) AS u (i, l)
+            )) AS lowest_of_items
+        INTO found
+        FROM (
+            SELECT j.priority, j.item_id, j.location_id FROM my_ready_jobs AS j
+            WHERE j.store_id = priority_behind.store_id AND j.lane = its_lane AND j.priority > given
+            ORDER BY j.priority DESC, j.job_id DESC
+            LIMIT jobs_max
+        ) AS later;
+    END IF;
+    RETURN greatest(given, CASE WHEN found.jobs < jobs_max THEN found.lowest_of_items ELSE found.lowest END);
+END
+$$;
+
+-- Gives new jobs, which retry earlier ones, the priority with which they come after the queued jobs of their items;
+-- groups whole. It reads the jobs once.
+CREATE OR REPLACE FUNCTION :"schema".put_behind_queued(new_jobs bigint[]) RETURNS void
+LANGUAGE sql SET search_path = :"schema", pg_temp
+AS $$
+    WITH named AS MATERIALIZED (
+        SELECT * FROM jobs WHERE job_id = ANY ($1)
+    ), new AS MATERIALIZED (
+        SELECT job_id, priority, lane, store_id, item_id, location_id, group_id, submission_id
+        FROM named
+        UNION
+        SELECT job_id, priority, lane, store_id, item_id, location_id, group_id, submission_id
+        FROM (SELECT DISTINCT group_id, store_id, submission_id FROM named WHERE group_id IS NOT NULL) AS whole
+        JOIN jobs USING (group_id, store_id, submission_id)
+    ), queued AS MATERIALIZED (
+        SELECT lane, store_id, item_id, location_id, max(priority) AS priority
+        FROM jobs
+        WHERE job_id < (SELECT min(job_id) FROM new) AND priority > (SELECT min(priority) FROM new)
+        GROUP BY lane, store_id, item_id, location_id
+    ), placed AS (
+        SELECT job_id, max(queued.priority) OVER (
+                PARTITION BY CASE WHEN group_id IS NULL THEN job_id END, group_id, store_id, submission_id
+            ) AS priority
+        FROM new
+        LEFT JOIN queued USING (lane, store_id, item_id, location_id)
+    )
+    UPDATE jobs SET priority = placed.priority
+    FROM placed
+    WHERE jobs.job_id = placed.job_id AND jobs.priority < placed.priority
+$$;
+
 -- Inserts the lines with the rights of the caller. Returns the new jobs in the order of the lines.
 CREATE OR REPLACE FUNCTION :"schema".insert_lines(list :"schema".lines) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
@@ -233,6 +315,15 @@ BEGIN
         );
     END IF;
     IF new_lines > 0 THEN
+        IF 'set' = ANY (list.actions) THEN
+            -- All lines of the list, or those after a stock count would come before it.
+            list.priority := priority_behind(
+                store_id, ARRAY(SELECT i FROM unnest(item_ids, actions) AS l (i, action) WHERE action = 'set'),
+                ARRAY(
+                    SELECT location FROM unnest(item_ids, actions, location_ids) AS l (i, action, location)
+                    WHERE action = 'set'
+                ), priority, ordering_key);
+        END IF;
         new_jobs := insert_new_lines(list, new_lines);
     END IF;
     -- The nth new job is the nth new line.
@@ -335,7 +426,8 @@ AS $$
 $$;
 
 -- Moves stock from one location of a store to another: a group of two lines. It is applied if the first location has
--- enough and the store has the item at both. Without a group_id it makes one up.
+-- enough and the store has the item at both. Without a group_id it makes one up, and without a priority it comes after
+-- the ready jobs of the item.
 CREATE OR REPLACE FUNCTION :"schema".transfer(
     store_id text, item_id text, quantity bigint, from_location text, to_location text,
     idempotency_key text DEFAULT NULL, on_insufficient text DEFAULT NULL, group_id text DEFAULT NULL,
@@ -362,7 +454,10 @@ BEGIN
         store_id, ARRAY[item_id, item_id], ARRAY[-quantity, quantity], location_ids => ARRAY[source, target],
         on_insufficients => ARRAY[on_insufficient, NULL],
         group_id => coalesce(group_id, 'transfer ' || gen_random_uuid()),
-        idempotency_key => idempotency_key, priority => priority, run_at => run_at, expires_at => expires_at,
+        idempotency_key => idempotency_key,
+        priority => coalesce(
+            priority, priority_behind(store_id, ARRAY[item_id, item_id], ARRAY[source, target], NULL, NULL)),
+        run_at => run_at, expires_at => expires_at,
         "references" => ARRAY[reference, reference], reasons => ARRAY[reason, reason]);
 END
 $$;

@@ -59,21 +59,41 @@ struct UpsertItemsStatement: QueueStatement {
     }
 }
 
-/// Enqueues a `set` job for each counted item whose stock differs.
+/// Enqueues a `set` job for each counted item whose stock differs or that has queued jobs: these change the stock before
+/// the count is applied, although it may be right at this moment.
+///
+/// A count comes after the queued jobs of its item, which it counts already: with the lowest of their priorities, and
+/// with the ordering key of the last one.
 struct EnqueueStockCountsStatement: QueueStatement {
     let statement: Statement
 
     static let types: [TypeOID] = [.textArray, .textArray, .textArray, .int8Array]
 
     init(_ schema: QueueSchema) {
+        let s = schema.quoted
         statement = Statement(
             "enqueue_stock_counts", Self.types,
             """
-            INSERT INTO \(schema.quoted).jobs (store_id, item_id, location_id, quantity, action, reason)
-            SELECT store_id, item_id, location_id, counted.on_hand, 'set', 'stock count'
-            FROM unnest($1, $2, $3, $4) AS counted (store_id, item_id, location_id, on_hand)
-            JOIN \(schema.quoted).items USING (store_id, item_id, location_id)
-            WHERE items.on_hand <> counted.on_hand AND items.tracked
+            WITH counted AS MATERIALIZED (
+                SELECT * FROM unnest($1, $2, $3, $4) WITH ORDINALITY
+                    AS given (store_id, item_id, location_id, on_hand, number)
+            ), queued AS MATERIALIZED (
+                SELECT number, max(priority) AS priority, max(job_id) AS last_job_id
+                FROM counted
+                JOIN \(s).jobs USING (store_id, item_id, location_id)
+                GROUP BY number
+            )
+            INSERT INTO \(s).jobs (
+                store_id, item_id, location_id, quantity, action, reason, priority, ordering_key
+            )
+            SELECT store_id, item_id, location_id, counted.on_hand, 'set', 'stock count',
+                greatest((\(s).job_defaults()).priority, queued.priority), last.ordering_key
+            FROM counted
+            JOIN \(s).items USING (store_id, item_id, location_id)
+            LEFT JOIN queued USING (number)
+            LEFT JOIN LATERAL (SELECT ordering_key FROM \(s).jobs WHERE job_id = queued.last_job_id) AS last ON true
+            WHERE items.tracked AND (items.on_hand <> counted.on_hand OR queued.number IS NOT NULL)
+            ORDER BY number
             """)
     }
 
@@ -84,5 +104,21 @@ struct EnqueueStockCountsStatement: QueueStatement {
         parameters.addArray(items.map(\.locationID))
         parameters.addArray(of: items.count, int64: { items[$0].onHand })
         return parameters
+    }
+}
+
+/// Counts the items whose stock differs from the given one.
+struct CountStockDifferencesStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "count_stock_differences", EnqueueStockCountsStatement.types,
+            """
+            SELECT count(*) AS differences
+            FROM unnest($1, $2, $3, $4) AS given (store_id, item_id, location_id, on_hand)
+            JOIN \(schema.quoted).items USING (store_id, item_id, location_id)
+            WHERE items.tracked AND items.on_hand <> given.on_hand
+            """)
     }
 }
