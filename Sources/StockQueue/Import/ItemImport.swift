@@ -14,8 +14,10 @@ public struct ItemImportReport: Sendable {
     public var unchanged = 0
     /// Records that break a rule.
     public var rejected = 0
-    /// `set` jobs enqueued because the stock differed.
+    /// `set` jobs enqueued because the stock differed or jobs of the item were queued.
     public var setJobs = 0
+    /// Items that existed with another stock, which was not changed. Counted only where no stock counts are enqueued.
+    public var stockDifferences = 0
     /// The last line of the input has no line break; its record was imported.
     public var endedInMidLine = false
 }
@@ -31,18 +33,21 @@ public struct ItemImport {
     private let onProgress: (ItemImportReport) -> Void
     private var reader: FieldReader<ItemField>
     private let parser: RecordParser
+    private var repeatedItems = RepeatedItems()
     private var items: [ItemRequest] = []
     private var keys: Set<ItemKey> = []
     private var report = ItemImportReport()
 
     private static let rowsPerCommit = 5_000
 
-    /// - Parameter onReject: is called with each record that is not imported, and with the reason and the line; may
-    ///   throw to end the import.
+    /// - Parameters:
+    ///   - trims: remove white space at both ends of each field.
+    ///   - onReject: is called with each record that is not imported, and with the reason and the line; may throw to
+    ///     end the import.
     /// - Throws: what is wrong with the input as a whole.
     public init(
         connection: Connection, schema: QueueSchema, source: ByteSource, format: InputFormat, setsStock: Bool,
-        onProgress: @escaping (ItemImportReport) -> Void = { _ in },
+        trims: Bool = false, onProgress: @escaping (ItemImportReport) -> Void = { _ in },
         onReject: @escaping (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
     ) throws {
         self.connection = connection
@@ -50,8 +55,14 @@ public struct ItemImport {
         self.setsStock = setsStock
         self.onReject = onReject
         self.onProgress = onProgress
-        reader = try FieldReader(source, format: format, required: ItemField.required)
+        let start = source.position
+        reader = try FieldReader(source, format: format, required: ItemField.required, trims: trims)
         parser = RecordParser(reader.columns.map(\.definition))
+        if let start {
+            repeatedItems = try RepeatedItems(&reader, parser)
+            try source.goBack(to: start)
+            reader = try FieldReader(source, format: format, required: ItemField.required, trims: trims)
+        }
     }
 
     /// The input's header, for a file of rejects.
@@ -66,7 +77,7 @@ public struct ItemImport {
             var item = ItemRequest(store: "", item: "", onHand: 0)
             do throws(ValidationError) {
                 try parser.parse(record) { item.set(columns[$0], $1) }
-                try item.validate()
+                try validate(item, line: record.line)
             } catch {
                 report.rejected += 1
                 try onReject(error.at(line: record.line), record.raw)
@@ -78,8 +89,18 @@ public struct ItemImport {
         return report
     }
 
+    private mutating func validate(_ item: ItemRequest, line: Int) throws(ValidationError) {
+        try item.validate()
+        if setsStock && !StockAction.set.accepts(item.onHand) {
+            throw ValidationError(
+                "on_hand must not be below 0 for a stock count, not \(item.onHand)", code: .outOfRange,
+                field: ItemField.onHand.rawValue)
+        }
+        if let other = repeatedItems.add(item, line: line) { throw RepeatedItems.error(otherLine: other) }
+    }
+
     private mutating func add(_ item: ItemRequest) throws(PostgresError) {
-        // One statement cannot write a row twice; an item that comes again goes into the next one.
+        // One statement cannot write a row twice; an item that comes again, with the same values, goes into the next.
         if keys.contains(item.key) { try commitItems() }
         keys.insert(item.key)
         items.append(item)
@@ -90,20 +111,21 @@ public struct ItemImport {
         if items.isEmpty { return }
         let upsert = UpsertItemsStatement(schema).statement
         let upsertParameters = UpsertItemsStatement.parameters(items, columns: reader.columns)
-        let enqueue = setsStock ? EnqueueStockCountsStatement(schema).statement : nil
-        let countParameters = EnqueueStockCountsStatement.parameters(items)
-        let connection = connection
+        let enqueue = EnqueueStockCountsStatement(schema).statement
+        let countDifferences = CountStockDifferencesStatement(schema).statement
+        let stock = EnqueueStockCountsStatement.parameters(items)
+        let (connection, setsStock) = (connection, setsStock)
         let done = try connection.transaction { () throws(PostgresError) in
             let written = UpsertItemsStatement.counts(in: try connection.execute(upsert, upsertParameters))
-            let jobs = try enqueue.map { statement throws(PostgresError) in
-                try connection.execute(statement, countParameters).affectedRows
-            }
-            return (created: written.created, changed: written.changed, jobs: jobs ?? 0)
+            let jobs = setsStock ? try connection.execute(enqueue, stock).affectedRows : 0
+            let differences = setsStock ? 0 : try connection.execute(countDifferences, stock).int64(0, 0)
+            return (created: written.created, changed: written.changed, jobs: jobs, differences: Int(differences))
         }
         report.created += done.created
         report.changed += done.changed
         report.unchanged += items.count - done.created - done.changed
         report.setJobs += done.jobs
+        report.stockDifferences += done.differences
         items.removeAll(keepingCapacity: true)
         keys.removeAll(keepingCapacity: true)
         onProgress(report)
