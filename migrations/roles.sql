@@ -80,10 +80,10 @@ DECLARE
             my_variations, my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake TO %1$I',
         'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores,
-            has_restrictive_policies, inserts_as_caller, check_store_limit, job_defaults, key_in_use, is_same_request,
-            known_keys, raise_key_conflict, check_arrays, check_line_keys, known_lines, read_lines, insert_lines,
-            insert_lines_for, insert_new_lines, enqueue, enqueue_arrays, enqueue_lines, transfer, wait_for_result,
-            find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
+            has_restrictive_policies, inserts_as_caller, check_store_limit, priority_behind, job_defaults, key_in_use,
+            is_same_request, known_keys, raise_key_conflict, check_arrays, check_line_keys, known_lines, read_lines,
+            insert_lines, insert_lines_for, insert_new_lines, enqueue, enqueue_arrays, enqueue_lines, transfer,
+            wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
@@ -95,7 +95,7 @@ DECLARE
         'GRANT SELECT, DELETE ON jobs TO %1$I',
         'GRANT UPDATE (run_at, scheduled_at, paused_at, expires_at, waiting_since, waiting_quantity, attempts,
             last_error) ON jobs TO %1$I',
-        'GRANT SELECT ON items, lanes TO %1$I',
+        'GRANT SELECT ON items, retired_items, lanes TO %1$I',
         'GRANT UPDATE (on_hand, allocated, version, last_job_id, notified_level, opening_on_hand, opening_allocated,
             updated_at) ON items TO %1$I',
         -- A worker only locks a lane, which needs UPDATE of some column.
@@ -108,10 +108,10 @@ DECLARE
     ];
     administer text[] := ARRAY[
         'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked,
-            notified_level) ON items TO %1$I',
-        'GRANT UPDATE (parent_id, low_stock_threshold, tracked, updated_at) ON items TO %1$I',
+            notified_level, opening_on_hand, opening_allocated) ON items TO %1$I',
+        'GRANT UPDATE (parent_id, low_stock_threshold, tracked, notified_level, updated_at) ON items TO %1$I',
         'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, find_retention_blocker, grant_store,
-            revoke_store, cancel_jobs, retry_jobs, pause, resume, reprioritize, set_item, set_store_limit,
+            revoke_store, cancel_jobs, retry_jobs, pause, resume, reprioritize, set_item, retire_item, set_store_limit,
             set_time_limit TO %1$I'
     ];
 BEGIN

@@ -29,6 +29,7 @@ import Testing
         operations         -    -    S    S    -
         paused_stores      -    S    S    S    -
         results            S    SI   S    S    -
+        retired_items      -    S    S    S    -
         retries            -    -    S    S    -
         store_limits       S    -    S    S    -
         """
@@ -73,8 +74,9 @@ import Testing
         "stockq_reader": [],
         "stockq_admin": [
             insertOfJobs,
-            "INSERT items allocated item_id location_id low_stock_threshold notified_level on_hand parent_id store_id tracked",
-            "UPDATE items low_stock_threshold parent_id tracked updated_at",
+            "INSERT items allocated item_id location_id low_stock_threshold notified_level on_hand opening_allocated "
+                + "opening_on_hand parent_id store_id tracked",
+            "UPDATE items low_stock_threshold notified_level parent_id tracked updated_at",
         ],
         "outsider": [],
     ]
@@ -142,7 +144,8 @@ import Testing
         "stockq_producer": [
             "has_grant", "may_enqueue", "raise_missing_scope", "can_read_all_stores", "has_restrictive_policies",
             "inserts_as_caller", "insert_lines", "insert_lines_for",
-            "check_store_limit", "job_defaults", "key_in_use", "is_same_request", "known_keys", "raise_key_conflict",
+            "check_store_limit", "priority_behind", "job_defaults", "key_in_use", "is_same_request", "known_keys",
+            "raise_key_conflict",
             "check_arrays", "check_line_keys", "known_lines", "insert_new_lines", "read_lines",
             "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "wait_for_result", "find_job", "find_group",
@@ -165,7 +168,7 @@ import Testing
         "cancel_jobs",
         "retry_jobs",
         "pause", "resume",
-        "reprioritize", "set_item", "set_store_limit", "set_time_limit",
+        "reprioritize", "set_item", "retire_item", "set_store_limit", "set_time_limit",
     ]
 
     @Test("privileges on functions and types, pinned search paths, and owners") func functionsAndTypes() async throws {
@@ -234,7 +237,7 @@ import Testing
             let needed = WorkerPrivileges.all.map { need in
                 [need.privilege, need.object, need.column].compactMap { $0 }.joined(separator: " ")
             }
-            #expect(Set(granted) == Set(needed + ["SELECT migrations", "SELECT notifications"]))
+            #expect(Set(granted) == Set(needed + ["SELECT migrations", "SELECT notifications", "SELECT retired_items"]))
         }
     }
 

@@ -1,0 +1,108 @@
+import CommandLineKit
+import Foundation
+import StockQueuePostgres
+import TestSupport
+import Testing
+import stockq
+
+/// Every command as every role that docs/operating/roles.md names, and as the owner of the tables.
+@Suite("Commands by role") struct CommandsByRoleTests {
+    private static let roles = ["producer", "worker", "reader", "admin", "owner"]
+
+    struct Call: Sendable, CustomTestStringConvertible {
+        /// The words after `stockq`.
+        var command: String
+        var input = ""
+        /// The exit code where the command does what it says: 1 where there is nothing to do.
+        var code: Int32 = 0
+        /// The roles that may, besides the owner.
+        var roles: Set<String>
+
+        var testDescription: String { command }
+    }
+
+    private static let producers: Set = ["producer", "admin"]
+    private static let readers: Set = ["reader", "admin"]
+    private static let items = "store_id,item_id,on_hand,low_stock_threshold\ns,a,7,3\ns,new,1,\n"
+
+    static let calls = [
+        Call(command: "items import -", input: items, roles: ["admin"]),
+        Call(command: "items import - --set-stock", input: items, roles: ["admin"]),
+        Call(command: "items list", roles: ["producer", "worker", "reader", "admin"]),
+        Call(command: "items show s a", roles: ["producer", "reader", "admin"]),
+        Call(command: "items set s a --threshold 3", roles: ["admin"]),
+        Call(command: "items retire s empty", roles: ["admin"]),
+        Call(command: "enqueue s a -1", roles: producers),
+        Call(command: "enqueue s a 5 --action set", roles: producers),
+        Call(command: "enqueue s a -1 --dry-run", roles: ["producer", "reader", "admin"]),
+        Call(command: "transfer s a 1 main back", roles: producers),
+        Call(command: "import -", input: "store_id,item_id,quantity\ns,a,-1\n", roles: producers),
+        Call(
+            command: "import - --idempotency-prefix p", input: "store_id,item_id,quantity\ns,a,-1\n", roles: producers),
+        Call(command: "cancel 3", roles: ["admin"]),
+        Call(command: "retry 2", roles: ["admin"]),
+        Call(command: "reprioritize 1 3", roles: ["admin"]),
+        Call(command: "run --drain --log-level error", roles: ["worker"]),
+        Call(command: "pause --store s", roles: ["admin"]),
+        Call(command: "resume --store s", roles: ["admin"]),
+        Call(command: "limits set s 100", roles: ["admin"]),
+        Call(command: "prune", roles: ["admin"]),
+        Call(command: "result 1", roles: ["producer", "worker", "reader", "admin"]),
+        Call(command: "stats", roles: ["worker", "reader", "admin"]),
+        Call(command: "notifications", roles: ["producer", "worker", "reader", "admin"]),
+        Call(command: "verify", roles: ["worker", "reader", "admin"]),
+        Call(command: "grant %producer --store s", roles: ["admin"]),
+        Call(command: "revoke %producer --store s", roles: ["admin"]),
+        Call(command: "grants list", roles: readers),
+        Call(command: "migrate --status", roles: ["producer", "worker", "reader", "admin"]),
+    ]
+
+    @Test("a role can run the commands that the documentation gives it, and no others", arguments: calls)
+    func commands(call: Call) async throws {
+        try await withDatabase { database in
+            let name = { (role: String) in role == "owner" ? "stockq" : "\(role)_of_\(database.name)" }
+            for role in Self.roles.dropLast() {
+                try database.run("CREATE ROLE \(name(role)) LOGIN; GRANT stockq_\(role) TO \(name(role))")
+            }
+            defer { for role in Self.roles.dropLast() { try? database.run("DROP ROLE \(name(role))") } }
+            let words = call.command.replacing("%producer", with: name("producer"))
+            for role in Self.roles {
+                try Self.use(database, producer: name("producer"))
+                var program = Program(database)
+                program.environment["DATABASE_URL"] = database.settings(as: name(role)).conninfo
+                let ended = try program.run(words.split(separator: " ").map(String.init), input: call.input)
+                let isAllowed = role == "owner" || call.roles.contains(role)
+                #expect((ended.code == call.code) == isAllowed, "\(role): \(ended.code) \(ended.out)\(ended.err)")
+                if !isAllowed { #expect(Self.isExplained(ended.err), "\(role): \(ended.err)") }
+            }
+        }
+    }
+
+    /// Whether a message says more than that something failed.
+    private static func isExplained(_ message: String) -> Bool {
+        ["permission denied", "row-level security", "scope", "blocked", "may not", "privilege", "role"]
+            .contains { message.contains($0) }
+    }
+
+    /// Begins again: job 1 is applied, job 2 rejected, job 3 queued.
+    private static func use(_ database: TestDatabase, producer: String) throws {
+        try database.run(
+            """
+            TRUNCATE stockq.jobs, stockq.results, stockq.items, stockq.notifications, stockq.idempotency_keys,
+                stockq.retries, stockq.retired_items RESTART IDENTITY;
+            SELECT stockq.resume(everything => true);
+            INSERT INTO stockq.items (store_id, item_id, location_id, on_hand) VALUES
+                ('s', 'a', 'main', 9), ('s', 'a', 'back', 0), ('s', 'empty', 'main', 0);
+            SELECT stockq.grant_store('\(producer)', 's', '{update_catalog,read_catalog}');
+            SELECT stockq.enqueue('s', 'a', -1), stockq.enqueue('s', 'a', -100);
+            """)
+        try database.drain()
+        try database.run("SELECT stockq.enqueue('s', 'a', -1)")
+    }
+
+    @Test("the table has every command that uses the database") func everyCommand() {
+        let tried = Self.calls.map(\.command)
+        let missing = Main.program.commands.map(\.name).filter { name in !tried.contains { $0.hasPrefix(name) } }
+        #expect(missing == ["demo"])
+    }
+}
