@@ -4,7 +4,7 @@ import StockQueue
 enum ItemsRetireCommand: Command {
     private static let store = Argument(.text("STORE"), help: "the item's store")
     private static let item = Argument(.text("ITEM"), help: "the item")
-    private static let location = Option("location", .text("L"), default: "main", help: "the item's location")
+    private static let location = Option("location", .text("LOCATION"), default: "main", help: "the item's location")
 
     static let spec = CommandSpec(
         "items retire", "Deletes an item that has no stock and no queued jobs; its results stay.",
