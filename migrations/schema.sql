@@ -486,6 +486,9 @@ DECLARE
     is_same boolean;
     new_job bigint;
 BEGIN
+    IF expires_at <= run_at THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
+    END IF;
     answer.line := 1;
     IF idempotency_key IS NOT NULL THEN
         SELECT first.job_id, is_same_request(
@@ -543,6 +546,9 @@ DECLARE
     new_jobs bigint[];
 BEGIN
     PERFORM check_arrays(list);
+    IF expires_at <= run_at THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
+    END IF;
     IF idempotency_key IS NOT NULL THEN
         IF idempotency_keys IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
@@ -690,7 +696,7 @@ CREATE VIEW stockq.job_states WITH (security_invoker='true') AS
  SELECT jobs.job_id,
         CASE
             WHEN (jobs.paused_at IS NOT NULL) THEN 'paused'::text
-            WHEN (jobs.run_at IS NULL) THEN 'ready'::text
+            WHEN ((jobs.run_at IS NULL) OR (jobs.run_at <= now())) THEN 'ready'::text
             WHEN (jobs.waiting_since IS NOT NULL) THEN 'waiting'::text
             WHEN (jobs.attempts > 0) THEN 'retrying'::text
             ELSE 'scheduled'::text
@@ -755,8 +761,9 @@ UNION ALL
     results.submission_id
    FROM stockq.results;
 CREATE FUNCTION stockq.find_group(store_id text, group_id text) RETURNS SETOF stockq.job_states
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 10
     SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
     AS $_$
     SELECT state.*
     FROM (
@@ -774,22 +781,25 @@ CREATE FUNCTION stockq.find_group(store_id text, group_id text) RETURNS SETOF st
     ORDER BY state.job_id
 $_$;
 CREATE FUNCTION stockq.find_job(job_id bigint) RETURNS SETOF stockq.job_states
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 1
     SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
     AS $_$
     SELECT * FROM job_states WHERE job_states.job_id = $1
 $_$;
 CREATE FUNCTION stockq.find_key(store_id text, idempotency_key text) RETURNS SETOF stockq.job_states
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 1
     SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
     AS $_$
     SELECT state.*
     FROM key_in_use($1, $2) AS first
     CROSS JOIN LATERAL (SELECT * FROM job_states AS s WHERE s.job_id = first.job_id) AS state
 $_$;
 CREATE FUNCTION stockq.find_reference(store_id text, reference text) RETURNS SETOF stockq.job_states
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 10
     SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
     AS $_$
     SELECT * FROM job_states WHERE job_states.reference = $2 AND job_states.store_id = $1 ORDER BY job_id
 $_$;
@@ -870,9 +880,9 @@ CREATE FUNCTION stockq.hidden_character(id text) RETURNS text
     SET search_path TO 'stockq', 'pg_temp'
     AS $_$
 DECLARE
-    hidden CONSTANT text := '[\u0001-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5'
-        || '\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0'
-        || '\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]';
+    hidden CONSTANT text := E'[\\u0001-\\u001f\\u007f-\\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5'
+        || E'\\u180b-\\u180f\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f'
+        || E'\\ufeff\\uffa0\\ufff0-\\ufffb\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]';
 BEGIN
     RETURN 'U+' || upper(lpad(to_hex(ascii(substring(id FROM '^ | $|' || hidden))), 4, '0'));
 END
@@ -1092,8 +1102,9 @@ CREATE FUNCTION stockq.is_same_request(first stockq.keys_in_use, item_id text, l
     LANGUAGE sql STABLE
     RETURN (NOT (((((((first).item_id IS DISTINCT FROM item_id) OR ((first).location_id IS DISTINCT FROM COALESCE(location_id, (stockq.job_defaults()).location_id))) OR (((first).action)::text IS DISTINCT FROM COALESCE(action, (stockq.job_defaults()).action))) OR ((first).quantity IS DISTINCT FROM quantity)) OR (((first).on_insufficient)::text IS DISTINCT FROM COALESCE(on_insufficient, (stockq.job_defaults()).on_insufficient))) OR ((first).expected_available IS DISTINCT FROM expected_available)));
 CREATE FUNCTION stockq.item_history(store_id text, item_id text, location_id text DEFAULT NULL::text, movements integer DEFAULT 10) RETURNS SETOF stockq.results
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 10
     SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
     AS $_$
     WITH RECURSIVE movement AS (
         SELECT last_job_id AS job_id, 1 AS step
@@ -1479,7 +1490,7 @@ $$;
 CREATE FUNCTION stockq.read_lines(lines jsonb) RETURNS TABLE(item_ids text[], quantities bigint[], actions text[], location_ids text[], on_insufficients text[], expected_availables bigint[], idempotency_keys text[], "references" text[], reasons text[], notifies boolean[])
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'stockq', 'pg_temp'
-    AS $$
+    AS $_$
 DECLARE
     columns CONSTANT text[] := ARRAY[
         'item_id', 'quantity', 'action', 'location_id', 'on_insufficient', 'expected_available', 'idempotency_key',
@@ -1496,14 +1507,21 @@ BEGIN
         SELECT CASE
             WHEN jsonb_typeof(line) <> 'object' THEN ' is not an object'
             WHEN line->>'item_id' IS NULL OR line->'quantity' IS NULL THEN ' needs item_id and quantity'
-            WHEN jsonb_typeof(line->'quantity') <> 'number' OR (line->>'quantity')::numeric % 1 <> 0
-                THEN format(': quantity must be a whole number, not %s', left(line->>'quantity', 60))
+            WHEN NOT CASE jsonb_typeof(line->'quantity')
+                WHEN 'number' THEN (line->>'quantity')::numeric % 1 = 0
+                WHEN 'string' THEN line->>'quantity' ~ '^[+-]?[0-9]{1,40}$'
+                ELSE false
+            END
+                THEN format(': quantity must be a whole number, not %s', left((line->'quantity')::text, 60))
             WHEN (line->>'quantity')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
                 THEN format(': quantity %s is too large', left(line->>'quantity', 60))
-            WHEN jsonb_typeof(line->'expected_available') NOT IN ('number', 'null')
-                OR (line->>'expected_available')::numeric % 1 <> 0
+            WHEN line->>'expected_available' IS NOT NULL AND NOT CASE jsonb_typeof(line->'expected_available')
+                WHEN 'number' THEN (line->>'expected_available')::numeric % 1 = 0
+                WHEN 'string' THEN line->>'expected_available' ~ '^[+-]?[0-9]{1,40}$'
+                ELSE false
+            END
                 THEN format(
-                    ': expected_available must be a whole number, not %s', left(line->>'expected_available', 60))
+                    ': expected_available must be a whole number, not %s', left((line->'expected_available')::text, 60))
             WHEN line - columns <> '{}'
                 THEN format(': there is no column %L', (SELECT min(key) FROM jsonb_object_keys(line - columns) AS key))
         END AS problem
@@ -1532,7 +1550,7 @@ BEGIN
         reason, notify, number
     );
 END
-$$;
+$_$;
 CREATE FUNCTION stockq.record_operation(verb text, subject jsonb, jobs bigint) RETURNS void
     LANGUAGE sql
     SET search_path TO 'stockq', 'pg_temp'
@@ -1604,7 +1622,8 @@ BEGIN
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
         UPDATE jobs SET run_at = NULL, paused_at = NULL
-        WHERE run_at = 'infinity' AND (everything OR jobs.store_id = resume.store_id);
+        WHERE jobs.lane = ANY (ARRAY(SELECT generate_series(0, 63)::smallint)) AND run_at = 'infinity'
+            AND (everything OR jobs.store_id = resume.store_id);
         GET DIAGNOSTICS promoted = ROW_COUNT;
         UPDATE lanes SET has_paused_stores = false
         WHERE has_paused_stores AND NOT EXISTS (SELECT FROM paused_stores);
@@ -1799,8 +1818,9 @@ BEGIN
 END
 $$;
 CREATE FUNCTION stockq.stock_at(store_id text, item_id text, location_id text, at timestamp with time zone, OUT on_hand bigint, OUT allocated bigint, OUT available bigint, OUT version bigint) RETURNS SETOF record
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE ROWS 1
     SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
     AS $_$
     WITH RECURSIVE item AS (
         SELECT * FROM items
@@ -1859,8 +1879,9 @@ BEGIN
 END
 $$;
 CREATE FUNCTION stockq.wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql ROWS 1
     SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 DECLARE
     deadline timestamptz := clock_timestamp() + coalesce(timeout_ms, 5000) * interval '1 millisecond';
@@ -2172,7 +2193,7 @@ ALTER TABLE ONLY stockq.retries
 ALTER TABLE ONLY stockq.store_limits
     ADD CONSTRAINT store_limits_pkey PRIMARY KEY (store_id);
 CREATE INDEX idempotency_keys_used ON stockq.idempotency_keys USING brin (used_at);
-CREATE INDEX jobs_due ON stockq.jobs USING btree (run_at) WHERE (run_at IS NOT NULL);
+CREATE INDEX jobs_due ON stockq.jobs USING btree (lane, run_at) WHERE (run_at IS NOT NULL);
 CREATE INDEX jobs_group ON stockq.jobs USING btree (group_id, store_id, submission_id) WHERE (group_id IS NOT NULL);
 CREATE INDEX jobs_key ON stockq.jobs USING btree (idempotency_key, store_id) WHERE (idempotency_key IS NOT NULL);
 CREATE INDEX jobs_ready ON stockq.jobs USING btree (lane, priority, job_id) WHERE (run_at IS NULL);

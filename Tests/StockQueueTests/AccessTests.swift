@@ -237,7 +237,8 @@ import Testing
             let needed = WorkerPrivileges.all.map { need in
                 [need.privilege, need.object, need.column].compactMap { $0 }.joined(separator: " ")
             }
-            #expect(Set(granted) == Set(needed + ["SELECT migrations", "SELECT notifications", "SELECT retired_items"]))
+            #expect(
+                Set(granted) == Set(needed + ["SELECT migrations", "SELECT notifications", "SELECT retired_items"]))
         }
     }
 

@@ -288,7 +288,7 @@ import Testing
                 database,
                 """
                 {"store_id": "s", "item_id": 4711, "quantity": -2, "notify": false}
-                {"store_id": "s", "item_id": "a\\nb", "quantity": 5.0, "reason": null}
+                {"store_id": "s", "item_id": "a\\u0062", "quantity": 5.0, "reason": null}
                 {"store_id": "s", "item_id": "a", "quantity": 5.5}
                 {"store_id": "s", "item_id": "a", "quantity": [1]}
                 {"store_id": "s", "item_id": "a", "qty": 1}
@@ -310,7 +310,7 @@ import Testing
                 ])
             #expect(
                 try database.rows("SELECT item_id, quantity, notify FROM stockq.jobs ORDER BY job_id") == [
-                    "4711,-2,f", "a\nb,5,t",
+                    "4711,-2,f", "ab,5,t",
                 ])
             #expect(done.progress.endedInMidLine)
         }
