@@ -41,7 +41,8 @@ let package = Package(
             path: "migrations",
             exclude: ["schema.sql"],
             resources: [
-                .embedInCode("0001_initial.sql"), .embedInCode("0003_limits_and_locks.sql"),
+                .embedInCode("0001_initial.sql"), .embedInCode("0002_group_limit.sql"),
+                .embedInCode("0003_limits_and_locks.sql"),
                 .embedInCode("views/own_rows.sql"), .embedInCode("views/jobs.sql"),
                 .embedInCode("functions/access.sql"), .embedInCode("functions/partitions.sql"),
                 .embedInCode("functions/retention.sql"), .embedInCode("functions/keys.sql"),

@@ -21,12 +21,15 @@ enum ImportCommand: Command {
     private static let rowsPerCommit = Option(
         "rows-per-commit", .wholeNumber(1...10_000_000), default: JobImport.Options().rowsPerCommit,
         help: "rows in a transaction")
+    private static let groupLinesMax = Option(
+        "group-lines-max", .wholeNumber(1...100_000), default: JobImport.Options().groupLinesMax,
+        help: "lines in a group; a larger group is rejected, as it is by workers with the setting groupLinesMax")
     private static let json = Flag("json", help: "print the summary as JSON")
 
     static let spec = CommandSpec(
         "import", "Enqueues the jobs of a CSV or NDJSON file.", arguments: [InputFile.file],
         options: [
-            strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, InputFile.format,
+            strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, groupLinesMax, InputFile.format,
             RejectsFile.rejects,
             json,
         ],
@@ -39,8 +42,7 @@ enum ImportCommand: Command {
         notes: [
             "Columns: \(JobField.list).",
             "The first two and quantity are required. A CSV's header names the columns; in NDJSON they are the keys.",
-            "The rows of a group must be adjacent, at most 100,000; a group with a bad line is rejected whole. A line has at "
-                + "most 1 MiB.",
+            "The rows of a group must be adjacent; a group with a bad line is rejected whole. A line has at most 1 MiB.",
             "Bad lines are reported by number and reason and do not stop the others, unless --strict is given. Exit code 1 if "
                 + "there were any.",
         ])
@@ -92,6 +94,7 @@ enum ImportCommand: Command {
         options.defaultPriority = input[priority]
         options.afterLine = input[afterLine]
         options.rowsPerCommit = input[rowsPerCommit]
+        options.groupLinesMax = input[groupLinesMax]
         options.isDryRun = input[dryRun]
         options.idempotencyPrefix = input[idempotencyPrefix]
         return options
