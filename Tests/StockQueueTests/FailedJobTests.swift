@@ -82,6 +82,34 @@ import Testing
         }
     }
 
+    /// A UTF-8 server checks every text when it comes in, and sends it to a UTF-8 client without conversion. So there is no
+    /// row that a claim cannot read.
+    @Test(
+        "no text that is not UTF-8 reaches the table, whichever way it comes",
+        arguments: [
+            "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', E'\\xff', 1)",
+            """
+            SET client_encoding = 'SQL_ASCII';
+            INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', E'\\xff', 1)
+            """,
+            """
+            INSERT INTO stockq.jobs (store_id, item_id, quantity)
+            VALUES ('s', convert_from('\\xff', 'SQL_ASCII'), 1)
+            """,
+            "COPY stockq.jobs (store_id, item_id, quantity) FROM PROGRAM 'printf \"s\\t\\377\\t1\\n\"'",
+            """
+            COPY stockq.jobs (store_id, item_id, quantity) FROM PROGRAM 'printf "s\\t\\377\\t1\\n"'
+            WITH (ENCODING 'SQL_ASCII')
+            """,
+        ])
+    func invalidUTF8(_ sql: String) async throws {
+        try await withDatabase { database in
+            #expect(try database.value("SHOW server_encoding") == "UTF8")
+            let failure = try database.failure(of: sql)
+            #expect(failure.hasPrefix("22021"), "\(failure)")
+        }
+    }
+
     @Test(
         "the table rejects values that would stop the queue",
         arguments: [("run_at", "'infinity'"), ("run_at", "'-infinity'"), ("attempts", "32767")])
