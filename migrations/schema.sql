@@ -272,7 +272,8 @@ BEGIN
     IF lines > lines_max THEN
         RAISE program_limit_exceeded USING
             MESSAGE = format(
-                'group %L of store %L would have %s lines, at most %s are allowed', group_id, store_id, lines, lines_max),
+                'group %L of store %L would have %s lines, at most %s are allowed',
+                group_id, store_id, lines, lines_max),
             HINT = 'Split the group, or enqueue the lines without a group.';
     END IF;
     PERFORM set_config(note_name, concat_ws(E'\x1f', store_id, group_id, lines), true);

@@ -31,6 +31,7 @@ import Testing
         results            S    SI   S    S    -
         retries            -    -    S    S    -
         store_limits       S    -    S    S    -
+        too_large_groups   -    SID  S    S    -
         """
 
     @Test("privileges on tables and views") func tablesAndViews() async throws {
@@ -142,7 +143,8 @@ import Testing
         "stockq_producer": [
             "has_grant", "may_enqueue", "raise_missing_scope", "can_read_all_stores", "has_restrictive_policies",
             "inserts_as_caller", "insert_lines", "insert_lines_for",
-            "check_store_limit", "job_defaults", "key_in_use", "is_same_request", "known_keys", "raise_key_conflict",
+            "check_store_limit", "check_group_limit", "job_defaults", "key_in_use", "is_same_request", "known_keys",
+            "raise_key_conflict",
             "check_arrays", "check_line_keys", "known_lines", "insert_new_lines", "read_lines",
             "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "wait_for_result", "find_job", "find_group",

@@ -104,7 +104,7 @@ import Testing
         ])
     func invalidUTF8(_ sql: String) async throws {
         try await withDatabase { database in
-            #expect(try database.value("SHOW server_encoding") == "UTF8")
+            #expect(try database.value("SELECT current_setting('server_encoding')") == "UTF8")
             let failure = try database.failure(of: sql)
             #expect(failure.hasPrefix("22021"), "\(failure)")
         }

@@ -43,7 +43,7 @@ BEGIN
             SELECT j.job_id, j.group_id, j.store_id, j.submission_id FROM jobs AS j
             WHERE j.reference = queued_jobs.reference AND j.store_id = queued_jobs.store_id
         ), whole AS (
-            -- Each group once. Joined to the named lines themselves, a group of n lines would be n² rows.
+            -- Each group once. Joined to the named lines themselves, a group of n lines would be n * n rows.
             SELECT DISTINCT named.group_id, named.store_id, named.submission_id
             FROM named
             WHERE named.group_id IS NOT NULL
@@ -157,9 +157,9 @@ $$;
 
 -- Inserts a retry of each of the finished jobs and of the lines of their groups, and links them.
 --
--- It is one statement, so that it reads the jobs, their groups and earlier retries from one snapshot. It looks each group
--- up once and each line once; joins of lines with lines would make n² rows of a group of n lines. LATERAL with an ORDER
--- BY or a LIMIT keeps the planner from joining the other way round, which reads all results.
+-- It is one statement, so that it reads the jobs, their groups and earlier retries from one snapshot. It looks each
+-- group up once and each line once; joins of lines with lines would make n * n rows of a group of n lines. LATERAL with
+-- an ORDER BY or a LIMIT keeps the planner from joining the other way round, which reads all results.
 CREATE OR REPLACE FUNCTION :"schema".insert_retries(wanted bigint[]) RETURNS TABLE (job_id bigint, retry_of bigint)
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
@@ -212,7 +212,7 @@ BEGIN
                 %1$s
             FROM retryable AS r
             WHERE outcome IN ('failed', 'rejected', 'canceled')
-                AND NOT is_blocked
+                AND is_blocked IS NOT TRUE
                 AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
             ORDER BY job_id
             RETURNING job_id, retry_of
