@@ -973,7 +973,7 @@ BEGIN
                 %1$s
             FROM retryable AS r
             WHERE outcome IN ('failed', 'rejected', 'canceled')
-                AND NOT is_blocked
+                AND is_blocked IS NOT TRUE
                 AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
             ORDER BY job_id
             RETURNING job_id, retry_of
@@ -1266,7 +1266,7 @@ BEGIN
             SELECT j.job_id, j.group_id, j.store_id, j.submission_id FROM jobs AS j
             WHERE j.reference = queued_jobs.reference AND j.store_id = queued_jobs.store_id
         ), whole AS (
-            -- Each group once. Joined to the named lines themselves, a group of n lines would be n² rows.
+            -- Each group once. Joined to the named lines themselves, a group of n lines would be n * n rows.
             SELECT DISTINCT named.group_id, named.store_id, named.submission_id
             FROM named
             WHERE named.group_id IS NOT NULL
