@@ -29,7 +29,8 @@ public struct BatchProgress: Sendable, Hashable {
     public var skipped = 0
     /// The decided jobs, in order of work; empty for a batch that was not decided.
     public var decidedIDs: [Int64] = []
-    /// The decided jobs, where they are a single work unit; nil where they are several, or none.
+    /// The decided jobs, or the claimed ones of a batch that was not decided, where they are a single work unit; nil
+    /// where they are several, or none.
     public var onlyWorkUnit: [Int64]?
     /// Everything was written; the error came from COMMIT.
     public var isCommitting = false
@@ -49,13 +50,20 @@ public struct BatchProgress: Sendable, Hashable {
     public init(_ jobs: [ClaimedJob], _ decision: BatchDecision) {
         claimed = jobs.count
         skipped = decision.skipped
-        let decided = jobs.indices.filter { decision.jobs[$0] != .skipped }
-        decidedIDs = decided.map { jobs[$0].id }
-        guard let first = decided.first.map({ jobs[$0] }) else { return }
-        let isOneUnit = decided.allSatisfy {
-            jobs[$0].id == first.id || (jobs[$0].group != nil && jobs[$0].group == first.group)
-        }
-        if isOneUnit { onlyWorkUnit = decidedIDs }
+        let decided = jobs.indices.filter { decision.jobs[$0] != .skipped }.map { jobs[$0] }
+        decidedIDs = decided.map(\.id)
+        if Self.isOneUnit(decided) { onlyWorkUnit = decidedIDs }
+    }
+
+    /// The progress of a batch that claimed these jobs and was not decided.
+    public init(undecided jobs: [ClaimedJob]) {
+        claimed = jobs.count
+        if Self.isOneUnit(jobs) { onlyWorkUnit = jobs.map(\.id) }
+    }
+
+    private static func isOneUnit(_ jobs: [ClaimedJob]) -> Bool {
+        guard let first = jobs.first else { return false }
+        return jobs.allSatisfy { $0.id == first.id || ($0.group != nil && $0.group == first.group) }
     }
 
     /// Jobs that the batch decided.
@@ -110,7 +118,7 @@ public func recovery(
     switch fault {
     case .jobData:
         if let unit = progress.onlyWorkUnit { return .recordFailure(jobIDs: unit) }
-        // An error before anything was decided belongs to no job that could be found.
+        // An error before anything was claimed belongs to no job that could be found.
         return progress.decided > 1 ? .isolate(jobsMax: half(of: min(jobsMax, progress.decided))) : .backOff
     case .unexplained: return recoveryFromUnexplained(progress, jobsMax, history)
     case .keyConflict: return .readKeys

@@ -34,7 +34,14 @@ import Testing
         Case(fault: .jobData, progress: oneJob, expected: .recordFailure(jobIDs: [7])),
         Case(fault: .jobData, progress: oneGroup, expected: .recordFailure(jobIDs: [7, 8, 9])),
         Case(fault: .jobData, progress: oneGroup, jobsMax: 1, expected: .recordFailure(jobIDs: [7, 8, 9])),
-        // A data error without a decided job belongs to no job.
+        // A statement that reads can fail for a job's data too, before the decision.
+        Case(
+            fault: .jobData, progress: BatchProgress(undecided: [claimed(7)]), jobsMax: 1,
+            expected: .recordFailure(jobIDs: [7])),
+        Case(
+            fault: .jobData, progress: BatchProgress(undecided: [claimed(7), claimed(8)]),
+            expected: .isolate(jobsMax: 1)),
+        // A data error without a job belongs to no job.
         Case(fault: .jobData, progress: nothingClaimed, expected: .backOff),
         Case(fault: .jobData, progress: everythingSkipped, expected: .backOff),
         // A timeout makes the next batch smaller: half of what was claimed, or of what was allowed before the claim.

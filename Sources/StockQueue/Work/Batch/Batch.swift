@@ -25,7 +25,7 @@ final class Batch {
 
     /// How far the last batch came; after an error it says which jobs may be at fault.
     var progress: BatchProgress {
-        guard let decision else { return BatchProgress(claimed: claimedJobs) }
+        guard let decision else { return BatchProgress(undecided: claimedJobs > 0 ? claims.jobs : []) }
         var progress = BatchProgress(claims.jobs, decision)
         progress.isCommitting = isCommitting
         return progress
