@@ -40,6 +40,7 @@ package struct Migration: Sendable {
     /// functions that return their rows, and functions before those whose bodies call them.
     package static let all: [Migration] = [
         Migration(.numbered, "0001_initial.sql", requires: ["functions/access.sql"], PackageResources._001_initial_sql),
+        Migration(.numbered, "0002_group_limit.sql", PackageResources._002_group_limit_sql),
         Migration(.numbered, "0003_limits_and_locks.sql", PackageResources._003_limits_and_locks_sql),
         Migration(.numbered, "0004_stock.sql", PackageResources._004_stock_sql),
         Migration(.numbered, "0005_due_jobs_by_lane.sql", PackageResources._005_due_jobs_by_lane_sql),

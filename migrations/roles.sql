@@ -80,10 +80,11 @@ DECLARE
             my_variations, my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake TO %1$I',
         'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores,
-            has_restrictive_policies, inserts_as_caller, check_store_limit, priority_behind, job_defaults, key_in_use,
-            is_same_request, known_keys, raise_key_conflict, check_arrays, check_line_keys, known_lines, read_lines,
-            insert_lines, insert_lines_for, insert_new_lines, enqueue, enqueue_arrays, enqueue_lines, transfer,
-            wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
+            has_restrictive_policies, inserts_as_caller, check_store_limit, check_group_limit, priority_behind,
+            job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict, check_arrays, check_line_keys,
+            known_lines, read_lines, insert_lines, insert_lines_for, insert_new_lines, enqueue, enqueue_arrays,
+            enqueue_lines, transfer, wait_for_result, find_job, find_group, find_key, find_reference, item_history,
+            stock_at TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
@@ -101,6 +102,7 @@ DECLARE
         -- A worker only locks a lane, which needs UPDATE of some column.
         'GRANT UPDATE (epoch) ON lanes TO %1$I',
         'GRANT SELECT, INSERT ON results, notifications, idempotency_keys TO %1$I',
+        'GRANT SELECT, INSERT, DELETE ON too_large_groups TO %1$I',
         'GRANT SELECT ON paused_stores, migrations TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq TO %1$I',
         'GRANT SELECT, UPDATE ON SEQUENCE workers_awake TO %1$I',

@@ -23,7 +23,8 @@ CREATE TYPE stockq.code AS ENUM (
     'invalid_quantity',
     'expired',
     'idempotency_mismatch',
-    'group_rejected'
+    'group_rejected',
+    'group_too_large'
 );
 CREATE TYPE stockq.job_defaults AS (
 	location_id text,
@@ -194,6 +195,12 @@ BEGIN
     $cancel$, request_columns())
     INTO canceled
     USING wanted, reason;
+    -- Of a group that is too large nothing may be left now.
+    DELETE FROM too_large_groups AS g
+    WHERE NOT EXISTS (
+        SELECT FROM jobs AS j
+        WHERE (j.group_id, j.store_id, j.submission_id) = (g.group_id, g.store_id, g.submission_id)
+    );
     PERFORM record_operation(
         'cancel',
         jsonb_build_object(
@@ -243,6 +250,33 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE array_subscript_error USING MESSAGE = problem;
     END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_group_limit(store_id text, group_id text, new_lines integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    lines_max CONSTANT integer := coalesce(nullif(current_setting('stockq.group_lines_max', true), '')::integer, 10000);
+    note_name CONSTANT text := 'stockq.group_lines_' || (hashtext(concat_ws(E'\x1f', store_id, group_id)) & 15);
+    -- The store, the group, and its lines so far.
+    note CONSTANT text[] := string_to_array(current_setting(note_name, true), E'\x1f');
+    lines integer := new_lines;
+BEGIN
+    IF group_id IS NULL THEN
+        RETURN;
+    END IF;
+    IF (note[1], note[2]) = (store_id, group_id) THEN
+        lines := lines + note[3]::integer;
+    END IF;
+    IF lines > lines_max THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format(
+                'group %L of store %L would have %s lines, at most %s are allowed',
+                group_id, store_id, lines, lines_max),
+            HINT = 'Split the group, or enqueue the lines without a group.';
+    END IF;
+    PERFORM set_config(note_name, concat_ws(E'\x1f', store_id, group_id, lines), true);
 END
 $$;
 CREATE TABLE stockq.items (
@@ -509,6 +543,7 @@ BEGIN
     answer.is_duplicate := answer.job_id IS NOT NULL;
     IF NOT answer.is_duplicate OR enqueue.group_id IS NOT NULL THEN
         PERFORM check_store_limit(store_id, 1);
+        PERFORM check_group_limit(store_id, group_id, 1);
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
             group_id, priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts
@@ -768,8 +803,9 @@ CREATE FUNCTION stockq.find_group(store_id text, group_id text) RETURNS SETOF st
     SELECT state.*
     FROM (
         SELECT jobs.job_id FROM jobs WHERE (jobs.group_id, jobs.store_id) = ($2, $1)
-        UNION ALL
-        -- A group's first line says how far the group reaches. Lines of other submissions can be in between.
+        UNION
+        -- A group's first line says how far the group reaches. Lines of other submissions can be in between. A group
+        -- that is too large has such a line for each batch, and where its priorities differ their extents overlap.
         SELECT line.job_id
         FROM results AS first
         JOIN results AS line
@@ -975,6 +1011,7 @@ DECLARE
     new_jobs bigint[];
 BEGIN
     PERFORM check_store_limit(list.store_id, new_lines);
+    PERFORM check_group_limit(list.store_id, list.group_id, new_lines);
     IF inserts_as_caller() THEN
         new_jobs := insert_lines(list);
     ELSE
@@ -994,22 +1031,40 @@ CREATE FUNCTION stockq.insert_retries(wanted bigint[]) RETURNS TABLE(job_id bigi
     AS $_$
 BEGIN
     RETURN QUERY EXECUTE format($retry$
-        WITH named AS (
+        WITH named AS MATERIALIZED (
             SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
+        ), tries AS (
+            -- A retried group keeps its submission, so one submission can have several tries, one behind the other.
+            SELECT first.job_id AS first_id, first.group_last_job_id AS last_id, of_named.*
+            FROM (SELECT DISTINCT group_id, store_id, submission_id FROM named WHERE group_id IS NOT NULL) AS of_named
+            JOIN results AS first USING (group_id, store_id, submission_id)
+            WHERE first.group_last_job_id IS NOT NULL
+                AND EXISTS (
+                    SELECT FROM named
+                    WHERE (named.group_id, named.store_id, named.submission_id)
+                            = (of_named.group_id, of_named.store_id, of_named.submission_id)
+                        AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
+                )
         ), whole AS (
             SELECT job_id FROM named
             UNION
             SELECT line.job_id
-            FROM named
-            JOIN results AS first
-                ON (first.group_id, first.store_id) = (named.group_id, named.store_id)
-                AND first.group_last_job_id IS NOT NULL
-                AND first.submission_id = named.submission_id
-                AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
-            JOIN results AS line
-                ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
-                AND (line.group_id, line.store_id, line.submission_id)
-                    = (named.group_id, named.store_id, named.submission_id)
+            FROM tries
+            CROSS JOIN LATERAL (
+                SELECT job_id
+                FROM results
+                WHERE job_id BETWEEN tries.first_id AND tries.last_id
+                    AND (group_id, store_id, submission_id) = (tries.group_id, tries.store_id, tries.submission_id)
+                ORDER BY job_id
+            ) AS line
+        ), retryable AS (
+            SELECT r.*,
+                -- A group is not retried if one of its lines was rejected for its key, or all for their number.
+                bool_or(r.first_job_id IS NOT NULL OR r.code IN ('idempotency_mismatch', 'group_too_large')) OVER (
+                    PARTITION BY group_id, store_id, submission_id, CASE WHEN group_id IS NULL THEN r.job_id END
+                ) AS is_blocked
+            FROM whole
+            CROSS JOIN LATERAL (SELECT * FROM results WHERE results.job_id = whole.job_id LIMIT 1) AS r
         ), added AS (
             INSERT INTO jobs (submission_id, retry_of, expires_at, idempotency_key, %1$s)
             SELECT
@@ -1021,21 +1076,10 @@ BEGIN
                     WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
                 ) THEN idempotency_key END,
                 %1$s
-            FROM whole
-            JOIN results AS r USING (job_id)
+            FROM retryable AS r
             WHERE outcome IN ('failed', 'rejected', 'canceled')
+                AND is_blocked IS NOT TRUE
                 AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
-                -- A group is not retried if one of its lines was rejected for its key.
-                AND NOT EXISTS (
-                    SELECT FROM whole AS other
-                    JOIN results AS line USING (job_id)
-                    WHERE (
-                            line.job_id = r.job_id
-                            OR (line.group_id, line.store_id, line.submission_id)
-                                = (r.group_id, r.store_id, r.submission_id)
-                        )
-                        AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
-                )
             ORDER BY job_id
             RETURNING job_id, retry_of
         ), linked AS (
@@ -1142,16 +1186,17 @@ BEGIN
                 AND (jobs_to_retry.store_id IS NULL OR r.store_id = jobs_to_retry.store_id)
         );
     END IF;
-    SELECT named.id, r.outcome, r.first_job_id INTO wrong
+    SELECT named.id, r.outcome, r.code INTO wrong
     FROM unnest(job_ids) AS named (id)
     LEFT JOIN results AS r ON r.job_id = named.id
     WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
-        OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
+        OR r.first_job_id IS NOT NULL OR r.code IN ('idempotency_mismatch', 'group_too_large')
     LIMIT 1;
     IF FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
                 WHEN wrong.outcome IS NULL THEN 'has no result'
+                WHEN wrong.code = 'group_too_large' THEN 'is a line of a group that is too large'
                 WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
                     THEN 'was rejected for its idempotency key'
                 ELSE 'was ' || wrong.outcome
@@ -1449,14 +1494,15 @@ BEGIN
             UNION ALL
             SELECT j.job_id, j.group_id, j.store_id, j.submission_id FROM jobs AS j
             WHERE j.reference = queued_jobs.reference AND j.store_id = queued_jobs.store_id
+        ), whole AS (
+            -- Each group once. Joined to the named lines themselves, a group of n lines would be n * n rows.
+            SELECT DISTINCT named.group_id, named.store_id, named.submission_id
+            FROM named
+            WHERE named.group_id IS NOT NULL
         )
         SELECT job_id FROM named
         UNION
-        SELECT line.job_id
-        FROM named
-        JOIN jobs AS line
-            ON (line.group_id, line.store_id, line.submission_id)
-                = (named.group_id, named.store_id, named.submission_id)
+        SELECT line.job_id FROM whole JOIN jobs AS line USING (group_id, store_id, submission_id)
         ORDER BY 1
     );
 END
@@ -1694,6 +1740,8 @@ DECLARE
     wanted bigint[] := jobs_to_retry(job_ids, failed, code, store_id, since);
     retried bigint;
 BEGIN
+    -- One retry at a time: the next one sees what this one has linked, and leaves it out. Reading is not blocked.
+    LOCK TABLE retries IN SHARE ROW EXCLUSIVE MODE;
     RETURN QUERY SELECT added.job_id, added.retry_of FROM insert_retries(wanted) AS added;
     GET DIAGNOSTICS retried = ROW_COUNT;
     PERFORM put_behind_queued(ARRAY(
@@ -1785,10 +1833,13 @@ CREATE FUNCTION stockq.set_store_limit(store_id text, ready_jobs_max integer) RE
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 BEGIN
-    DELETE FROM store_limits AS l WHERE l.store_id = set_store_limit.store_id;
-    IF ready_jobs_max IS NOT NULL THEN
+    IF ready_jobs_max IS NULL THEN
+        DELETE FROM store_limits AS l WHERE l.store_id = set_store_limit.store_id;
+    ELSE
+        -- One statement: two administrators may set the limit of a store at the same time.
         INSERT INTO store_limits (store_id, ready_jobs_max)
-        VALUES (set_store_limit.store_id, set_store_limit.ready_jobs_max);
+        VALUES (set_store_limit.store_id, set_store_limit.ready_jobs_max)
+        ON CONFLICT ON CONSTRAINT store_limits_pkey DO UPDATE SET ready_jobs_max = excluded.ready_jobs_max;
     END IF;
     PERFORM record_operation(
         'limits set', jsonb_build_object('store_id', store_id, 'ready_jobs_max', ready_jobs_max), NULL);
@@ -2140,6 +2191,12 @@ CREATE TABLE stockq.store_limits (
     CONSTRAINT store_limits_ready_jobs_max_range CHECK (((ready_jobs_max >= 1) AND (ready_jobs_max <= 100000000))),
     CONSTRAINT store_limits_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
 );
+CREATE TABLE stockq.too_large_groups (
+    group_id text NOT NULL COLLATE pg_catalog."C",
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    submission_id xid8 NOT NULL,
+    marked_at timestamp with time zone DEFAULT now() NOT NULL
+);
 CREATE SEQUENCE stockq.workers_awake
     START WITH 1
     INCREMENT BY 1
@@ -2192,6 +2249,8 @@ ALTER TABLE ONLY stockq.retries
     ADD CONSTRAINT retries_pkey PRIMARY KEY (job_id);
 ALTER TABLE ONLY stockq.store_limits
     ADD CONSTRAINT store_limits_pkey PRIMARY KEY (store_id);
+ALTER TABLE ONLY stockq.too_large_groups
+    ADD CONSTRAINT too_large_groups_pkey PRIMARY KEY (group_id, store_id, submission_id);
 CREATE INDEX idempotency_keys_used ON stockq.idempotency_keys USING brin (used_at);
 CREATE INDEX jobs_due ON stockq.jobs USING btree (lane, run_at) WHERE (run_at IS NOT NULL);
 CREATE INDEX jobs_group ON stockq.jobs USING btree (group_id, store_id, submission_id) WHERE (group_id IS NOT NULL);

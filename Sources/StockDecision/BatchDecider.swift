@@ -8,16 +8,23 @@ import StockModel
 ///   - jobs: in order of work; the lines of a group are neighbors, in job order.
 ///   - items: what the batch found under its locks, by item index.
 ///   - keys: the idempotency keys that were used before, by key index; nil for an unused key.
-public func decide(_ jobs: [ClaimedJob], items: [ItemState], keys: [KeyState?] = []) -> BatchDecision {
+///   - tooLargeGroups: the groups with more lines than a group may have, of which the batch need not have all lines.
+public func decide(
+    _ jobs: [ClaimedJob], items: [ItemState], keys: [KeyState?] = [], tooLargeGroups: Set<GroupIndex> = []
+) -> BatchDecision {
     var decider = BatchDecider(items: items, keys: keys)
     decider.decision.jobs.reserveCapacity(jobs.count)
     forEachWorkUnit(of: jobs) { unit in
         if decider.mustSkip(jobs[unit]) {
             decider.skip(jobs[unit])
-        } else if jobs[unit.lowerBound].group == nil {
-            decider.decideSingle(jobs[unit.lowerBound], at: JobIndex(unit.lowerBound))
+        } else if let group = jobs[unit.lowerBound].group {
+            if tooLargeGroups.contains(group) {
+                decider.rejectTooLarge(jobs[unit])
+            } else {
+                decider.decideGroup(jobs[unit])
+            }
         } else {
-            decider.decideGroup(jobs[unit])
+            decider.decideSingle(jobs[unit.lowerBound], at: JobIndex(unit.lowerBound))
         }
     }
     return decider.finish()
@@ -134,6 +141,16 @@ struct BatchDecider {
             record(.rejected(code, items[lines[index].item].snapshot, firstJobID: nil))
         }
         useKeys(of: lines)
+    }
+
+    /// Rejects lines of a group that is too large. The other lines of the group are not known here, so nothing but their
+    /// number decides; a key that another job has used stays that job's.
+    mutating func rejectTooLarge(_ lines: ArraySlice<ClaimedJob>) {
+        for index in lines.indices {
+            let line = lines[index]
+            record(.rejected(.groupTooLarge, items[line.item].snapshot, firstJobID: nil))
+            if use(of: line) == nil { useKey(of: line, at: JobIndex(index)) }
+        }
     }
 
     private func savepoint(before lines: ArraySlice<ClaimedJob>) -> Savepoint {

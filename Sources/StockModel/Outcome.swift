@@ -32,6 +32,7 @@ public enum ResultCode: String, DatabaseLabel {
     case expired
     case idempotencyMismatch = "idempotency_mismatch"
     case groupRejected = "group_rejected"
+    case groupTooLarge = "group_too_large"
 
     public static let typeName = "code"
 
@@ -48,6 +49,7 @@ public enum ResultCode: String, DatabaseLabel {
         case .expired: 8
         case .idempotencyMismatch: 9
         case .groupRejected: 10
+        case .groupTooLarge: 11
         }
     }
 }

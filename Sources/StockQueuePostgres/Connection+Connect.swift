@@ -62,7 +62,7 @@ extension Connection {
             kind: .server, sqlState: SQLState(rawValue: sqlState),
             message: field(stockq_diag_message) ?? "unknown error",
             detail: field(stockq_diag_detail), hint: field(stockq_diag_hint) ?? poolerHint(sqlState),
-            constraint: field(stockq_diag_constraint), statement: statement)
+            constraint: field(stockq_diag_constraint), table: field(stockq_diag_table), statement: statement)
     }
 
     /// Names of prepared statements are this connection's own, so only a pooler that changes the server's session in

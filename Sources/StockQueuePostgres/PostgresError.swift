@@ -27,12 +27,14 @@ public struct PostgresError: Error, Sendable, Hashable {
     public let detail: String?
     public let hint: String?
     public let constraint: String?
+    /// The table that the server names.
+    public let table: String?
     /// The name of the statement that failed, where one was running.
     public internal(set) var statement: String?
 
     public init(
         kind: Kind, sqlState: SQLState? = nil, message: String, detail: String? = nil, hint: String? = nil,
-        constraint: String? = nil, statement: String? = nil
+        constraint: String? = nil, table: String? = nil, statement: String? = nil
     ) {
         self.kind = kind
         self.sqlState = sqlState
@@ -40,6 +42,7 @@ public struct PostgresError: Error, Sendable, Hashable {
         self.detail = detail
         self.hint = hint
         self.constraint = constraint
+        self.table = table
         self.statement = statement
     }
 

@@ -32,6 +32,7 @@ import Testing
         retired_items      -    S    S    S    -
         retries            -    -    S    S    -
         store_limits       S    -    S    S    -
+        too_large_groups   -    SID  S    S    -
         """
 
     @Test("privileges on tables and views") func tablesAndViews() async throws {
@@ -144,7 +145,8 @@ import Testing
         "stockq_producer": [
             "has_grant", "may_enqueue", "raise_missing_scope", "can_read_all_stores", "has_restrictive_policies",
             "inserts_as_caller", "insert_lines", "insert_lines_for",
-            "check_store_limit", "priority_behind", "job_defaults", "key_in_use", "is_same_request", "known_keys",
+            "check_store_limit", "check_group_limit", "priority_behind", "job_defaults", "key_in_use",
+            "is_same_request", "known_keys",
             "raise_key_conflict",
             "check_arrays", "check_line_keys", "known_lines", "insert_new_lines", "read_lines",
             "enqueue",

@@ -165,6 +165,35 @@ import Testing
         #expect(decision.items[0].balance.onHand == 5)
     }
 
+    @Test("the lines of a group that is too large are rejected whatever they are, and report the real balance")
+    func tooLargeGroup() {
+        var known = job(.adjust, -1, id: 2, group: 0)
+        known.key = KeyIndex(0)
+        var new = job(.adjust, -1, id: 3, item: 1, group: 0)
+        new.key = KeyIndex(1)
+        let jobs = [
+            job(.adjust, -1, id: 1, group: 0), known, new, job(.adjust, -9, .wait, id: 4, group: 0),
+            job(.adjust, -5, id: 5),
+        ]
+        let used = KeyState(
+            jobID: 99,
+            request: .init(item: nil, action: .set, quantity: 1, onInsufficient: .reject, expectedAvailable: nil))
+        let decision = decide(
+            jobs, items: [ItemState(onHand: 5), ItemState()], keys: [used, nil], tooLargeGroups: [GroupIndex(0)])
+        #expect(decision.jobs.dropLast().map { outcome($0)?.code } == Array(repeating: .groupTooLarge, count: 4))
+        #expect(decision.jobs.map { outcome($0)?.before?.onHand } == [5, 5, nil, 5, 5])
+        #expect(outcome(decision.jobs[4])?.outcome == .applied)
+        // Only an unused key is used up, and by the job that has it.
+        #expect(decision.keyUsers == [JobIndex(2)])
+        #expect(decision.keys.map { $0?.jobID } == [99, 3])
+    }
+
+    @Test("of a group that is too large a locked line skips all lines of the batch") func lockedTooLargeGroup() {
+        let jobs = [job(.adjust, -1, id: 1, group: 0), job(.adjust, -1, id: 2, group: 0) { $0.isClaimed = false }]
+        let decision = decide(jobs, items: [ItemState(onHand: 5)], tooLargeGroups: [GroupIndex(0)])
+        #expect(decision.jobs == [.skipped, .skipped])
+    }
+
     @Test("a waiting job does not delay later jobs of its item") func waitingJob() {
         let jobs = [job(.adjust, -9, .wait, id: 1), job(.adjust, -5, id: 2)]
         let decision = decide(jobs, items: [ItemState(onHand: 5)])

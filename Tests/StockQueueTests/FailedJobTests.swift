@@ -82,6 +82,46 @@ import Testing
         }
     }
 
+    /// COPY from a file that is said to be SQL_ASCII stores its bytes unchecked, also on a UTF-8 server. A claim reads
+    /// them; the server refuses them when the batch sends them back to look something up.
+    @Test(
+        "a job whose text is not UTF-8 fails alone, and its lane goes on",
+        arguments: [("item_id", true), ("group_id", true), ("idempotency_key", false), ("reason", false)])
+    func invalidUTF8(column: String, isSentBack: Bool) async throws {
+        try await withDatabase { database in
+            try database.addItem("a", 100)
+            try database.enqueue(5, of: .adjust("a", -1))
+            let columns = column == "item_id" ? "item_id" : "item_id, \(column)"
+            let values = column == "item_id" ? #"\377"# : #"a\t\377"#
+            try database.run(
+                """
+                COPY stockq.jobs (store_id, quantity, max_attempts, \(columns))
+                FROM PROGRAM 'printf "s\\t-1\\t1\\t\(values)\\n"' WITH (ENCODING 'SQL_ASCII')
+                """)
+            try database.enqueue(5, of: .adjust("a", -1))
+            try database.drain()
+            #expect(try database.queuedJobs() == 0)
+            let outcomes = try database.rows("SELECT job_id, sqlstate FROM stockq.results WHERE outcome <> 'applied'")
+            #expect(outcomes == (isSentBack ? ["6,22021"] : []))
+            #expect(try database.attemptsByJob().values.max() == 1)
+        }
+    }
+
+    @Test(
+        "the server refuses text that is not UTF-8 from all other ways",
+        arguments: [
+            #"INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', E'\xff', 1)"#,
+            #"SET client_encoding = 'SQL_ASCII'; INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', E'\xff', 1)"#,
+            #"INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', convert_from('\xff', 'SQL_ASCII'), 1)"#,
+            #"COPY stockq.jobs (store_id, item_id, quantity) FROM PROGRAM 'printf "s\t\377\t1\n"'"#,
+        ])
+    func refusedBytes(_ sql: String) async throws {
+        try await withDatabase { database in
+            let failure = try database.failure(of: sql)
+            #expect(failure.hasPrefix("22021"), "\(failure)")
+        }
+    }
+
     @Test(
         "the table rejects values that would stop the queue",
         arguments: [("run_at", "'infinity'"), ("run_at", "'-infinity'"), ("attempts", "32767")])

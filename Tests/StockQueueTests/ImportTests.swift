@@ -197,6 +197,36 @@ import Testing
         }
     }
 
+    @Test("a group with more lines than the limit is rejected by line, and its neighbors are not")
+    func groupTooLarge() async throws {
+        try await withDatabase { database in
+            let large = String(repeating: "s,a,1,g2\n", count: 5)
+            let done = try Self.importJobs(
+                database, "store_id,item_id,quantity,group_id\ns,a,1,g1\ns,a,1,g1\ns,a,1,g1\n\(large)s,a,1,g3\n"
+            ) { $0.groupLinesMax = 3 }
+            let reason = "the group 'g2' has more than 3 lines; split it, or leave out the group"
+            #expect(done.rejects == (5...9).map { "\($0): \(reason)" })
+            #expect(done.rejected == large)
+            #expect((done.progress.enqueued, done.progress.rejected) == (4, 5))
+            #expect(try database.rows("SELECT DISTINCT group_id FROM stockq.jobs ORDER BY 1") == ["g1", "g3"])
+        }
+    }
+
+    @Test("a strict import ends at the line that is too many for its group") func strictGroupTooLarge() async throws {
+        try await withDatabase { database in
+            let text = "store_id,item_id,quantity,group_id\ns,a,1,g\ns,a,1,g\ns,a,1,g\n"
+            let failure = #expect(throws: ValidationError.self) {
+                _ = try Self.importJobs(database, text) {
+                    $0.groupLinesMax = 2
+                    $0.isStrict = true
+                }
+            }
+            #expect(failure?.line == 4)
+            let queued = try database.queuedJobs()
+            #expect(queued == 0)
+        }
+    }
+
     /// An unreadable line may belong to the group before it or to the group after it.
     @Test("an unreadable line rejects the groups beside it") func unreadableLineBesideGroups() async throws {
         try await withDatabase { database in

@@ -34,7 +34,14 @@ import Testing
         Case(fault: .jobData, progress: oneJob, expected: .recordFailure(jobIDs: [7])),
         Case(fault: .jobData, progress: oneGroup, expected: .recordFailure(jobIDs: [7, 8, 9])),
         Case(fault: .jobData, progress: oneGroup, jobsMax: 1, expected: .recordFailure(jobIDs: [7, 8, 9])),
-        // A data error without a decided job belongs to no job.
+        // A statement that reads can fail for a job's data too, before the decision.
+        Case(
+            fault: .jobData, progress: BatchProgress(undecided: [claimed(7)]), jobsMax: 1,
+            expected: .recordFailure(jobIDs: [7])),
+        Case(
+            fault: .jobData, progress: BatchProgress(undecided: [claimed(7), claimed(8)]),
+            expected: .isolate(jobsMax: 1)),
+        // A data error without a job belongs to no job.
         Case(fault: .jobData, progress: nothingClaimed, expected: .backOff),
         Case(fault: .jobData, progress: everythingSkipped, expected: .backOff),
         // A timeout makes the next batch smaller: half of what was claimed, or of what was allowed before the claim.
@@ -63,7 +70,7 @@ import Testing
             case .missingPartition: .addPartitions
             case .connection: .reconnect
             case .server: .backOff
-            case .jobData, .statementTimeout, .callTimeout: nil
+            case .jobData, .unexplained, .statementTimeout, .callTimeout: nil
             }
         guard let expected else { return }
         for progress in [
@@ -86,6 +93,127 @@ import Testing
         #expect(isCounted == (fault == .jobData))
     }
 
+    // MARK: history
+
+    /// A step of a lane's history: an error, and what the worker must do after it. The units 7 and 8 are jobs of a batch
+    /// of several.
+    private struct Step {
+        var progress: BatchProgress
+        var successes = 0
+        var statement = "write_results"
+        var expected: Recovery
+    }
+
+    private static func alone(_ unit: [Int64]) -> BatchProgress { BatchProgress(claimed: 1, onlyWorkUnit: unit) }
+    private static let both = BatchProgress(claimed: 4, decidedIDs: [7, 8, 9, 10])
+
+    /// Acts as the worker does on what it recovers by.
+    private func expect(_ steps: [Step], sourceLocation: SourceLocation = #_sourceLocation) {
+        var history = ErrorHistory()
+        for (index, step) in steps.enumerated() {
+            history.learnError(in: step.progress.decidedIDs, statement: step.statement, successes: step.successes)
+            let choice = recovery(from: .unexplained, progress: step.progress, jobsMax: 100, history: history)
+            #expect(choice == step.expected, "step \(index)", sourceLocation: sourceLocation)
+            switch choice {
+            case .setAside(let unit): history.setAside(unit)
+            case .recordFailure(let unit): history.forget(unit)
+            case .backOff: history.endSettingAside()
+            default: break
+            }
+        }
+    }
+
+    @Test("an error that comes back for one half of a batch, and not for the other, is counted against the job")
+    func halves() {
+        expect([
+            Step(progress: Self.both, successes: 5, expected: .isolate(jobsMax: 2)),
+            Step(progress: Self.alone([8]), successes: 6, expected: .recordFailure(jobIDs: [8])),
+        ])
+    }
+
+    @Test("a work unit at the head of its lane is set aside, and counted when the others succeed without it")
+    func headOfLane() {
+        expect([
+            Step(progress: Self.both, expected: .isolate(jobsMax: 2)),
+            Step(progress: Self.alone([7]), expected: .setAside(jobIDs: [7])),
+            Step(progress: Self.alone([7]), successes: 1, expected: .recordFailure(jobIDs: [7])),
+            // What comes after it starts anew.
+            Step(progress: Self.alone([11]), successes: 1, expected: .setAside(jobIDs: [11])),
+        ])
+    }
+
+    @Test("an error that all work units have alike is the server's, and is never counted") func serversError() {
+        for _ in 0..<3 {
+            expect([
+                Step(progress: Self.both, expected: .isolate(jobsMax: 2)),
+                Step(progress: Self.alone([7]), expected: .setAside(jobIDs: [7])),
+                Step(progress: Self.alone([8]), expected: .setAside(jobIDs: [8])),
+                Step(progress: Self.alone([9]), expected: .setAside(jobIDs: [9])),
+                Step(progress: Self.alone([10]), expected: .setAside(jobIDs: [10])),
+                Step(progress: Self.alone([11]), expected: .backOff),
+                Step(progress: Self.alone([7]), expected: .setAside(jobIDs: [7])),
+            ])
+        }
+    }
+
+    @Test("the success of another statement proves nothing") func otherStatement() {
+        expect([
+            Step(progress: Self.alone([7]), successes: 3, statement: "write_results", expected: .setAside(jobIDs: [7])),
+            Step(
+                progress: Self.alone([7]), successes: 9, statement: "write_notifications",
+                expected: .setAside(jobIDs: [7])),
+            Step(
+                progress: Self.alone([7]), successes: 10, statement: "write_notifications",
+                expected: .recordFailure(jobIDs: [7])),
+        ])
+    }
+
+    @Test("an unexplained error before the decision belongs to no job") func beforeTheDecision() {
+        expect([
+            Step(progress: BatchProgress(), expected: .backOff),
+            Step(progress: BatchProgress(claimed: 9), successes: 7, expected: .backOff),
+            Step(progress: BatchProgress(claimed: 9), successes: 8, expected: .backOff),
+        ])
+    }
+
+    @Test("a condition of the server is never counted, whatever succeeds meanwhile") func serverCondition() {
+        var history = ErrorHistory()
+        history.learnError(in: [7], statement: "write_results", successes: 1)
+        history.learnError(in: [7], statement: "write_results", successes: 2)
+        #expect(history.succeedsWithout([7]))
+        let choice = recovery(from: .server, progress: Self.alone([7]), jobsMax: 1, history: history)
+        #expect(choice == .backOff)
+    }
+
+    @Test(
+        "a work unit that times out twice when it is alone is counted; a COMMIT that hangs is not",
+        arguments: [
+            DatabaseFault.statementTimeout, .callTimeout,
+        ])
+    func timeouts(_ fault: DatabaseFault) {
+        let isStatement = fault == .statementTimeout
+        let shrink: Recovery = isStatement ? .shrink(jobsMax: 1) : .shrinkAndReconnect(jobsMax: 1)
+        let unit = Self.alone([7])
+        var history = ErrorHistory()
+        #expect(recovery(from: fault, progress: unit, jobsMax: 1, history: history) == shrink)
+        history.learnTimeout(of: [7])
+        #expect(
+            recovery(from: fault, progress: unit, jobsMax: 1, history: history)
+                == (isStatement ? .recordFailure(jobIDs: [7]) : .reconnectAndRecordFailure(jobIDs: [7])))
+        #expect(recovery(from: fault, progress: Self.alone([8]), jobsMax: 1, history: history) == shrink)
+        let committing = BatchProgress(claimed: 1, onlyWorkUnit: [7], isCommitting: true)
+        #expect(
+            recovery(from: .callTimeout, progress: committing, jobsMax: 1, history: history)
+                == .shrinkAndReconnect(jobsMax: 1))
+        history.forget([7])
+        #expect(recovery(from: fault, progress: unit, jobsMax: 1, history: history) == shrink)
+    }
+
+    @Test("a lock timeout of a batch that skips locked items pauses the lane") func otherLock() {
+        #expect(
+            recovery(from: .lockTimeout, progress: Self.oneJob, jobsMax: 1, skipsLockedItems: true) == .backOff)
+    }
+
     // MARK: progress
 
     private static func claimed(_ id: Int64, group: Int32? = nil) -> ClaimedJob {
@@ -103,13 +231,15 @@ import Testing
         }
         #expect(progress([]) == BatchProgress())
         #expect(progress([Self.claimed(1)]) == BatchProgress(claimed: 1, onlyWorkUnit: [1]))
-        #expect(progress([Self.claimed(1), Self.claimed(2)]) == BatchProgress(claimed: 2))
+        #expect(progress([Self.claimed(1), Self.claimed(2)]) == BatchProgress(claimed: 2, decidedIDs: [1, 2]))
         #expect(
             progress([Self.claimed(1, group: 0), Self.claimed(2, group: 0)])
                 == BatchProgress(claimed: 2, onlyWorkUnit: [1, 2]))
         #expect(
-            progress([Self.claimed(1, group: 0), Self.claimed(2, group: 1)]) == BatchProgress(claimed: 2))
-        #expect(progress([Self.claimed(1, group: 0), Self.claimed(2)]) == BatchProgress(claimed: 2))
+            progress([Self.claimed(1, group: 0), Self.claimed(2, group: 1)])
+                == BatchProgress(claimed: 2, decidedIDs: [1, 2]))
+        #expect(
+            progress([Self.claimed(1, group: 0), Self.claimed(2)]) == BatchProgress(claimed: 2, decidedIDs: [1, 2]))
         #expect(
             progress([Self.claimed(1), Self.claimed(2)], presence: .locked) == BatchProgress(claimed: 2, skipped: 2))
     }
@@ -120,9 +250,12 @@ import Testing
         var kind = PostgresError.Kind.server
         var state: SQLState?
         var constraint: String?
+        var table: String?
         var expected: DatabaseFault
 
-        var testDescription: String { "\(kind) \(state?.rawValue ?? "-") \(constraint ?? "-")" }
+        var testDescription: String {
+            "\(kind) \(state?.rawValue ?? "-") \(constraint ?? "-") \(table ?? "-")"
+        }
     }
 
     private static func server(_ state: SQLState, _ expected: DatabaseFault) -> FaultCase {
@@ -138,25 +271,33 @@ import Testing
         server(.uniqueViolation, .jobData),
         FaultCase(state: .uniqueViolation, constraint: "idempotency_keys_pkey", expected: .keyConflict),
         FaultCase(state: .uniqueViolation, constraint: "results_pkey", expected: .jobData),
-        server(.checkViolation, .missingPartition),
+        FaultCase(state: .checkViolation, table: "results", expected: .missingPartition),
+        // As a user's trigger raises it.
+        server(.checkViolation, .jobData),
+        FaultCase(state: .checkViolation, constraint: "trap", table: "results", expected: .jobData),
         FaultCase(state: .checkViolation, constraint: "trap", expected: .jobData),
         server(.lockNotAvailable, .lockTimeout),
         server(.queryCanceled, .statementTimeout),
         server(.readOnlyTransaction, .connection),
-        server(.insufficientPrivilege, .server),
+        server(.insufficientPrivilege, .unexplained),
         server(.configurationLimitExceeded, .server),
         server(.tooManyConnections, .server),
         server(.cannotConnectNow, .connection),
         server(.cannotEstablishConnection, .server),
-        server(.invalidAuthorization, .server),
-        server(.invalidPassword, .server),
-        server(.unknownDatabase, .server),
+        server(.invalidAuthorization, .unexplained),
+        server(.invalidPassword, .unexplained),
+        server(.unknownDatabase, .unexplained),
         // Data exceptions and integrity constraint violations.
         server("22003", .jobData), server("22P02", .jobData), server("23502", .jobData),
         // The server ends the session after these.
         server("57P01", .connection), server("57P02", .connection),
         // Not caused by the jobs or the connection.
-        server("40001", .server), server("40P01", .server), server("53100", .server), server("42P01", .server),
+        server("40001", .server), server("40P01", .server), server("53100", .server),
+        server("53200", .server), server("55006", .server), server("57P05", .connection), server("58030", .server),
+        // A trigger can raise anything; other batches show whose the error is.
+        server("P0001", .unexplained), server("XX000", .unexplained), server("42P01", .unexplained),
+        server("42703", .unexplained), server("0A000", .unexplained), server("54000", .unexplained),
+        server("99999", .unexplained),
         // A key's constraint does not matter to another SQLSTATE.
         FaultCase(state: .lockNotAvailable, constraint: "idempotency_keys_pkey", expected: .lockTimeout),
         // Errors of the client.
@@ -173,7 +314,8 @@ import Testing
     @Test("each kind of error and each SQLSTATE is one fault", arguments: faultCases)
     func faultOfError(_ expected: FaultCase) {
         let error = PostgresError(
-            kind: expected.kind, sqlState: expected.state, message: "test", constraint: expected.constraint)
+            kind: expected.kind, sqlState: expected.state, message: "test", constraint: expected.constraint,
+            table: expected.table)
         #expect(error.fault == expected.expected)
     }
 }

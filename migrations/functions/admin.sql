@@ -42,14 +42,15 @@ BEGIN
             UNION ALL
             SELECT j.job_id, j.group_id, j.store_id, j.submission_id FROM jobs AS j
             WHERE j.reference = queued_jobs.reference AND j.store_id = queued_jobs.store_id
+        ), whole AS (
+            -- Each group once. Joined to the named lines themselves, a group of n lines would be n * n rows.
+            SELECT DISTINCT named.group_id, named.store_id, named.submission_id
+            FROM named
+            WHERE named.group_id IS NOT NULL
         )
         SELECT job_id FROM named
         UNION
-        SELECT line.job_id
-        FROM named
-        JOIN jobs AS line
-            ON (line.group_id, line.store_id, line.submission_id)
-                = (named.group_id, named.store_id, named.submission_id)
+        SELECT line.job_id FROM whole JOIN jobs AS line USING (group_id, store_id, submission_id)
         ORDER BY 1
     );
 END
@@ -96,6 +97,12 @@ BEGIN
     $cancel$, request_columns())
     INTO canceled
     USING wanted, reason;
+    -- Of a group that is too large nothing may be left now.
+    DELETE FROM too_large_groups AS g
+    WHERE NOT EXISTS (
+        SELECT FROM jobs AS j
+        WHERE (j.group_id, j.store_id, j.submission_id) = (g.group_id, g.store_id, g.submission_id)
+    );
     PERFORM record_operation(
         'cancel',
         jsonb_build_object(
@@ -128,16 +135,17 @@ BEGIN
                 AND (jobs_to_retry.store_id IS NULL OR r.store_id = jobs_to_retry.store_id)
         );
     END IF;
-    SELECT named.id, r.outcome, r.first_job_id INTO wrong
+    SELECT named.id, r.outcome, r.code INTO wrong
     FROM unnest(job_ids) AS named (id)
     LEFT JOIN results AS r ON r.job_id = named.id
     WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
-        OR r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
+        OR r.first_job_id IS NOT NULL OR r.code IN ('idempotency_mismatch', 'group_too_large')
     LIMIT 1;
     IF FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
                 WHEN wrong.outcome IS NULL THEN 'has no result'
+                WHEN wrong.code = 'group_too_large' THEN 'is a line of a group that is too large'
                 WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
                     THEN 'was rejected for its idempotency key'
                 ELSE 'was ' || wrong.outcome
@@ -149,28 +157,48 @@ $$;
 
 -- Inserts a retry of each of the finished jobs and of the lines of their groups, and links them.
 --
--- It is one statement, so that it reads the jobs, their groups and earlier retries from one snapshot.
+-- It is one statement, so that it reads the jobs, their groups and earlier retries from one snapshot. It looks each
+-- group up once and each line once; joins of lines with lines would make n * n rows of a group of n lines. LATERAL with
+-- an ORDER BY or a LIMIT keeps the planner from joining the other way round, which reads all results.
 CREATE OR REPLACE FUNCTION :"schema".insert_retries(wanted bigint[]) RETURNS TABLE (job_id bigint, retry_of bigint)
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
     RETURN QUERY EXECUTE format($retry$
-        WITH named AS (
+        WITH named AS MATERIALIZED (
             SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
+        ), tries AS (
+            -- A retried group keeps its submission, so one submission can have several tries, one behind the other.
+            SELECT first.job_id AS first_id, first.group_last_job_id AS last_id, of_named.*
+            FROM (SELECT DISTINCT group_id, store_id, submission_id FROM named WHERE group_id IS NOT NULL) AS of_named
+            JOIN results AS first USING (group_id, store_id, submission_id)
+            WHERE first.group_last_job_id IS NOT NULL
+                AND EXISTS (
+                    SELECT FROM named
+                    WHERE (named.group_id, named.store_id, named.submission_id)
+                            = (of_named.group_id, of_named.store_id, of_named.submission_id)
+                        AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
+                )
         ), whole AS (
             SELECT job_id FROM named
             UNION
             SELECT line.job_id
-            FROM named
-            JOIN results AS first
-                ON (first.group_id, first.store_id) = (named.group_id, named.store_id)
-                AND first.group_last_job_id IS NOT NULL
-                AND first.submission_id = named.submission_id
-                AND named.job_id BETWEEN first.job_id AND first.group_last_job_id
-            JOIN results AS line
-                ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
-                AND (line.group_id, line.store_id, line.submission_id)
-                    = (named.group_id, named.store_id, named.submission_id)
+            FROM tries
+            CROSS JOIN LATERAL (
+                SELECT job_id
+                FROM results
+                WHERE job_id BETWEEN tries.first_id AND tries.last_id
+                    AND (group_id, store_id, submission_id) = (tries.group_id, tries.store_id, tries.submission_id)
+                ORDER BY job_id
+            ) AS line
+        ), retryable AS (
+            SELECT r.*,
+                -- A group is not retried if one of its lines was rejected for its key, or all for their number.
+                bool_or(r.first_job_id IS NOT NULL OR r.code IN ('idempotency_mismatch', 'group_too_large')) OVER (
+                    PARTITION BY group_id, store_id, submission_id, CASE WHEN group_id IS NULL THEN r.job_id END
+                ) AS is_blocked
+            FROM whole
+            CROSS JOIN LATERAL (SELECT * FROM results WHERE results.job_id = whole.job_id LIMIT 1) AS r
         ), added AS (
             INSERT INTO jobs (submission_id, retry_of, expires_at, idempotency_key, %1$s)
             SELECT
@@ -182,21 +210,10 @@ BEGIN
                     WHERE (k.idempotency_key, k.store_id) = (r.idempotency_key, r.store_id) AND k.job_id = r.job_id
                 ) THEN idempotency_key END,
                 %1$s
-            FROM whole
-            JOIN results AS r USING (job_id)
+            FROM retryable AS r
             WHERE outcome IN ('failed', 'rejected', 'canceled')
+                AND is_blocked IS NOT TRUE
                 AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
-                -- A group is not retried if one of its lines was rejected for its key.
-                AND NOT EXISTS (
-                    SELECT FROM whole AS other
-                    JOIN results AS line USING (job_id)
-                    WHERE (
-                            line.job_id = r.job_id
-                            OR (line.group_id, line.store_id, line.submission_id)
-                                = (r.group_id, r.store_id, r.submission_id)
-                        )
-                        AND (line.first_job_id IS NOT NULL OR line.code = 'idempotency_mismatch')
-                )
             ORDER BY job_id
             RETURNING job_id, retry_of
         ), linked AS (
@@ -225,6 +242,8 @@ DECLARE
     wanted bigint[] := jobs_to_retry(job_ids, failed, code, store_id, since);
     retried bigint;
 BEGIN
+    -- One retry at a time: the next one sees what this one has linked, and leaves it out. Reading is not blocked.
+    LOCK TABLE retries IN SHARE ROW EXCLUSIVE MODE;
     RETURN QUERY SELECT added.job_id, added.retry_of FROM insert_retries(wanted) AS added;
     GET DIAGNOSTICS retried = ROW_COUNT;
     PERFORM put_behind_queued(ARRAY(

@@ -89,6 +89,39 @@ BEGIN
 END
 $$;
 
+-- Raises an error (SQLSTATE 54000) when a transaction enqueues more lines for a group than a group may have: 10,000, or
+-- what the setting `stockq.group_lines_max` of the database, the role or the session says.
+--
+-- A group is the lines of one transaction, which may call an enqueue function several times. A setting of the
+-- transaction counts them, because a producer cannot always read its own jobs. Where two groups hash to the same name,
+-- each starts the other's count again. The workers reject every group that is too large, whichever way it came in.
+CREATE OR REPLACE FUNCTION :"schema".check_group_limit(store_id text, group_id text, new_lines integer) RETURNS void
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    lines_max CONSTANT integer := coalesce(nullif(current_setting('stockq.group_lines_max', true), '')::integer, 10000);
+    note_name CONSTANT text := 'stockq.group_lines_' || (hashtext(concat_ws(E'\x1f', store_id, group_id)) & 15);
+    -- The store, the group, and its lines so far.
+    note CONSTANT text[] := string_to_array(current_setting(note_name, true), E'\x1f');
+    lines integer := new_lines;
+BEGIN
+    IF group_id IS NULL THEN
+        RETURN;
+    END IF;
+    IF (note[1], note[2]) = (store_id, group_id) THEN
+        lines := lines + note[3]::integer;
+    END IF;
+    IF lines > lines_max THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format(
+                'group %L of store %L would have %s lines, at most %s are allowed',
+                group_id, store_id, lines, lines_max),
+            HINT = 'Split the group, or enqueue the lines without a group.';
+    END IF;
+    PERFORM set_config(note_name, concat_ws(E'\x1f', store_id, group_id, lines), true);
+END
+$$;
+
 -- Enqueues one job. A null, or an argument that is not given, means the default that a plain INSERT would give it.
 --
 -- If the idempotency key is in use for the same request, nothing is enqueued; the receipt names the first job and its
@@ -134,6 +167,7 @@ BEGIN
     answer.is_duplicate := answer.job_id IS NOT NULL;
     IF NOT answer.is_duplicate OR enqueue.group_id IS NOT NULL THEN
         PERFORM check_store_limit(store_id, 1);
+        PERFORM check_group_limit(store_id, group_id, 1);
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
             group_id, priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts

@@ -251,6 +251,7 @@ DECLARE
     new_jobs bigint[];
 BEGIN
     PERFORM check_store_limit(list.store_id, new_lines);
+    PERFORM check_group_limit(list.store_id, list.group_id, new_lines);
     IF inserts_as_caller() THEN
         new_jobs := insert_lines(list);
     ELSE

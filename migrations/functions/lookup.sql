@@ -65,8 +65,9 @@ AS $$
     SELECT state.*
     FROM (
         SELECT jobs.job_id FROM jobs WHERE (jobs.group_id, jobs.store_id) = ($2, $1)
-        UNION ALL
-        -- A group's first line says how far the group reaches. Lines of other submissions can be in between.
+        UNION
+        -- A group's first line says how far the group reaches. Lines of other submissions can be in between. A group
+        -- that is too large has such a line for each batch, and where its priorities differ their extents overlap.
         SELECT line.job_id
         FROM results AS first
         JOIN results AS line

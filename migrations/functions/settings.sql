@@ -50,10 +50,13 @@ CREATE OR REPLACE FUNCTION :"schema".set_store_limit(store_id text, ready_jobs_m
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
-    DELETE FROM store_limits AS l WHERE l.store_id = set_store_limit.store_id;
-    IF ready_jobs_max IS NOT NULL THEN
+    IF ready_jobs_max IS NULL THEN
+        DELETE FROM store_limits AS l WHERE l.store_id = set_store_limit.store_id;
+    ELSE
+        -- One statement: two administrators may set the limit of a store at the same time.
         INSERT INTO store_limits (store_id, ready_jobs_max)
-        VALUES (set_store_limit.store_id, set_store_limit.ready_jobs_max);
+        VALUES (set_store_limit.store_id, set_store_limit.ready_jobs_max)
+        ON CONFLICT ON CONSTRAINT store_limits_pkey DO UPDATE SET ready_jobs_max = excluded.ready_jobs_max;
     END IF;
     PERFORM record_operation(
         'limits set', jsonb_build_object('store_id', store_id, 'ready_jobs_max', ready_jobs_max), NULL);

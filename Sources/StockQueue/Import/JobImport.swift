@@ -19,8 +19,8 @@ public struct JobImport {
         /// The longest time for which complete rows stay uncommitted, unless the import is strict: of an input that is
         /// still written, such as a pipe from `tail -f`. Default 1 s.
         public var commitInterval = Duration.seconds(1)
-        /// Lines in a group. Default 100,000.
-        public var groupLinesMax = 100_000
+        /// Lines in a group; a group with more is rejected. Default 10,000.
+        public var groupLinesMax = GroupLimit.linesMax
         /// Gives each record without a key of its own this text, a slash and the number of its line as idempotency key,
         /// so that importing the input again enqueues nothing twice.
         public var idempotencyPrefix: String?
@@ -113,7 +113,9 @@ public struct JobImport {
         columns = reader.columns
         storeColumn = reader.columns.firstIndex(of: .storeID)
         groupColumn = reader.columns.firstIndex(of: .groupID)
-        dryRun = options.isDryRun ? DryRun(connection: connection, schema: schema) : nil
+        dryRun =
+            options.isDryRun
+            ? DryRun(connection: connection, schema: schema, groupLinesMax: options.groupLinesMax) : nil
         target = try dryRun ?? Self.copy(connection, schema, columns: reader.columns, options)
     }
 
@@ -188,12 +190,21 @@ public struct JobImport {
         unit.rows += 1
         unit.lastLine = record.line
         if !key.isEmpty || error != nil { unit.records.append((record.line, record.raw, error)) }
-        if unit.rows > options.groupLinesMax {
-            try reject(
-                record, ValidationError("a group of more than \(options.groupLinesMax) lines", code: .tooLong),
-                all: true)
-            unit.jobs.removeAll(keepingCapacity: true)
-        }
+        if unit.rows > options.groupLinesMax { try rejectTooLarge(record, key) }
+    }
+
+    /// Rejects the group. Its records are reported as they come, so that a group of any size takes no more memory.
+    private mutating func rejectTooLarge(_ record: InputRecord, _ key: [UInt8]) throws {
+        let name = unit.jobs.last.flatMap(\.groupID).map { " '\($0)'" } ?? ""
+        let error =
+            unit.errorForAll
+            ?? ValidationError(
+                "the group\(name) has more than \(options.groupLinesMax) lines; split it, or leave out the group",
+                code: .tooLong, field: JobField.groupID.rawValue)
+        try reject(record, error, all: true)
+        try reportRejects()
+        unit.jobs.removeAll()
+        unit.records.removeAll()
     }
 
     /// An unreadable record inside or after a group may belong to it, and a group that may lack a line must not be

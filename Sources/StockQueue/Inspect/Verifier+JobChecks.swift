@@ -33,7 +33,8 @@ extension Verifier.Check {
                 ) AS queued
                 JOIN \(s).jobs USING (group_id, store_id, submission_id)
                 JOIN \(s).results USING (group_id, store_id, submission_id)
-                WHERE results.job_id > earlier_try_up_to
+                -- A group that is too large is rejected a batch at a time.
+                WHERE results.job_id > earlier_try_up_to AND results.code IS DISTINCT FROM 'group_too_large'
                 GROUP BY group_id, store_id, submission_id
                 """)
     }

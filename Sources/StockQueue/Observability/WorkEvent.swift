@@ -9,11 +9,12 @@ public enum WorkEvent: Sendable {
     case disconnected(Disconnected)
     /// A batch was committed.
     case batch(BatchCommitted)
-    /// A job's data caused a database error in a batch; the lane's next batches are halved until the job is alone.
+    /// A job may have caused a database error in a batch; the lane's next batches are halved until the job is alone, or
+    /// leave it out.
     case batchHalved(BatchHalved)
     /// The database raised an error for a work unit that was alone: an attempt was counted.
     case attemptFailed(AttemptFailed)
-    /// The database raised an error that no job caused; the batch is tried again.
+    /// The database raised an error that no job is known to have caused; the batch is tried again.
     case batchFailed(BatchFailed)
     /// Due jobs became ready.
     case promoted(Promoted)

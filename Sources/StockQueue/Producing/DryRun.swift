@@ -38,6 +38,7 @@ public final class DryRun: JobTarget {
 
     private let connection: Connection
     private let schema: QueueSchema
+    private let groupLinesMax: Int
     private var requests: [JobRequest] = []
 
     private var items = KeyTable(columns: 3)
@@ -49,9 +50,10 @@ public final class DryRun: JobTarget {
     /// How many jobs would end in which way, by `Answer.summary`.
     public private(set) var counts: [String: Int] = [:]
 
-    init(connection: Connection, schema: QueueSchema) {
+    init(connection: Connection, schema: QueueSchema, groupLinesMax: Int = GroupLimit.linesMax) {
         self.connection = connection
         self.schema = schema
+        self.groupLinesMax = groupLinesMax
     }
 
     /// Decides jobs in their order; adjacent jobs of one store and one group are a group.
@@ -83,7 +85,7 @@ public final class DryRun: JobTarget {
     private func decideAll(_ requests: [JobRequest]) throws(PostgresError) -> [Answer] {
         let jobs = try claimed(requests)
         try readState()
-        let batch = decide(jobs, items: stock, keys: keyStates)
+        let batch = decide(jobs, items: stock, keys: keyStates, tooLargeGroups: tooLargeGroups(of: jobs))
         stock = batch.items
         keyStates = batch.keys
         return zip(jobs, batch.jobs).map { job, decision in Answer(decision, stock[job.item]) }
@@ -109,6 +111,12 @@ public final class DryRun: JobTarget {
             }
             return job
         }
+    }
+
+    private func tooLargeGroups(of jobs: [ClaimedJob]) -> Set<GroupIndex> {
+        var lines: [GroupIndex: Int] = [:]
+        for job in jobs { if let group = job.group { lines[group, default: 0] += 1 } }
+        return Set(lines.filter { $0.value > groupLinesMax }.keys)
     }
 
     // MARK: items and keys

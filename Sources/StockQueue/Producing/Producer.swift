@@ -84,9 +84,13 @@ public struct Producer {
             connection: connection, schema: schema, fields: JobField.allCases, skipsDuplicates: skipsDuplicates)
         do {
             var count = 0
+            var linesOfGroups: [GroupName: Int] = [:]
             for job in jobs {
                 count += 1
                 try job.validate(asLine: count)
+                if let group = job.groupID {
+                    try GroupName(store: job.storeID, group: group).countLine(count, in: &linesOfGroups)
+                }
                 try copy.write(job)
             }
             let enqueued = try copy.end(rows: count).enqueued
@@ -122,6 +126,23 @@ public struct Producer {
             }
             pauseMs = min(pauseMs * 2, 50)
         }
+    }
+}
+
+/// A group of the jobs that are enqueued in one transaction.
+private struct GroupName: Hashable {
+    let store: String
+    let group: String
+
+    /// Counts a line of the group.
+    ///
+    /// - Throws: `ValidationError` for a line more than a group may have.
+    func countLine(_ line: Int, in lines: inout [GroupName: Int]) throws(ValidationError) {
+        lines[self, default: 0] += 1
+        if lines[self]! <= GroupLimit.linesMax { return }
+        throw ValidationError(
+            "the group '\(group)' of store '\(store)' has more than \(GroupLimit.linesMax) lines; split it",
+            code: .tooLong, field: JobField.groupID.rawValue, line: line)
     }
 }
 

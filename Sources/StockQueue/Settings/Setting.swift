@@ -96,6 +96,7 @@ extension WorkerSettings {
     public static let all: [Setting] = [
         Setting("workers", \.workers, 1...64, "threads that run batches, each with a connection of its own"),
         Setting("batchJobsMax", \.batchJobsMax, 1...100_000, "the most jobs that a batch claims"),
+        Setting("groupLinesMax", \.groupLinesMax, 1...100_000, "the most lines of a group; a larger group is rejected"),
         Setting(
             "batchDurationMax", \.batchDurationMax, .milliseconds(1)...(.minutes(1)),
             "how long a batch should keep its lane and its items locked"),

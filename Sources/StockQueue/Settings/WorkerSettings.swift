@@ -1,3 +1,4 @@
+import StockModel
 import StockQueuePostgres
 
 /// Every limit of a worker process. `stockq run --set NAME=VALUE` or the environment changes one; `WorkerSettings.all`
@@ -10,6 +11,9 @@ public struct WorkerSettings: Sendable {
     /// The most jobs that a batch claims; the rest of a group that is cut is added. On a deep backlog a large batch
     /// folds many jobs of an item into one new version of its row.
     public var batchJobsMax = 20_000
+    /// The most lines of a group; a group with more is rejected. A batch never splits a group, so this bounds the memory
+    /// of a batch and its time.
+    public var groupLinesMax = GroupLimit.linesMax
     /// How long a batch should keep its lane and its items locked: one that took longer halves the lane's next batch.
     public var batchDurationMax = Duration.milliseconds(500)
     /// How long a batch waits for an item that another transaction has locked, before it skips the item's jobs.

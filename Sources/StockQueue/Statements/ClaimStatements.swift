@@ -179,32 +179,80 @@ struct ReadUpToStatement: QueueStatement {
 
 // MARK: groups
 
-/// The groups that three statements below ask for.
+/// The groups that the statements below ask for.
 private let wantedGroups =
     "unnest($1, $2, $3) WITH ORDINALITY AS wanted (wanted_group, wanted_store, wanted_submission, number)"
 private let groupParameters: [TypeOID] = [.textArray, .textArray, .xid8Array]
 private let linesOfWantedGroups =
     "group_id = wanted_group AND store_id = wanted_store AND submission_id = wanted_submission"
+private let isWantedGroup =
+    "(group_id, store_id, submission_id) = (wanted_group, wanted_store, wanted_submission)"
 
-/// Counts the lines of each claimed group. More than were claimed means that the claim cut the group.
+/// Counts the lines of each claimed group, up to one more than a group may have or the batch has claimed. More than were
+/// claimed means that the claim cut the group.
+///
+/// The limit is inside the sub-select, so that a group of a million lines costs no more than a batch.
+/// Mostly no group is marked as too large, and then none is looked up.
 struct CountGroupsStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
+        let s = schema.quoted
         statement = Statement(
-            "count_groups", groupParameters,
+            "count_groups", groupParameters + [.int8],
             """
-            SELECT (wanted.number - 1)::integer AS wanted_index, count(*) AS lines
+            SELECT (wanted.number - 1)::integer AS wanted_index,
+                (
+                    SELECT count(*) FROM (SELECT FROM \(s).jobs WHERE \(linesOfWantedGroups) LIMIT $4) AS line
+                ) AS lines,
+                (SELECT EXISTS (SELECT FROM \(s).too_large_groups))
+                    AND EXISTS (SELECT FROM \(s).too_large_groups WHERE \(isWantedGroup)) AS is_marked
             FROM \(wantedGroups)
-            JOIN \(schema.quoted).jobs ON \(linesOfWantedGroups)
-            GROUP BY wanted.number
             """)
     }
 
-    /// The lines of each wanted group, by the order in which the groups were asked for.
-    static func counts(in rows: ResultSet) -> [(position: Int, lines: Int64)] {
+    struct Count {
+        /// The group's position among those that were asked for.
+        var position: Int
+        /// Its queued lines, up to the limit of the count.
+        var lines: Int
+        /// Some of its lines were rejected already, because the group is too large.
+        var isMarked: Bool
+    }
+
+    static func counts(in rows: ResultSet) -> [Count] {
         let (position, lines) = (rows.column("wanted_index"), rows.column("lines"))
-        return (0..<rows.rowCount).map { (Int(rows.int32($0, position)), rows.int64($0, lines)) }
+        let isMarked = rows.column("is_marked")
+        return (0..<rows.rowCount).map {
+            Count(
+                position: Int(rows.int32($0, position)), lines: Int(rows.int64($0, lines)),
+                isMarked: rows.bool($0, isMarked))
+        }
+    }
+}
+
+/// Marks groups that are too large and have lines left in the queue, so that none of those is ever applied.
+struct MarkTooLargeGroupsStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "mark_too_large_groups", groupParameters,
+            """
+            INSERT INTO \(schema.quoted).too_large_groups (group_id, store_id, submission_id)
+            SELECT wanted_group, wanted_store, wanted_submission FROM \(wantedGroups)
+            """)
+    }
+}
+
+/// Forgets groups that are too large, when their last lines are rejected.
+struct UnmarkTooLargeGroupsStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "unmark_too_large_groups", groupParameters,
+            "DELETE FROM \(schema.quoted).too_large_groups USING \(wantedGroups) WHERE \(isWantedGroup)")
     }
 }
 

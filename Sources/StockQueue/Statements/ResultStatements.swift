@@ -116,6 +116,11 @@ struct WriteNotificationsStatement: QueueStatement {
 
 // MARK: failures
 
+/// Checks what COMMIT would check, for a batch that is rolled back.
+struct CheckConstraintsStatement: QueueStatement {
+    let statement = Statement("check_constraints", [], "SET CONSTRAINTS ALL IMMEDIATE")
+}
+
 /// Counts an attempt and defers the jobs for 2^attempts seconds with jitter, at most an hour.
 struct RetryLaterStatement: QueueStatement {
     let statement: Statement

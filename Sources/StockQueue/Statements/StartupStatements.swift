@@ -48,6 +48,7 @@ package enum WorkerPrivileges {
         ("jobs", ["SELECT", "DELETE"]), ("items", ["SELECT"]), ("lanes", ["SELECT"]),
         ("results", ["SELECT", "INSERT"]), ("notifications", ["INSERT"]),
         ("idempotency_keys", ["SELECT", "INSERT"]), ("paused_stores", ["SELECT"]),
+        ("too_large_groups", ["SELECT", "INSERT", "DELETE"]),
         ("workers_awake", ["SELECT", "UPDATE"]), ("jobs_job_id_seq", ["SELECT"]),
     ]
 

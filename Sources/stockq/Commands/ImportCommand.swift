@@ -24,13 +24,16 @@ enum ImportCommand: Command {
     private static let commitInterval = Option(
         "commit-interval", .duration, default: JobImport.Options().commitInterval,
         help: "commit what has come after this time at the latest, except with --strict")
+    private static let groupLinesMax = Option(
+        "group-lines-max", .wholeNumber(1...100_000), default: JobImport.Options().groupLinesMax,
+        help: "lines in a group; a larger group is rejected, as it is by workers with the setting groupLinesMax")
     private static let json = Flag("json", help: "print the summary as JSON")
 
     static let spec = CommandSpec(
         "import", "Enqueues the jobs of a CSV or NDJSON file.", arguments: [InputFile.file],
         options: [
-            strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, commitInterval, InputFile.trim,
-            InputFile.format,
+            strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, commitInterval, groupLinesMax,
+            InputFile.trim, InputFile.format,
             RejectsFile.rejects,
             json,
         ],
@@ -44,8 +47,7 @@ enum ImportCommand: Command {
         notes: [
             "Columns: \(JobField.list).",
             "The first two and quantity are required. A CSV's header names the columns; in NDJSON they are the keys.",
-            "The rows of a group must be adjacent, at most 100,000; a group with a bad line is rejected whole. A line has at "
-                + "most 1 MiB.",
+            "The rows of a group must be adjacent; a group with a bad line is rejected whole. A line has at most 1 MiB.",
             "The last group of an input that is still written is enqueued when the next line or the end comes.",
             "Bad lines are reported by number and reason and do not stop the others, unless --strict is given. Exit code 1 if "
                 + "there were any.",
@@ -100,6 +102,7 @@ enum ImportCommand: Command {
         options.rowsPerCommit = input[rowsPerCommit]
         options.commitInterval = input[commitInterval]
         options.trims = input[InputFile.trim]
+        options.groupLinesMax = input[groupLinesMax]
         options.isDryRun = input[dryRun]
         options.idempotencyPrefix = input[idempotencyPrefix]
         return options

@@ -105,12 +105,26 @@ extension Batch {
 
     private func sendCountGroups() throws(PostgresError) {
         let groups = Array(0..<Int32(claims.groups.count))
-        try send(statements.countGroups) { self.addGroups(groups, to: &$0) }
+        let linesMax = max(settings.groupLinesMax, claims.jobs.count)
+        try send(statements.countGroups) {
+            self.addGroups(groups, to: &$0)
+            $0.add(Int64(linesMax) + 1)
+        }
     }
 
+    /// Adds the rest of groups that were cut, but not of groups that are too large: of those the batch rejects the lines
+    /// that it claimed.
     private func completeGroups(_ counts: ResultSet) throws(PostgresError) {
-        let cut = CountGroupsStatement.counts(in: counts)
-            .filter { $0.lines != Int64(claims.groupLines[$0.position]) }.map { Int32($0.position) }
+        var cut: [Int32] = []
+        for count in CountGroupsStatement.counts(in: counts) {
+            let isCut = count.lines != claims.groupLines[count.position]
+            let isTooLarge = count.lines > settings.groupLinesMax
+            if isTooLarge || count.isMarked {
+                claims.addTooLargeGroup(
+                    count.position, .init(isMarked: count.isMarked, isComplete: !isTooLarge || !isCut))
+            }
+            if isCut && !isTooLarge { cut.append(Int32(count.position)) }
+        }
         if cut.isEmpty { return }
         try send(statements.claimGroups) { self.addGroups(cut, to: &$0) }
         try send(statements.readGroups) { self.addGroups(cut, to: &$0) }
@@ -119,7 +133,7 @@ extension Batch {
         try claims.addMissing(rows[1], isClaimed: false)
     }
 
-    private func addGroups(_ groups: [Int32], to parameters: inout Parameters) {
+    func addGroups(_ groups: [Int32], to parameters: inout Parameters) {
         for column in 0..<2 { parameters.addArray(of: groups, in: claims.groups, column: column) }
         parameters.addXID8Array(of: groups, in: claims.groups, column: 2)
     }

@@ -20,7 +20,9 @@ extension Batch {
         case failed
         /// It is tried again later.
         case retriedLater
-        /// Another worker has the lane, or one of the jobs is gone or locked. Nothing was recorded.
+        /// Another worker has the lane. Nothing was recorded.
+        case laneLocked
+        /// One of the jobs is gone or locked. Nothing was recorded.
         case unavailable
     }
 
@@ -32,7 +34,7 @@ extension Batch {
             do throws(PostgresError) {
                 return try recordFailure(of: ids, lane: lane, error: error, record)
             } catch {
-                guard error.fault == .jobData else { throw error }
+                guard error.mayBelongToJob else { throw error }
                 last = error
             }
         }
@@ -46,7 +48,11 @@ extension Batch {
             claims.removeAll()
             try sendLockLane(lane)
             try send(statements.claimByID) { $0.addArray(of: ids.count, int64: { ids[$0] }) }
-            if let (_, rows) = try receiveLocked() { try claims.add(rows) }
+            guard let (_, rows) = try receiveLocked() else {
+                try connection.rollBack()
+                return .laneLocked
+            }
+            try claims.add(rows)
             guard claims.jobs.count == ids.count else {
                 try connection.rollBack()
                 return .unavailable

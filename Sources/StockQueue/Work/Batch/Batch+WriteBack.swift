@@ -28,6 +28,13 @@ extension Batch {
             self.addItems(changes.map(\.item.rawValue), to: &parameters)
             WriteNotificationsStatement.parameters(&parameters, changes, jobs)
         }
+        let tooLarge = tooLargeGroups(decision)
+        try send(statements.markTooLargeGroups, changing: tooLarge.marked.count, &writes) {
+            self.addGroups(tooLarge.marked, to: &$0)
+        }
+        try send(statements.unmarkTooLargeGroups, changing: tooLarge.unmarked.count, &writes) {
+            self.addGroups(tooLarge.unmarked, to: &$0)
+        }
         let waiting = waitingJobs(decision)
         try send(statements.deferWaiting, changing: waiting.count, &writes) { parameters in
             parameters.addArray(of: waiting.count, tupleID: { waiting[$0].tupleID })
@@ -60,6 +67,7 @@ extension Batch {
         if rows == 0 { return }
         try send(statement, fill)
         writes.expected.append((statement.name, rows))
+        self.writes.append(statement.name)
     }
 
     private func changedItems(_ decision: BatchDecision) throws(PostgresError) -> [(TupleID, ItemState)] {
@@ -89,6 +97,21 @@ extension Batch {
         return rows
     }
 
+    /// The groups that are too large of which this batch rejects the first lines, and those of which it rejects the
+    /// last.
+    private func tooLargeGroups(_ decision: BatchDecision) -> (marked: [Int32], unmarked: [Int32]) {
+        if claims.tooLargeGroups.isEmpty { return ([], []) }
+        let rejected = Set(
+            decision.jobs.indices.lazy.compactMap { index -> GroupIndex? in
+                if case .finished = decision.jobs[index] { self.claims.jobs[index].group } else { nil }
+            })
+        let groups = claims.tooLargeGroups.filter { rejected.contains($0.key) }
+        return (
+            groups.filter { !$0.value.isMarked && !$0.value.isComplete }.keys.map(\.rawValue),
+            groups.filter { $0.value.isMarked && $0.value.isComplete }.keys.map(\.rawValue)
+        )
+    }
+
     private func waitingJobs(_ decision: BatchDecision) -> [(tupleID: TupleID, quantity: Int64?)] {
         if decision.waiting == 0 { return [] }
         return decision.jobs.enumerated().compactMap { index, job in
@@ -103,6 +126,7 @@ extension Batch {
         }.filter { $0.available > 0 }
         let jobsMax = settings.promoteWaitingJobsMax
         var promotions: [Promotion] = []
+        if !items.isEmpty { writes.append(statements.promoteWaiting.name) }
         while !items.isEmpty {
             let rows = try execute(statements.promoteWaiting) { parameters in
                 self.addItems(items.map(\.index), to: &parameters)

@@ -15,9 +15,21 @@ final class Batch {
     /// The tuple id of each item that the batch has locked, by item index.
     var itemTupleIDs: [TupleID?] = []
     var parameters = Parameters()
+    /// The statements by which the batch writes, for each that it has sent.
+    var writes: [String] = []
+    /// How many jobs the batch claimed before it was decided.
+    private var claimedJobs = 0
+    /// What the batch decided, until it is committed.
+    private var decision: BatchDecision?
+    private var isCommitting = false
 
     /// How far the last batch came; after an error it says which jobs may be at fault.
-    private(set) var progress = BatchProgress()
+    var progress: BatchProgress {
+        guard let decision else { return BatchProgress(undecided: claimedJobs > 0 ? claims.jobs : []) }
+        var progress = BatchProgress(claims.jobs, decision)
+        progress.isCommitting = isCommitting
+        return progress
+    }
 
     init(
         connection: Connection, statements: BatchStatements, settings: WorkerSettings, workerName: String,
@@ -35,7 +47,8 @@ final class Batch {
     /// - Parameter tuples: the cached tuple ids of the lane's items; brought up to date.
     /// - Throws: any error of the database. The transaction is rolled back then, and nothing has happened.
     func run(_ request: BatchRequest, tuples: inout ItemTupleCache.Lane) throws(PostgresError) -> BatchOutcome {
-        progress = BatchProgress()
+        (claimedJobs, decision, isCommitting) = (0, nil, false)
+        writes.removeAll(keepingCapacity: true)
         return try rollingBackOnError { () throws(PostgresError) in
             let outcome = try work(request, &tuples)
             if case .committed = outcome { return outcome }
@@ -51,24 +64,32 @@ final class Batch {
         if lane.epoch != request.marks.epoch && request.marks.hideAnything { return .staleMarks(epoch: lane.epoch) }
         guard let last = claims.jobs.last else { return .nothingReady(epoch: lane.epoch) }
         let claimedRows = claims.jobs.count
-        progress.claimed = claimedRows
+        claimedJobs = claimedRows
         let ended = try completeClaim(
             ClaimedRange(lane: request.lane, marks: request.marks.marks, lastPriority: last.priority, lastID: last.id),
             passing: request.marks.passed)
         if !ended.isEmpty { return .transactionsEnded(ended) }
+        claims.leaveOut(request.leavesOut)
         let paused = lane.hasPausedStores ? try pauseJobs() : 0
         var keys = try request.readsKeys ? readKeys() : [KeyState?](repeating: nil, count: claims.keys.count)
         let items = try lockItems(skipsLocked: request.skipsLockedItems, &tuples)
-        var decision = decide(claims.jobs, items: items, keys: keys)
+        let tooLarge = Set(claims.tooLargeGroups.keys)
+        var decision = decide(claims.jobs, items: items, keys: keys, tooLargeGroups: tooLarge)
         // A key that was taken for unused and that no job uses would not violate the primary key: a job that waits may
         // be a duplicate.
         if !request.readsKeys && decision.keyUsers.count < claims.keys.count {
             keys = try readKeys()
-            decision = decide(claims.jobs, items: items, keys: keys)
+            decision = decide(claims.jobs, items: items, keys: keys, tooLargeGroups: tooLarge)
         }
-        progress = BatchProgress(claims.jobs, decision)
+        self.decision = decision
         let promotions = try writeBack(decision, &tuples)
+        isCommitting = true
+        if case .trying = request.leavesOut {
+            try execute(statements.checkConstraints)
+            return .tried(statements: committedStatements)
+        }
         try connection.commit()
+        self.decision = nil
         offerSample(decision)
         return .committed(
             BatchReport(
@@ -76,8 +97,11 @@ final class Batch {
                 finished: decision.finished, waiting: decision.waiting, skipped: decision.skipped,
                 notifications: decision.levelChanges.count, paused: paused, promotions: promotions,
                 metUsedKeys: keys.contains { $0 != nil }, mayHaveMore: claimedRows >= request.jobsMax,
-                last: (last.priority, last.id)))
+                last: (last.priority, last.id), statements: committedStatements))
     }
+
+    /// A COMMIT without anything to commit proves nothing.
+    private var committedStatements: [String] { writes.isEmpty ? [] : writes + [Statement.commit.name] }
 
     /// Offers one changed item of the batch to the ledger checker.
     private func offerSample(_ decision: BatchDecision) {
@@ -97,6 +121,7 @@ final class Batch {
     }
 
     /// Sends one statement and waits for its rows.
+    @discardableResult
     func execute(
         _ statement: some QueueStatement, _ fill: (inout Parameters) -> Void = { _ in }
     ) throws(PostgresError) -> ResultSet {

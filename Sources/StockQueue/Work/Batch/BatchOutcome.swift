@@ -13,6 +13,16 @@ struct BatchRequest {
     /// Read which idempotency keys were used before. Otherwise all are taken for unused, and where one is not the batch
     /// is rolled back.
     var readsKeys: Bool
+    /// Jobs that the batch leaves out: see `ErrorHistory`.
+    var leavesOut = LeftOut.none
+
+    enum LeftOut {
+        case none
+        /// The jobs are skipped, as if another transaction had locked them, and with them later jobs of their items.
+        case skipping(Set<Int64>)
+        /// The batch does as if the jobs were not there. That is out of order, so it is rolled back.
+        case trying(Set<Int64>)
+    }
 }
 
 /// What became of a batch.
@@ -26,6 +36,8 @@ enum BatchOutcome {
     /// Passed transactions of the marks have ended, so the marks may hide their jobs. Nothing was done.
     case transactionsEnded([TransactionID])
     case committed(BatchReport)
+    /// Everything was written, by these statements, and rolled back.
+    case tried(statements: [String])
 }
 
 /// What a committed batch did.
@@ -51,6 +63,8 @@ struct BatchReport {
     var mayHaveMore = false
     /// The last job claimed, in order of work.
     var last: (priority: Int16, id: Int64)
+    /// The statements that the batch committed.
+    var statements: [String]
 
     /// Nothing was finished, deferred or paused: all jobs were skipped.
     var skippedAll: Bool { finished == 0 && waiting == 0 && paused == 0 }

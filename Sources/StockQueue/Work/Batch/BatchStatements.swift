@@ -13,6 +13,8 @@ struct BatchStatements: Sendable {
     let countGroups: CountGroupsStatement
     let claimGroups: ClaimGroupsStatement
     let readGroups: ReadGroupsStatement
+    let markTooLargeGroups: MarkTooLargeGroupsStatement
+    let unmarkTooLargeGroups: UnmarkTooLargeGroupsStatement
     let readPausedStores: ReadPausedStoresStatement
     let pauseJobs: PauseJobsStatement
     let readKeys: ReadKeysStatement
@@ -27,6 +29,7 @@ struct BatchStatements: Sendable {
     let deferWaiting: DeferWaitingStatement
     let promoteWaiting: PromoteWaitingStatement
     let retryLater: RetryLaterStatement
+    let checkConstraints = CheckConstraintsStatement()
     let writeFailures: WriteFailuresStatement
     let writeFailuresAsText: WriteFailuresStatement
 
@@ -39,6 +42,8 @@ struct BatchStatements: Sendable {
         countGroups = CountGroupsStatement(schema)
         claimGroups = ClaimGroupsStatement(schema)
         readGroups = ReadGroupsStatement(schema)
+        markTooLargeGroups = MarkTooLargeGroupsStatement(schema)
+        unmarkTooLargeGroups = UnmarkTooLargeGroupsStatement(schema)
         readPausedStores = ReadPausedStoresStatement(schema)
         pauseJobs = PauseJobsStatement(schema)
         readKeys = ReadKeysStatement(schema)

@@ -16,7 +16,17 @@ struct ClaimSet {
     private(set) var keys = KeyTable(columns: 2)
     /// How many lines of each group are in `jobs`, by group index.
     private(set) var groupLines: [Int] = []
+    /// The groups with more lines than a group may have, and what the batch has of them.
+    private(set) var tooLargeGroups: [GroupIndex: TooLargeGroup] = [:]
     private var knownIDs: Set<Int64> = []
+
+    /// A group that is too large. A batch rejects as many of its lines as it claimed.
+    struct TooLargeGroup {
+        /// An earlier batch has rejected some of its lines.
+        var isMarked: Bool
+        /// The batch has its last lines.
+        var isComplete: Bool
+    }
 
     mutating func removeAll() {
         jobs.removeAll(keepingCapacity: true)
@@ -25,6 +35,7 @@ struct ClaimSet {
         groups.removeAll()
         keys.removeAll()
         groupLines.removeAll(keepingCapacity: true)
+        tooLargeGroups.removeAll()
         knownIDs.removeAll(keepingCapacity: true)
     }
 
@@ -52,6 +63,10 @@ struct ClaimSet {
         for row in 0..<rows.rowCount where knownIDs.insert(rows.int64(row, columns.jobID)).inserted {
             try add(rows, row, columns, isClaimed: isClaimed)
         }
+    }
+
+    mutating func addTooLargeGroup(_ position: Int, _ group: TooLargeGroup) {
+        tooLargeGroups[GroupIndex(position)] = group
     }
 
     private mutating func learnIDs() {
@@ -114,6 +129,16 @@ struct ClaimSet {
         }
     }
 
+    /// Marks jobs as not claimed, so that they are skipped, or removes them.
+    mutating func leaveOut(_ leftOut: BatchRequest.LeftOut) {
+        switch leftOut {
+        case .none: return
+        case .skipping(let ids):
+            for index in jobs.indices where ids.contains(jobs[index].id) { jobs[index].isClaimed = false }
+        case .trying(let ids): keep(jobs.indices.filter { !ids.contains(jobs[$0].id) })
+        }
+    }
+
     /// Removes the jobs of these stores.
     ///
     /// - Returns: the tuple ids of those that this batch has locked.
@@ -121,10 +146,13 @@ struct ClaimSet {
         let isOfStore = (0..<items.count).map { stores.contains(items.string(of: $0, column: 0)) }
         let isRemoved = jobs.map { isOfStore[$0.item.position] }
         let removed = jobs.indices.filter { isRemoved[$0] && jobs[$0].isClaimed }.map { tupleIDs[$0] }
-        let kept = jobs.indices.filter { !isRemoved[$0] }
+        keep(jobs.indices.filter { !isRemoved[$0] })
+        return removed
+    }
+
+    private mutating func keep(_ kept: [Int]) {
         jobs = kept.map { jobs[$0] }
         tupleIDs = kept.map { tupleIDs[$0] }
-        return removed
     }
 
     // MARK: reading

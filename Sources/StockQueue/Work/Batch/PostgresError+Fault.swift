@@ -11,10 +11,15 @@ extension PostgresError {
         case .uniqueViolation where constraint == UseKeysStatement.constraint: return .keyConflict
         case .lockNotAvailable: return .lockTimeout
         case .queryCanceled: return .statementTimeout
-        // "no partition of relation … found for row" is a check violation without a constraint's name: an operational
-        // fault, not the job's.
-        case .checkViolation where constraint == nil: return .missingPartition
-        default: return sqlState.isDataError ? .jobData : .server
+        // "no partition of relation … found for row" is a check violation of a table without a constraint's name: an
+        // operational fault, not the job's.
+        case .checkViolation where constraint == nil && table != nil: return .missingPartition
+        default:
+            if sqlState.isDataError { return .jobData }
+            return sqlState.isServerCondition ? .server : .unexplained
         }
     }
+
+    /// Another way to write the same job may succeed.
+    var mayBelongToJob: Bool { fault == .jobData || fault == .unexplained }
 }

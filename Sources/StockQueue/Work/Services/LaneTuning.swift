@@ -1,3 +1,4 @@
+import StockDecision
 import StockQueueLocking
 import StockQueuePostgres
 
@@ -13,6 +14,15 @@ struct LaneTuning {
     /// For how many batches to read which idempotency keys were used before. Mostly none was, and reading costs more
     /// than to run a batch again now and then.
     var batchesThatReadKeys = 0
+    /// The errors of the lane since it worked without any.
+    var errors = ErrorHistory()
+    /// The error for which work units are set aside.
+    private(set) var errorOfSetAside: PostgresError?
+    /// The next batch does as if the work units that are set aside were not there, because all others are of their
+    /// items.
+    private var triesBesideSetAside = false
+    /// An attempt to be counted on the next connection, because the error closed the one before it.
+    var pendingFailure: (jobIDs: [Int64], error: PostgresError)?
     /// Set while another worker has the lane; if it still has it at this time, it may be stalled.
     var holderMayBeStalledAt: Deadline?
     /// The lane's pause after an error that belongs to no job.
@@ -20,6 +30,8 @@ struct LaneTuning {
 
     init(batchJobsMax: Int) { self.batchJobsMax = batchJobsMax }
 
+    /// Jobs beside those that are set aside. Few, because one of them can be as bad.
+    private static let jobsBesideSetAside = 64
     /// A slow batch is never made smaller than this.
     private static let slowBatchJobsMin = 500
     /// The most skipped jobs that a claim takes extra. It bounds the memory.
@@ -37,6 +49,7 @@ struct LaneTuning {
         skippedJobs = report.skipped
         skipsLockedItems = report.skipped > 0
         backoff.reset()
+        if batchJobsMax >= settings.batchJobsMax { errors.removeAll() }
         if tookMs > settings.batchDurationMax.milliseconds {
             // Half of the jobs that were claimed, not of the limit. A few jobs can be slow only because they waited for
             // a lock, so the limit does not fall below slowBatchJobsMin.
@@ -46,6 +59,49 @@ struct LaneTuning {
             batchJobsMax = min(settings.batchJobsMax, batchJobsMax * 2)
         }
     }
+
+    // MARK: work units set aside
+
+    /// The jobs that the next batch leaves out.
+    var leavesOut: BatchRequest.LeftOut {
+        if errors.setAside.isEmpty { return .none }
+        let jobs = Set(errors.setAside.joined())
+        return triesBesideSetAside ? .trying(jobs) : .skipping(jobs)
+    }
+
+    /// Leaves a work unit out of the next batches.
+    ///
+    /// - Parameter skipped: jobs that the last batch skipped.
+    mutating func setAside(_ unit: [Int64], skipped: Int, after error: PostgresError) {
+        errors.setAside(unit)
+        errorOfSetAside = error
+        skippedJobs = skipped + unit.count
+        batchJobsMax = Self.jobsBesideSetAside
+    }
+
+    /// Takes the first work unit of the lane again, alone.
+    mutating func endSettingAside() {
+        errors.endSettingAside()
+        errorOfSetAside = nil
+        triesBesideSetAside = false
+        skippedJobs = 0
+        batchJobsMax = 1
+    }
+
+    /// Learns from a batch that left work units out.
+    ///
+    /// - Returns: whether the next batch leaves them out too, because this one has finished no other job.
+    mutating func learnBesideSetAside(_ report: BatchReport) -> Bool {
+        if report.finished > 0 { return false }
+        if report.mayHaveMore && report.skipped < Self.skippedJobsMax {
+            skippedJobs = report.skipped
+        } else {
+            triesBesideSetAside = true
+        }
+        return true
+    }
+
+    // MARK: keys
 
     /// A batch met keys that were used before, or did not.
     mutating func learnKeys(metUsedKeys: Bool) {

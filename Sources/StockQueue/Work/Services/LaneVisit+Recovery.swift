@@ -4,8 +4,16 @@ import StockQueuePostgres
 /// What a worker does after the database failed a batch. `recovery(from:)` chooses; this acts.
 extension LaneVisit {
     mutating func recover(from error: PostgresError) throws(PostgresError) -> Step {
-        let progress = batch.progress
-        switch recovery(from: error.fault, progress: progress, jobsMax: tuning.batchJobsMax) {
+        let (fault, progress) = (error.fault, batch.progress)
+        if fault == .unexplained {
+            tuning.errors.learnError(
+                in: progress.decidedIDs, statement: error.statement,
+                successes: worker.context.successes.count(of: error.statement))
+        }
+        let choice = recovery(
+            from: fault, progress: progress, jobsMax: tuning.batchJobsMax, history: tuning.errors,
+            skipsLockedItems: tuning.skipsLockedItems)
+        switch choice {
         case .reconnect: throw error
         case .readKeys:
             tuning.holderMayBeStalledAt = nil
@@ -18,23 +26,34 @@ extension LaneVisit {
         case .isolate(let jobsMax):
             tuning.skippedJobs = progress.skipped
             tuning.batchJobsMax = jobsMax
-            worker.context.onEvent(
-                .batchHalved(
-                    .init(worker: worker.name, lane: Int(lane), jobs: progress.decided, error: error)))
+            halved(progress, error)
+            return Step(disposition: .requeue)
+        case .setAside(let jobIDs):
+            tuning.setAside(jobIDs, skipped: progress.skipped, after: error)
+            halved(progress, error)
             return Step(disposition: .requeue)
         case .recordFailure(let jobIDs):
             tuning.skippedJobs = progress.skipped
             return try recordFailure(of: jobIDs, error)
+        case .reconnectAndRecordFailure(let jobIDs):
+            tuning.pendingFailure = (jobIDs, error)
+            throw error
         case .shrink(let jobsMax):
-            tuning.batchJobsMax = jobsMax
+            shrink(to: jobsMax, progress)
             return backOff(after: error)
         case .shrinkAndReconnect(let jobsMax):
-            tuning.batchJobsMax = jobsMax
+            shrink(to: jobsMax, progress)
             throw error
         case .backOff:
-            if error.fault == .jobData { tuning.skippedJobs = progress.skipped }
+            if fault == .jobData { tuning.skippedJobs = progress.skipped }
+            if !tuning.errors.setAside.isEmpty { tuning.endSettingAside() }
             return backOff(after: error)
         }
+    }
+
+    private mutating func shrink(to jobsMax: Int, _ progress: BatchProgress) {
+        tuning.batchJobsMax = jobsMax
+        if let unit = progress.onlyWorkUnit { tuning.errors.learnTimeout(of: unit) }
     }
 
     private mutating func addPartitions(after missing: PostgresError) throws(PostgresError) -> Step {
@@ -52,9 +71,15 @@ extension LaneVisit {
         }
     }
 
-    private mutating func recordFailure(of jobIDs: [Int64], _ error: PostgresError) throws(PostgresError) -> Step {
+    mutating func recordFailure(of jobIDs: [Int64], _ error: PostgresError) throws(PostgresError) -> Step {
         do throws(PostgresError) {
             let outcome = try batch.recordFailure(of: jobIDs, lane: lane, error: error)
+            if outcome == .laneLocked {
+                // Perhaps by the session that the worker gave up: the server does not know that yet.
+                tuning.pendingFailure = (jobIDs, error)
+                return Step(disposition: .cooldown(milliseconds: Self.lockedLaneCooldownMs))
+            }
+            tuning.errors.forget(jobIDs)
             if outcome != .unavailable {
                 worker.context.onEvent(
                     .attemptFailed(
@@ -64,13 +89,21 @@ extension LaneVisit {
             }
             return Step(disposition: .requeue)
         } catch {
-            // Not even the failure can be recorded: log it, and do not try again at once.
-            guard error.fault == .jobData else { throw error }
+            // Not even the failure can be recorded: log it, leave the jobs out of the next batch, and do not try again
+            // at once.
+            guard error.mayBelongToJob else { throw error }
+            tuning.errors.forget(jobIDs)
+            tuning.setAside(jobIDs, skipped: 0, after: error)
             return backOff(after: error)
         }
     }
 
-    private mutating func backOff(after error: PostgresError) -> Step {
+    private func halved(_ progress: BatchProgress, _ error: PostgresError) {
+        worker.context.onEvent(
+            .batchHalved(.init(worker: worker.name, lane: Int(lane), jobs: progress.decided, error: error)))
+    }
+
+    mutating func backOff(after error: PostgresError) -> Step {
         let pause = tuning.backoff.next()
         report.failed(error)
         worker.context.onEvent(

@@ -26,14 +26,19 @@ struct LaneVisit {
     private var context: ServiceContext { worker.context }
 
     /// Cooldown of a lane that another worker has.
-    private static let lockedLaneCooldownMs = 20
+    static let lockedLaneCooldownMs = 20
     /// Cooldown of a lane of which all jobs were skipped: claiming them again at once would be of no use.
     private static let skippedJobsCooldownMs = 50
 
     mutating func runBatch() throws(PostgresError) -> Step {
+        if let failure = tuning.pendingFailure {
+            tuning.pendingFailure = nil
+            return try recordFailure(of: failure.jobIDs, failure.error)
+        }
         let request = BatchRequest(
             lane: lane, jobsMax: tuning.claimJobsMax(context.settings), marks: context.marks.view(of: lane),
-            skipsLockedItems: tuning.skipsLockedItems, readsKeys: tuning.batchesThatReadKeys > 0)
+            skipsLockedItems: tuning.skipsLockedItems, readsKeys: tuning.batchesThatReadKeys > 0,
+            leavesOut: tuning.leavesOut)
         let started = ContinuousClock.now
         var tuples = context.tupleCache.remove(lane)
         let outcome: BatchOutcome
@@ -56,10 +61,12 @@ struct LaneVisit {
         case .nothingReady(let epoch):
             sawLane(epoch, request)
             tuning.learnKeys(metUsedKeys: false)
+            tuning.errors.removeAll()
             return Step(disposition: .idle)
         case .committed(let report):
             sawLane(report.epoch, request)
             return finish(report, request, started.duration(to: .now))
+        case .tried(let statements): return finishTrial(statements)
         }
     }
 
@@ -70,6 +77,7 @@ struct LaneVisit {
     }
 
     private mutating func finish(_ report: BatchReport, _ request: BatchRequest, _ duration: Duration) -> Step {
+        if report.finished > 0 { context.successes.add(report.statements) }
         for promotion in report.promotions {
             context.marks.lower(lane: promotion.lane, priority: promotion.priority, below: promotion.firstID)
         }
@@ -77,10 +85,27 @@ struct LaneVisit {
         // All jobs belong to paused stores, and other transactions have locked them.
         if report.claimed == 0 && report.paused == 0 { return Step(disposition: .idle) }
         if report.skipped == 0 { context.marks.raise(lane, from: request.marks, upTo: report.last) }
-        tuning.learn(from: report, tookMs: Int(duration / .milliseconds(1)), context.settings)
         context.onEvent(.batch(event(report, duration)))
+        if !tuning.errors.setAside.isEmpty { return finishBesideSetAside(report) }
+        tuning.learn(from: report, tookMs: Int(duration / .milliseconds(1)), context.settings)
         if report.skippedAll { return Step(disposition: .cooldown(milliseconds: Self.skippedJobsCooldownMs)) }
         return Step(disposition: report.mayHaveMore ? .requeue : .idle, didWork: true)
+    }
+
+    /// A batch without the work units that are set aside. What it has committed shows next time whose the error is.
+    private mutating func finishBesideSetAside(_ report: BatchReport) -> Step {
+        if tuning.learnBesideSetAside(report) { return Step(disposition: .requeue) }
+        tuning.endSettingAside()
+        return Step(disposition: .requeue, didWork: true)
+    }
+
+    private mutating func finishTrial(_ statements: [String]) -> Step {
+        context.successes.add(statements)
+        let error = tuning.errorOfSetAside
+        tuning.endSettingAside()
+        // Where no other job needs the statement there is nothing to compare with.
+        if let error, !statements.contains(error.statement ?? "") { return backOff(after: error) }
+        return Step(disposition: .requeue)
     }
 
     private func event(_ report: BatchReport, _ duration: Duration) -> WorkEvent.BatchCommitted {

@@ -25,6 +25,7 @@ struct ServiceContext: Sendable {
     let marks = LowWaterMarks()
     let tupleCache = ItemTupleCache()
     let changedItems = ChangedItemSample()
+    let successes = StatementSuccesses()
     let pollerWakeUp = WakePipe()
     let stop = StopSignal()
     let onEvent: WorkEventHandler
