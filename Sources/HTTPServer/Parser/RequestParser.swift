@@ -95,7 +95,6 @@ package struct RequestParser {
                 }
                 head.reset()
                 facts = HeadFacts()
-                headStart = position
                 try readRequestLine(bytes, line, base: position)
                 phase = .fields
                 fieldsStart = scanned
@@ -104,6 +103,7 @@ package struct RequestParser {
                 let content = try Self.content(of: line, bytes)
                 if content.isEmpty {
                     try completeHead(bytes, base: position)
+                    headStart = position
                     position += scanned
                     begin(.bodyStart)
                     return true
