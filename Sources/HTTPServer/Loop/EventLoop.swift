@@ -87,7 +87,7 @@ final class EventLoop {
         if flags & stockq_epollin != 0 {
             // A client of a Unix socket may have sent a request and be gone: the request counts.
             while read(connection), isBroken, connection.machine.wantsBytes {}
-        } else if flags & stockq_epollrdhup != 0, !connection.peerHasFinished {
+        } else if flags & stockq_epollrdhup != 0, !isBroken {
             notePeerFinished(connection)
         }
         if isBroken {

@@ -9,10 +9,15 @@ final class Listener: Sendable {
     let name: String
     /// The socket file to remove, with its identity: another process may have made a new one under this name.
     private let file: (path: String, identity: FileIdentity)?
+    private let isInherited: Bool
     private let users: Mutex<Int>
 
-    private init(_ descriptor: Int32, name: String, file: (path: String, identity: FileIdentity)? = nil, users: Int) {
+    private init(
+        _ descriptor: Int32, name: String, file: (path: String, identity: FileIdentity)? = nil,
+        isInherited: Bool = false, users: Int
+    ) {
         self.descriptor = descriptor
+        self.isInherited = isInherited
         self.name = name
         self.file = file
         self.users = Mutex(users)
@@ -34,6 +39,8 @@ final class Listener: Sendable {
         }
         guard isLast else { return }
         if let file, FileIdentity(path: file.path) == file.identity { unlink(file.path) }
+        // A process that is being started may have a copy of the descriptor for a moment. A socket of systemd goes on.
+        if !isInherited { shutdown(descriptor, Int32(SHUT_RDWR)) }
         close(descriptor)
     }
 
@@ -172,7 +179,7 @@ final class Listener: Sendable {
             }
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
             _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
-            return Listener(descriptor, name: prepare(descriptor) ?? "systemd", users: users)
+            return Listener(descriptor, name: prepare(descriptor) ?? "systemd", isInherited: true, users: users)
         }
     }
 }
