@@ -165,7 +165,7 @@ final class TestServer: Sendable {
         routes.setErrorStyle(under: "/v2") { failure in
             .json(failure.status, Array(#"{"errors":[{"status":\#(failure.status)}]}"#.utf8))
         }
-        server = try HTTPServer(endpoints, settings: settings, handler: routes)
+        server = try HTTPServer(endpoints, settings: settings, handler: RouteHandler(routes))
         port = server.addresses.first.flatMap { Int($0.split(separator: ":").last ?? "") } ?? 0
         self.calls = calls
     }

@@ -104,8 +104,8 @@ import Testing
         var routes = RouteTable()
         routes.cors = origins.map { CORSPolicy(origins: $0, exposedFields: ["Request-Id"]) }
         routes.add(.put, "/items/{id}") { _ in }
-        let table = routes
-        var driver = MachineDriver { table.admit($0) }
+        let handler = RouteHandler(routes)
+        var driver = MachineDriver { handler.admit($0) }
         driver.receive(text + "\r\n\r\n")
         return driver.sent
     }

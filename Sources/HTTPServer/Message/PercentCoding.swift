@@ -8,8 +8,15 @@ package enum PercentCoding: Sendable {
     /// - Returns: nil where a percent sign is not followed by two hexadecimal digits, or if the result is not UTF-8 or has
     ///   a NUL.
     package func decode(_ bytes: ArraySlice<UInt8>) -> String? {
-        let special = bytes.contains { $0 == UInt8(ascii: "%") || ($0 == UInt8(ascii: "+") && self == .form) || $0 == 0 }
-        guard special else { return String(validating: bytes, as: UTF8.self) }
+        var (isSpecial, isASCII) = (false, true)
+        for byte in bytes {
+            if byte == UInt8(ascii: "%") || byte == 0 || byte == UInt8(ascii: "+") && self == .form { isSpecial = true }
+            if byte > 127 { isASCII = false }
+        }
+        guard isSpecial else {
+            // ASCII is UTF-8: no need to check.
+            return isASCII ? String(decoding: bytes, as: UTF8.self) : String(validating: bytes, as: UTF8.self)
+        }
         var decoded: [UInt8] = []
         decoded.reserveCapacity(bytes.count)
         var index = bytes.startIndex

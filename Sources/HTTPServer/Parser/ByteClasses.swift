@@ -61,8 +61,19 @@ extension UInt8 {
 }
 
 extension RawSpan {
+    /// Every index comes from a range that was found within the bytes; debug builds and the fuzzer check it.
     @inline(__always)
-    subscript(index: Int) -> UInt8 { unsafeLoad(fromByteOffset: index, as: UInt8.self) }
+    subscript(index: Int) -> UInt8 {
+        assert(index >= 0 && index < byteCount)
+        return unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
+    }
+
+    /// Eight bytes as one number.
+    @inline(__always)
+    func block(at index: Int) -> UInt64 {
+        assert(index >= 0 && index + 8 <= byteCount)
+        return unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
+    }
 
     /// The first index of a byte at or after `start`, found by the C library, which compares 32 bytes at a time.
     @inline(__always)
@@ -75,16 +86,13 @@ extension RawSpan {
     }
 
     /// Whether a field value may contain these bytes: everything but control characters other than HTAB. Eight bytes at a
-    /// time are tested for one below 0x20 or equal to 0x7F; a block with a candidate is tested byte by byte.
+    /// time are tested for candidates; a block with one is tested byte by byte.
     @inline(__always)
     func isFieldText(_ range: Range<Int>) -> Bool {
         var index = range.lowerBound
         while index + 8 <= range.upperBound {
-            let block = unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
-            let noDelete = block ^ 0x7F7F_7F7F_7F7F_7F7F
-            let controls = (block &- 0x2020_2020_2020_2020) & ~block
-            let deletes = (noDelete &- 0x0101_0101_0101_0101) & ~noDelete
-            if (controls | deletes) & 0x8080_8080_8080_8080 != 0 {
+            let block = block(at: index)
+            if block.mayHaveByte(below: 0x20) || block.mayHaveByte(0x7F) {
                 for position in index..<index + 8 where Self.isControl(self[position]) { return false }
             }
             index += 8
@@ -94,6 +102,28 @@ extension RawSpan {
             index += 1
         }
         return true
+    }
+
+    /// The first question mark of a request target; `isValid` is false where a byte is none that a target can have.
+    @inline(__always)
+    func scanTarget(_ range: Range<Int>) -> (isValid: Bool, question: Int?) {
+        var (index, question): (Int, Int?) = (range.lowerBound, nil)
+        while index < range.upperBound {
+            if index + 8 <= range.upperBound {
+                let block = block(at: index)
+                let isPlain =
+                    !block.mayHaveByte(below: 0x21) && !block.mayHaveByte(0x7F) && !block.mayHaveByte(UInt8(ascii: "#"))
+                if isPlain, question != nil || !block.mayHaveByte(UInt8(ascii: "?")) {
+                    index += 8
+                    continue
+                }
+            }
+            let byte = self[index]
+            if byte <= .space || byte == 0x7F || byte == UInt8(ascii: "#") { return (false, nil) }
+            if byte == UInt8(ascii: "?"), question == nil { question = index }
+            index += 1
+        }
+        return (true, question)
     }
 
     @inline(__always)
@@ -115,5 +145,21 @@ extension RawSpan {
         while start < end, self[start].isBlank { start += 1 }
         while end > start, self[end - 1].isBlank { end -= 1 }
         return start..<end
+    }
+}
+
+extension UInt64 {
+    /// Whether one of the eight bytes can be below a limit of at most 128. True for some others too.
+    @inline(__always)
+    func mayHaveByte(below limit: UInt8) -> Bool {
+        let limits = UInt64(limit) &* 0x0101_0101_0101_0101
+        return (self &- limits) & ~self & 0x8080_8080_8080_8080 != 0
+    }
+
+    /// Whether one of the eight bytes can be this one. True for some others too.
+    @inline(__always)
+    func mayHaveByte(_ byte: UInt8) -> Bool {
+        let difference = self ^ (UInt64(byte) &* 0x0101_0101_0101_0101)
+        return (difference &- 0x0101_0101_0101_0101) & ~difference & 0x8080_8080_8080_8080 != 0
     }
 }

@@ -33,7 +33,8 @@ extension RequestParser {
     /// character: what two parsers of a chain can read differently is a fault.
     static func field(_ bytes: RawSpan, _ line: Range<Int>) throws(RequestFault) -> ParsedHead.Field {
         var index = line.lowerBound
-        while index < line.upperBound, ByteClass.token.contains(bytes[index]) { index += 1 }
+        let token = ByteClass.token
+        while index < line.upperBound, token.contains(bytes[index]) { index += 1 }
         guard index > line.lowerBound, index < line.upperBound, bytes[index] == UInt8(ascii: ":") else {
             throw bytes[line.lowerBound].isBlank ? .foldedField : .fieldNameInvalid
         }

@@ -50,12 +50,8 @@ extension RequestParser {
     /// The forms of RFC 9112, 3.2. A byte above 127 is taken as if it was percent-encoded, because curl sends a path as the
     /// user wrote it.
     private mutating func readTarget(_ bytes: RawSpan, _ target: Range<Int>, base: Int) throws(RequestFault) {
-        var question: Int?
-        for index in target {
-            let byte = bytes[index]
-            guard byte > .space, byte != 0x7F, byte != UInt8(ascii: "#") else { throw .targetInvalid }
-            if byte == UInt8(ascii: "?"), question == nil { question = index }
-        }
+        let (isValid, question) = bytes.scanTarget(target)
+        guard isValid else { throw .targetInvalid }
         let first = bytes[target.lowerBound]
         if head.method.isConnect {
             try checkAuthority(bytes, target)

@@ -12,14 +12,23 @@ package struct Router<Action: Sendable>: Sendable {
         case malformed
     }
 
+    /// The texts of all literals are in one array, so that a search copies nothing.
     private struct Node: Sendable {
-        var literals: [(text: [UInt8], node: Int)] = []
+        var literals: [(text: Range<Int>, node: Int)] = []
         var parameter: Int?
         var rest: Int?
-        var actions: [(method: HTTPMethod, action: Action, names: [String], coding: PercentCoding)] = []
+        var routes: [Route] = []
+    }
+
+    private struct Route: Sendable {
+        var method: HTTPMethod
+        var action: Action
+        var names: [String]
+        var coding: PercentCoding
     }
 
     private var nodes = [Node()]
+    private var texts: [UInt8] = []
 
     package init() {}
 
@@ -29,8 +38,9 @@ package struct Router<Action: Sendable>: Sendable {
     ) {
         let index = pattern.segments.reduce(0) { child(of: $0, for: $1) }
         precondition(
-            !nodes[index].actions.contains { $0.method == method }, "two routes for \(method) \(pattern.description)")
-        nodes[index].actions.append((method, action, pattern.parameterNames, coding))
+            !nodes[index].routes.contains { $0.method == method }, "two routes for \(method) \(pattern.description)")
+        nodes[index].routes.append(
+            Route(method: method, action: action, names: pattern.parameterNames, coding: coding))
     }
 
     private mutating func child(of parent: Int, for segment: PathPattern.Segment) -> Int {
@@ -38,9 +48,11 @@ package struct Router<Action: Sendable>: Sendable {
         let existing: Int?
         switch segment {
         case .literal(let text):
-            let bytes = Array(text.utf8)
-            existing = nodes[parent].literals.first { $0.text == bytes }?.node
-            if existing == nil { nodes[parent].literals.append((bytes, next)) }
+            existing = nodes[parent].literals.first { texts[$0.text].elementsEqual(text.utf8) }?.node
+            if existing == nil {
+                nodes[parent].literals.append((texts.count..<texts.count + text.utf8.count, next))
+                texts += text.utf8
+            }
         case .parameter:
             existing = nodes[parent].parameter
             nodes[parent].parameter = existing ?? next
@@ -55,40 +67,57 @@ package struct Router<Action: Sendable>: Sendable {
 
     /// - Parameter path: as the client sent it, without the query. HEAD finds the route of GET.
     package func match(_ method: HTTPMethod, _ path: ArraySlice<UInt8>) -> Match {
-        let segments = path.split(separator: UInt8(ascii: "/"))
-        var captures: [ArraySlice<UInt8>] = []
-        guard let index = node(at: 0, segments[...], &captures) else { return .notFound }
-        let actions = nodes[index].actions
-        var route = actions.first { $0.method == method }
-        if route == nil, method == .head { route = actions.first { $0.method == .get } }
-        guard let route else { return .methodNotAllowed(Self.allowed(actions.map(\.method))) }
+        var captures: [Range<Int>] = []
+        guard let index = node(at: 0, path.span, from: 0, &captures) else { return .notFound }
+        guard let route = route(of: index, method) ?? (method.isHead ? route(of: index, .get) : nil) else {
+            return .methodNotAllowed(Self.allowed(nodes[index].routes.map(\.method)))
+        }
         var values: [(name: String, text: String)] = []
-        for (name, bytes) in zip(route.names, captures) {
-            guard let text = route.coding.decode(bytes) else { return .malformed }
+        values.reserveCapacity(captures.count)
+        for (name, range) in zip(nodes[index].routes[route].names, captures) {
+            let bytes = path[path.startIndex + range.lowerBound..<path.startIndex + range.upperBound]
+            guard let text = nodes[index].routes[route].coding.decode(bytes) else { return .malformed }
             values.append((name, text))
         }
-        return .found(route.action, PathParameters(values: values))
+        return .found(nodes[index].routes[route].action, PathParameters(values: values))
     }
 
-    /// - Returns: the node of a path that has actions. Where a literal leads nowhere, a parameter is tried.
+    private func route(of index: Int, _ method: HTTPMethod) -> Int? {
+        nodes[index].routes.indices.first { nodes[index].routes[$0].method == method }
+    }
+
+    /// - Returns: the node of a path that has routes. Where a literal leads nowhere, a parameter is tried.
     private func node(
-        at index: Int, _ segments: ArraySlice<ArraySlice<UInt8>>, _ captures: inout [ArraySlice<UInt8>]
+        at index: Int, _ path: Span<UInt8>, from start: Int, _ captures: inout [Range<Int>]
     ) -> Int? {
-        let node = nodes[index]
-        guard let first = segments.first else { return node.actions.isEmpty ? nil : index }
-        for literal in node.literals where first.elementsEqual(literal.text) {
-            if let found = self.node(at: literal.node, segments.dropFirst(), &captures) { return found }
+        var start = start
+        while start < path.count, path[start] == UInt8(ascii: "/") { start += 1 }
+        guard start < path.count else { return nodes[index].routes.isEmpty ? nil : index }
+        var end = start
+        while end < path.count, path[end] != UInt8(ascii: "/") { end += 1 }
+        for literal in nodes[index].literals.indices {
+            let (text, next) = nodes[index].literals[literal]
+            guard isText(text, path, start..<end) else { continue }
+            if let found = node(at: next, path, from: end, &captures) { return found }
         }
-        if let parameter = node.parameter {
-            captures.append(first)
-            if let found = self.node(at: parameter, segments.dropFirst(), &captures) { return found }
+        if let parameter = nodes[index].parameter {
+            captures.append(start..<end)
+            if let found = node(at: parameter, path, from: end, &captures) { return found }
             captures.removeLast()
         }
-        if let rest = node.rest, !nodes[rest].actions.isEmpty {
-            captures.append(ArraySlice(segments.joined(separator: [UInt8(ascii: "/")])))
+        if let rest = nodes[index].rest, !nodes[rest].routes.isEmpty {
+            captures.append(start..<path.count)
             return rest
         }
         return nil
+    }
+
+    private func isText(_ text: Range<Int>, _ path: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        guard text.count == range.count else { return false }
+        for offset in 0..<text.count where texts[text.lowerBound + offset] != path[range.lowerBound + offset] {
+            return false
+        }
+        return true
     }
 
     /// With HEAD for GET, and OPTIONS, in the order of the alphabet.
