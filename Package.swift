@@ -128,7 +128,8 @@ let package = Package(
         .testTarget(
             name: "StockFormatsTests", dependencies: ["StockFormats", "StockModel"], swiftSettings: flags),
         .testTarget(
-            name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking"], swiftSettings: flags),
+            name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking"],
+            swiftSettings: flags),
         .testTarget(name: "PostgresTests", dependencies: ["StockQueuePostgres", "TestSupport"], swiftSettings: flags),
         .testTarget(
             name: "StockQueueTests",

@@ -18,7 +18,8 @@ struct PlainHTTP {
     private let limits: ParserLimits
     private static let digits = Set("0123456789".utf8)
     private static let hexDigits = Set("0123456789abcdefABCDEF".utf8)
-    private static let tokens = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~".utf8)
+    private static let tokens = Set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~".utf8)
     private static let hosts = Set(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:[]%".utf8)
 
@@ -70,7 +71,9 @@ struct PlainHTTP {
             guard codings.count == 1 else { throw Fault(501) }
             message.body = try chunks()
         } else if let text = values("content-length").first {
-            guard let length = Int(String(decoding: text, as: UTF8.self)), length <= limits.bodyBytesMax else { throw Fault(413) }
+            guard let length = Int(String(decoding: text, as: UTF8.self)), length <= limits.bodyBytesMax else {
+                throw Fault(413)
+            }
             guard rest.count >= length else { throw Incomplete() }
             message.body = Array(rest.prefix(length))
             rest.removeFirst(length)

@@ -42,8 +42,10 @@ import Testing
 
     @Test("answers do not depend on where the bytes are cut")
     func everyCut() {
-        let text = Driver.put("/1", "abc") + "\r\n" + Driver.get("/2")
-            + "POST /3 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + Driver.get("/4")
+        let text =
+            Driver.put("/1", "abc") + "\r\n" + Driver.get("/2")
+            + "POST /3 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+            + Driver.get("/4")
             + "GET / HTTP/1.1\r\n\r\n"
         let bytes = Array(text.utf8)
         func run(_ pieces: [ArraySlice<UInt8>]) -> String {
@@ -55,7 +57,8 @@ import Testing
             #expect(driver.machine.closing == .lingering && driver.faults == [400])
             return driver.sent
         }
-        let expected = Driver.answer("/1abc") + Driver.answer("/2") + Driver.answer("/3abc") + Driver.answer("/4")
+        let expected =
+            Driver.answer("/1abc") + Driver.answer("/2") + Driver.answer("/3abc") + Driver.answer("/4")
             + "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         #expect(run([bytes[...]]) == expected)
         #expect(run(bytes.indices.map { bytes[$0...$0] }) == expected)
@@ -83,9 +86,11 @@ import Testing
     @Test(
         "the connection stays open as the client asks",
         arguments: [
-            ("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n", false), ("GET /1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true),
+            ("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n", false),
+            ("GET /1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true),
             ("GET /1 HTTP/1.0\r\n\r\n", true), ("GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false),
-        ]) func persistence(_ text: String, closes: Bool) {
+        ]) func persistence(_ text: String, closes: Bool)
+    {
         var driver = Driver()
         // What follows a last request is dropped.
         driver.receive(text + Driver.get("/2"))
@@ -117,7 +122,8 @@ import Testing
         driver.stream("/1")
         driver.write("abc")
         driver.endStream()
-        #expect(driver.sent == "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc" && driver.machine.closing == .lingering)
+        #expect(
+            driver.sent == "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc" && driver.machine.closing == .lingering)
         var cut = Driver()
         cut.receive(Driver.get("/1"))
         cut.stream("/1")

@@ -57,11 +57,15 @@ import Testing
             Case("an empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", ["GET / @"]),
             Case("blanks around values", "GET / HTTP/1.1\r\nHost: \t x:80 \t\r\n\r\n", ["GET / @x:80"]),
             Case("an address in brackets", "GET / HTTP/1.1\r\nHOST: [::1]:80\r\n\r\n", ["GET / @[::1]:80"]),
-            Case("a query with brackets", "GET /a?page[limit]=2?b HTTP/1.1\r\nhost: x\r\n\r\n", ["GET /a?page[limit]=2?b @x"]),
+            Case(
+                "a query with brackets", "GET /a?page[limit]=2?b HTTP/1.1\r\nhost: x\r\n\r\n",
+                ["GET /a?page[limit]=2?b @x"]),
             Case("a path that is not ASCII", "GET /ü%20{}|\" HTTP/1.1\r\nhost: x\r\n\r\n", ["GET /ü%20{}|\" @x"]),
             Case("a length", "PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 005\r\n\r\n12345", ["PUT /a @x 12345"]),
             Case("no length and no body", "POST /a HTTP/1.1\r\nHost: x\r\n\r\n", ["POST /a @x"]),
-            Case("two requests", "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n", ["GET /1 @x", "GET /2 @x"]),
+            Case(
+                "two requests", "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n",
+                ["GET /1 @x", "GET /2 @x"]),
             Case(
                 "an empty line between requests",
                 "PUT /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -71,8 +75,12 @@ import Testing
                 "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: ChunKed\r\n\r\n"
                     + "5;a=b;c=\"d\"\r\nhello\r\n00A ; x\r\n, 12345678\r\n0\r\nA: b\r\nContent-Length: 3\r\n\r\n",
                 ["POST / @x hello, 12345678"]),
-            Case("an empty chunked body", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: , chunked,\r\n\r\n0\r\n\r\n", ["POST / @x"]),
-            Case("a whole URI", "POST HTTP://api.x.com:80/v1/a?b HTTP/1.1\r\nhost: y\r\n\r\n", ["POST /v1/a?b @api.x.com:80"]),
+            Case(
+                "an empty chunked body", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: , chunked,\r\n\r\n0\r\n\r\n",
+                ["POST / @x"]),
+            Case(
+                "a whole URI", "POST HTTP://api.x.com:80/v1/a?b HTTP/1.1\r\nhost: y\r\n\r\n",
+                ["POST /v1/a?b @api.x.com:80"]),
             Case("a whole URI without a path", "GET https://x?a HTTP/1.1\r\nhost: x\r\n\r\n", ["GET ?a @x"]),
             Case("the server itself", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", ["OPTIONS  @x"]),
             Case("CONNECT", "CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n", ["CONNECT  @x:443"]),
@@ -86,7 +94,8 @@ import Testing
             Case("bytes above 127 in a value", "GET / HTTP/1.1\r\nHost: x\r\nA: é\tü\r\n\r\n", ["GET / @x"]),
             Case("no request", "", []), Case("a part of a head", "GET / HTTP/1.1\r\nHost: x\r\n", []),
             Case("a part of a body", "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1", []),
-        ]) func accepted(_ input: Case) { Self.check(input) }
+        ]) func accepted(_ input: Case)
+    { Self.check(input) }
 
     // MARK: what is not
 
@@ -148,7 +157,8 @@ import Testing
             Case("a size that overflows", chunked + "10000000000000000\r\n", fault: 400),
             Case("a folded trailer", chunked + "0\r\nA: b\r\n c\r\n\r\n", fault: 400),
             Case("a trailer without a colon", chunked + "0\r\nA\r\n\r\n", fault: 400),
-        ]) func ambiguous(_ input: Case) { Self.check(input) }
+        ]) func ambiguous(_ input: Case)
+    { Self.check(input) }
 
     @Test(
         "a request line that is none is a fault",
@@ -158,10 +168,12 @@ import Testing
             Case("a blank in the target", "GET /a b HTTP/1.1\r\n", fault: 400),
             Case("a blank at the end", "GET / HTTP/1.1 \r\n", fault: 400),
             Case("a blank at the start", " GET / HTTP/1.1\r\n", fault: 400),
-            Case("a tab", "GET\t/ HTTP/1.1\r\n", fault: 400), Case("a version in lower case", "GET / http/1.1\r\n", fault: 400),
+            Case("a tab", "GET\t/ HTTP/1.1\r\n", fault: 400),
+            Case("a version in lower case", "GET / http/1.1\r\n", fault: 400),
             Case("two digits", "GET / HTTP/1.10\r\n", fault: 400), Case("HTTP/2", "PRI * HTTP/2.0\r\n", fault: 505),
             Case("HTTP/0.9", "GET / HTTP/0.9\r\n", fault: 505), Case("TLS", "\u{16}\u{3}\u{1}", fault: 400),
-            Case("a fragment", "GET /a#b HTTP/1.1\r\n", fault: 400), Case("a DEL", "GET /\u{7F} HTTP/1.1\r\n", fault: 400),
+            Case("a fragment", "GET /a#b HTTP/1.1\r\n", fault: 400),
+            Case("a DEL", "GET /\u{7F} HTTP/1.1\r\n", fault: 400),
             Case("a relative path", "GET a HTTP/1.1\r\n", fault: 400), Case("a star", "GET * HTTP/1.1\r\n", fault: 400),
             Case("another scheme", "GET ftp://x/ HTTP/1.1\r\n", fault: 400),
             Case("a URI without a host", "GET http:///a HTTP/1.1\r\n", fault: 400),
@@ -171,12 +183,15 @@ import Testing
             Case("a CR alone", "\rGET / HTTP/1.1\r\n", fault: 400),
             Case("a method without end", String(repeating: "A", count: 33), fault: 501),
             Case("an unknown expectation", head("Expect: 200-ok"), fault: 417),
-        ]) func requestLine(_ input: Case) { Self.check(input) }
+        ]) func requestLine(_ input: Case)
+    { Self.check(input) }
 
     @Test(
         "each limit has its status",
         arguments: [
-            Case("a request line within it", "GET /" + text(105) + " HTTP/1.1\r\nHost: x\r\n\r\n", ["GET /" + text(105) + " @x"]),
+            Case(
+                "a request line within it", "GET /" + text(105) + " HTTP/1.1\r\nHost: x\r\n\r\n",
+                ["GET /" + text(105) + " @x"]),
             Case("a request line beyond it", "GET /" + text(106) + " HTTP/1.1\r\nHost: x\r\n\r\n", fault: 414),
             Case("a request line without end", "GET /" + text(200), fault: 414),
             Case("fields within it", "GET / HTTP/1.1\r\nHost: x\r\nA: " + text(184) + "\r\n\r\n", ["GET / @x"]),
@@ -186,13 +201,18 @@ import Testing
             Case("six fields", "GET / HTTP/1.1\r\nHost: x\r\n" + fields(5) + "\r\n", fault: 431),
             Case("a body within it", head("Content-Length: 50") + text(50), ["POST / @x " + text(50)]),
             Case("a body beyond it", head("Content-Length: 51"), fault: 413),
-            Case("chunks within it", chunked + "31\r\n" + text(49) + "\r\n1\r\na\r\n0\r\n\r\n", ["POST / @x " + text(50)]),
+            Case(
+                "chunks within it", chunked + "31\r\n" + text(49) + "\r\n1\r\na\r\n0\r\n\r\n", ["POST / @x " + text(50)]
+            ),
             Case("chunks beyond it", chunked + "31\r\n" + text(49) + "\r\n2\r\n", fault: 413),
-            Case("extensions beyond it", chunked + (0..<3).map { _ in "1;" + text(70) + "\r\na\r\n" }.joined(), fault: 400),
+            Case(
+                "extensions beyond it", chunked + (0..<3).map { _ in "1;" + text(70) + "\r\na\r\n" }.joined(),
+                fault: 400),
             Case("one extension beyond it", chunked + "1;" + text(1_100), fault: 400),
             Case("trailers beyond it", chunked + "0\r\n" + "A: " + text(300), fault: 431),
             Case("six trailers", chunked + "0\r\n" + fields(6) + "\r\n", fault: 431),
-        ]) func limits(_ input: Case) { Self.check(input) }
+        ]) func limits(_ input: Case)
+    { Self.check(input) }
 
     private static func text(_ count: Int) -> String { String(repeating: "a", count: count) }
 

@@ -36,7 +36,8 @@ import Testing
             ("/items/%C3%BC", "item ü"), ("/items/..", "item .."), ("/items/.", "item ."), ("/Items", "404"),
             ("/item%73", "404"), ("/items/5/stock/6", "404"), ("/items/%zz", "400"), ("/items/%4", "400"),
             ("/items/%00", "400"), ("/items/%FF", "400"), ("/files/a/b%20c", "file a/b c"), ("/files", "404"),
-        ]) func paths(_ path: String, _ expected: String) { #expect(Self.match(.get, path) == expected) }
+        ]) func paths(_ path: String, _ expected: String)
+    { #expect(Self.match(.get, path) == expected) }
 
     @Test("a literal comes before a parameter, and gives way where it leads nowhere")
     func precedence() {
@@ -60,7 +61,9 @@ import Testing
     @Test("a part of a path has a type")
     func types() {
         func number(_ text: String) -> Int64? {
-            guard case .found(_, let path) = Self.router.match(.get, ArraySlice("/items/\(text)".utf8)) else { return nil }
+            guard case .found(_, let path) = Self.router.match(.get, ArraySlice("/items/\(text)".utf8)) else {
+                return nil
+            }
             return path.value("id", as: Int64.self)
         }
         #expect(number("12") == 12 && number("-1") == -1 && number("+1") == nil && number("1x") == nil)
@@ -93,7 +96,8 @@ import Testing
             ("localhost:1", .tcp("localhost", 1)), ("unix:/run/x", .unix("/run/x", mode: 0o660)),
             ("systemd", .systemd), ("8080", nil), (":80", nil), ("::1:80", nil), ("a:65536", nil), ("a:+1", nil),
             ("a:", nil), ("unix:", nil), ("", nil),
-        ] as [(String, Endpoint?)]) func endpoints(_ text: String, _ expected: Endpoint?) {
+        ] as [(String, Endpoint?)]) func endpoints(_ text: String, _ expected: Endpoint?)
+    {
         #expect(Endpoint(text) == expected)
         if let expected, case .tcp = expected { #expect(expected.description == text) }
     }

@@ -65,7 +65,8 @@ import Testing
             (get("/v2/a", "A: " + String(repeating: "a", count: 20_000) + "\r\n"), 431, #"{"errors""#),
             (get("/v2/a", String(repeating: "A: b\r\n", count: 200)), 431, #"{"errors""#),
             ("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 204, ""), ("OPTIONS /now HTTP/1.1\r\nHost: x\r\n\r\n", 204, ""),
-        ]) func statuses(_ text: String, _ status: Int, _ body: String) throws {
+        ]) func statuses(_ text: String, _ status: Int, _ body: String) throws
+    {
         let server = try TestServer()
         let client = try server.client()
         client.send(text)
@@ -74,15 +75,21 @@ import Testing
         #expect([204, 405].contains(status) == answer.head.contains("\r\nAllow: "))
     }
 
-    @Test("a body beyond the limit is answered with 413 and never handed over", arguments: [
-        put("/small", "abcd"), "PUT /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n",
-        "PUT /now HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n",
-    ]) func bodyTooLarge(_ text: String) throws {
+    @Test(
+        "a body beyond the limit is answered with 413 and never handed over",
+        arguments: [
+            put("/small", "abcd"),
+            "PUT /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n",
+            "PUT /now HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n",
+        ]) func bodyTooLarge(_ text: String) throws
+    {
         let server = try TestServer()
         let client = try server.client()
         client.send(text)
         let all = try client.readAll()
-        #expect(all.hasPrefix("HTTP/1.1 413 ") && all.contains("Connection: close") && server.server.statistics.requests == 0)
+        #expect(
+            all.hasPrefix("HTTP/1.1 413 ") && all.contains("Connection: close")
+                && server.server.statistics.requests == 0)
     }
 
     @Test("a client that sends a large body gets its answer although the body is never read to its end")
@@ -95,9 +102,12 @@ import Testing
 
     // MARK: time
 
-    @Test("a head or a body that does not arrive is answered with 408", arguments: [
-        "GET /n", "GET /now HTTP/1.1\r\nHost: x\r\n", "PUT /now HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na",
-    ]) func timeouts(_ text: String) throws {
+    @Test(
+        "a head or a body that does not arrive is answered with 408",
+        arguments: [
+            "GET /n", "GET /now HTTP/1.1\r\nHost: x\r\n", "PUT /now HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na",
+        ]) func timeouts(_ text: String) throws
+    {
         let server = try TestServer { ($0.headMs, $0.bodyMs) = (100, 100) }
         let client = try server.client()
         client.send(text)

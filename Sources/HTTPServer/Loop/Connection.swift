@@ -53,7 +53,9 @@ final class Connection {
     /// - Returns: whether the connection still works.
     func send() -> Bool {
         while !machine.output.isEmpty {
-            let count = machine.output.withBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = machine.output.withBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
             if count > 0 {
                 sentBytes += count
                 machine.output.remove(count)

@@ -88,7 +88,9 @@ extension EventLoop {
             guard let isComplete = content.isComplete else { return }
             connection.machine.endStream(isComplete: isComplete, clock.moment)
             connection.streams[sequence] = nil
-            if let exchange = connection.exchanges.first(where: { $0.sequence == sequence }) { end(exchange, connection) }
+            if let exchange = connection.exchanges.first(where: { $0.sequence == sequence }) {
+                end(exchange, connection)
+            }
             advance(connection)
         }
     }

@@ -119,11 +119,13 @@ struct LoopThread: Sendable {
     init(_ name: String, _ body: @escaping @Sendable (EpollSet) -> Void) throws {
         let start = Unmanaged.passRetained(Start(try EpollSet(), body))
         var thread = pthread_t()
-        let code = pthread_create(&thread, nil, { argument in
-            let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
-            start.body(start.epoll)
-            return nil
-        }, start.toOpaque())
+        let code = pthread_create(
+            &thread, nil,
+            { argument in
+                let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
+                start.body(start.epoll)
+                return nil
+            }, start.toOpaque())
         guard code == 0 else {
             start.release()
             throw SocketError("pthread_create", code)

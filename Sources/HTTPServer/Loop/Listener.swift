@@ -67,7 +67,9 @@ final class Listener: Sendable {
                 continue
             }
             setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
-            if info.ai_family == AF_INET6 { setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, host == "*" ? 0 : 1) }
+            if info.ai_family == AF_INET6 {
+                setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, host == "*" ? 0 : 1)
+            }
             guard bind(descriptor, info.ai_addr, info.ai_addrlen) == 0 else {
                 lastCode = errno
                 close(descriptor)
@@ -129,7 +131,8 @@ final class Listener: Sendable {
 
     // MARK: Unix sockets
 
-    private static func openUnix(_ endpoint: Endpoint, _ path: String, _ mode: UInt32, _ users: Int) throws -> Listener {
+    private static func openUnix(_ endpoint: Endpoint, _ path: String, _ mode: UInt32, _ users: Int) throws -> Listener
+    {
         guard var address = sockaddr_un(path: path) else {
             throw ListenError(endpoint: endpoint, reason: "the path has more than 107 bytes. Choose a shorter one.")
         }

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import StockQueueLocking
 
-/// What other threads have for a loop. A loop that sleeps in `epoll_wait` is woken by an eventfd; one that is busy takes the
+/// What other threads have for a loop. An eventfd ends the sleep of a loop in `epoll_wait`; a loop that is busy takes the
 /// messages before it sleeps, so most messages cost no system call.
 final class Mailbox: Sendable {
     enum Message: Sendable {
@@ -72,7 +72,7 @@ final class Mailbox: Sendable {
     }
 }
 
-/// Names a connection of a loop. The generation tells it from earlier ones in the same slot.
+/// Names a connection of a loop. The generation differs from those of earlier ones in the same slot.
 struct ConnectionID: Sendable, Hashable {
     var slot: UInt32
     var generation: UInt32

@@ -34,7 +34,9 @@ extension sockaddr_storage {
         withUnsafePointer(to: self) { pointer in
             switch Int32(pointer.pointee.ss_family) {
             case AF_INET:
-                pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { Int(UInt16(bigEndian: $0.pointee.sin_port)) }
+                pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                    Int(UInt16(bigEndian: $0.pointee.sin_port))
+                }
             case AF_INET6:
                 pointer.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
                     Int(UInt16(bigEndian: $0.pointee.sin6_port))
@@ -64,7 +66,7 @@ extension sockaddr_un {
     }
 }
 
-/// Tells a file from a later one under the same name.
+/// Differs for a file and a later one under the same name.
 struct FileIdentity: Equatable, Sendable {
     private let device: UInt
     private let inode: UInt

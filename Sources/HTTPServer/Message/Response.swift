@@ -33,7 +33,8 @@ package struct ResponseFields: Sendable, Equatable {
     /// - Parameters:
     ///   - name: not one of those that the server adds.
     package mutating func add(_ name: String, _ value: String) {
-        assert(!["date", "content-length", "transfer-encoding", "connection", "keep-alive"].contains(name.lowercased()))
+        assert(
+            !["date", "content-length", "transfer-encoding", "connection", "keep-alive"].contains(name.lowercased()))
         for byte in name.utf8 { bytes.append(ByteClass.token.contains(byte) ? byte : UInt8(ascii: "?")) }
         bytes.append(UInt8(ascii: ":"))
         bytes.append(.space)

@@ -37,7 +37,8 @@ extension RequestFault {
     static let hostMissing = bad("The Host field is missing.")
     static let hostRepeated = bad("There is more than one Host field.")
     static let hostInvalid = bad("The Host field is not a host with an optional port.")
-    static let expectationUnknown = RequestFault(.expectationFailed, "The server knows the expectation 100-continue only.")
+    static let expectationUnknown = RequestFault(
+        .expectationFailed, "The server knows the expectation 100-continue only.")
 }
 
 // The framing of the body.

@@ -15,7 +15,8 @@ package struct PathPattern: Sendable, Hashable, CustomStringConvertible, Express
         description = text
         segments = text.split(separator: "/").map { part in
             guard part.hasPrefix("{") else { return .literal(String(part)) }
-            precondition(part.hasSuffix("}"), "the pattern \(text) has a part that begins with { and does not end with }")
+            precondition(
+                part.hasSuffix("}"), "the pattern \(text) has a part that begins with { and does not end with }")
             let name = part.dropFirst().dropLast()
             return name.hasSuffix("*") ? .rest(String(name.dropLast())) : .parameter(String(name))
         }
