@@ -120,6 +120,7 @@ import Testing
         server.server.wait()
         #expect(throws: RawClient.Failure.self) { try client.readAnswer() }
         #expect(try [server.nextDeparture(), server.nextDeparture()] == [.shuttingDown, .disconnected])
-        call.respond(.text(.ok, "nothing happens"))
+        let writer = try #require(call.stream(Response(.ok)))
+        #expect(writer.write([1]) == .disconnected)
     }
 }

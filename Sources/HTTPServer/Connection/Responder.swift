@@ -68,7 +68,7 @@ final class Exchange: Sendable {
             state.isAnswered = true
             return true
         }
-        if isFirst { mailbox.post(.answer(self, answer)) }
+        if isFirst, !mailbox.post(.answer(self, answer)), case .stream(_, let buffer) = answer { buffer.disconnect() }
         return isFirst
     }
 

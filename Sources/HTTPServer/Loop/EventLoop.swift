@@ -70,7 +70,8 @@ final class EventLoop {
             counters.set(counts)
             if drain != nil, freeSlots.count == connections.count { break }
         }
-        mailbox.seal()
+        // All connections are closed: these are answers without a reader.
+        for message in mailbox.seal() { handle(message) }
         epoll.close()
     }
 

@@ -26,18 +26,21 @@ final class Mailbox: Sendable {
 
     deinit { close(descriptor) }
 
-    func post(_ message: Message) {
-        let mustWake = state.withLock { state in
-            if state.isClosed { return false }
+    /// - Returns: false if the loop has ended.
+    @discardableResult
+    func post(_ message: Message) -> Bool {
+        let (isOpen, mustWake) = state.withLock { state in
+            if state.isClosed { return (false, false) }
             state.messages.append(message)
             defer { state.isLoopAsleep = false }
-            return state.isLoopAsleep
+            return (true, state.isLoopAsleep)
         }
         if mustWake {
             var one: UInt64 = 1
             // It fails only when the counter is full, and then the loop wakes anyway.
             _ = write(descriptor, &one, 8)
         }
+        return isOpen
     }
 
     /// - Returns: whether the loop may sleep: there are no messages.
@@ -58,10 +61,14 @@ final class Mailbox: Sendable {
     }
 
     /// Takes no message any more: the loop has ended.
-    func seal() {
+    ///
+    /// - Returns: the messages that it did not handle.
+    func seal() -> [Message] {
         state.withLock { state in
             state.isClosed = true
+            let messages = state.messages
             state.messages = []
+            return messages
         }
     }
 

@@ -1,18 +1,18 @@
 import HTTPServer
 
 /// Plays the part of a loop for one connection: passes bytes, notes what is handed out, and collects the output.
-struct MachineDriver {
-    var machine: ConnectionMachine
+package struct MachineDriver {
+    package var machine: ConnectionMachine
     /// Requests that wait for an answer, by their path.
-    var waiting: [(path: String, body: String, sequence: UInt64)] = []
-    var faults: [Int] = []
+    package var waiting: [(path: String, body: String, sequence: UInt64)] = []
+    package var faults: [Int] = []
     /// What has been sent, without `Date` and `Keep-Alive`.
-    var sent = ""
-    var now = 1_000
+    package var sent = ""
+    package var now = 1_000
     private var input: [UInt8] = []
     private var admit: (RequestHead) -> Admission = { _ in .read(bodyBytesMax: nil) }
 
-    init(_ settings: ServerSettings = ServerSettings(), admit: ((RequestHead) -> Admission)? = nil) {
+    package init(_ settings: ServerSettings = ServerSettings(), admit: ((RequestHead) -> Admission)? = nil) {
         machine = ConnectionMachine(settings: settings, peer: PeerAddress("test"))
         if let admit { self.admit = admit }
         update()
@@ -20,44 +20,44 @@ struct MachineDriver {
 
     private var moment: Moment { Moment(milliseconds: now, dateLine: []) }
 
-    mutating func receive(_ text: String) { receive(Array(text.utf8)) }
+    package mutating func receive(_ text: String) { receive(Array(text.utf8)) }
 
-    mutating func receive(_ bytes: [UInt8]) {
+    package mutating func receive(_ bytes: [UInt8]) {
         input += bytes
         advance()
     }
 
-    mutating func endInput() {
+    package mutating func endInput() {
         machine.endInput()
         advance()
     }
 
     /// Answers the first waiting request with this path, with its path and body as the body.
-    mutating func answer(_ path: String, _ status: HTTPStatus = .ok) {
+    package mutating func answer(_ path: String, _ status: HTTPStatus = .ok) {
         guard let index = waiting.firstIndex(where: { $0.path == path }) else { return }
         let request = waiting.remove(at: index)
         machine.answer(request.sequence, Response(status, body: Array((path + request.body).utf8)), moment)
         advance()
     }
 
-    mutating func stream(_ path: String) {
+    package mutating func stream(_ path: String) {
         guard let index = waiting.firstIndex(where: { $0.path == path }) else { return }
         machine.stream(waiting.remove(at: index).sequence, Response(.ok), moment)
         advance()
     }
 
-    mutating func write(_ text: String) {
+    package mutating func write(_ text: String) {
         machine.write(Array(text.utf8))
         update()
     }
 
-    mutating func endStream(isComplete: Bool = true) {
+    package mutating func endStream(isComplete: Bool = true) {
         machine.endStream(isComplete: isComplete, moment)
         advance()
     }
 
     /// Lets time pass, up to the connection's deadline and beyond.
-    mutating func pass(milliseconds: Int) {
+    package mutating func pass(milliseconds: Int) {
         now += milliseconds
         guard now >= machine.deadline else { return }
         handle(machine.timeOut(input))
@@ -65,7 +65,7 @@ struct MachineDriver {
         advance()
     }
 
-    mutating func drain() {
+    package mutating func drain() {
         machine.drain()
         advance()
     }
@@ -106,13 +106,13 @@ struct MachineDriver {
         machine.updateTimer(now: now, sentBytes: 0)
     }
 
-    static func get(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nHost: x\r\n\r\n" }
+    package static func get(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nHost: x\r\n\r\n" }
 
-    static func put(_ path: String, _ body: String, _ fields: String = "") -> String {
+    package static func put(_ path: String, _ body: String, _ fields: String = "") -> String {
         "PUT \(path) HTTP/1.1\r\nHost: x\r\n\(fields)Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
     }
 
-    static func answer(_ body: String, _ fields: String = "") -> String {
+    package static func answer(_ body: String, _ fields: String = "") -> String {
         "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\(fields)\r\n\(body)"
     }
 }
