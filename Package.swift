@@ -69,6 +69,10 @@ let package = Package(
             ],
             swiftSettings: flags
         ),
+        // epoll and eventfd, which Swift's Glibc module leaves out.
+        .systemLibrary(name: "CLinux"),
+        // HTTP/1.1 on sockets: it knows nothing of stock.
+        .target(name: "HTTPServer", dependencies: ["CLinux", "StockQueueLocking"], swiftSettings: flags),
         .target(name: "PrivateCluster", dependencies: ["StockQueuePostgres"], swiftSettings: flags),
         // The version and, written before every build, the commit.
         .target(name: "BuildInfo", exclude: ["stamp.sh"], swiftSettings: flags, plugins: ["CommitStamp"]),
@@ -110,8 +114,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "CLibPQ", "CommandLineKit", "StockDecision", "StockFormats", "StockModel", "StockQueuePostgres",
-                "StockQueue", "TestSupport",
+                "CLibPQ", "CommandLineKit", "HTTPServer", "StockDecision", "StockFormats", "StockModel",
+                "StockQueuePostgres", "StockQueue", "TestSupport",
             ],
             path: "Tests/FuzzTargets",
             swiftSettings: flags
@@ -124,6 +128,9 @@ let package = Package(
             swiftSettings: flags),
         .testTarget(
             name: "StockFormatsTests", dependencies: ["StockFormats", "StockModel"], swiftSettings: flags),
+        .testTarget(
+            name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking"],
+            swiftSettings: flags),
         .testTarget(name: "PostgresTests", dependencies: ["StockQueuePostgres", "TestSupport"], swiftSettings: flags),
         .testTarget(
             name: "StockQueueTests",

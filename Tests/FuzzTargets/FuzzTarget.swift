@@ -18,6 +18,8 @@ public struct FuzzTarget: Sendable {
         FuzzTarget(name: "items-csv", bytesMax: 2_048) { ItemsCheck.problem(with: $0, .csv) },
         FuzzTarget(name: "items-ndjson", bytesMax: 2_048) { ItemsCheck.problem(with: $0, .ndjson) },
         FuzzTarget(name: "json", bytesMax: 1_024, check: JSONCheck.problem),
+        FuzzTarget(name: "http", bytesMax: 2_048, check: RequestsCheck.problem),
+        FuzzTarget(name: "http-connection", bytesMax: 256, check: ConnectionCheck.problem),
         FuzzTarget(name: "timestamps", bytesMax: 64, check: TimestampCheck.problem),
         FuzzTarget(name: "arguments", bytesMax: 512, check: ArgumentsCheck.problem),
         FuzzTarget(name: "results", bytesMax: 1_024, check: ResultsCheck.problem),

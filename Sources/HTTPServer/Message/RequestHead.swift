@@ -1,0 +1,112 @@
+/// The request line and the fields of one request, with the bytes they consist of.
+package final class RequestHead: Sendable {
+    package let method: HTTPMethod
+    /// Of the version HTTP/1.x.
+    package let minorVersion: Int
+    /// The address that the connection came from.
+    package let peer: PeerAddress
+    /// Whether a body follows.
+    package let hasBody: Bool
+    /// The length that the client announced; nil for a chunked body.
+    package let contentLength: Int?
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    package let expectsContinue: Bool
+    /// Whether the client can use the connection again after the answer.
+    let keepsAlive: Bool
+
+    private let bytes: [UInt8]
+    private let fields: [ParsedHead.Field]
+    private let targetRange: Range<Int>
+    private let pathRange: Range<Int>
+    private let queryRange: Range<Int>?
+    private let authorityRange: Range<Int>?
+
+    /// - Parameter bytes: those of the head alone.
+    init(_ parsed: ParsedHead, bytes: [UInt8], peer: PeerAddress) {
+        method = parsed.method
+        minorVersion = parsed.minorVersion
+        self.peer = peer
+        switch parsed.framing {
+        case .none: (hasBody, contentLength) = (false, 0)
+        case .length(let count): (hasBody, contentLength) = (count > 0, count)
+        case .chunked: (hasBody, contentLength) = (true, nil)
+        }
+        expectsContinue = parsed.expectsContinue
+        keepsAlive = parsed.keepsAlive
+        self.bytes = bytes
+        fields = parsed.fields
+        targetRange = parsed.target
+        pathRange = parsed.path
+        queryRange = parsed.query
+        authorityRange = parsed.authority
+    }
+
+    /// The request target as the client sent it. It can contain secrets in its query.
+    package var target: String { text(targetRange) }
+
+    /// The path as the client sent it: `/` also for `http://host`, empty for `OPTIONS *` and for CONNECT.
+    package var path: ArraySlice<UInt8> {
+        if pathRange.isEmpty, !isServerWide, !method.isConnect { return [UInt8(ascii: "/")] }
+        return bytes[pathRange]
+    }
+
+    /// Whether this is `OPTIONS *`: about the server, not a path.
+    package var isServerWide: Bool {
+        targetRange.count == 1 && bytes[targetRange.lowerBound] == UInt8(ascii: "*")
+            || method.isOptions && pathRange.isEmpty
+    }
+
+    /// Host and port that the client called; nil if it named none.
+    package var authority: String? {
+        authorityRange.flatMap { $0.isEmpty ? nil : text($0) }
+    }
+
+    /// The parameters of the query, decoded.
+    package var query: QueryParameters { QueryParameters(queryRange.map { bytes[$0] } ?? []) }
+
+    /// The value of the first field with a name, without blanks at its ends; nil if there is none.
+    ///
+    /// - Parameter name: in lower case.
+    package func field(_ name: StaticString) -> String? { fieldBytes(name).map { String(decoding: $0, as: UTF8.self) } }
+
+    /// The bytes of `field(_:)`, for comparisons that make no text.
+    package func fieldBytes(_ name: StaticString) -> ArraySlice<UInt8>? {
+        fields.first { matches($0, name) }.map { bytes[$0.value] }
+    }
+
+    /// The values of all fields with a name, in order.
+    package func fields(named name: StaticString) -> [String] {
+        fields.filter { matches($0, name) }.map { text($0.value) }
+    }
+
+    /// All fields in order, with names as the client wrote them.
+    package var allFields: [(name: String, value: String)] { fields.map { (text($0.name), text($0.value)) } }
+
+    private func matches(_ field: ParsedHead.Field, _ name: StaticString) -> Bool {
+        guard field.name.count == name.utf8CodeUnitCount else { return false }
+        let expected = name.utf8Start
+        return bytes[field.name].enumerated().allSatisfy { $1.lowercased == expected[$0] }
+    }
+
+    private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
+}
+
+/// A complete request.
+package struct Request: Sendable {
+    package let head: RequestHead
+    /// The decoded body; empty without one.
+    package let body: [UInt8]
+
+    package init(head: RequestHead, body: [UInt8]) {
+        self.head = head
+        self.body = body
+    }
+}
+
+/// Where a connection came from.
+package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
+    /// An IPv4 or IPv6 address without its port; `unix` for a Unix socket.
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}
