@@ -133,6 +133,9 @@ let package = Package(
         .testTarget(
             name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking"],
             swiftSettings: flags),
+        .testTarget(
+            name: "StockGatewayTests", dependencies: ["HTTPServer", "StockFormats", "StockGateway", "StockModel"],
+            swiftSettings: flags),
         .testTarget(name: "PostgresTests", dependencies: ["StockQueuePostgres", "TestSupport"], swiftSettings: flags),
         .testTarget(
             name: "StockQueueTests",

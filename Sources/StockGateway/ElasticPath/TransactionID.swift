@@ -3,8 +3,8 @@
 /// 64 bits are the job id, shuffled; 58 are a checksum, so that other UUIDs are recognized as unknown. Shuffling only makes
 /// the ids look like the vendor's and keeps them from counting a store's jobs at a glance; it hides nothing. The version is
 /// 4, the vendor's, because validators of clients know the versions 1 to 5.
-enum TransactionID {
-    static func text(_ id: HistoryEntry.ID) -> String {
+package enum TransactionID {
+    package static func text(_ id: HistoryEntry.ID) -> String {
         switch id {
         case .opening: text(jobID: 0)
         case .job(let jobID): text(jobID: UInt64(bitPattern: jobID))
@@ -12,7 +12,7 @@ enum TransactionID {
     }
 
     /// - Returns: nil for a text that is no UUID of a transaction.
-    static func entry(_ text: String) -> HistoryEntry.ID? {
+    package static func entry(_ text: String) -> HistoryEntry.ID? {
         guard let (high, low) = words(text) else { return nil }
         let shuffled = high & 0xFFFF_FFFF_FFFF_0000 | (high & 0xFFF) << 4 | (low >> 58) & 0xF
         let jobID = unshuffle(shuffled)
