@@ -40,7 +40,7 @@ import Testing
         """
 
     @Test("E1: a product's delta becomes one adjust job that may make stock negative")
-    func product() throws {
+    func productCall() throws {
         let call = try TestGateway().stockCall(Self.seed)
         #expect(call.access.store == .named("1003") && call.access.scopes == [.updateCatalog])
         #expect(call.access.caller.credential == Credential("secret_ab***cd", .bearer))
@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test("E2: a variation's delta is for an item of that product, and needs both scopes")
-    func variation() throws {
+    func variationCall() throws {
         let call = try TestGateway().stockCall(Self.put(target: Self.variation))
         #expect(call.access.scopes == [.readCatalog, .updateCatalog])
         #expect(call.lines[0].itemID == "7084060" && call.lines[0].role == .variation(of: "39766764"))
