@@ -5,17 +5,17 @@ import Testing
 
 /// The conformance cases of Elastic Path's stock transactions that are decided without a database.
 @Suite struct ElasticPathTests {
-    private static let product = "9eda5ba0-4f4a-4074-8547-ccb05d1b5981"
-    private static let target = "/v2/inventories/\(product)/transactions"
-    private static let bearer = "Authorization: Bearer XXXX"
-    private static let json = "Content-Type: application/json"
-    private static let multiLocation = "EP-Inventories-Multi-Location: true"
+    static let product = "9eda5ba0-4f4a-4074-8547-ccb05d1b5981"
+    static let target = "/v2/inventories/\(product)/transactions"
+    static let bearer = "Authorization: Bearer XXXX"
+    static let json = "Content-Type: application/json"
+    static let multiLocation = "EP-Inventories-Multi-Location: true"
 
-    private static func body(_ action: String = "increment", _ quantity: String = "10") -> String {
+    static func body(_ action: String = "increment", _ quantity: String = "10") -> String {
         #"{"data":{"type":"stock-transaction","action":"\#(action)","quantity":\#(quantity)}}"#
     }
 
-    private static func post(
+    static func post(
         _ body: String = body(), target: String = target, fields: [String] = [bearer, json], method: String = "POST"
     ) -> String { WireRequest(method, target, fields, body).bytes }
 
@@ -28,7 +28,7 @@ import Testing
 
     // MARK: requests
 
-    private static let sdkFields = [
+    static let sdkFields = [
         "X-MOLTIN-SDK-LANGUAGE: JS", "X-MOLTIN-SDK-VERSION: 27.8.0", "X-MOLTIN-APPLICATION: epcc sdk",
         "X-MOLTIN-CURRENCY: EUR", "X-MOLTIN-AUTH-STORE: other", "EP-Beta-Features: x", "X-MOLTIN-CUSTOMER-TOKEN: y",
     ]
@@ -72,7 +72,7 @@ import Testing
     {
         let call = try TestGateway().stockCall(input.request)
         #expect(call.access.store == .ofToken && call.access.scopes == [.updateCatalog])
-        #expect(call.access.caller.credential?.token == "XXXX" && !call.isGroup && call.repetition == .unguarded)
+        #expect(call.access.caller.credential?.token == "XXXX" && !call.isGroup && call.duplicateCheck == .unguarded)
         #expect(call.jobs(store: "s") == [JobRequest(store: "s", item: Self.product, quantity: 10)])
     }
 
@@ -104,7 +104,7 @@ import Testing
 
     // MARK: faults
 
-    private static let invalid =
+    static let invalid =
         #"{"errors":[{"title":"Validation Error","status":400,"detail":"Your request was invalid""#
 
     @Test(
@@ -188,15 +188,15 @@ import Testing
         }
     }
 
-    private static let insufficient =
+    static let insufficient =
         #"{"errors":[{"status":422,"title":"Cannot complete request","detail":"Your request could not be completed "#
         + #"due to insufficient stock levels"}]}"#
-    private static let notFound =
+    static let notFound =
         #"{"errors":[{"title":"Not Found","status":404,"detail":"The resource could not be found"}]}"#
-    private static let undecided =
+    static let undecided =
         #"{"errors":[{"status":408,"title":"Request Timeout","detail":"The request was not processed in time and was "#
         + #"canceled. Nothing was applied."}]}"#
-    private static let fault =
+    static let fault =
         #"{"errors":[{"status":500,"title":"Internal Server Error","detail":"There was an internal server error. "#
         + #"Nothing was applied."}]}"#
 
@@ -242,59 +242,6 @@ import Testing
     @Test("an adjustment that changes nothing is a transaction")
     func unchanged() throws {
         #expect(try TestGateway(stock: .success([.result(.unchanged, .noChange)])).answer(Self.post()).status == 200)
-    }
-
-    // MARK: several locations
-
-    private static func attributes(_ members: String, type: Bool = true) -> String {
-        #"{"data":{\#(type ? #""type":"stock-transaction","# : "")"attributes":{\#(members)}}}"#
-    }
-
-    private static func postMultiLocation(_ body: String) -> String {
-        post(body, fields: [bearer, json, multiLocation])
-    }
-
-    @Test(
-        "M28: the multi-location form has attributes, a location and the action set",
-        arguments: [
-            (attributes(#""action":"decrement","quantity":3,"location":"north""#), .adjust, -3, "north"),
-            (
-                attributes(
-                    #""type":"stock-transaction","action":"allocate","quantity":3,"product_id":"x""#, type: false),
-                .allocate, 3, "main"
-            ),
-            (attributes(#""action":"set","quantity":0,"location":null"#), .set, 0, "main"),
-            (attributes(#""action":"increment","quantity":0"#), .adjust, 0, "main"),
-        ] as [(String, StockAction, Int64, String)])
-    func multiLocationCalls(body: String, action: StockAction, quantity: Int64, location: String) throws {
-        let line = try TestGateway().stockCall(Self.postMultiLocation(body)).lines[0]
-        #expect(line.action == action && line.quantity == quantity && line.locationID == location)
-    }
-
-    @Test("M28: the answer is 201 with attributes")
-    func multiLocationAnswer() throws {
-        let body = Self.attributes(#""action":"set","quantity":4,"location":"north""#)
-        let answer = try TestGateway(stock: .success([.result(.applied)])).answer(Self.postMultiLocation(body))
-        #expect(answer.status == 201)
-        #expect(
-            answer.body == #"{"data":{"id":"\#(TransactionID.text(.job(77)))","type":"stock-transaction","attributes":"#
-                + #"{"action":"set","product_id":"\#(Self.product)","quantity":4,"location":"north"},"#
-                + #""meta":{"timestamps":{"created_at":"2018-05-01T10:10:57.000000Z"}}}}"#)
-    }
-
-    @Test(
-        "M28: in this form a basic body is a validation error, never a basic answer",
-        arguments: [
-            body(), attributes(#""action":"increment","quantity":1"#, type: false),
-            attributes(#""action":"allocate","quantity":0"#), attributes(#""action":"set","quantity":-1"#),
-            attributes(#""action":"set","quantity":1,"location":"""#),
-            attributes(#""type":"stock","action":"set","quantity":1"#),
-        ])
-    func multiLocationFaults(body: String) throws {
-        let answer = try TestGateway().answer(Self.postMultiLocation(body))
-        #expect(answer.status == 400)
-        // The vendor's statuses are texts in this form.
-        #expect(answer.body.hasPrefix(#"{"errors":[{"title":"Validation Error","status":"400","#))
     }
 
     // MARK: errors of other layers

@@ -56,7 +56,7 @@ import Testing
     {
         let call = try TestGateway().stockCall(input.request)
         #expect(call.access.store == .named("639749a5cb1db88617891bf0") && call.access.scopes == [.updateCatalog])
-        #expect(call.access.caller.credential == nil && call.repetition == .unguarded)
+        #expect(call.access.caller.credential == nil && call.duplicateCheck == .unguarded)
         let jobs = call.jobs(store: "s")
         #expect(jobs.map(\.itemID) == [Self.product, Self.variant] && jobs.map(\.quantity) == [-9, -5])
         #expect(jobs.allSatisfy { $0.action == .adjust && $0.onInsufficient == .reject && $0.notify })

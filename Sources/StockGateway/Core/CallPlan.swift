@@ -20,8 +20,8 @@ package enum CallPlan: Sendable {
 package protocol CallExecutor: Sendable {
     /// Executes a plan and calls `answer` once, now or later, from any thread.
     ///
-    /// - Parameter onDeparture: registers what happens when the client goes away or the server shuts down before the answer:
-    ///   the executor cancels the jobs.
+    /// - Parameter onDeparture: registers what happens when the client goes away, or the server shuts down, before the
+    ///   answer: the executor cancels the jobs.
     func execute(
         _ plan: CallPlan, onDeparture: (@escaping @Sendable (Departure) -> Void) -> Void,
         answer: @escaping @Sendable (Response) -> Void)

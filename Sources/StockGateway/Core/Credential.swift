@@ -36,8 +36,8 @@ package enum PresentedCredential: Sendable, Hashable {
     case unreadable
     case credential(Credential)
 
-    /// Reads `Authorization`, then `?token=`. A token in the field comes first: the parameter is read only if there is no
-    /// such field, or an empty one.
+    /// Reads `Authorization`, then `?token=`. A token in the field comes first: the parameter is read only if there is
+    /// no such field, or an empty one.
     ///
     /// - Parameter forms: those that the vendor's API knows; a token in another form is unreadable.
     package init(_ head: RequestHead, accepting forms: Set<Credential.Form>) {

@@ -22,6 +22,7 @@ extension RequestHead {
 }
 
 extension ResponseFields {
-    /// `Retry-After` as a number of seconds from 1 to 60: a client was seen to crash on a date, and to give up above 60.
+    /// `Retry-After` as a number of seconds from 1 to 60: a client was seen to crash on a date, and to give up above
+    /// 60.
     mutating func addRetryAfter(_ seconds: Int) { add("Retry-After", String(min(max(seconds, 1), 60))) }
 }

@@ -144,7 +144,8 @@ package struct BatchProgress: Sendable {
 
     package var state: State
     package var total: Int
-    /// The answers so far, in the order of the items; nil for an item that was not executed because an earlier one failed.
+    /// The answers so far, in the order of the items; nil for an item that was not executed because an earlier one
+    /// failed.
     package var answers: [(id: String, response: Response?)]
 
     package init(_ state: State, total: Int, answers: [(id: String, response: Response?)]) {

@@ -42,14 +42,15 @@ package struct LineResult: Sendable, Hashable {
 
 /// Why a call has no results. In each of these cases nothing was applied, and nothing will be.
 package enum CallFailure: Error, Sendable, Hashable {
-    /// The token is unknown, expired or revoked, or is not one of this store's; or there is none, and the store does not
-    /// allow that.
+    /// The token is unknown, expired or revoked, or is not one of this store's; or there is none, and the store does
+    /// not allow that.
     case invalidCredential
     /// The token lacks a scope.
     case missingScope
     /// There is no such store. Only a caller with a valid token gets this answer.
     case unknownStore
-    /// The item of a line, counted from 0, is unknown, or is not what its role says. Found before anything was enqueued.
+    /// The item of a line, counted from 0, is unknown, or is not what its role says. Found before anything was
+    /// enqueued.
     case unknownItem(line: Int)
     /// The store has as many ready jobs as it may have, or the caller called too often.
     case overLimit(retryAfterSeconds: Int)

@@ -1,25 +1,26 @@
 import StockModel
 
-/// A vendor's call that changes stock, parsed and free of the vendor's form: what the executor needs to make jobs of it.
+/// A vendor's call that changes stock, parsed and free of the vendor's form: what the executor needs to make jobs of
+/// it.
 package struct StockCall: Sendable, Hashable {
     package var access: Access
     /// Not empty.
     package var lines: [StockLine]
     /// Whether the lines are one group: applied all together or not at all.
     package var isGroup: Bool
-    package var repetition: Repetition
-    /// Milliseconds in which the jobs must be decided. Then the executor cancels them, and whichever comes first, the result
-    /// or the cancellation, is the answer.
+    package var duplicateCheck: DuplicateCheck
+    /// Milliseconds in which the jobs must be decided. Then the executor cancels them, and whichever comes first, the
+    /// result or the cancellation, is the answer.
     package var deadlineMs: Int
 
     package init(
-        _ access: Access, _ lines: [StockLine], isGroup: Bool = false, repetition: Repetition = .unguarded,
+        _ access: Access, _ lines: [StockLine], isGroup: Bool = false, duplicateCheck: DuplicateCheck = .unguarded,
         deadlineMs: Int
     ) {
         self.access = access
         self.lines = lines
         self.isGroup = isGroup
-        self.repetition = repetition
+        self.duplicateCheck = duplicateCheck
         self.deadlineMs = deadlineMs
     }
 
@@ -36,7 +37,7 @@ package struct StockCall: Sendable, Hashable {
             job.onInsufficient = line.onInsufficient
             job.notify = line.notify
             if isGroup { job.groupID = groupID }
-            if case .key(let key) = repetition {
+            if case .key(let key) = duplicateCheck {
                 job.idempotencyKey = lines.count == 1 && !isGroup ? key.text : "\(key.text)/\(index + 1)"
             }
             return job
@@ -92,15 +93,15 @@ package enum StoreReference: Sendable, Hashable {
     case ofToken
 }
 
-/// How the executor recognizes the repetition of a call.
-package enum Repetition: Sendable, Hashable {
+/// How the executor recognizes a duplicate of a call.
+package enum DuplicateCheck: Sendable, Hashable {
     /// Every call counts.
     case unguarded
-    /// The client's `Idempotency-Key`: kept as long as all idempotency keys. A repeated call gets the first answer, also while
-    /// the first is under way.
+    /// The client's `Idempotency-Key`: kept as long as all idempotency keys. A repeated call gets the first answer,
+    /// also while the first is under way.
     case key(IdempotencyKey)
-    /// The same call again within minutes, as clients send it when a connection is cut: it gets the first answer. Later,
-    /// equal bytes are another call.
+    /// The same call again within minutes, as clients send it when a connection is cut: it gets the first answer.
+    /// Later, equal bytes are another call.
     case guarded(CallFingerprint)
 }
 

@@ -3,8 +3,8 @@ import StockModel
 
 /// Ecwid's calls: adjust the stock of a product or of a variation, the store's profile, and batches of calls.
 ///
-/// Facts that shaped it: a success is exactly 200, because clients treat 201 and 204 as errors; a wrong token is 403, never
-/// 401; `updateCount` is an integer literal; every error has a JSON body.
+/// Facts that shaped it: a success is exactly 200, because clients treat 201 and 204 as errors; a wrong token is 403,
+/// never 401; `updateCount` is an integer literal; every error has a JSON body.
 package struct EcwidAPI: VendorAPI {
     package let prefixes = ["/api/v3"]
     package let errorStyle: ErrorStyle = { EcwidError($0).response }
@@ -80,7 +80,8 @@ package struct EcwidAPI: VendorAPI {
         return Access(caller, .named(store), scopes)
     }
 
-    /// A request with a fault gets its 400 only after its token was checked: a wrong token is the first thing to report.
+    /// A request with a fault gets its 400 only after its token was checked: a wrong token is the first thing to
+    /// report.
     private func guarded(
         _ access: Access, _ plan: (Access) throws(InvalidField) -> CallPlan
     ) -> CallPlan {
@@ -101,23 +102,23 @@ package struct EcwidAPI: VendorAPI {
 struct EcwidInput {
     var query: QueryParameters
     var body: [UInt8]
-    /// Recognizes the repetition of a call.
-    var repetition: () throws(InvalidField) -> Repetition
+    /// Recognizes a duplicate of the call.
+    var duplicateCheck: () throws(InvalidField) -> DuplicateCheck
 
-    init(query: QueryParameters, body: [UInt8], repetition: @escaping () throws(InvalidField) -> Repetition) {
+    init(query: QueryParameters, body: [UInt8], duplicateCheck: @escaping () throws(InvalidField) -> DuplicateCheck) {
         self.query = query
         self.body = body
-        self.repetition = repetition
+        self.duplicateCheck = duplicateCheck
     }
 
     init(_ request: Request) {
-        let repetition = { () throws(InvalidField) in try Self.repetition(request) }
-        self.init(query: request.head.query, body: request.body, repetition: repetition)
+        let duplicateCheck = { () throws(InvalidField) in try Self.duplicateCheck(request) }
+        self.init(query: request.head.query, body: request.body, duplicateCheck: duplicateCheck)
     }
 
     /// The vendor's own client repeats a PUT when its connection is cut, with the same `X-Ecwid-Api-Request-Id`: eight
     /// letters and digits, too few for a key that is kept for long.
-    private static func repetition(_ request: Request) throws(InvalidField) -> Repetition {
+    private static func duplicateCheck(_ request: Request) throws(InvalidField) -> DuplicateCheck {
         let head = request.head
         if let key = try IdempotencyKey(head) { return .key(key) }
         guard let id = head.field("x-ecwid-api-request-id"), Identifier.isValid(id) else { return .unguarded }

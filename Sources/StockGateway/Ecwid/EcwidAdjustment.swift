@@ -42,7 +42,7 @@ enum EcwidAdjustment {
         let notifies: Bool
         do { notifies = try Self.notifies(input.query) } catch { throw error.invalidField }
         let itemID = path[target == .product ? "product" : "combination"]
-        let repetition = try input.repetition()
+        let duplicateCheck = try input.duplicateCheck()
         guard Identifier.isValid(itemID), Identifier.isValid(path["product"]) else {
             // No item has such a name.
             return .access(access) { answer in
@@ -56,7 +56,7 @@ enum EcwidAdjustment {
         line.onInsufficient = .allow
         line.notify = notifies
         line.role = target == .product ? .product : .variation(of: path["product"])
-        let call = StockCall(access, [line], repetition: repetition, deadlineMs: deadlineMs)
+        let call = StockCall(access, [line], duplicateCheck: duplicateCheck, deadlineMs: deadlineMs)
         return .stock(call) { response(to: $0, target) }
     }
 

@@ -4,8 +4,8 @@ import StockModel
 
 /// Elastic Path's (formerly Moltin's) calls: tokens, stock transactions, stock.
 ///
-/// The store is that of the token. Facts that shaped it: every error has an `errors` array (see `ElasticPathError`), a wrong
-/// token is 401, which makes clients authenticate again, and a slash too many in a path is common.
+/// The store is that of the token. Facts that shaped it: every error has an `errors` array (see `ElasticPathError`), a
+/// wrong token is 401, which makes clients authenticate again, and a slash too many in a path is common.
 package struct ElasticPathAPI: VendorAPI {
     package let prefixes = ["/v2", "/oauth", "/pcm"]
     package let errorStyle: ErrorStyle = { ElasticPathError($0).response(.basic) }

@@ -3,8 +3,8 @@ import StockFormats
 
 /// An error of Elastic Path's API: `{"errors":[{"status":422,"title":"…","detail":"…"}]}`.
 ///
-/// The array is in every answer that is no success, from every layer, with the status as an integer: one client looks at
-/// nothing else, and takes an answer without `errors` for a success.
+/// The array is in every answer that is no success, from every layer, with the status as an integer: one client looks
+/// at nothing else, and takes an answer without `errors` for a success.
 struct ElasticPathError: ResponseError, Sendable {
     var status: HTTPStatus
     var title: String
@@ -141,7 +141,8 @@ extension ElasticPathError {
 enum ElasticPathDialect: Sendable, Hashable {
     /// One location.
     case basic
-    /// With the header `EP-Inventories-Multi-Location: true`: members inside `attributes`, locations, and other statuses.
+    /// With the header `EP-Inventories-Multi-Location: true`: members inside `attributes`, locations, and other
+    /// statuses.
     case multiLocation
 
     init(_ head: RequestHead) {

@@ -40,7 +40,7 @@ enum StockTransaction {
     private static let typeName = "stock-transaction"
 
     static func plan(_ input: ElasticPathInput, deadlineMs: Int) throws(InvalidField) -> CallPlan {
-        let repetition: Repetition = try IdempotencyKey(input.request.head).map { .key($0) } ?? .unguarded
+        let duplicateCheck: DuplicateCheck = try IdempotencyKey(input.request.head).map { .key($0) } ?? .unguarded
         let data = try input.data()
         let dialect = input.dialect
         let members = try members(data, dialect)
@@ -50,7 +50,7 @@ enum StockTransaction {
         guard let productID = input.productID else { return input.notFound }
         var line = action.line(productID, quantity)
         line.locationID = location ?? ItemKey.defaultLocation
-        let call = StockCall(input.access, [line], repetition: repetition, deadlineMs: deadlineMs)
+        let call = StockCall(input.access, [line], duplicateCheck: duplicateCheck, deadlineMs: deadlineMs)
         return .stock(call) { answer in
             response(to: answer, dialect) { result in
                 TransactionObject(
@@ -60,8 +60,8 @@ enum StockTransaction {
         }
     }
 
-    /// The object that has action and quantity: `data`, or its `attributes`. One client sends the type in the one, another
-    /// in the other.
+    /// The object that has action and quantity: `data`, or its `attributes`. One client sends the type in the one,
+    /// another in the other.
     private static func members(_ data: JSONValue, _ dialect: ElasticPathDialect) throws(InvalidField) -> JSONValue {
         guard dialect == .multiLocation else {
             try checkTypes([data["type"]])

@@ -1,8 +1,8 @@
 /// The UUID of a stock transaction, from which its job id can be found again.
 ///
-/// 64 bits are the job id, shuffled; 58 are a checksum, so that other UUIDs are recognized as unknown. Shuffling only makes
-/// the ids look like the vendor's and keeps them from counting a store's jobs at a glance; it hides nothing. The version is
-/// 4, the vendor's, because validators of clients know the versions 1 to 5.
+/// 64 bits are the job id, shuffled; 58 are a checksum, so that other UUIDs are recognized as unknown. Shuffling only
+/// makes the ids look like the vendor's and keeps them from counting a store's jobs at a glance; it hides nothing. The
+/// version is 4, the vendor's, because validators of clients know the versions 1 to 5.
 package enum TransactionID {
     package static func text(_ id: HistoryEntry.ID) -> String {
         switch id {

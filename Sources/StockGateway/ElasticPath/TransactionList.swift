@@ -2,7 +2,8 @@ import HTTPServer
 import StockFormats
 import StockModel
 
-/// `GET /v2/inventories/{product}/transactions` and `…/{transaction}`: the history of an item, its opening balance first.
+/// `GET /v2/inventories/{product}/transactions` and `…/{transaction}`: the history of an item, its opening balance
+/// first.
 enum TransactionList {
     static func plan(_ input: ElasticPathInput) throws(InvalidField) -> CallPlan {
         let page = try PageParameters.read(input.request.head.query)

@@ -7,15 +7,16 @@ enum Deduction {
     static func plan(
         _ request: Request, _ access: Access, _ settings: VendorSettings
     ) throws(ProspernaError) -> CallPlan {
-        let (repetition, elements): (Repetition, [JSONValue])
+        let (duplicateCheck, elements): (DuplicateCheck, [JSONValue])
         do throws(InvalidField) {
-            repetition = try IdempotencyKey(request.head).map { .key($0) } ?? .unguarded
+            duplicateCheck = try IdempotencyKey(request.head).map { .key($0) } ?? .unguarded
             elements = try Self.elements(request.body, max: settings.linesMax)
         } catch {
             throw ProspernaError(.badRequest, "Not valid: \(error.sentence). Nothing was applied.")
         }
         let lines = try parse(elements)
-        let call = StockCall(access, lines, isGroup: true, repetition: repetition, deadlineMs: settings.deadlineMs)
+        let call = StockCall(
+            access, lines, isGroup: true, duplicateCheck: duplicateCheck, deadlineMs: settings.deadlineMs)
         return .stock(call) { response(to: $0, lines) }
     }
 

@@ -2,10 +2,11 @@ import HTTPServer
 import StockFormats
 import StockModel
 
-/// Prosperna's call: `POST /v1/products/stock-quantity?store_id=…` with an array of products and variants becomes one group.
+/// Prosperna's call: `POST /v1/products/stock-quantity?store_id=…` with an array of products and variants becomes one
+/// group.
 ///
-/// Facts that shaped it: the published snippet sends its JSON as `application/x-www-form-urlencoded` and no token, so the
-/// body is JSON whatever its type says; a client whose URL has no scheme calls `/api.prosperna.com/v1/…`.
+/// Facts that shaped it: the published snippet sends its JSON as `application/x-www-form-urlencoded` and no token, so
+/// the body is JSON whatever its type says; a client whose URL has no scheme calls `/api.prosperna.com/v1/…`.
 package struct ProspernaAPI: VendorAPI {
     package let prefixes = ["/v1/products", "/api.prosperna.com"]
     package let errorStyle: ErrorStyle = { ProspernaError($0).response }
