@@ -1,5 +1,6 @@
 import StockFormats
 import StockGateway
+import StockModel
 import Testing
 
 /// Bodies that no case thought of: valid ones with bytes changed, removed, repeated and exchanged.
