@@ -74,7 +74,8 @@ let package = Package(
         .target(name: "HTTPServer", dependencies: ["CLinux", "StockQueueLocking"], swiftSettings: flags),
         // The vendors' calls, pure: bytes to jobs and results to bytes.
         .target(
-            name: "StockGateway", dependencies: ["HTTPServer", "StockFormats", "StockModel"], swiftSettings: flags),
+            name: "StockGateway", dependencies: ["HTTPServer", "StockFormats", "StockModel", "StockQueueLocking"],
+            swiftSettings: flags),
         .target(name: "PrivateCluster", dependencies: ["StockQueuePostgres"], swiftSettings: flags),
         // The version and, written before every build, the commit.
         .target(name: "BuildInfo", exclude: ["stamp.sh"], swiftSettings: flags, plugins: ["CommitStamp"]),

@@ -1,4 +1,5 @@
 import HTTPServer
+import StockQueueLocking
 
 /// What a vendor's request amounts to: an answer that needs nothing more, or a call with the way to write its answer.
 ///
@@ -72,8 +73,26 @@ extension RouteTable {
                 { call in
                     let plan = try route.plan(call.request, call.path)
                     if case .respond(let response) = plan { return call.respond(response) }
-                    executor.execute(plan, onDeparture: call.responder.onDeparture) { call.respond($0) }
+                    let pending = PendingAnswer(call)
+                    executor.execute(plan, onDeparture: call.responder.onDeparture) { pending.give($0) }
                 })
         }
+    }
+}
+
+/// The answer that a request waits for. It releases the request when the answer is given: what an executor registered
+/// for the client's departure can live longer, and must not be what releases the responder.
+private final class PendingAnswer: Sendable {
+    private let call: Mutex<Call?>
+
+    init(_ call: Call) { self.call = Mutex(call) }
+
+    func give(_ response: Response) {
+        let call = self.call.withLock { call in
+            let pending = call
+            call = nil
+            return pending
+        }
+        call?.respond(response)
     }
 }
