@@ -31,7 +31,7 @@ import Testing
         Host: app.ecwid.com\r
         Content-Type: application/json\r
         Cache-Control: no-cache\r
-        Content-Length: 27\r
+        Content-Length: 29\r
         \r
         {
             "quantityDelta": -10

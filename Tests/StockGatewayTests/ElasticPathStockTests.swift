@@ -43,7 +43,7 @@ import Testing
             try gateway.answer(request).body
                 == #"{"data":{"id":"a","type":"stock","total":20,"available":17,"allocated":3}}"#)
         let head = try gateway.answer(WireRequest("HEAD", "/v2/inventories/a", Self.fields).bytes)
-        #expect(head.status == 200 && head["Content-Length"] == "72")
+        #expect(head.status == 200 && head["Content-Length"] == "74")
         #expect(try TestGateway(failing: .invalidCredential).answer(request).status == 401)
     }
 

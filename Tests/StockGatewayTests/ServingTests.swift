@@ -42,7 +42,7 @@ import Testing
         var table = RouteTable()
         for vendor in executor.gateway.vendors { table.add(vendor, executor) }
         table.cors = CORSPolicy(origins: .any)
-        let server = try HTTPServer([.tcp("127.0.0.1", 0)], settings: ServerSettings(), handler: table)
+        let server = try HTTPServer([.tcp("127.0.0.1", 0)], settings: ServerSettings(), handler: RouteHandler(table))
         defer {
             server.shutDown(graceMs: 1_000)
             server.wait()

@@ -29,11 +29,11 @@ struct TestGateway {
 
     var vendors: [any VendorAPI] { [EcwidAPI(settings), ProspernaAPI(settings), ElasticPathAPI(settings)] }
 
-    var table: RouteTable {
+    private var handler: RouteHandler {
         var table = RouteTable()
         for vendor in vendors { table.add(vendor, UnusedExecutor()) }
         table.cors = CORSPolicy(origins: .any)
-        return table
+        return RouteHandler(table)
     }
 
     private var router: Router<VendorRoute> {
@@ -60,13 +60,13 @@ struct TestGateway {
 
     /// The answers to the requests of one connection.
     func answers(_ bytes: String) throws -> [WireAnswer] {
-        let (router, table) = (router, table)
-        return try exchange(bytes, table) { request in
+        let (router, handler) = (router, handler)
+        return try exchange(bytes, handler) { request in
             guard case .found(let route, let path) = router.match(request.head.method, request.head.path) else {
                 throw TestError("no route for \(request.head.target)")
             }
             do { return respond(try route.plan(request, path)) } catch {
-                return table.response(to: error, request.head)
+                return handler.response(to: error, request.head)
             }
         }
     }
@@ -80,7 +80,7 @@ struct TestGateway {
     func plan(_ bytes: String) throws -> CallPlan {
         var plan: CallPlan?
         let router = router
-        let answers = try exchange(bytes, table) { request in
+        let answers = try exchange(bytes, handler) { request in
             guard case .found(let route, let path) = router.match(request.head.method, request.head.path) else {
                 throw TestError("no route for \(request.head.target)")
             }
@@ -96,7 +96,7 @@ struct TestGateway {
     }
 
     private func exchange(
-        _ text: String, _ table: RouteTable, _ handle: (Request) throws -> Response
+        _ text: String, _ handler: RouteHandler, _ handle: (Request) throws -> Response
     ) throws -> [WireAnswer] {
         let bytes = Array(text.utf8)
         let moment = Moment(milliseconds: 0, dateLine: Array("Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n".utf8))
@@ -105,10 +105,10 @@ struct TestGateway {
         steps: while true {
             switch machine.next(bytes, end: bytes.count, &position) {
             case .wait: break steps
-            case .head(let head): machine.admit(table.admit(head), moment)
+            case .head(let head): machine.admit(handler.admit(head), moment)
             case .request(let request, let number): machine.answer(number, try handle(request), moment)
             case .fault(let fault, let context, let number):
-                machine.answer(number, table.response(to: fault, context), moment)
+                machine.answer(number, handler.response(to: fault, context), moment)
             }
         }
         let output = machine.output.withBytes { Array($0) }
