@@ -73,6 +73,10 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         // HTTP/1.1 on sockets: it knows nothing of stock.
         .target(name: "HTTPServer", dependencies: ["CLinux", "StockQueueLocking"], swiftSettings: flags),
+        // The vendors' calls, pure: bytes to jobs and results to bytes.
+        .target(
+            name: "StockGateway", dependencies: ["HTTPServer", "StockFormats", "StockModel", "StockQueueLocking"],
+            swiftSettings: flags),
         .target(name: "PrivateCluster", dependencies: ["StockQueuePostgres"], swiftSettings: flags),
         // The version and, written before every build, the commit.
         .target(name: "BuildInfo", exclude: ["stamp.sh"], swiftSettings: flags, plugins: ["CommitStamp"]),
@@ -130,6 +134,9 @@ let package = Package(
             name: "StockFormatsTests", dependencies: ["StockFormats", "StockModel"], swiftSettings: flags),
         .testTarget(
             name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking"],
+            swiftSettings: flags),
+        .testTarget(
+            name: "StockGatewayTests", dependencies: ["HTTPServer", "StockFormats", "StockGateway", "StockModel"],
             swiftSettings: flags),
         .testTarget(name: "PostgresTests", dependencies: ["StockQueuePostgres", "TestSupport"], swiftSettings: flags),
         .testTarget(
