@@ -1033,6 +1033,12 @@ BEGIN
     RETURN QUERY EXECUTE format($retry$
         WITH named AS MATERIALIZED (
             SELECT job_id, group_id, store_id, submission_id FROM results WHERE job_id = ANY ($1)
+        ), too_large AS MATERIALIZED (
+            -- Of a group that is too large nothing is ever retried, not even lines that were canceled.
+            SELECT DISTINCT first.group_id, first.store_id, first.submission_id
+            FROM (SELECT DISTINCT group_id, store_id, submission_id FROM named WHERE group_id IS NOT NULL) AS of_named
+            JOIN results AS first USING (group_id, store_id, submission_id)
+            WHERE first.group_last_job_id IS NOT NULL AND first.code = 'group_too_large'
         ), tries AS (
             -- A retried group keeps its submission, so one submission can have several tries, one behind the other.
             SELECT first.job_id AS first_id, first.group_last_job_id AS last_id, of_named.*
@@ -1059,8 +1065,8 @@ BEGIN
             ) AS line
         ), retryable AS (
             SELECT r.*,
-                -- A group is not retried if one of its lines was rejected for its key, or all for their number.
-                bool_or(r.first_job_id IS NOT NULL OR r.code IN ('idempotency_mismatch', 'group_too_large')) OVER (
+                -- A group is not retried if one of its lines was rejected for its key.
+                bool_or(r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch') OVER (
                     PARTITION BY group_id, store_id, submission_id, CASE WHEN group_id IS NULL THEN r.job_id END
                 ) AS is_blocked
             FROM whole
@@ -1079,6 +1085,7 @@ BEGIN
             FROM retryable AS r
             WHERE outcome IN ('failed', 'rejected', 'canceled')
                 AND is_blocked IS NOT TRUE
+                AND ((group_id, store_id, submission_id) IN (SELECT * FROM too_large)) IS NOT TRUE
                 AND NOT EXISTS (SELECT FROM retries WHERE retries.job_id = r.job_id)
             ORDER BY job_id
             RETURNING job_id, retry_of

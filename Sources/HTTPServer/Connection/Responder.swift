@@ -75,10 +75,13 @@ final class Exchange: Sendable {
     func streamIsReady() { mailbox.post(.answer(self, .streamReady)) }
 
     func onDeparture(_ body: @escaping @Sendable (Departure) -> Void) {
-        let departure: Departure? = state.withLock { state in
-            if state.isOver { return nil }
+        // The closure that is replaced is released outside the lock: it may hold the last reference to a responder, whose
+        // end takes the lock.
+        let (departure, _): (Departure?, (@Sendable (Departure) -> Void)?) = state.withLock { state in
+            if state.isOver { return (nil, nil) }
+            let replaced = state.onDeparture
             state.onDeparture = body
-            return state.departure
+            return (state.departure, replaced)
         }
         if let departure { body(departure) }
     }
@@ -94,9 +97,12 @@ final class Exchange: Sendable {
 
     /// The answer is complete: no departure is reported any more.
     func end() {
-        state.withLock { state in
+        // Released outside the lock, as in `onDeparture`.
+        _ = state.withLock { state in
+            let replaced = state.onDeparture
             state.isOver = true
             state.onDeparture = nil
+            return replaced
         }
     }
 }

@@ -94,7 +94,8 @@ enum EcwidAdjustment {
         case .outOfRange, .invalidQuantity: .wrongParameter("quantityDelta", "the stock would be out of range")
         case .idempotencyMismatch: .idempotencyMismatch
         case .expired: .undecided
-        case .untracked, .noChange, .insufficientStock, .insufficientAllocation, .stale, .groupRejected, nil:
+        case .untracked, .noChange, .insufficientStock, .insufficientAllocation, .stale, .groupRejected, .groupTooLarge,
+            nil:
             .internalError
         }
     }
