@@ -43,13 +43,15 @@ let package = Package(
             resources: [
                 .embedInCode("0001_initial.sql"), .embedInCode("0002_group_limit.sql"),
                 .embedInCode("0003_limits_and_locks.sql"), .embedInCode("0004_stock.sql"),
-                .embedInCode("0005_due_jobs_by_lane.sql"), .embedInCode("functions/items.sql"),
+                .embedInCode("0005_due_jobs_by_lane.sql"), .embedInCode("0006_gateway.sql"),
+                .embedInCode("functions/items.sql"),
                 .embedInCode("views/own_rows.sql"), .embedInCode("views/jobs.sql"),
                 .embedInCode("functions/access.sql"), .embedInCode("functions/partitions.sql"),
                 .embedInCode("functions/retention.sql"), .embedInCode("functions/keys.sql"),
                 .embedInCode("functions/enqueue.sql"), .embedInCode("functions/lists.sql"),
                 .embedInCode("functions/lookup.sql"), .embedInCode("functions/admin.sql"),
                 .embedInCode("functions/pause.sql"), .embedInCode("functions/settings.sql"),
+                .embedInCode("functions/tokens.sql"), .embedInCode("functions/gateway.sql"),
                 .embedInCode("wakeup_trigger.sql"), .embedInCode("roles.sql"),
             ],
             swiftSettings: flags

@@ -44,6 +44,7 @@ package struct Migration: Sendable {
         Migration(.numbered, "0003_limits_and_locks.sql", PackageResources._003_limits_and_locks_sql),
         Migration(.numbered, "0004_stock.sql", PackageResources._004_stock_sql),
         Migration(.numbered, "0005_due_jobs_by_lane.sql", PackageResources._005_due_jobs_by_lane_sql),
+        Migration(.numbered, "0006_gateway.sql", PackageResources._006_gateway_sql),
         Migration(.repeatable, "views/own_rows.sql", PackageResources.own_rows_sql),
         Migration(.repeatable, "views/jobs.sql", PackageResources.jobs_sql),
         Migration(.repeatable, "functions/access.sql", PackageResources.access_sql),
@@ -57,6 +58,8 @@ package struct Migration: Sendable {
         Migration(.repeatable, "functions/pause.sql", PackageResources.pause_sql),
         Migration(.repeatable, "functions/settings.sql", PackageResources.settings_sql),
         Migration(.repeatable, "functions/items.sql", PackageResources.items_sql),
+        Migration(.repeatable, "functions/tokens.sql", PackageResources.tokens_sql),
+        Migration(.repeatable, "functions/gateway.sql", PackageResources.gateway_sql),
         Migration(.wakeUpTrigger, "wakeup_trigger.sql", PackageResources.wakeup_trigger_sql),
     ]
 

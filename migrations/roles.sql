@@ -7,6 +7,7 @@
 --
 --     stockq_producer  enqueues for the stores granted to it, and reads the results of its jobs
 --     stockq_worker    what `stockq run` needs; it cannot change or delete what is finished
+--     stockq_gateway   what `stockq serve` needs: functions that check the token of each call
 --     stockq_reader    reads everything
 --     stockq_admin     reads everything, enqueues for every store, and runs the administrative functions
 --
@@ -23,7 +24,7 @@ DECLARE
     object text;
     command text;
 BEGIN
-    FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'reader', 'admin'] LOOP
+    FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'gateway', 'reader', 'admin'] LOOP
         role := current_schema() || '_' || kind;
         IF octet_length(role) > 63 THEN
             RAISE 'the schema name is too long: the role % would have more than 63 bytes', role;
@@ -43,7 +44,7 @@ BEGIN
         -- Row security shows producers their own stores; the other roles see every row that their privileges reach. A
         -- role that may not enqueue gets no policy for it either: as a producer too it is bound to the granted stores.
         -- A policy's name says all that it has, so an existing one is right, and keeping it takes no lock.
-        IF kind <> 'producer' THEN
+        IF kind NOT IN ('producer', 'gateway') THEN
             FOREACH object IN ARRAY ARRAY[
                 'items', 'jobs', 'results', 'notifications', 'idempotency_keys', 'store_limits'
             ] LOOP
@@ -108,19 +109,27 @@ DECLARE
         'GRANT SELECT, UPDATE ON SEQUENCE workers_awake TO %1$I',
         'GRANT EXECUTE ON FUNCTION add_results_partitions TO %1$I'
     ];
+    -- No table of the queue: each function checks the tokens that it is given.
+    serve text[] := ARRAY[
+        'GRANT SELECT ON migrations TO %1$I',
+        'GRANT EXECUTE ON FUNCTION gateway_access, gateway_enqueue, gateway_results, gateway_cancel, gateway_levels,
+            gateway_history, gateway_issue_tokens, gateway_change_item TO %1$I'
+    ];
     administer text[] := ARRAY[
         'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked,
             notified_level, opening_on_hand, opening_allocated) ON items TO %1$I',
         'GRANT UPDATE (parent_id, low_stock_threshold, tracked, notified_level, updated_at) ON items TO %1$I',
         'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, find_retention_blocker, grant_store,
             revoke_store, cancel_jobs, retry_jobs, pause, resume, reprioritize, set_item, retire_item, set_store_limit,
-            set_time_limit TO %1$I'
+            set_time_limit, create_gateway_token, revoke_gateway_token, list_gateway_tokens, create_gateway_client,
+            revoke_gateway_client, list_gateway_clients TO %1$I'
     ];
 BEGIN
-    FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'reader', 'admin'] LOOP
+    FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'gateway', 'reader', 'admin'] LOOP
         FOREACH template IN ARRAY CASE kind
             WHEN 'producer' THEN enqueue || ARRAY['GRANT SELECT ON migrations TO %1$I']
             WHEN 'worker' THEN work
+            WHEN 'gateway' THEN serve
             WHEN 'reader' THEN read
             WHEN 'admin' THEN read || enqueue || administer
         END LOOP

@@ -59,6 +59,13 @@ package struct Parameters {
         }
     }
 
+    package mutating func addArray(of count: Int, timestamp element: (Int) -> Timestamp) {
+        addArray(.timestamptz, count: count) { bytes, index in
+            Self.append(Int32(8), to: &bytes)
+            Self.append(element(index).microsecondsSince2000, to: &bytes)
+        }
+    }
+
     package mutating func addArray(of count: Int, int32 element: (Int) -> Int32) {
         addArray(.int4, count: count) { bytes, index in
             Self.append(Int32(4), to: &bytes)

@@ -14,7 +14,9 @@ package enum Main {
         EnqueueCommand.self, TransferCommand.self, ImportCommand.self,
         RunCommand.self, ResultCommand.self, StatsCommand.self, NotificationsCommand.self, VerifyCommand.self,
         CancelCommand.self, RetryCommand.self, ReprioritizeCommand.self, PauseCommand.self, ResumeCommand.self,
-        LimitsSetCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self, PruneCommand.self,
+        LimitsSetCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self,
+        TokensCreateCommand.self, TokensListCommand.self, TokensRevokeCommand.self,
+        ClientsCreateCommand.self, ClientsListCommand.self, ClientsRevokeCommand.self, PruneCommand.self,
     ]
 
     package static let program = ProgramSpec(

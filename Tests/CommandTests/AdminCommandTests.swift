@@ -173,7 +173,7 @@ import Testing
             try database.run(script)
             #expect(
                 try database.value("SELECT count(*) FROM pg_roles WHERE starts_with(rolname, 'of_\(database.name)_')")
-                    == "4")
+                    == "5")
             // Once the roles exist, the owner keeps their privileges up to date.
             #expect(try program.run(["migrate", "--schema", "of_\(database.name)"]).err == "")
             try database.run(

@@ -6,33 +6,37 @@ import Testing
 
 /// Who may do what: every role with every object and every verb.
 @Suite("Access") struct AccessTests {
-    private static let roles = ["stockq_producer", "stockq_worker", "stockq_reader", "stockq_admin", "outsider"]
+    private static let roles = [
+        "stockq_producer", "stockq_worker", "stockq_gateway", "stockq_reader", "stockq_admin", "outsider",
+    ]
 
     /// S SELECT, I INSERT, U UPDATE, D DELETE, T TRUNCATE, R REFERENCES, G TRIGGER; small letters for some columns
-    /// only. The columns are producer, worker, reader, admin and a role that is none of them.
+    /// only. The columns are producer, worker, gateway, reader, admin and a role that is none of them.
     private static let tables = """
-        caller_token_secret - - S S -
-        grants             -    -    S    S    -
-        idempotency_keys   S    SI   S    S    -
-        items              S    Su   S    Siu  -
-        job_states         S    -    S    S    -
-        jobs               Si   SuD  S    Si   -
-        keys_in_use        S    -    S    S    -
-        lanes              -    Su   S    S    -
-        maintenance_locks  -    -    S    S    -
-        migrations         S    S    S    S    -
-        my_caller_token    S    -    S    S    -
-        my_grants          S    -    S    S    -
-        my_ready_jobs      S    -    S    S    -
-        my_variations      S    -    S    S    -
-        notifications      S    SI   S    S    -
-        operations         -    -    S    S    -
-        paused_stores      -    S    S    S    -
-        results            S    SI   S    S    -
-        retired_items      -    S    S    S    -
-        retries            -    -    S    S    -
-        store_limits       S    -    S    S    -
-        too_large_groups   -    SID  S    S    -
+        caller_token_secret -    -    -    S    S    -
+        gateway_clients     -    -    -    S    S    -
+        gateway_tokens      -    -    -    S    S    -
+        grants              -    -    -    S    S    -
+        idempotency_keys    S    SI   -    S    S    -
+        items               S    Su   -    S    Siu  -
+        job_states          S    -    -    S    S    -
+        jobs                Si   SuD  -    S    Si   -
+        keys_in_use         S    -    -    S    S    -
+        lanes               -    Su   -    S    S    -
+        maintenance_locks   -    -    -    S    S    -
+        migrations          S    S    S    S    S    -
+        my_caller_token     S    -    -    S    S    -
+        my_grants           S    -    -    S    S    -
+        my_ready_jobs       S    -    -    S    S    -
+        my_variations       S    -    -    S    S    -
+        notifications       S    SI   -    S    S    -
+        operations          -    -    -    S    S    -
+        paused_stores       -    S    -    S    S    -
+        results             S    SI   -    S    S    -
+        retired_items       -    S    -    S    S    -
+        retries             -    -    -    S    S    -
+        store_limits        S    -    -    S    S    -
+        too_large_groups    -    SID  -    S    S    -
         """
 
     @Test("privileges on tables and views") func tablesAndViews() async throws {
@@ -72,6 +76,7 @@ import Testing
             "UPDATE jobs attempts expires_at last_error paused_at run_at scheduled_at waiting_quantity waiting_since",
             "UPDATE lanes epoch",
         ],
+        "stockq_gateway": [],
         "stockq_reader": [],
         "stockq_admin": [
             insertOfJobs,
@@ -155,6 +160,10 @@ import Testing
             "find_reference", "item_history", "stock_at",
         ],
         "stockq_worker": ["add_results_partitions"],
+        "stockq_gateway": [
+            "gateway_access", "gateway_enqueue", "gateway_results", "gateway_cancel", "gateway_levels",
+            "gateway_history", "gateway_issue_tokens", "gateway_change_item",
+        ],
         "stockq_reader": [
             "partition_bounds", "has_grant", "can_read_all_stores", "read_lines", "job_defaults", "key_in_use",
             "wait_for_result",
@@ -171,6 +180,8 @@ import Testing
         "retry_jobs",
         "pause", "resume",
         "reprioritize", "set_item", "retire_item", "set_store_limit", "set_time_limit",
+        "create_gateway_token", "revoke_gateway_token", "list_gateway_tokens", "create_gateway_client",
+        "revoke_gateway_client", "list_gateway_clients",
     ]
 
     @Test("privileges on functions and types, pinned search paths, and owners") func functionsAndTypes() async throws {

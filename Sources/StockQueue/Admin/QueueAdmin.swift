@@ -7,7 +7,7 @@ import StockQueuePostgres
 /// All methods throw `PostgresError`, with SQLSTATE 42501 where this role is no administrator of the queue.
 public struct QueueAdmin {
     private let connection: Connection
-    private let schema: QueueSchema
+    let schema: QueueSchema
 
     package init(connection: Connection, schema: QueueSchema) {
         self.connection = connection
@@ -173,7 +173,7 @@ public struct QueueAdmin {
     }
 
     @discardableResult
-    private func run(
+    func run(
         _ statement: some QueueStatement, _ parameters: Parameters = Parameters()
     ) throws(PostgresError) -> ResultSet {
         try connection.execute(statement.statement, parameters)

@@ -1,0 +1,17 @@
+import CommandLineKit
+import StockQueue
+
+enum ClientsRevokeCommand: Command {
+    static let spec = CommandSpec(
+        "clients revoke", "Revokes an OAuth client of the gateway and its tokens: the next call with one fails.",
+        arguments: [TokenOptions.name], usesDatabase: true, examples: [.init("Revoke a client.", "warehouse")],
+        notes: ["Exit code 1 if there is no such client."])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let (connection, schema) = try Database.open(input)
+        let admin = QueueAdmin(connection: connection, schema: schema)
+        let wasRevoked = try admin.revokeClient(input[TokenOptions.name])
+        Terminal.print(wasRevoked ? "revoked" : "no such client")
+        return wasRevoked ? .success : .failure
+    }
+}
