@@ -247,20 +247,20 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
     wanted bigint[] := jobs_to_retry(job_ids, failed, code, store_id, since);
-    retried bigint;
+    new_jobs bigint[];
+    retried bigint[];
 BEGIN
     -- One retry at a time: the next one sees what this one has linked, and leaves it out. Reading is not blocked.
     LOCK TABLE retries IN SHARE ROW EXCLUSIVE MODE;
-    RETURN QUERY SELECT added.job_id, added.retry_of FROM insert_retries(wanted) AS added;
-    GET DIAGNOSTICS retried = ROW_COUNT;
-    PERFORM put_behind_queued(ARRAY(
-        SELECT r.retry_job_id FROM retries AS r JOIN jobs AS j ON j.job_id = r.retry_job_id
-        WHERE r.job_id = ANY (wanted) AND j.enqueued_at = now()
-    ));
+    SELECT coalesce(array_agg(added.job_id), '{}'), coalesce(array_agg(added.retry_of), '{}')
+    INTO new_jobs, retried
+    FROM insert_retries(wanted) AS added;
+    PERFORM put_behind_queued(new_jobs);
     PERFORM record_operation(
         'retry',
         jsonb_build_object('jobs', job_ids, 'failed', nullif(failed, false), 'code', code, 'store_id', store_id),
-        retried);
+        cardinality(retried));
+    RETURN QUERY SELECT added.job_id, added.retry_of FROM unnest(new_jobs, retried) AS added (job_id, retry_of);
 END
 $$;
 

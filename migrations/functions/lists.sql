@@ -57,34 +57,46 @@ END
 $$;
 
 -- Gives new jobs, which retry earlier ones, the priority with which they come after the queued jobs of their items;
--- groups whole. It reads the jobs once.
+-- groups whole. `new_jobs` has all lines of its groups. It reads the jobs once.
+--
+-- The planner knows nothing of rows that this transaction has inserted, so nothing here depends on a choice between
+-- joins: sorts bring the new jobs and the queued ones of their items together, and the ids of an array find the rows.
 CREATE OR REPLACE FUNCTION :"schema".put_behind_queued(new_jobs bigint[]) RETURNS void
-LANGUAGE sql SET search_path = :"schema", pg_temp
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
-    WITH named AS MATERIALIZED (
-        SELECT * FROM jobs WHERE job_id = ANY ($1)
-    ), new AS MATERIALIZED (
-        SELECT job_id, priority, lane, store_id, item_id, location_id, group_id, submission_id
-        FROM named
-        UNION
-        SELECT job_id, priority, lane, store_id, item_id, location_id, group_id, submission_id
-        FROM (SELECT DISTINCT group_id, store_id, submission_id FROM named WHERE group_id IS NOT NULL) AS whole
-        JOIN jobs USING (group_id, store_id, submission_id)
-    ), queued AS MATERIALIZED (
-        SELECT lane, store_id, item_id, location_id, max(priority) AS priority
-        FROM jobs
-        WHERE job_id < (SELECT min(job_id) FROM new) AND priority > (SELECT min(priority) FROM new)
-        GROUP BY lane, store_id, item_id, location_id
-    ), placed AS (
-        SELECT job_id, max(queued.priority) OVER (
-                PARTITION BY CASE WHEN group_id IS NULL THEN job_id END, group_id, store_id, submission_id
-            ) AS priority
-        FROM new
-        LEFT JOIN queued USING (lane, store_id, item_id, location_id)
-    )
-    UPDATE jobs SET priority = placed.priority
-    FROM placed
-    WHERE jobs.job_id = placed.job_id AND jobs.priority < placed.priority
+DECLARE
+    later record;
+BEGIN
+    FOR later IN
+        WITH new AS MATERIALIZED (
+            SELECT job_id, priority, lane, store_id, item_id, location_id, group_id, submission_id
+            FROM jobs
+            WHERE job_id = ANY (new_jobs)
+        ), queued AS MATERIALIZED (
+            SELECT lane, store_id, item_id, location_id, max(priority) AS priority
+            FROM jobs
+            WHERE job_id < (SELECT min(job_id) FROM new) AND priority > (SELECT min(priority) FROM new)
+            GROUP BY lane, store_id, item_id, location_id
+        ), of_items AS (
+            SELECT job_id, priority, group_id, store_id, submission_id,
+                max(queued_priority) OVER (PARTITION BY lane, store_id, item_id, location_id) AS behind
+            FROM (
+                SELECT *, NULL::smallint AS queued_priority FROM new
+                UNION ALL
+                SELECT NULL, NULL, lane, store_id, item_id, location_id, NULL, NULL, priority FROM queued
+            ) AS new_and_queued
+        ), placed AS (
+            SELECT job_id, priority, max(behind) OVER (
+                    PARTITION BY CASE WHEN group_id IS NULL THEN job_id END, group_id, store_id, submission_id
+                ) AS behind
+            FROM of_items
+            WHERE job_id IS NOT NULL
+        )
+        SELECT behind, array_agg(job_id) AS job_ids FROM placed WHERE priority < behind GROUP BY behind
+    LOOP
+        UPDATE jobs SET priority = later.behind WHERE job_id = ANY (later.job_ids) AND priority < later.behind;
+    END LOOP;
+END
 $$;
 
 -- Inserts the lines with the rights of the caller. Returns the new jobs in the order of the lines.
