@@ -253,17 +253,20 @@ BEGIN
 END
 $$;
 CREATE FUNCTION stockq.check_gateway_access(token_hashes text[], store_ids text[], scopes text[]) RETURNS TABLE(call integer, store_id text, granted text[], failure text)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
-    AS $_$
+    AS $$
+BEGIN
+    RETURN QUERY
     SELECT c.number::integer, coalesce(c.store_id, t.stores[1]), t.scopes,
         CASE
             WHEN t.token_id IS NULL OR c.store_id <> ALL (t.stores)
                 OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
             WHEN NOT string_to_array(c.scopes, ' ') <@ t.scopes THEN 'missing_scope'
         END
-    FROM unnest($1, $2, $3) WITH ORDINALITY AS c (token_hash, store_id, scopes, number)
+    FROM unnest(token_hashes, store_ids, check_gateway_access.scopes) WITH ORDINALITY
+        AS c (token_hash, store_id, scopes, number)
     LEFT JOIN LATERAL (
         SELECT g.token_id, g.stores, g.scopes
         FROM gateway_tokens AS g
@@ -278,8 +281,9 @@ CREATE FUNCTION stockq.check_gateway_access(token_hashes text[], store_ids text[
             ))
         ORDER BY cardinality(g.scopes) DESC, g.token_id
         LIMIT 1
-    ) AS t ON true
-$_$;
+    ) AS t ON true;
+END
+$$;
 CREATE FUNCTION stockq.check_group_limit(store_id text, group_id text, new_lines integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -970,7 +974,13 @@ DECLARE
         SELECT j.job_id
         FROM unnest(token_hashes, job_ids, enqueued_ats) AS wanted (token_hash, job_id, enqueued_at)
         JOIN jobs AS j ON j.job_id = wanted.job_id AND j.enqueued_at = wanted.enqueued_at
-        WHERE may_follow_gateway_jobs(wanted.token_hash, j.store_id)
+        WHERE EXISTS (
+            SELECT FROM gateway_tokens AS g
+            LEFT JOIN gateway_clients AS k USING (client_id)
+            WHERE (g.token_hash = wanted.token_hash OR wanted.token_hash IS NULL AND g.token_hash IS NULL)
+                AND j.store_id = ANY (g.stores)
+                AND coalesce(least(g.expires_at, g.revoked_at, k.revoked_at), 'infinity') > now() - interval '1 hour'
+        )
     );
 BEGIN
     IF cardinality(queued) > 0 THEN
@@ -1020,13 +1030,16 @@ CREATE FUNCTION stockq.gateway_enqueue(token_hashes text[], store_ids text[], sc
     SET jit TO 'off'
     AS $$
 DECLARE
-    room CONSTANT jsonb := gateway_room(ARRAY(
-        SELECT a.store_id
-        FROM unnest(line_calls) AS l (call)
-        JOIN check_gateway_access(token_hashes, store_ids, scopes) AS a USING (call)
-        WHERE EXISTS (SELECT FROM store_limits) AND a.failure IS NULL
-    ));
+    room jsonb := '{}';
 BEGIN
+    IF EXISTS (SELECT FROM store_limits) THEN
+        room := gateway_room(ARRAY(
+            SELECT a.store_id
+            FROM unnest(line_calls) AS l (call)
+            JOIN check_gateway_access(token_hashes, store_ids, gateway_enqueue.scopes) AS a USING (call)
+            WHERE a.failure IS NULL
+        ));
+    END IF;
     PERFORM note_gateway_use(token_hashes);
     RETURN QUERY
     WITH access AS MATERIALIZED (
@@ -1060,50 +1073,57 @@ BEGIN
             ON (i.store_id, i.item_id, i.location_id) = (a.store_id, l.item_id, l.location_id) AND a.failure IS NULL
         LEFT JOIN LATERAL key_in_use(a.store_id, l.idempotency_key) AS k
             ON l.idempotency_key IS NOT NULL AND a.failure IS NULL
-    ), call AS MATERIALIZED (
-        SELECT l.call, l.store_id,
+    ), checked AS (
+        SELECT l.*,
             CASE
-                WHEN count(l.problem) > 0 THEN ''
+                WHEN l.problem IS NOT NULL THEN l.problem
+                -- Another line of the call has one.
+                WHEN count(l.problem) OVER of_call > 0 THEN ''
                 -- Its new lines alone would be another request than the first.
-                WHEN count(l.known_job) NOT IN (0, count(*)) THEN 'idempotency_mismatch'
-                WHEN count(l.known_job) = 0 AND sum(count(*)) OVER (PARTITION BY l.store_id ORDER BY l.call)
-                    > (room->>l.store_id)::bigint THEN 'store_limit'
-            END AS problem
+                WHEN count(l.known_job) OVER of_call NOT IN (0, count(*) OVER of_call) THEN 'idempotency_mismatch'
+                WHEN l.known_job IS NULL AND count(*) FILTER (WHERE l.known_job IS NULL) OVER (
+                    PARTITION BY l.store_id ORDER BY l.call
+                ) > (room->>l.store_id)::bigint THEN 'store_limit'
+            END AS reason
         FROM line AS l
-        GROUP BY l.call, l.store_id
-    ), new_line AS MATERIALIZED (
-        SELECT l.*, row_number() OVER (ORDER BY l.number) AS place
-        FROM line AS l
-        JOIN call AS c USING (call)
-        WHERE c.problem IS NULL AND l.known_job IS NULL
+        WINDOW of_call AS (PARTITION BY l.call)
+    ), placed AS MATERIALIZED (
+        -- Joins of these would be nested loops, because the planner expects a few lines.
+        SELECT c.*, c.reason IS NULL AND c.known_job IS NULL AS is_new,
+            count(*) FILTER (WHERE c.reason IS NULL AND c.known_job IS NULL) OVER (ORDER BY c.number) AS place
+        FROM checked AS c
     ), added AS (
         INSERT INTO jobs (
             store_id, item_id, location_id, action, quantity, on_insufficient, notify, idempotency_key, group_id,
-            expires_at
+            expires_at, priority
         )
         SELECT l.store_id, l.item_id, l.location_id, l.action::action, l.quantity, l.on_insufficient::on_insufficient,
             l.notify, l.idempotency_key,
             CASE WHEN l.is_group THEN 'http-' || pg_current_xact_id() || '-' || l.call END,
             CASE WHEN l.idempotency_key IS NULL
-                THEN now() + (l.timeout_ms + 5000) * interval '1 millisecond' END
-        FROM new_line AS l
+                THEN now() + (l.timeout_ms + 5000) * interval '1 millisecond' END,
+            CASE
+                WHEN l.action = 'set'
+                    THEN priority_behind(l.store_id, ARRAY[l.item_id], ARRAY[l.location_id], NULL, NULL)
+                ELSE (job_defaults()).priority
+            END
+        FROM placed AS l
+        WHERE l.is_new
         ORDER BY l.number
         RETURNING jobs.job_id
-    ), numbered AS (
-        SELECT a.job_id, row_number() OVER (ORDER BY a.job_id) AS place FROM added AS a
+    ), new_jobs AS MATERIALIZED (
+        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids FROM added AS a
     )
-    SELECT l.number::integer, l.store_id, coalesce(l.known_job, j.job_id),
+    SELECT l.number::integer, l.store_id,
+        CASE WHEN l.is_new THEN (SELECT n.ids FROM new_jobs AS n)[l.place] ELSE l.known_job END,
         CASE
             WHEN l.known_job IS NULL THEN now()
             ELSE coalesce(
                 (SELECT q.enqueued_at FROM jobs AS q WHERE q.job_id = l.known_job),
                 (SELECT r.enqueued_at FROM results AS r WHERE r.job_id = l.known_job))
         END,
-        l.known_job IS NOT NULL, coalesce(l.problem, nullif(c.problem, ''))
-    FROM line AS l
-    JOIN call AS c USING (call)
-    LEFT JOIN new_line AS n USING (number)
-    LEFT JOIN numbered AS j ON j.place = n.place
+        l.known_job IS NOT NULL, nullif(l.reason, '')
+    FROM placed AS l
     ORDER BY l.number;
 END
 $$;
@@ -1240,25 +1260,40 @@ BEGIN
 END
 $$;
 CREATE FUNCTION stockq.gateway_results(token_hashes text[], job_ids bigint[], enqueued_ats timestamp with time zone[]) RETURNS TABLE(number integer, job_id bigint, item_id text, location_id text, action text, quantity bigint, applied_quantity bigint, outcome text, code text, warning text, on_hand_before bigint, allocated_before bigint, on_hand_after bigint, allocated_after bigint, finished_at timestamp with time zone)
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
-    AS $_$
+    AS $$
+DECLARE
+    -- These limits leave out the other partitions.
+    first_id CONSTANT bigint := (SELECT min(id) FROM unnest(job_ids) AS id);
+    last_id CONSTANT bigint := (SELECT max(id) FROM unnest(job_ids) AS id);
+BEGIN
+    RETURN QUERY
     SELECT wanted.number::integer, (r).job_id, (r).item_id, (r).location_id, (r).action::text, (r).quantity,
         (r).applied_quantity, (r).outcome::text, (r).code::text, (r).warning::text, (r).on_hand_before,
         (r).allocated_before, (r).on_hand_after, (r).allocated_after, (r).finished_at
-    FROM unnest($1, $2, $3) WITH ORDINALITY AS wanted (token_hash, job_id, enqueued_at, number)
+    FROM unnest(token_hashes, job_ids, enqueued_ats) WITH ORDINALITY
+        AS wanted (token_hash, job_id, enqueued_at, number)
     JOIN results AS own
         ON own.job_id = wanted.job_id AND own.enqueued_at = wanted.enqueued_at
-        -- These limits leave out the other partitions.
-        AND own.job_id BETWEEN (SELECT min(id) FROM unnest($2) AS id) AND (SELECT max(id) FROM unnest($2) AS id)
+        AND own.job_id BETWEEN first_id AND last_id
     CROSS JOIN LATERAL (
-        SELECT coalesce(
-            (SELECT first FROM results AS first WHERE own.outcome = 'duplicate' AND first.job_id = own.first_job_id),
-            own) AS r
+        SELECT CASE
+            WHEN own.outcome = 'duplicate'
+                THEN coalesce((SELECT first FROM results AS first WHERE first.job_id = own.first_job_id), own)
+            ELSE own
+        END AS r
     ) AS shown
-    WHERE may_follow_gateway_jobs(wanted.token_hash, own.store_id)
-$_$;
+    WHERE EXISTS (
+        SELECT FROM gateway_tokens AS g
+        LEFT JOIN gateway_clients AS k USING (client_id)
+        WHERE (g.token_hash = wanted.token_hash OR wanted.token_hash IS NULL AND g.token_hash IS NULL)
+            AND own.store_id = ANY (g.stores)
+            AND coalesce(least(g.expires_at, g.revoked_at, k.revoked_at), 'infinity') > now() - interval '1 hour'
+    );
+END
+$$;
 CREATE FUNCTION stockq.gateway_room(store_ids text[]) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -1764,18 +1799,6 @@ BEGIN
     RETURN true;
 END
 $$;
-CREATE FUNCTION stockq.may_follow_gateway_jobs(token_hash text, store_id text) RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path TO 'stockq', 'pg_temp'
-    AS $_$
-    SELECT EXISTS (
-        SELECT FROM gateway_tokens AS g
-        LEFT JOIN gateway_clients AS k USING (client_id)
-        WHERE (g.token_hash = $1 OR $1 IS NULL AND g.token_hash IS NULL)
-            AND $2 = ANY (g.stores)
-            AND coalesce(least(g.expires_at, g.revoked_at, k.revoked_at), 'infinity') > now() - interval '1 hour'
-    )
-$_$;
 CREATE FUNCTION stockq.note_gateway_use(token_hashes text[]) RETURNS void
     LANGUAGE sql
     SET search_path TO 'stockq', 'pg_temp'
@@ -1919,34 +1942,43 @@ BEGIN
 END
 $$;
 CREATE FUNCTION stockq.put_behind_queued(new_jobs bigint[]) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
-    AS $_$
-    WITH named AS MATERIALIZED (
-        SELECT * FROM jobs WHERE job_id = ANY ($1)
-    ), new AS MATERIALIZED (
-        SELECT job_id, priority, lane, store_id, item_id, location_id, group_id, submission_id
-        FROM named
-        UNION
-        SELECT job_id, priority, lane, store_id, item_id, location_id, group_id, submission_id
-        FROM (SELECT DISTINCT group_id, store_id, submission_id FROM named WHERE group_id IS NOT NULL) AS whole
-        JOIN jobs USING (group_id, store_id, submission_id)
-    ), queued AS MATERIALIZED (
-        SELECT lane, store_id, item_id, location_id, max(priority) AS priority
-        FROM jobs
-        WHERE job_id < (SELECT min(job_id) FROM new) AND priority > (SELECT min(priority) FROM new)
-        GROUP BY lane, store_id, item_id, location_id
-    ), placed AS (
-        SELECT job_id, max(queued.priority) OVER (
-                PARTITION BY CASE WHEN group_id IS NULL THEN job_id END, group_id, store_id, submission_id
-            ) AS priority
-        FROM new
-        LEFT JOIN queued USING (lane, store_id, item_id, location_id)
-    )
-    UPDATE jobs SET priority = placed.priority
-    FROM placed
-    WHERE jobs.job_id = placed.job_id AND jobs.priority < placed.priority
-$_$;
+    AS $$
+DECLARE
+    later record;
+BEGIN
+    FOR later IN
+        WITH new AS MATERIALIZED (
+            SELECT job_id, priority, lane, store_id, item_id, location_id, group_id, submission_id
+            FROM jobs
+            WHERE job_id = ANY (new_jobs)
+        ), queued AS MATERIALIZED (
+            SELECT lane, store_id, item_id, location_id, max(priority) AS priority
+            FROM jobs
+            WHERE job_id < (SELECT min(job_id) FROM new) AND priority > (SELECT min(priority) FROM new)
+            GROUP BY lane, store_id, item_id, location_id
+        ), of_items AS (
+            SELECT job_id, priority, group_id, store_id, submission_id,
+                max(queued_priority) OVER (PARTITION BY lane, store_id, item_id, location_id) AS behind
+            FROM (
+                SELECT *, NULL::smallint AS queued_priority FROM new
+                UNION ALL
+                SELECT NULL, NULL, lane, store_id, item_id, location_id, NULL, NULL, priority FROM queued
+            ) AS new_and_queued
+        ), placed AS (
+            SELECT job_id, priority, max(behind) OVER (
+                    PARTITION BY CASE WHEN group_id IS NULL THEN job_id END, group_id, store_id, submission_id
+                ) AS behind
+            FROM of_items
+            WHERE job_id IS NOT NULL
+        )
+        SELECT behind, array_agg(job_id) AS job_ids FROM placed WHERE priority < behind GROUP BY behind
+    LOOP
+        UPDATE jobs SET priority = later.behind WHERE job_id = ANY (later.job_ids) AND priority < later.behind;
+    END LOOP;
+END
+$$;
 CREATE FUNCTION stockq.queued_jobs(job_ids bigint[], store_id text, group_id text, reference text) RETURNS bigint[]
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -2211,20 +2243,20 @@ CREATE FUNCTION stockq.retry_jobs(job_ids bigint[] DEFAULT NULL::bigint[], faile
     AS $$
 DECLARE
     wanted bigint[] := jobs_to_retry(job_ids, failed, code, store_id, since);
-    retried bigint;
+    new_jobs bigint[];
+    retried bigint[];
 BEGIN
     -- One retry at a time: the next one sees what this one has linked, and leaves it out. Reading is not blocked.
     LOCK TABLE retries IN SHARE ROW EXCLUSIVE MODE;
-    RETURN QUERY SELECT added.job_id, added.retry_of FROM insert_retries(wanted) AS added;
-    GET DIAGNOSTICS retried = ROW_COUNT;
-    PERFORM put_behind_queued(ARRAY(
-        SELECT r.retry_job_id FROM retries AS r JOIN jobs AS j ON j.job_id = r.retry_job_id
-        WHERE r.job_id = ANY (wanted) AND j.enqueued_at = now()
-    ));
+    SELECT coalesce(array_agg(added.job_id), '{}'), coalesce(array_agg(added.retry_of), '{}')
+    INTO new_jobs, retried
+    FROM insert_retries(wanted) AS added;
+    PERFORM put_behind_queued(new_jobs);
     PERFORM record_operation(
         'retry',
         jsonb_build_object('jobs', job_ids, 'failed', nullif(failed, false), 'code', code, 'store_id', store_id),
-        retried);
+        cardinality(retried));
+    RETURN QUERY SELECT added.job_id, added.retry_of FROM unnest(new_jobs, retried) AS added (job_id, retry_of);
 END
 $$;
 CREATE FUNCTION stockq.revoke_gateway_client(name text) RETURNS boolean

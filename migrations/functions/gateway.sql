@@ -11,15 +11,18 @@
 -- A failure is invalid_token (unknown, expired, revoked, or of other stores) or missing_scope.
 CREATE OR REPLACE FUNCTION :"schema".check_gateway_access(token_hashes text[], store_ids text[], scopes text[])
 RETURNS TABLE (call integer, store_id text, granted text[], failure text)
-LANGUAGE sql STABLE SET search_path = :"schema", pg_temp SET jit = off
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp SET jit = off
 AS $$
+BEGIN
+    RETURN QUERY
     SELECT c.number::integer, coalesce(c.store_id, t.stores[1]), t.scopes,
         CASE
             WHEN t.token_id IS NULL OR c.store_id <> ALL (t.stores)
                 OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
             WHEN NOT string_to_array(c.scopes, ' ') <@ t.scopes THEN 'missing_scope'
         END
-    FROM unnest($1, $2, $3) WITH ORDINALITY AS c (token_hash, store_id, scopes, number)
+    FROM unnest(token_hashes, store_ids, check_gateway_access.scopes) WITH ORDINALITY
+        AS c (token_hash, store_id, scopes, number)
     LEFT JOIN LATERAL (
         SELECT g.token_id, g.stores, g.scopes
         FROM gateway_tokens AS g
@@ -34,21 +37,8 @@ AS $$
             ))
         ORDER BY cardinality(g.scopes) DESC, g.token_id
         LIMIT 1
-    ) AS t ON true
-$$;
-
--- Whether jobs of the store may be looked up and canceled with the token. It counts for an hour after its end, so
--- that a call that was enqueued with it gets its answer.
-CREATE OR REPLACE FUNCTION :"schema".may_follow_gateway_jobs(token_hash text, store_id text) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
-AS $$
-    SELECT EXISTS (
-        SELECT FROM gateway_tokens AS g
-        LEFT JOIN gateway_clients AS k USING (client_id)
-        WHERE (g.token_hash = $1 OR $1 IS NULL AND g.token_hash IS NULL)
-            AND $2 = ANY (g.stores)
-            AND coalesce(least(g.expires_at, g.revoked_at, k.revoked_at), 'infinity') > now() - interval '1 hour'
-    )
+    ) AS t ON true;
+END
 $$;
 
 -- Notes the use of tokens. Another transaction that notes the same use is not waited for.
@@ -131,13 +121,16 @@ CREATE OR REPLACE FUNCTION :"schema".gateway_enqueue(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET jit = off
 AS $$
 DECLARE
-    room CONSTANT jsonb := gateway_room(ARRAY(
-        SELECT a.store_id
-        FROM unnest(line_calls) AS l (call)
-        JOIN check_gateway_access(token_hashes, store_ids, scopes) AS a USING (call)
-        WHERE EXISTS (SELECT FROM store_limits) AND a.failure IS NULL
-    ));
+    room jsonb := '{}';
 BEGIN
+    IF EXISTS (SELECT FROM store_limits) THEN
+        room := gateway_room(ARRAY(
+            SELECT a.store_id
+            FROM unnest(line_calls) AS l (call)
+            JOIN check_gateway_access(token_hashes, store_ids, gateway_enqueue.scopes) AS a USING (call)
+            WHERE a.failure IS NULL
+        ));
+    END IF;
     PERFORM note_gateway_use(token_hashes);
     RETURN QUERY
     WITH access AS MATERIALIZED (
@@ -171,56 +164,64 @@ BEGIN
             ON (i.store_id, i.item_id, i.location_id) = (a.store_id, l.item_id, l.location_id) AND a.failure IS NULL
         LEFT JOIN LATERAL key_in_use(a.store_id, l.idempotency_key) AS k
             ON l.idempotency_key IS NOT NULL AND a.failure IS NULL
-    ), call AS MATERIALIZED (
-        SELECT l.call, l.store_id,
+    ), checked AS (
+        SELECT l.*,
             CASE
-                WHEN count(l.problem) > 0 THEN ''
+                WHEN l.problem IS NOT NULL THEN l.problem
+                -- Another line of the call has one.
+                WHEN count(l.problem) OVER of_call > 0 THEN ''
                 -- Its new lines alone would be another request than the first.
-                WHEN count(l.known_job) NOT IN (0, count(*)) THEN 'idempotency_mismatch'
-                WHEN count(l.known_job) = 0 AND sum(count(*)) OVER (PARTITION BY l.store_id ORDER BY l.call)
-                    > (room->>l.store_id)::bigint THEN 'store_limit'
-            END AS problem
+                WHEN count(l.known_job) OVER of_call NOT IN (0, count(*) OVER of_call) THEN 'idempotency_mismatch'
+                WHEN l.known_job IS NULL AND count(*) FILTER (WHERE l.known_job IS NULL) OVER (
+                    PARTITION BY l.store_id ORDER BY l.call
+                ) > (room->>l.store_id)::bigint THEN 'store_limit'
+            END AS reason
         FROM line AS l
-        GROUP BY l.call, l.store_id
-    ), new_line AS MATERIALIZED (
-        SELECT l.*, row_number() OVER (ORDER BY l.number) AS place
-        FROM line AS l
-        JOIN call AS c USING (call)
-        WHERE c.problem IS NULL AND l.known_job IS NULL
+        WINDOW of_call AS (PARTITION BY l.call)
+    ), placed AS MATERIALIZED (
+        -- Joins of these would be nested loops, because the planner expects a few lines.
+        SELECT c.*, c.reason IS NULL AND c.known_job IS NULL AS is_new,
+            count(*) FILTER (WHERE c.reason IS NULL AND c.known_job IS NULL) OVER (ORDER BY c.number) AS place
+        FROM checked AS c
     ), added AS (
         INSERT INTO jobs (
             store_id, item_id, location_id, action, quantity, on_insufficient, notify, idempotency_key, group_id,
-            expires_at
+            expires_at, priority
         )
         SELECT l.store_id, l.item_id, l.location_id, l.action::action, l.quantity, l.on_insufficient::on_insufficient,
             l.notify, l.idempotency_key,
             CASE WHEN l.is_group THEN 'http-' || pg_current_xact_id() || '-' || l.call END,
             CASE WHEN l.idempotency_key IS NULL
-                THEN now() + (l.timeout_ms + 5000) * interval '1 millisecond' END
-        FROM new_line AS l
+                THEN now() + (l.timeout_ms + 5000) * interval '1 millisecond' END,
+            CASE
+                WHEN l.action = 'set'
+                    THEN priority_behind(l.store_id, ARRAY[l.item_id], ARRAY[l.location_id], NULL, NULL)
+                ELSE (job_defaults()).priority
+            END
+        FROM placed AS l
+        WHERE l.is_new
         ORDER BY l.number
         RETURNING jobs.job_id
-    ), numbered AS (
-        SELECT a.job_id, row_number() OVER (ORDER BY a.job_id) AS place FROM added AS a
+    ), new_jobs AS MATERIALIZED (
+        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids FROM added AS a
     )
-    SELECT l.number::integer, l.store_id, coalesce(l.known_job, j.job_id),
+    SELECT l.number::integer, l.store_id,
+        CASE WHEN l.is_new THEN (SELECT n.ids FROM new_jobs AS n)[l.place] ELSE l.known_job END,
         CASE
             WHEN l.known_job IS NULL THEN now()
             ELSE coalesce(
                 (SELECT q.enqueued_at FROM jobs AS q WHERE q.job_id = l.known_job),
                 (SELECT r.enqueued_at FROM results AS r WHERE r.job_id = l.known_job))
         END,
-        l.known_job IS NOT NULL, coalesce(l.problem, nullif(c.problem, ''))
-    FROM line AS l
-    JOIN call AS c USING (call)
-    LEFT JOIN new_line AS n USING (number)
-    LEFT JOIN numbered AS j ON j.place = n.place
+        l.known_job IS NOT NULL, nullif(l.reason, '')
+    FROM placed AS l
     ORDER BY l.number;
 END
 $$;
 
 -- The results of those of the jobs that have one; of a duplicate that of the first job. A job is named by its id and
--- the time at which it was enqueued, and shown to the tokens of its store.
+-- the time at which it was enqueued, and shown to the tokens of its store. A token counts for an hour after its end, so
+-- that a call that was enqueued with it gets its answer.
 CREATE OR REPLACE FUNCTION :"schema".gateway_results(
     token_hashes text[], job_ids bigint[], enqueued_ats timestamptz[]
 ) RETURNS TABLE (
@@ -228,25 +229,41 @@ CREATE OR REPLACE FUNCTION :"schema".gateway_results(
     applied_quantity bigint, outcome text, code text, warning text, on_hand_before bigint, allocated_before bigint,
     on_hand_after bigint, allocated_after bigint, finished_at timestamptz
 )
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = :"schema", pg_temp SET jit = off
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = :"schema", pg_temp SET jit = off
 AS $$
+DECLARE
+    -- These limits leave out the other partitions.
+    first_id CONSTANT bigint := (SELECT min(id) FROM unnest(job_ids) AS id);
+    last_id CONSTANT bigint := (SELECT max(id) FROM unnest(job_ids) AS id);
+BEGIN
+    RETURN QUERY
     SELECT wanted.number::integer, (r).job_id, (r).item_id, (r).location_id, (r).action::text, (r).quantity,
         (r).applied_quantity, (r).outcome::text, (r).code::text, (r).warning::text, (r).on_hand_before,
         (r).allocated_before, (r).on_hand_after, (r).allocated_after, (r).finished_at
-    FROM unnest($1, $2, $3) WITH ORDINALITY AS wanted (token_hash, job_id, enqueued_at, number)
+    FROM unnest(token_hashes, job_ids, enqueued_ats) WITH ORDINALITY
+        AS wanted (token_hash, job_id, enqueued_at, number)
     JOIN results AS own
         ON own.job_id = wanted.job_id AND own.enqueued_at = wanted.enqueued_at
-        -- These limits leave out the other partitions.
-        AND own.job_id BETWEEN (SELECT min(id) FROM unnest($2) AS id) AND (SELECT max(id) FROM unnest($2) AS id)
+        AND own.job_id BETWEEN first_id AND last_id
     CROSS JOIN LATERAL (
-        SELECT coalesce(
-            (SELECT first FROM results AS first WHERE own.outcome = 'duplicate' AND first.job_id = own.first_job_id),
-            own) AS r
+        SELECT CASE
+            WHEN own.outcome = 'duplicate'
+                THEN coalesce((SELECT first FROM results AS first WHERE first.job_id = own.first_job_id), own)
+            ELSE own
+        END AS r
     ) AS shown
-    WHERE may_follow_gateway_jobs(wanted.token_hash, own.store_id)
+    WHERE EXISTS (
+        SELECT FROM gateway_tokens AS g
+        LEFT JOIN gateway_clients AS k USING (client_id)
+        WHERE (g.token_hash = wanted.token_hash OR wanted.token_hash IS NULL AND g.token_hash IS NULL)
+            AND own.store_id = ANY (g.stores)
+            AND coalesce(least(g.expires_at, g.revoked_at, k.revoked_at), 'infinity') > now() - interval '1 hour'
+    );
+END
 $$;
 
--- Cancels those of the jobs that are still queued, groups whole, and returns them. It waits for a batch that has
+-- Cancels those of the jobs that are still queued, groups whole, and returns them, for the tokens for which
+-- gateway_results shows them. It waits for a batch that has
 -- claimed one; gateway_results then has the result of every job that was ever committed.
 CREATE OR REPLACE FUNCTION :"schema".gateway_cancel(
     token_hashes text[], job_ids bigint[], enqueued_ats timestamptz[]
@@ -258,7 +275,13 @@ DECLARE
         SELECT j.job_id
         FROM unnest(token_hashes, job_ids, enqueued_ats) AS wanted (token_hash, job_id, enqueued_at)
         JOIN jobs AS j ON j.job_id = wanted.job_id AND j.enqueued_at = wanted.enqueued_at
-        WHERE may_follow_gateway_jobs(wanted.token_hash, j.store_id)
+        WHERE EXISTS (
+            SELECT FROM gateway_tokens AS g
+            LEFT JOIN gateway_clients AS k USING (client_id)
+            WHERE (g.token_hash = wanted.token_hash OR wanted.token_hash IS NULL AND g.token_hash IS NULL)
+                AND j.store_id = ANY (g.stores)
+                AND coalesce(least(g.expires_at, g.revoked_at, k.revoked_at), 'infinity') > now() - interval '1 hour'
+        )
     );
 BEGIN
     IF cardinality(queued) > 0 THEN
