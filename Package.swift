@@ -79,6 +79,13 @@ let package = Package(
         .target(
             name: "StockGateway", dependencies: ["HTTPServer", "StockFormats", "StockModel", "StockQueueLocking"],
             swiftSettings: flags),
+        // The vendors' calls in a queue: enqueue, wait, cancel.
+        .target(
+            name: "StockGatewayExecution",
+            dependencies: [
+                "HTTPServer", "StockGateway", "StockModel", "StockQueue", "StockQueueLocking", "StockQueuePostgres",
+            ],
+            swiftSettings: flags),
         .target(name: "PrivateCluster", dependencies: ["StockQueuePostgres"], swiftSettings: flags),
         // The version and, written before every build, the commit.
         .target(name: "BuildInfo", exclude: ["stamp.sh"], swiftSettings: flags, plugins: ["CommitStamp"]),
@@ -90,8 +97,9 @@ let package = Package(
         .executableTarget(
             name: "stockq",
             dependencies: [
-                "BuildInfo", "CommandLineKit", "StockFormats", "StockModel", "StockQueueLocking", "StockQueue",
-                "StockQueuePostgres", "StockQueueMigrations", "PrivateCluster",
+                "BuildInfo", "CommandLineKit", "HTTPServer", "StockFormats", "StockGateway", "StockGatewayExecution",
+                "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres", "StockQueueMigrations",
+                "PrivateCluster",
             ],
             swiftSettings: flags
         ),
@@ -158,9 +166,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "Examples", "stockq", "stockq-bench", "CommandLineKit", "StockModel", "StockQueue",
-                "StockQueuePostgres",
-                "TestSupport",
+                "Examples", "stockq", "stockq-bench", "CommandLineKit", "PrivateCluster", "StockModel", "StockQueue",
+                "StockQueuePostgres", "TestSupport",
             ],
             swiftSettings: flags
         ),

@@ -1,0 +1,140 @@
+import StockGateway
+import StockQueueLocking
+import StockQueuePostgres
+
+/// A job of a call. The time distinguishes it from another job that got its id after a crash of the server.
+struct EnqueuedJob: Sendable, Hashable {
+    var jobID: Int64
+    var enqueuedAt: Timestamp
+}
+
+/// What is known of the jobs of a call.
+struct Submission: Sendable {
+    var jobs: [EnqueuedJob]
+    /// The jobs are those of an earlier call with the same idempotency key.
+    var isDuplicate: Bool
+    /// The transaction that enqueued them, if its COMMIT was not answered.
+    var doubtfulTransaction: String?
+}
+
+/// A call that changes stock, from its arrival to its answer. It is answered once.
+final class PendingCall: Sendable {
+    private enum Phase {
+        case queued
+        /// Its transaction is under way.
+        case enqueuing
+        case waiting(Submission)
+        /// Its jobs are being canceled; whatever came first is the answer.
+        case givenUp(Submission)
+        case answered
+    }
+
+    private struct State {
+        var phase = Phase.queued
+        var deadline: Deadline
+        var isDeparted = false
+        /// The client has closed its side of the connection, and may be gone.
+        var isLeaving = false
+    }
+
+    /// What the caller of `depart` has to do.
+    enum AfterDeparture { case nothing, giveUp }
+
+    let call: StockCall
+    let tokenHash: String?
+    private let state: Mutex<State>
+    private let onAnswer: @Sendable (StockAnswer, _ isDeparted: Bool) -> Void
+
+    init(
+        _ call: StockCall, tokenHash: String?, onAnswer: @escaping @Sendable (StockAnswer, _ isDeparted: Bool) -> Void
+    ) {
+        self.call = call
+        self.tokenHash = tokenHash
+        self.onAnswer = onAnswer
+        state = Mutex(State(deadline: .after(milliseconds: call.deadlineMs)))
+    }
+
+    var remainingMs: Int { state.withLock { $0.deadline.remainingMs } }
+
+    var isLate: Bool { state.withLock { $0.deadline.hasPassed } }
+
+    var isWaiting: Bool {
+        state.withLock { state in
+            if case .waiting = state.phase { true } else { false }
+        }
+    }
+
+    /// The jobs of a call that waits for results, or that is given up.
+    var submission: Submission? {
+        state.withLock { state in
+            switch state.phase {
+            case .waiting(let submission), .givenUp(let submission): submission
+            case .queued, .enqueuing, .answered: nil
+            }
+        }
+    }
+
+    // MARK: its way
+
+    /// - Returns: false for a call that was answered while it was queued.
+    func beginEnqueuing() -> Bool {
+        state.withLock { state in
+            guard case .queued = state.phase else { return false }
+            state.phase = .enqueuing
+            return true
+        }
+    }
+
+    /// - Returns: whether the call must be given up at once: its client went away meanwhile, or the commit is in doubt.
+    func enqueued(_ submission: Submission) -> Bool {
+        state.withLock { state in
+            let isGivenUp = submission.doubtfulTransaction != nil || state.isDeparted && !submission.isDuplicate
+            state.phase = isGivenUp ? .givenUp(submission) : .waiting(submission)
+            return isGivenUp
+        }
+    }
+
+    /// - Returns: whether it was waiting.
+    func giveUp() -> Bool {
+        state.withLock { state in
+            guard case .waiting(let submission) = state.phase else { return false }
+            state.phase = .givenUp(submission)
+            return true
+        }
+    }
+
+    /// The client is gone. A call that is queued ends; the jobs of one that waits are to be canceled, unless an earlier
+    /// call waits for them too.
+    func depart() -> AfterDeparture {
+        let (wasQueued, after): (Bool, AfterDeparture) = state.withLock { state in
+            state.isDeparted = true
+            switch state.phase {
+            case .queued: return (true, .nothing)
+            case .waiting(let submission) where !submission.isDuplicate:
+                state.phase = .givenUp(submission)
+                return (false, .giveUp)
+            case .enqueuing, .waiting, .givenUp, .answered: return (false, .nothing)
+            }
+        }
+        if wasQueued { answer(.failure(.undecided)) }
+        return after
+    }
+
+    /// The call has this much time left.
+    func hurry(milliseconds: Int, isLeaving: Bool = false) {
+        state.withLock { state in
+            state.deadline = min(state.deadline, .after(milliseconds: milliseconds))
+            state.isLeaving = state.isLeaving || isLeaving
+        }
+    }
+
+    /// Only the first answer counts.
+    func answer(_ answer: StockAnswer) {
+        let isDeparted: Bool? = state.withLock { state in
+            if case .answered = state.phase { return nil }
+            state.phase = .answered
+            return state.isDeparted || state.isLeaving
+        }
+        if let isDeparted { onAnswer(answer, isDeparted) }
+    }
+}

@@ -1,0 +1,119 @@
+import StockGateway
+import StockQueueLocking
+import StockQueuePostgres
+
+/// The thread that enqueues.
+extension StockCalls {
+    func enqueueLoop() {
+        let session = Session("gateway enqueue", connection, report)
+        while true {
+            let calls = takeQueued()
+            if !calls.isEmpty {
+                enqueue(calls, session)
+            } else if isStopped {
+                return
+            } else if !queuedWakeUp.wait(milliseconds: Self.idleMs) {
+                probe(session)
+            }
+        }
+    }
+
+    /// Milliseconds without a call after which the database is asked whether it is there.
+    private static let idleMs = 1_000
+
+    /// So that the first call after a while finds a connection, and that health checks know of a database that is away.
+    private func probe(_ session: Session) {
+        var isAway = false
+        do throws(PostgresError) {
+            try session.open().execute(EnqueueCalls.probe)
+        } catch {
+            session.recover(from: error)
+            isAway = true
+        }
+        state.withLock { [isAway] in $0.isAway = isAway }
+    }
+
+    /// The calls of the next transaction. Those whose time is over are answered.
+    private func takeQueued() -> [PendingCall] {
+        let taken: [PendingCall] = state.withLock { state in
+            let count = min(state.queued.count, settings.callsPerCommitMax)
+            defer { state.queued.removeFirst(count) }
+            return Array(state.queued[..<count])
+        }
+        return taken.filter { pending in
+            guard pending.beginEnqueuing() else { return false }
+            if pending.isLate { pending.answer(.failure(.undecided)) }
+            return !pending.isLate
+        }
+    }
+
+    /// - Parameter isSecond: the connection was lost before anything was enqueued, and this is another one.
+    private func enqueue(_ calls: [PendingCall], _ session: Session, isSecond: Bool = false) {
+        let outcomes: [Result<Submission, CallFailure>]
+        let transaction: String?
+        do throws(PostgresError) {
+            let connection = try session.open()
+            try connection.send(.begin)
+            try connection.sendSessionSettings()
+            try connection.send(EnqueueCalls.statement(schema), EnqueueCalls.parameters(calls))
+            try connection.send(EnqueueCalls.transaction)
+            let answers = try connection.receive()
+            outcomes = EnqueueCalls.outcomes(answers[answers.count - 2], calls)
+            let rows = answers[answers.count - 1]
+            transaction = rows.optionalString(0, rows.column("transaction"))
+        } catch {
+            // No COMMIT was sent, so nothing was enqueued.
+            session.recover(from: error)
+            if error.kind == .connectionLost, !isSecond { return enqueue(calls, session, isSecond: true) }
+            return notEnqueued(calls, error, session)
+        }
+        do throws(PostgresError) {
+            try session.open().commit()
+            handOver(calls, outcomes, doubtfulTransaction: nil)
+        } catch {
+            session.recover(from: error)
+            handOver(calls, outcomes, doubtfulTransaction: transaction)
+        }
+        state.withLock { $0.isAway = false }
+    }
+
+    private func notEnqueued(_ calls: [PendingCall], _ error: PostgresError, _ session: Session) {
+        if error.isTransient {
+            state.withLock { $0.isAway = true }
+            for pending in calls {
+                pending.answer(.failure(.unavailable(retryAfterSeconds: Self.retryAfterSeconds)))
+            }
+        } else if calls.count > 1 {
+            // One call is at fault: the others are enqueued without it.
+            let middle = calls.count / 2
+            enqueue(Array(calls[..<middle]), session)
+            enqueue(Array(calls[middle...]), session)
+        } else {
+            session.reportFailure(error)
+            for pending in calls { pending.answer(.failure(.internalError)) }
+        }
+    }
+
+    private func handOver(
+        _ calls: [PendingCall], _ outcomes: [Result<Submission, CallFailure>], doubtfulTransaction: String?
+    ) {
+        var waiting: [PendingCall] = []
+        var givenUp: [PendingCall] = []
+        for (pending, outcome) in zip(calls, outcomes) {
+            switch outcome {
+            case .failure(let failure): pending.answer(.failure(failure))
+            case .success(var submission):
+                submission.doubtfulTransaction = doubtfulTransaction
+                if pending.enqueued(submission) { givenUp.append(pending) } else { waiting.append(pending) }
+            }
+        }
+        if !waiting.isEmpty {
+            state.withLock { state in
+                state.waiting += waiting
+                state.hasNewWaiting = true
+            }
+            waitingWakeUp.signal()
+        }
+        addGivenUp(givenUp)
+    }
+}
