@@ -31,7 +31,7 @@ package enum Main {
                 + "stopped by a signal.",
         ])
 
-    /// `stockq 0.3.0 (commit abcdef0, schema 0001_initial)`
+    /// `stockq 0.3.0 (commit abcdef0, schema 0006_gateway)`
     package static var version: String {
         let schema = (Migration.all.last { $0.kind == .numbered }?.name ?? "none").split(separator: ".")[0]
         return "stockq \(Version.number) (commit \(Version.commit), schema \(schema))"
