@@ -141,8 +141,8 @@ import Testing
     @Test("cancellation of run() is the shutdown: waits end, threads and connections are gone")
     func shutdown() async throws {
         try await withTestDatabase { database in
-            var settings = database.settings
-            settings.applicationName = "shutdown"
+            // Direct, because a pooler keeps its sessions.
+            let settings = ConnectionSettings(conninfo: database.conninfo, applicationName: "shutdown")
             let client = StockQueueClient(settings, connections: 2)
             let running = Task { try await client.run() }
             #expect(try await client.item(ItemKey("s", "nothing")) == nil)
