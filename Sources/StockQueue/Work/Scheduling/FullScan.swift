@@ -4,7 +4,7 @@ import StockQueuePostgres
 ///
 /// The scan steps over everything that the marks spare the claims. So it reads a range of ids at a time, as large as
 /// takes a few milliseconds, and at most a small share of the time: jobs that arrive meanwhile do not wait for it.
-struct FullScan {
+package struct FullScan {
     /// Time from the end of one scan to the beginning of the next.
     private static let everyMs = 1_000
     /// At least this many times its own duration passes until the next range.
@@ -62,19 +62,27 @@ struct FullScan {
         range.advance(from: upTo, highest: highest)
     }
 
-    /// The ids that are scanned next.
-    private struct Range {
-        var after: Int64 = 0
-        var step = FullScan.firstStep
+    /// The ids that are scanned next. Ids may come close to the end of Int64, so nothing here may overflow.
+    package struct Range {
+        /// The id behind which the range begins; 0 between two scans.
+        package var after: Int64 = 0
+        /// The number of ids in the range.
+        package var step = FullScan.firstStep
 
-        var upTo: Int64 { after + step }
-        var isUnderWay: Bool { after > 0 }
+        package init() {}
 
-        mutating func adapt(toMilliseconds milliseconds: Int) {
+        /// The last id of the range.
+        package var upTo: Int64 { after > Int64.max - step ? Int64.max : after + step }
+        /// A scan has begun and not ended.
+        package var isUnderWay: Bool { after > 0 }
+
+        /// Chooses the size of the next range by how long this one took.
+        package mutating func adapt(toMilliseconds milliseconds: Int) {
             if milliseconds >= 2 * FullScan.rangeMs { step = max(step / 2, FullScan.stepMin) }
-            if milliseconds < FullScan.rangeMs { step = min(step * 2, FullScan.stepMax) }
+            if milliseconds < FullScan.rangeMs && step <= FullScan.stepMax / 2 { step *= 2 }
         }
 
-        mutating func advance(from upTo: Int64, highest: Int64) { after = upTo >= highest ? 0 : upTo }
+        /// Begins the next range; the scan ends at the highest id.
+        package mutating func advance(from upTo: Int64, highest: Int64) { after = upTo >= highest ? 0 : upTo }
     }
 }
