@@ -200,7 +200,13 @@ import Testing
             let blocked = Task { try await client.enqueue(JobRequest(store: "s", item: "a", quantity: 1)) }
             try await onThread {
                 #expect(
-                    eventually { (try? database.value("SELECT count(*) FROM pg_locks WHERE NOT granted")) == "1" })
+                    eventually {
+                        (try? database.value(
+                            """
+                            SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+                            WHERE NOT granted AND datname = current_database()
+                            """)) == "1"
+                    })
             }
             // The only connection is in use, so this one stays in the queue.
             let queued = Task { try await client.enqueue(JobRequest(store: "s", item: "a", quantity: 5)) }

@@ -63,9 +63,10 @@ import Testing
 
     @Test("Swift and SQL hide the same characters") func sameCharacters() async throws {
         try await withDatabase { database in
-            // The planes with characters, and some of each other one.
+            // The blocks that have hidden characters with their neighbors, and some of all others.
             let tried = (1...0x10FFFF).filter { (code: UInt32) in
-                (code < 0x20000 || code & 0xFF000 == 0xE0000 || code % 997 == 0) && Unicode.Scalar(code) != nil
+                (code < 0x3200 || (0xFD00...0x10100).contains(code) || (0x1BC00...0x1D200).contains(code)
+                    || code & 0xFF000 == 0xE0000 || code % 97 == 0) && Unicode.Scalar(code) != nil
             }
             let codes = "SELECT unnest('{\(tried.map { String($0) }.joined(separator: ","))}'::integer[])"
             let hidden = try database.rows(

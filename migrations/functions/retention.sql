@@ -105,7 +105,7 @@ $$;
 CREATE OR REPLACE FUNCTION :"schema".find_retention_blocker(keep interval) RETURNS TABLE (
     partition text, store_id text, job_id bigint, run_at timestamptz, expires_at timestamptz, jobs bigint
 )
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+LANGUAGE plpgsql SECURITY DEFINER ROWS 1 SET search_path = :"schema", pg_temp SET jit = off
 AS $$
 DECLARE
     oldest record;
