@@ -43,7 +43,9 @@ extension Connection {
         if message.contains("database") && message.contains("does not exist") { return .unknownDatabase }
         if message.contains("role") && message.contains("does not exist") { return .invalidAuthorization }
         if message.contains("no pg_hba.conf entry") { return .invalidAuthorization }
-        if message.contains("too many clients") || message.contains("remaining connection slots") {
+        // Of the server; of a role or a database with a limit of its own; the slots that are left are reserved.
+        if ["too many clients", "too many connections", "remaining connection slots"].contains(where: message.contains)
+        {
             return .tooManyConnections
         }
         if message.contains("the database system is") { return .cannotConnectNow }

@@ -117,7 +117,7 @@ import stockq_bench
         try await onThread {
             let ended = try Program().run(["--version"])
             #expect(ended.code == 0)
-            let match = /stockq \d+\.\d+\.\d+ \(commit ([0-9a-f]{7}(\+changes)?|unknown), schema [0-9]{4}_[a-z_]+\)\n/
+            let match = /stockq 0\.3\.0 \(commit ([0-9a-f]{7}(\+changes)?|unknown), schema [0-9]{4}_[a-z_]+\)\n/
             #expect(ended.out.wholeMatch(of: match) != nil, "\(ended.out)")
             #expect(ended.out == Main.version + "\n")
         }

@@ -210,6 +210,18 @@ import Testing
         }
     }
 
+    @Test("a role that may have no further connection differs from a server that cannot be reached")
+    func connectionLimit() async throws {
+        try await withDatabase(migrated: false) { database in
+            let role = "limited_in_\(database.name)"
+            try database.run("CREATE ROLE \(role) LOGIN CONNECTION LIMIT 0")
+            let error = try #require(throws: PostgresError.self) { _ = try database.connect(as: role) }
+            #expect(error.sqlState == .tooManyConnections)
+            #expect(error.isTransient)
+            try database.run("DROP ROLE \(role)")
+        }
+    }
+
     @Test("the error for a wrong password says so and does not show it") func wrongPassword() async throws {
         try await withDatabase(migrated: false) { database in
             var settings = database.settings

@@ -151,7 +151,7 @@ enum RunCommand: Command {
         while true {
             do {
                 return try Database.open(input)
-            } catch let error as PostgresError where error.isTransient && !deadline.hasPassed {
+            } catch let error as PostgresError where error.sqlState == .tooManyConnections && !deadline.hasPassed {
                 pause(milliseconds: 20)
             }
         }
