@@ -925,8 +925,9 @@ CREATE FUNCTION stockq.find_reference(store_id text, reference text) RETURNS SET
     SELECT * FROM job_states WHERE job_states.reference = $2 AND job_states.store_id = $1 ORDER BY job_id
 $_$;
 CREATE FUNCTION stockq.find_retention_blocker(keep interval) RETURNS TABLE(partition text, store_id text, job_id bigint, run_at timestamp with time zone, expires_at timestamp with time zone, jobs bigint)
-    LANGUAGE plpgsql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
     AS $$
 DECLARE
     oldest record;
