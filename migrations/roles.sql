@@ -46,7 +46,7 @@ BEGIN
         -- A policy's name says all that it has, so an existing one is right, and keeping it takes no lock.
         IF kind NOT IN ('producer', 'gateway') THEN
             FOREACH object IN ARRAY ARRAY[
-                'items', 'jobs', 'results', 'notifications', 'idempotency_keys', 'store_limits'
+                'items', 'jobs', 'results', 'notifications', 'change_log', 'idempotency_keys', 'store_limits'
             ] LOOP
                 FOREACH command IN ARRAY CASE
                     WHEN kind = 'reader' THEN ARRAY['SELECT']
@@ -73,13 +73,18 @@ DO $$
 DECLARE
     kind text;
     template text;
+    -- What reads the feeds.
+    feeds CONSTANT text := 'feed_horizon, read_cursor, feed_stores, check_page, notifications_after,
+        last_notifications, notifications_cursor, changes_after, changes_cursor';
+    feed_sequences CONSTANT text := 'feed_base, notifications_notification_id_seq, change_log_log_id_seq';
     -- What the enqueue functions do with the caller's own rights. The columns that only the program sets are not among
     -- these.
     enqueue text[] := ARRAY[
         'GRANT INSERT (' || request_columns() || ', run_at, expires_at, idempotency_key) ON jobs TO %1$I',
-        'GRANT SELECT ON jobs, results, items, notifications, idempotency_keys, my_grants, my_caller_token,
+        'GRANT SELECT ON jobs, results, items, notifications, change_log, idempotency_keys, my_grants, my_caller_token,
             my_variations, my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
-        'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake TO %1$I',
+        'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake, ' || feed_sequences || ' TO %1$I',
+        'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores,
             has_restrictive_policies, inserts_as_caller, check_store_limit, check_group_limit, priority_behind,
             job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict, check_arrays, check_line_keys,
@@ -90,6 +95,7 @@ DECLARE
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
         'GRANT SELECT ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I',
+        'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, can_read_all_stores, job_defaults, key_in_use,
             read_lines, wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
     ];
@@ -103,11 +109,13 @@ DECLARE
         -- A worker only locks a lane, which needs UPDATE of some column.
         'GRANT UPDATE (epoch) ON lanes TO %1$I',
         'GRANT SELECT, INSERT ON results, notifications, idempotency_keys TO %1$I',
+        'GRANT INSERT ON change_log TO %1$I',
+        'GRANT SELECT ON SEQUENCE feed_base TO %1$I',
         'GRANT SELECT, INSERT, DELETE ON too_large_groups TO %1$I',
         'GRANT SELECT ON paused_stores, migrations TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq TO %1$I',
         'GRANT SELECT, UPDATE ON SEQUENCE workers_awake TO %1$I',
-        'GRANT EXECUTE ON FUNCTION add_results_partitions TO %1$I'
+        'GRANT EXECUTE ON FUNCTION add_results_partitions, rebase_feeds TO %1$I'
     ];
     -- No table of the queue: each function checks the tokens that it is given.
     serve text[] := ARRAY[

@@ -209,6 +209,97 @@ BEGIN
     RETURN QUERY SELECT unnest(canceled);
 END
 $_$;
+CREATE FUNCTION stockq.changes_after(after_cursor text, max_rows integer DEFAULT 100, only_store text DEFAULT NULL::text) RETURNS TABLE(job_id bigint, store_id text, item_id text, location_id text, version bigint, action stockq.action, quantity bigint, applied_quantity bigint, on_hand_before bigint, on_hand_after bigint, allocated_before bigint, allocated_after bigint, group_id text, reason text, reference text, finished_at timestamp with time zone, cursor text)
+    LANGUAGE plpgsql ROWS 100
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    start record;
+    horizon record;
+    stores CONSTANT text[] := feed_stores(only_store);
+    entry record;
+    passed integer;
+    remaining integer := max_rows;
+    returned integer;
+BEGIN
+    PERFORM check_page(max_rows);
+    start := read_cursor(after_cursor);
+    horizon := feed_horizon('change_log'::regclass, 'change_log_log_id_seq'::regclass);
+    FOR entry IN
+        SELECT c.position, c.log_id, c.job_ids
+        FROM (
+            (
+                SELECT l.position, l.log_id, l.job_ids FROM change_log AS l
+                WHERE stores IS NULL AND (l.position, l.log_id) >= (start.position, start.row_id)
+                    AND (l.position, l.log_id) <= (horizon.position, horizon.row_id)
+                ORDER BY l.position, l.log_id
+                LIMIT max_rows + 1
+            )
+            UNION ALL
+            (
+                SELECT l.position, l.log_id, l.job_ids FROM unnest(stores) AS s (store_id)
+                CROSS JOIN LATERAL (
+                    SELECT * FROM change_log AS of_store
+                    WHERE of_store.store_id = s.store_id
+                        AND (of_store.position, of_store.log_id) >= (start.position, start.row_id)
+                        AND (of_store.position, of_store.log_id) <= (horizon.position, horizon.row_id)
+                    ORDER BY of_store.position, of_store.log_id
+                    LIMIT max_rows + 1
+                ) AS l
+            )
+        ) AS c
+        ORDER BY c.position, c.log_id
+    LOOP
+        passed := 0;
+        IF (entry.position, entry.log_id) = (start.position, start.row_id) THEN
+            CONTINUE WHEN start.changes IS NULL; -- all of it was read
+            passed := start.changes;
+        END IF;
+        WHILE passed < cardinality(entry.job_ids) AND remaining > 0 LOOP
+            RETURN QUERY
+            SELECT r.job_id, r.store_id, r.item_id, r.location_id, r.version, r.action, r.quantity, r.applied_quantity,
+                r.on_hand_before, r.on_hand_after, r.allocated_before, r.allocated_after, r.group_id, r.reason,
+                r.reference, r.finished_at,
+                entry.position || '-' || entry.log_id
+                    || CASE WHEN passed + number < cardinality(entry.job_ids) THEN '-' || passed + number ELSE '' END
+            FROM unnest(entry.job_ids[passed + 1 : passed + remaining]) WITH ORDINALITY AS change (job_id, number)
+            JOIN results AS r ON r.job_id = change.job_id
+            ORDER BY number;
+            GET DIAGNOSTICS returned = ROW_COUNT;
+            -- Retention may have dropped results that the log still has.
+            passed := passed + remaining;
+            remaining := remaining - returned;
+        END LOOP;
+        EXIT WHEN remaining = 0;
+    END LOOP;
+END
+$$;
+CREATE FUNCTION stockq.changes_cursor(since timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    horizon record;
+    first_position bigint;
+    first_id bigint;
+BEGIN
+    horizon := feed_horizon('change_log'::regclass, 'change_log_log_id_seq'::regclass);
+    IF since IS NOT NULL THEN
+        SELECT l.position, l.log_id INTO first_position, first_id FROM change_log AS l
+        WHERE l.created_at >= since AND (l.position, l.log_id) <= (horizon.position, horizon.row_id)
+        ORDER BY l.position, l.log_id
+        LIMIT 1;
+    END IF;
+    RETURN coalesce(first_position || '-' || first_id - 1, horizon.position || '-' || horizon.row_id);
+END
+$$;
 CREATE FUNCTION stockq.check_arrays(list stockq.lines) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -383,6 +474,17 @@ BEGIN
     LIMIT 1;
     IF problem IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = problem;
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_page(max_rows integer) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    IF max_rows IS NULL OR max_rows NOT BETWEEN 1 AND 100000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('max_rows must be 1 to 100000, not %s', coalesce(max_rows::text, 'null'));
     END IF;
 END
 $$;
@@ -593,6 +695,8 @@ BEGIN
     $fold$, oldest.name);
     -- After the items, in the order of the workers: they have locked item rows when they write results.
     EXECUTE format('DROP TABLE %I', oldest.name);
+    -- A batch's row of the log is as old as its results.
+    DELETE FROM change_log WHERE created_at < now() - keep;
     RETURN oldest.name;
 END
 $_$;
@@ -722,6 +826,54 @@ CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text D
         l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9
     ) AS receipt
 $_$;
+CREATE FUNCTION stockq.feed_horizon(feed regclass, row_ids regclass, OUT "position" bigint, OUT row_id bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    base CONSTANT bigint := coalesce(pg_sequence_last_value('feed_base'::regclass), 0);
+    xmax CONSTANT bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+    oldest bigint;
+BEGIN
+    "position" := xmax - 1;
+    row_id := coalesce(pg_sequence_last_value(row_ids), 0);
+    IF current_setting('transaction_isolation') <> 'read committed' OR pg_is_in_recovery() THEN
+        oldest := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+    ELSE
+        WITH locks AS MATERIALIZED (
+            SELECT locktype, mode, virtualtransaction, transactionid, relation, database FROM pg_locks WHERE granted
+        )
+        -- pg_locks has the lower 32 bits of an id, which is less than 2^31 away from the xmax.
+        SELECT min(xmax - CASE WHEN age < 2147483648 THEN age ELSE age - 4294967296 END) INTO oldest
+        FROM (
+            SELECT (xmax - own.transactionid::text::bigint) & 4294967295 AS age
+            FROM locks AS writer
+            JOIN locks AS own USING (virtualtransaction)
+            WHERE writer.locktype = 'relation' AND writer.mode = 'RowExclusiveLock' AND writer.relation = feed
+                AND writer.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND own.locktype = 'transactionid' AND own.mode = 'ExclusiveLock'
+        ) AS writing;
+    END IF;
+    IF oldest <= "position" THEN
+        "position" := oldest;
+        row_id := 0; -- row ids begin at 1
+    END IF;
+    "position" := "position" + base;
+END
+$$;
+CREATE FUNCTION stockq.feed_stores(store_id text) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    IF store_id IS NOT NULL THEN
+        RETURN ARRAY[store_id];
+    ELSIF can_read_all_stores() THEN
+        RETURN NULL;
+    END IF;
+    RETURN ARRAY(SELECT my_grants.store_id FROM my_grants);
+END
+$$;
 CREATE TABLE stockq.jobs (
     job_id bigint NOT NULL,
     quantity numeric NOT NULL,
@@ -1761,6 +1913,49 @@ BEGIN
     RETURN known;
 END
 $$;
+CREATE FUNCTION stockq.last_notifications(max_rows integer DEFAULT 100, only_store text DEFAULT NULL::text) RETURNS TABLE(notification_id bigint, job_id bigint, version bigint, available_before bigint, available_after bigint, low_stock_threshold bigint, created_at timestamp with time zone, kind stockq.notification_kind, store_id text, item_id text, location_id text, cursor text)
+    LANGUAGE plpgsql ROWS 100
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    horizon record;
+    stores CONSTANT text[] := feed_stores(only_store);
+BEGIN
+    horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);
+    IF stores IS NULL THEN
+        RETURN QUERY
+        SELECT n.notification_id, n.job_id, n.version, n.available_before, n.available_after, n.low_stock_threshold,
+            n.created_at, n.kind, n.store_id, n.item_id, n.location_id, n.position || '-' || n.notification_id
+        FROM (
+            SELECT * FROM notifications AS newest
+            WHERE (newest.position, newest.notification_id) <= (horizon.position, horizon.row_id)
+            ORDER BY newest.position DESC, newest.notification_id DESC
+            LIMIT max_rows
+        ) AS n
+        ORDER BY n.position, n.notification_id;
+    ELSE
+        RETURN QUERY
+        SELECT n.notification_id, n.job_id, n.version, n.available_before, n.available_after, n.low_stock_threshold,
+            n.created_at, n.kind, n.store_id, n.item_id, n.location_id, n.position || '-' || n.notification_id
+        FROM (
+            SELECT of_store.* FROM unnest(stores) AS s (store_id) CROSS JOIN LATERAL (
+                SELECT * FROM notifications AS newest
+                WHERE newest.store_id = s.store_id
+                    AND (newest.position, newest.notification_id) <= (horizon.position, horizon.row_id)
+                ORDER BY newest.position DESC, newest.notification_id DESC
+                LIMIT max_rows
+            ) AS of_store
+            ORDER BY of_store.position DESC, of_store.notification_id DESC
+            LIMIT max_rows
+        ) AS n
+        ORDER BY n.position, n.notification_id;
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.list_gateway_clients() RETURNS TABLE(name text, client_id text, store_id text, scopes text[], created_by text, created_at timestamp with time zone, last_used_at timestamp with time zone, revoked_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -1811,6 +2006,69 @@ CREATE FUNCTION stockq.note_gateway_use(token_hashes text[]) RETURNS void
         FOR UPDATE SKIP LOCKED
     )
 $_$;
+CREATE FUNCTION stockq.notifications_after(after_cursor text, max_rows integer DEFAULT 100, only_store text DEFAULT NULL::text) RETURNS TABLE(notification_id bigint, job_id bigint, version bigint, available_before bigint, available_after bigint, low_stock_threshold bigint, created_at timestamp with time zone, kind stockq.notification_kind, store_id text, item_id text, location_id text, cursor text)
+    LANGUAGE plpgsql ROWS 100
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    start record;
+    horizon record;
+    stores CONSTANT text[] := feed_stores(only_store);
+BEGIN
+    PERFORM check_page(max_rows);
+    start := read_cursor(after_cursor);
+    horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);
+    IF stores IS NULL THEN
+        RETURN QUERY
+        SELECT n.notification_id, n.job_id, n.version, n.available_before, n.available_after, n.low_stock_threshold,
+            n.created_at, n.kind, n.store_id, n.item_id, n.location_id, n.position || '-' || n.notification_id
+        FROM notifications AS n
+        WHERE (n.position, n.notification_id) > (start.position, start.row_id)
+            AND (n.position, n.notification_id) <= (horizon.position, horizon.row_id)
+        ORDER BY n.position, n.notification_id
+        LIMIT max_rows;
+    ELSE
+        RETURN QUERY
+        SELECT n.notification_id, n.job_id, n.version, n.available_before, n.available_after, n.low_stock_threshold,
+            n.created_at, n.kind, n.store_id, n.item_id, n.location_id, n.position || '-' || n.notification_id
+        FROM unnest(stores) AS s (store_id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM notifications AS of_store
+            WHERE of_store.store_id = s.store_id
+                AND (of_store.position, of_store.notification_id) > (start.position, start.row_id)
+                AND (of_store.position, of_store.notification_id) <= (horizon.position, horizon.row_id)
+            ORDER BY of_store.position, of_store.notification_id
+            LIMIT max_rows
+        ) AS n
+        ORDER BY n.position, n.notification_id
+        LIMIT max_rows;
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.notifications_cursor(since timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    horizon record;
+    first_position bigint;
+    first_id bigint;
+BEGIN
+    horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);
+    IF since IS NOT NULL THEN
+        SELECT n.position, n.notification_id INTO first_position, first_id FROM notifications AS n
+        WHERE n.created_at >= since AND (n.position, n.notification_id) <= (horizon.position, horizon.row_id)
+        ORDER BY n.position, n.notification_id
+        LIMIT 1;
+    END IF;
+    RETURN coalesce(first_position || '-' || first_id - 1, horizon.position || '-' || horizon.row_id);
+END
+$$;
 CREATE FUNCTION stockq.oldest_expired_partition(keep interval, OUT name text, OUT lower_bound bigint, OUT upper_bound bigint) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -2039,6 +2297,23 @@ BEGIN
         HINT = 'An administrator grants it with: stockq grant PRODUCER --store STORE --scope ' || scope;
 END
 $$;
+CREATE FUNCTION stockq.read_cursor(cursor text, OUT "position" bigint, OUT row_id bigint, OUT changes integer) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+DECLARE
+    parts CONSTANT text[] := string_to_array(coalesce(cursor, '0'), '-');
+BEGIN
+    IF NOT coalesce(cursor, '0') ~ '^[0-9]{1,18}(-[0-9]{1,18}(-[0-9]{1,9})?)?$' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('%L is no cursor', cursor),
+            HINT = 'Pass the cursor of the last row that was read, or ''0'' for the beginning.';
+    END IF;
+    "position" := CASE WHEN cardinality(parts) = 1 THEN 0 ELSE parts[1]::bigint END;
+    row_id := CASE WHEN cardinality(parts) = 1 THEN parts[1] ELSE parts[2] END;
+    changes := parts[3];
+END
+$_$;
 CREATE FUNCTION stockq.read_lines(lines jsonb) RETURNS TABLE(item_ids text[], quantities bigint[], actions text[], location_ids text[], on_insufficients text[], expected_availables bigint[], idempotency_keys text[], "references" text[], reasons text[], notifies boolean[])
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -2103,6 +2378,31 @@ BEGIN
     );
 END
 $_$;
+CREATE FUNCTION stockq.rebase_feeds() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    base bigint;
+    newest bigint;
+    present bigint;
+BEGIN
+    FOR step IN 1..2 LOOP
+        base := coalesce(pg_sequence_last_value('feed_base'::regclass), 0);
+        newest := greatest((SELECT max(position) FROM notifications), (SELECT max(position) FROM change_log));
+        -- In a statement of its own, after the rows: each of them is below this xmax.
+        present := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+        IF newest IS NULL OR newest <= base + present THEN
+            RETURN false;
+        END IF;
+        -- No other transaction writes meanwhile. Look again under the lock.
+        LOCK TABLE notifications, change_log IN SHARE ROW EXCLUSIVE MODE;
+    END LOOP;
+    PERFORM setval('feed_base', newest - present + 2);
+    RETURN true;
+END
+$$;
 CREATE FUNCTION stockq.record_operation(verb text, subject jsonb, jobs bigint) RETURNS void
     LANGUAGE sql
     SET search_path TO 'stockq', 'pg_temp'
@@ -2510,6 +2810,29 @@ CREATE TABLE stockq.caller_token_secret (
     secret bytea DEFAULT (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) NOT NULL,
     CONSTRAINT caller_token_secret_is_only_row CHECK (is_only_row)
 );
+CREATE SEQUENCE stockq.feed_base
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+CREATE TABLE stockq.change_log (
+    "position" bigint DEFAULT (GREATEST(((pg_current_xact_id())::text)::bigint, (((pg_snapshot_xmax(pg_current_snapshot()))::text)::bigint - 1)) + COALESCE(pg_sequence_last_value('stockq.feed_base'::regclass), (0)::bigint)) NOT NULL,
+    log_id bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    job_ids bigint[] NOT NULL,
+    CONSTRAINT change_log_job_ids_not_empty CHECK ((cardinality(job_ids) > 0))
+);
+ALTER TABLE ONLY stockq.change_log ALTER COLUMN job_ids SET STORAGE EXTERNAL;
+ALTER TABLE stockq.change_log ALTER COLUMN log_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stockq.change_log_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE stockq.gateway_clients (
     client_id text NOT NULL COLLATE pg_catalog."C",
     secret_hash text NOT NULL COLLATE pg_catalog."C",
@@ -2627,7 +2950,8 @@ CREATE TABLE stockq.notifications (
     kind stockq.notification_kind NOT NULL,
     store_id text NOT NULL COLLATE pg_catalog."C",
     item_id text NOT NULL COLLATE pg_catalog."C",
-    location_id text NOT NULL COLLATE pg_catalog."C"
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    "position" bigint DEFAULT (GREATEST(((pg_current_xact_id())::text)::bigint, (((pg_snapshot_xmax(pg_current_snapshot()))::text)::bigint - 1)) + COALESCE(pg_sequence_last_value('stockq.feed_base'::regclass), (0)::bigint)) NOT NULL
 );
 ALTER TABLE stockq.notifications ALTER COLUMN notification_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME stockq.notifications_notification_id_seq
@@ -2785,6 +3109,8 @@ ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000000000000 
 ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000005000000 FOR VALUES FROM ('5000000') TO ('10000000');
 ALTER TABLE ONLY stockq.caller_token_secret
     ADD CONSTRAINT caller_token_secret_pkey PRIMARY KEY (is_only_row);
+ALTER TABLE ONLY stockq.change_log
+    ADD CONSTRAINT change_log_pkey PRIMARY KEY ("position", log_id);
 ALTER TABLE ONLY stockq.gateway_clients
     ADD CONSTRAINT gateway_clients_pkey PRIMARY KEY (client_id);
 ALTER TABLE ONLY stockq.gateway_tokens
@@ -2835,6 +3161,7 @@ ALTER TABLE ONLY stockq.store_limits
     ADD CONSTRAINT store_limits_pkey PRIMARY KEY (store_id);
 ALTER TABLE ONLY stockq.too_large_groups
     ADD CONSTRAINT too_large_groups_pkey PRIMARY KEY (group_id, store_id, submission_id);
+CREATE INDEX change_log_store ON stockq.change_log USING btree (store_id, "position", log_id);
 CREATE UNIQUE INDEX gateway_clients_name ON stockq.gateway_clients USING btree (name) WHERE (revoked_at IS NULL);
 CREATE INDEX gateway_tokens_anonymous ON stockq.gateway_tokens USING btree (token_id) WHERE (token_hash IS NULL);
 CREATE INDEX gateway_tokens_ended ON stockq.gateway_tokens USING btree (expires_at) WHERE (client_id IS NOT NULL);
@@ -2845,6 +3172,8 @@ CREATE INDEX jobs_group ON stockq.jobs USING btree (group_id, store_id, submissi
 CREATE INDEX jobs_key ON stockq.jobs USING btree (idempotency_key, store_id) WHERE (idempotency_key IS NOT NULL);
 CREATE INDEX jobs_ready ON stockq.jobs USING btree (lane, priority, job_id) WHERE (run_at IS NULL);
 CREATE INDEX jobs_waiting ON stockq.jobs USING btree (item_id, store_id, location_id, priority, job_id) WHERE ((waiting_quantity IS NOT NULL) AND (run_at IS NOT NULL));
+CREATE INDEX notifications_feed ON stockq.notifications USING btree ("position", notification_id);
+CREATE INDEX notifications_store_feed ON stockq.notifications USING btree (store_id, "position", notification_id);
 CREATE INDEX results_group ON ONLY stockq.results USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
 CREATE INDEX results_000000000000000_group_id_store_id_idx ON stockq.results_000000000000000 USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
 CREATE INDEX results_failed ON ONLY stockq.results USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
@@ -2861,6 +3190,7 @@ CREATE TRIGGER open_item BEFORE INSERT ON stockq.items FOR EACH ROW EXECUTE FUNC
 CREATE TRIGGER retire_deleted_items AFTER DELETE ON stockq.items FOR EACH ROW EXECUTE FUNCTION stockq.retire_deleted_items();
 CREATE TRIGGER retire_truncated_items BEFORE TRUNCATE ON stockq.items FOR EACH STATEMENT EXECUTE FUNCTION stockq.retire_deleted_items();
 CREATE TRIGGER send_wakeup AFTER INSERT ON stockq.jobs FOR EACH STATEMENT WHEN ((pg_sequence_last_value('stockq.workers_awake'::regclass) IS NULL)) EXECUTE FUNCTION stockq.send_wakeup();
+CREATE POLICY admin_all ON stockq.change_log TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.idempotency_keys TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.items TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.jobs TO stockq_admin USING (true);
@@ -2868,6 +3198,7 @@ CREATE POLICY admin_all ON stockq.notifications TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.results TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.store_limits TO stockq_admin USING (true);
 ALTER TABLE stockq.caller_token_secret ENABLE ROW LEVEL SECURITY;
+ALTER TABLE stockq.change_log ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.gateway_clients ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.gateway_tokens ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.idempotency_keys ENABLE ROW LEVEL SECURITY;
@@ -2875,12 +3206,14 @@ ALTER TABLE stockq.items ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.notifications ENABLE ROW LEVEL SECURITY;
 CREATE POLICY producers_enqueue ON stockq.jobs FOR INSERT WITH CHECK (stockq.may_enqueue(store_id, item_id, location_id));
+CREATE POLICY producers_read ON stockq.change_log FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.idempotency_keys FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.items FOR SELECT USING (stockq.has_grant(store_id, 'read_catalog'::text));
 CREATE POLICY producers_read ON stockq.jobs FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.notifications FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.results FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.store_limits FOR SELECT USING (stockq.has_grant(store_id));
+CREATE POLICY reader_select ON stockq.change_log FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.idempotency_keys FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.items FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.jobs FOR SELECT TO stockq_reader USING (true);
@@ -2889,6 +3222,7 @@ CREATE POLICY reader_select ON stockq.results FOR SELECT TO stockq_reader USING 
 CREATE POLICY reader_select ON stockq.store_limits FOR SELECT TO stockq_reader USING (true);
 ALTER TABLE stockq.results ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.store_limits ENABLE ROW LEVEL SECURITY;
+CREATE POLICY worker_all ON stockq.change_log TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.idempotency_keys TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.items TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.notifications TO stockq_worker USING (true);

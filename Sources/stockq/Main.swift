@@ -13,7 +13,7 @@ package enum Main {
         ItemsRetireCommand.self,
         EnqueueCommand.self, TransferCommand.self, ImportCommand.self,
         RunCommand.self, ServeCommand.self, ResultCommand.self, StatsCommand.self, NotificationsCommand.self,
-        VerifyCommand.self,
+        ChangesCommand.self, VerifyCommand.self,
         CancelCommand.self, RetryCommand.self, ReprioritizeCommand.self, PauseCommand.self, ResumeCommand.self,
         LimitsSetCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self,
         TokensCreateCommand.self, TokensListCommand.self, TokensRevokeCommand.self,

@@ -18,7 +18,7 @@ import Testing
         try pages.flatMap { try blocks(language, in: "docs/guides/\($0).md") }
     }
 
-    private static func blocks(_ language: String, in page: String) throws -> [String] {
+    static func blocks(_ language: String, in page: String) throws -> [String] {
         let text = try String(contentsOf: root.appendingPathComponent(page), encoding: .utf8)
         return text.split(separator: "\n```").map(String.init).filter {
             $0.hasPrefix("\(language)\n") || $0.hasPrefix("```\(language)\n")
@@ -111,7 +111,7 @@ import Testing
         let blocks =
             try Self.blocks("swift") + Self.blocks("swift", in: article)
             + Self.commentedBlocks("Sources/StockQueue/Client/StockQueueClient.swift")
-            + Self.commentedBlocks("Sources/StockQueue/Notifications/StockQueueClient+Notifications.swift")
+            + Self.commentedBlocks("Sources/StockQueue/Feeds/StockQueueClient+Feeds.swift")
             + Self.commentedBlocks("Sources/StockQueue/StockWorkers.swift")
         #expect(blocks.count >= 16)
         for block in blocks { #expect(compiled.contains(Self.words(block)), "not compiled: \(block)") }
@@ -138,6 +138,13 @@ import Testing
             let following = Task {
                 try await follow(queue, from: .beginning) { stored.value = $0 }
             }
+            let changed = Shared<ChangeCursor?>(nil)
+            let followingChanges = Task {
+                try await followChanges(queue, from: nil) { changed.value = $0 }
+            }
+            try await onThread { #expect(eventually { changed.value != nil }, "a change of stock") }
+            followingChanges.cancel()
+            await #expect(throws: QueueError.self) { try await followingChanges.value }
             try await onThread { #expect(eventually { stored.value != nil }, "out of stock") }
             following.cancel()
             await #expect(throws: QueueError.self) { try await following.value }

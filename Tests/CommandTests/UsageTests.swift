@@ -208,7 +208,7 @@ import stockq_bench
         Mistake("enqueue", "s", "a", "1", "b", message: "each further item needs its quantity, and 'b' has none"),
         Mistake("enqueue", "s", "a", "1", "b", "x", message: "QUANTITY takes a whole number from -9007199254740991"),
         Mistake("enqueue", "s", "a", "1", "", "1", message: "line 2: item_id is empty"),
-        Mistake("notifications", "--after", "5:9", message: "--after takes a cursor like 57 or 57:12-14,20, not '5:9'"),
+        Mistake("notifications", "--after", "5:9", message: "--after takes a cursor like 1204-57, not '5:9'"),
         Mistake("notifications", "--after", "5", "--since", "1h", message: "give --since or --after, not both"),
         Mistake(
             "enqueue", "s", "a", "1", "--group", "g", "--ordering-key", "k",

@@ -80,3 +80,13 @@ public func follow(
         store(notifications.cursor)
     }
 }
+
+public func followChanges(
+    _ queue: StockQueueClient, from cursor: ChangeCursor?, store: @Sendable (ChangeCursor) -> Void
+) async throws {
+    let changes = queue.changes(after: cursor ?? .beginning)
+    for try await change in changes {
+        print(change.itemID, change.version, change.after.available)
+        store(changes.cursor)
+    }
+}

@@ -14,6 +14,7 @@ import Testing
     /// only. The columns are producer, worker, gateway, reader, admin and a role that is none of them.
     private static let tables = """
         caller_token_secret -    -    -    S    S    -
+        change_log          S    I    -    S    S    -
         gateway_clients     -    -    -    S    S    -
         gateway_tokens      -    -    -    S    S    -
         grants              -    -    -    S    S    -
@@ -139,7 +140,10 @@ import Testing
                     """)
                 #expect(
                     sequences == [
-                        "jobs_job_id_seq stockq_producer SELECT", "jobs_job_id_seq stockq_worker SELECT",
+                        "change_log_log_id_seq stockq_producer SELECT", "feed_base stockq_producer SELECT",
+                        "feed_base stockq_worker SELECT", "jobs_job_id_seq stockq_producer SELECT",
+                        "jobs_job_id_seq stockq_worker SELECT",
+                        "notifications_notification_id_seq stockq_producer SELECT",
                         "workers_awake stockq_producer SELECT", "workers_awake stockq_worker SELECT UPDATE",
                     ])
             }
@@ -158,8 +162,10 @@ import Testing
             "enqueue_arrays", "enqueue_lines", "transfer", "wait_for_result", "find_job", "find_group",
             "find_key",
             "find_reference", "item_history", "stock_at",
+            "feed_horizon", "read_cursor", "feed_stores", "check_page", "notifications_after", "last_notifications",
+            "notifications_cursor", "changes_after", "changes_cursor",
         ],
-        "stockq_worker": ["add_results_partitions"],
+        "stockq_worker": ["add_results_partitions", "rebase_feeds"],
         "stockq_gateway": [
             "gateway_access", "gateway_enqueue", "gateway_results", "gateway_cancel", "gateway_levels",
             "gateway_history", "gateway_issue_tokens", "gateway_change_item",
@@ -171,6 +177,8 @@ import Testing
             "find_group",
             "find_key",
             "find_reference", "item_history", "stock_at",
+            "feed_horizon", "read_cursor", "feed_stores", "check_page", "notifications_after", "last_notifications",
+            "notifications_cursor", "changes_after", "changes_cursor",
         ],
         "outsider": [],
     ]

@@ -96,6 +96,8 @@ BEGIN
     $fold$, oldest.name);
     -- After the items, in the order of the workers: they have locked item rows when they write results.
     EXECUTE format('DROP TABLE %I', oldest.name);
+    -- A batch's row of the log is as old as its results.
+    DELETE FROM change_log WHERE created_at < now() - keep;
     RETURN oldest.name;
 END
 $$;

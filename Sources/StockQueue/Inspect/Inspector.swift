@@ -74,25 +74,58 @@ package struct Inspector {
         try ResultRows.jsonRows(in: run(ReadRejectedStatement(schema), one(Int64(limit))))
     }
 
-    // MARK: notifications
+    // MARK: feeds
 
     /// The newest notifications, the oldest of them first.
-    package func lastNotifications(limit: Int) throws -> [JSONRow<StockNotification>] {
-        try NotificationRows.jsonRows(in: run(ReadLastNotificationsStatement(schema), one(Int64(limit))))
+    package func lastNotifications(
+        limit: Int, store: String? = nil
+    ) throws -> [FeedRow<StockNotification, NotificationCursor>] {
+        var parameters = Parameters()
+        parameters.add(Int32(clamping: limit))
+        parameters.add(store)
+        return try ReadFeedStatement<NotificationFeed>.rows(
+            in: run(ReadLastNotificationsStatement(schema), parameters))
     }
 
-    /// The first notifications after a cursor, in the order of their ids. `NotificationFollower` moves the cursor.
+    /// The first notifications after a cursor. `NotificationFollower` moves the cursor.
+    ///
+    /// - Parameter store: nil for all stores that the role may read.
     package func notifications(
-        after cursor: NotificationCursor, limit: Int
-    ) throws -> [JSONRow<StockNotification>] {
-        let parameters = ReadNotificationsAfterStatement.parameters(cursor, limit: limit)
-        return try NotificationRows.jsonRows(in: run(ReadNotificationsAfterStatement(schema), parameters))
+        after cursor: NotificationCursor, limit: Int, store: String? = nil
+    ) throws -> [FeedRow<StockNotification, NotificationCursor>] {
+        try page(NotificationFeed.self, after: cursor, limit: limit, store: store)
     }
 
-    /// The cursor after which the notifications of the last seconds begin.
-    package func notificationCursor(secondsAgo: Int64) throws -> NotificationCursor {
-        let rows = try run(FindNotificationStatement(schema), one(secondsAgo))
-        return NotificationCursor(lastID: FindNotificationStatement.lastID(in: rows))
+    /// The cursor after which the notifications of the last seconds begin; nil for those that are still to come.
+    package func notificationCursor(secondsAgo: Int64?) throws -> NotificationCursor {
+        try cursor(NotificationFeed.self, secondsAgo: secondsAgo)
+    }
+
+    /// The first changes of stock after a cursor. `ChangeFollower` moves the cursor.
+    ///
+    /// - Parameter store: nil for all stores that the role may read.
+    package func changes(
+        after cursor: ChangeCursor, limit: Int, store: String? = nil
+    ) throws -> [FeedRow<StockChange, ChangeCursor>] {
+        try page(ChangeFeed.self, after: cursor, limit: limit, store: store)
+    }
+
+    /// The cursor after which the changes of the last seconds begin; nil for those that are still to come.
+    package func changeCursor(secondsAgo: Int64?) throws -> ChangeCursor {
+        try cursor(ChangeFeed.self, secondsAgo: secondsAgo)
+    }
+
+    private func page<Feed: FeedKind>(
+        _ feed: Feed.Type, after cursor: Feed.Cursor, limit: Int, store: String?
+    ) throws -> [FeedRow<Feed.Rows.Value, Feed.Cursor>] {
+        let parameters = ReadFeedStatement<Feed>.parameters(cursor, limit: limit, store: store)
+        return try ReadFeedStatement<Feed>.rows(in: run(ReadFeedStatement<Feed>(schema), parameters))
+    }
+
+    private func cursor<Feed: FeedKind>(_ feed: Feed.Type, secondsAgo: Int64?) throws -> Feed.Cursor {
+        var parameters = Parameters()
+        parameters.add(secondsAgo)
+        return try FindCursorStatement<Feed>.cursor(in: run(FindCursorStatement<Feed>(schema), parameters))
     }
 
     // MARK: statistics

@@ -113,6 +113,8 @@ extension WorkerSettings {
             "promoteDueJobsMax", \.promoteDueJobsMax, 1...1_000_000,
             "the most due jobs that one statement makes ready"),
         Setting(
+            "feedHints", \.feedHints, "send NOTIFY with each batch, so that readers of the feeds need not poll often"),
+        Setting(
             "pollIntervalMax", \.pollIntervalMax, .milliseconds(1)...(.minutes(1)),
             "the longest time between two polls"),
         Setting(

@@ -25,6 +25,12 @@ public struct WorkerSettings: Sendable {
     /// The most due jobs that one statement makes ready.
     public var promoteDueJobsMax = 10_000
 
+    // MARK: feeds
+
+    /// Send `NOTIFY` with each batch, so that readers of the feeds can wait for it. Each such commit takes a lock of the
+    /// whole server.
+    public var feedHints = false
+
     // MARK: polling
 
     /// The longest time between two polls, and so the longest delay of a job after a wake-up that was missed.

@@ -46,10 +46,10 @@ package enum WorkerPrivileges {
     /// The privileges on whole tables and sequences.
     static let objects: [(object: String, privileges: [String])] = [
         ("jobs", ["SELECT", "DELETE"]), ("items", ["SELECT"]), ("lanes", ["SELECT"]),
-        ("results", ["SELECT", "INSERT"]), ("notifications", ["INSERT"]),
+        ("results", ["SELECT", "INSERT"]), ("notifications", ["INSERT"]), ("change_log", ["INSERT"]),
         ("idempotency_keys", ["SELECT", "INSERT"]), ("paused_stores", ["SELECT"]),
         ("too_large_groups", ["SELECT", "INSERT", "DELETE"]),
-        ("workers_awake", ["SELECT", "UPDATE"]), ("jobs_job_id_seq", ["SELECT"]),
+        ("workers_awake", ["SELECT", "UPDATE"]), ("jobs_job_id_seq", ["SELECT"]), ("feed_base", ["SELECT"]),
     ]
 
     /// The columns that statements set. A lane is only locked, and for that some column must be open.

@@ -28,6 +28,14 @@ extension Batch {
             self.addItems(changes.map(\.item.rawValue), to: &parameters)
             WriteNotificationsStatement.parameters(&parameters, changes, jobs)
         }
+        let applied = AppliedJobs(decision, claims)
+        try send(statements.writeChangeLog, changing: applied.stores.count, &writes) { parameters in
+            parameters.addArray(of: applied.stores, in: self.claims.items, column: 0)
+            WriteChangeLogStatement.parameters(&parameters, applied)
+        }
+        try send(statements.sendFeedHint, changing: settings.feedHints && !applied.stores.isEmpty ? 1 : 0, &writes) {
+            _ in
+        }
         let tooLarge = tooLargeGroups(decision)
         try send(statements.markTooLargeGroups, changing: tooLarge.marked.count, &writes) {
             self.addGroups(tooLarge.marked, to: &$0)

@@ -26,6 +26,8 @@ struct BatchStatements: Sendable {
     let writeItems: WriteItemsStatement
     let writeResults: WriteResultsStatement
     let writeNotifications: WriteNotificationsStatement
+    let writeChangeLog: WriteChangeLogStatement
+    let sendFeedHint: SendFeedHintStatement
     let deferWaiting: DeferWaitingStatement
     let promoteWaiting: PromoteWaitingStatement
     let retryLater: RetryLaterStatement
@@ -55,6 +57,8 @@ struct BatchStatements: Sendable {
         writeItems = WriteItemsStatement(schema)
         writeResults = WriteResultsStatement(schema)
         writeNotifications = WriteNotificationsStatement(schema)
+        writeChangeLog = WriteChangeLogStatement(schema)
+        sendFeedHint = SendFeedHintStatement(schema)
         deferWaiting = DeferWaitingStatement(schema)
         promoteWaiting = PromoteWaitingStatement(schema)
         retryLater = RetryLaterStatement(schema)

@@ -41,7 +41,10 @@ package struct WorkerStartup: Sendable {
     private func check() throws -> StartupCheck {
         let connection = try Connection(connection)
         try Migrator(connection: connection, schema: schema).check()
-        return try StartupCheck(
+        let check = try StartupCheck(
             connection: connection, schema: schema, requiresDurability: settings.requireDurability)
+        // Before the first worker writes: a restored dump brought positions of another server.
+        if check.blockers.isEmpty { try connection.execute(RebaseFeedsStatement(schema).statement) }
+        return check
     }
 }
