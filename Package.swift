@@ -45,6 +45,7 @@ let package = Package(
                 .embedInCode("0003_limits_and_locks.sql"), .embedInCode("0004_stock.sql"),
                 .embedInCode("0005_due_jobs_by_lane.sql"), .embedInCode("0006_gateway.sql"),
                 .embedInCode("0008_delivery.sql"), .embedInCode("functions/feeds.sql"),
+                .embedInCode("functions/delivery.sql"),
                 .embedInCode("functions/items.sql"),
                 .embedInCode("views/own_rows.sql"), .embedInCode("views/jobs.sql"),
                 .embedInCode("functions/access.sql"), .embedInCode("functions/partitions.sql"),

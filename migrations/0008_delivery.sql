@@ -43,3 +43,99 @@ CREATE INDEX change_log_store ON :"schema".change_log (store_id, position, log_i
 
 ALTER TABLE :"schema".change_log ENABLE ROW LEVEL SECURITY;
 CREATE POLICY producers_read ON :"schema".change_log FOR SELECT USING (:"schema".has_grant(store_id));
+
+-- Where notifications of a store go. Secrets are in it, so row security without a policy shows it to its owner alone.
+CREATE TABLE :"schema".subscriptions (
+    subscription_id bigint GENERATED ALWAYS AS IDENTITY,
+    name text COLLATE "C" NOT NULL,
+    -- Null: all stores.
+    store_id text COLLATE "C",
+    channel text COLLATE "C" NOT NULL,
+    -- A URL, a mail address, or the path of a program.
+    target text COLLATE "C" NOT NULL,
+    events text[] COLLATE "C" NOT NULL,
+    item_prefix text COLLATE "C" NOT NULL DEFAULT '',
+    location_prefix text COLLATE "C" NOT NULL DEFAULT '',
+    -- Of a webhook: with what messages are signed, and for a time after a change the secret before.
+    secret text COLLATE "C",
+    old_secret text COLLATE "C",
+    old_secret_until timestamptz,
+    -- Of a mail: notifications within this time are one message.
+    digest_window interval,
+    -- Of a mail: one message a day at this local time.
+    digest_at time,
+    time_zone text COLLATE "C",
+    next_digest_at timestamptz,
+    -- Notifications after this position are delivered.
+    start_position bigint NOT NULL,
+    start_row bigint NOT NULL,
+    -- Of a subscription to every change: what was read.
+    changes_cursor text COLLATE "C",
+    created_by text NOT NULL DEFAULT session_user,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- Since when every attempt has failed.
+    failing_since timestamptz,
+    disabled_at timestamptz,
+    disabled_reason text COLLATE "C",
+    CONSTRAINT subscriptions_pkey PRIMARY KEY (subscription_id),
+    CONSTRAINT subscriptions_name_key UNIQUE (name),
+    CONSTRAINT subscriptions_name_length CHECK (octet_length(name) BETWEEN 1 AND 200),
+    CONSTRAINT subscriptions_store_id_length CHECK (octet_length(store_id) BETWEEN 1 AND 200),
+    CONSTRAINT subscriptions_target_length CHECK (octet_length(target) BETWEEN 1 AND 2000),
+    CONSTRAINT subscriptions_channel_known CHECK (channel IN ('webhook', 'mail', 'command')),
+    CONSTRAINT subscriptions_events_known CHECK (
+        events <@ ARRAY['stock.low', 'stock.out', 'stock.back_in_stock', 'stock.restocked', 'stock.changed']::text[]
+    ),
+    CONSTRAINT subscriptions_events_not_empty CHECK (cardinality(events) > 0),
+    CONSTRAINT subscriptions_secret_of_webhook CHECK ((channel = 'webhook') = (secret IS NOT NULL)),
+    CONSTRAINT subscriptions_digest_of_mail CHECK (
+        channel = 'mail' OR num_nonnulls(digest_window, digest_at, time_zone, next_digest_at) = 0
+    ),
+    CONSTRAINT subscriptions_digest_time CHECK (num_nulls(digest_at, time_zone, next_digest_at) IN (0, 3)),
+    CONSTRAINT subscriptions_mail_has_no_changes CHECK (channel <> 'mail' OR 'stock.changed' <> ALL (events))
+);
+CREATE INDEX subscriptions_store ON :"schema".subscriptions (store_id);
+
+-- Each message on its way to one subscription.
+CREATE TABLE :"schema".deliveries (
+    delivery_id bigint GENERATED ALWAYS AS IDENTITY,
+    subscription_id bigint NOT NULL,
+    -- The same for each attempt and each replay, so that a receiver can drop what it has already.
+    message_id text COLLATE "C" NOT NULL,
+    event text COLLATE "C" NOT NULL,
+    store_id text COLLATE "C" NOT NULL,
+    item_id text COLLATE "C" NOT NULL,
+    location_id text COLLATE "C" NOT NULL,
+    data json NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    state text COLLATE "C" NOT NULL DEFAULT 'pending',
+    attempts smallint NOT NULL DEFAULT 0,
+    -- When the next attempt is due. While one is under way: when it counts as lost.
+    next_attempt_at timestamptz NOT NULL DEFAULT now(),
+    -- The random number of the claim that is under way; null if none is.
+    claim_id bigint,
+    finished_at timestamptz,
+    last_error text COLLATE "C",
+    CONSTRAINT deliveries_pkey PRIMARY KEY (delivery_id),
+    CONSTRAINT deliveries_state_known CHECK (state IN ('pending', 'delivered', 'dead'))
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX deliveries_due ON :"schema".deliveries (subscription_id, next_attempt_at) WHERE state = 'pending';
+-- Whether an earlier message of the item is still on its way.
+CREATE INDEX deliveries_item ON :"schema".deliveries (subscription_id, item_id, store_id, location_id, delivery_id)
+    WHERE state = 'pending';
+CREATE INDEX deliveries_dead ON :"schema".deliveries (subscription_id, delivery_id) WHERE state = 'dead';
+CREATE INDEX deliveries_finished ON :"schema".deliveries USING brin (finished_at);
+
+-- Up to where notifications have become deliveries.
+CREATE TABLE :"schema".delivery_progress (
+    is_only_row boolean NOT NULL DEFAULT true,
+    position bigint NOT NULL DEFAULT 0,
+    row_id bigint NOT NULL DEFAULT 0,
+    CONSTRAINT delivery_progress_pkey PRIMARY KEY (is_only_row),
+    CONSTRAINT delivery_progress_is_only_row CHECK (is_only_row)
+);
+INSERT INTO :"schema".delivery_progress DEFAULT VALUES;
+
+ALTER TABLE :"schema".subscriptions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE :"schema".deliveries ENABLE ROW LEVEL SECURITY;

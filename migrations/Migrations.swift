@@ -62,6 +62,7 @@ package struct Migration: Sendable {
         Migration(.repeatable, "functions/items.sql", PackageResources.items_sql),
         Migration(.repeatable, "functions/tokens.sql", PackageResources.tokens_sql),
         Migration(.repeatable, "functions/gateway.sql", PackageResources.gateway_sql),
+        Migration(.repeatable, "functions/delivery.sql", PackageResources.delivery_sql),
         Migration(.wakeUpTrigger, "wakeup_trigger.sql", PackageResources.wakeup_trigger_sql),
     ]
 

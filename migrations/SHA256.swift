@@ -2,6 +2,18 @@
 package enum SHA256 {
     /// The digest in 64 hexadecimal digits, as PostgreSQL's `encode(sha256(…), 'hex')` writes it.
     package static func hexDigest(of message: [UInt8]) -> String {
+        words(of: message).map { word in
+            let digits = String(word, radix: 16)
+            return String(repeating: "0", count: 8 - digits.count) + digits
+        }.joined()
+    }
+
+    /// The digest in 32 bytes.
+    package static func digest(of message: [UInt8]) -> [UInt8] {
+        words(of: message).flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * $0)) } }
+    }
+
+    private static func words(of message: [UInt8]) -> [UInt32] {
         var state = initialState
         var words = [UInt32](repeating: 0, count: 64)
         let padded = pad(message)
@@ -9,10 +21,7 @@ package enum SHA256 {
             expand(padded[start..<start + blockBytes], into: &words)
             compress(words, into: &state)
         }
-        return state.map { word in
-            let digits = String(word, radix: 16)
-            return String(repeating: "0", count: 8 - digits.count) + digits
-        }.joined()
+        return state
     }
 
     private static let blockBytes = 64

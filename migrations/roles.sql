@@ -46,7 +46,7 @@ BEGIN
         -- A policy's name says all that it has, so an existing one is right, and keeping it takes no lock.
         IF kind NOT IN ('producer', 'gateway') THEN
             FOREACH object IN ARRAY ARRAY[
-                'items', 'jobs', 'results', 'notifications', 'change_log', 'idempotency_keys', 'store_limits'
+                'items', 'jobs', 'results', 'notifications', 'change_log', 'deliveries', 'idempotency_keys', 'store_limits'
             ] LOOP
                 FOREACH command IN ARRAY CASE
                     WHEN kind = 'reader' THEN ARRAY['SELECT']
@@ -109,13 +109,16 @@ DECLARE
         -- A worker only locks a lane, which needs UPDATE of some column.
         'GRANT UPDATE (epoch) ON lanes TO %1$I',
         'GRANT SELECT, INSERT ON results, notifications, idempotency_keys TO %1$I',
-        'GRANT INSERT ON change_log TO %1$I',
-        'GRANT SELECT ON SEQUENCE feed_base TO %1$I',
+        'GRANT SELECT, INSERT ON change_log TO %1$I',
+        'GRANT SELECT ON deliveries TO %1$I',
+        'GRANT SELECT ON SEQUENCE ' || feed_sequences || ' TO %1$I',
+        'GRANT EXECUTE ON FUNCTION can_read_all_stores, ' || feeds || ' TO %1$I',
         'GRANT SELECT, INSERT, DELETE ON too_large_groups TO %1$I',
         'GRANT SELECT ON paused_stores, migrations TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq TO %1$I',
         'GRANT SELECT, UPDATE ON SEQUENCE workers_awake TO %1$I',
-        'GRANT EXECUTE ON FUNCTION add_results_partitions, rebase_feeds TO %1$I'
+        'GRANT EXECUTE ON FUNCTION add_results_partitions, rebase_feeds, fan_out_deliveries, claim_deliveries,
+            finish_deliveries, digest_items, drop_old_deliveries TO %1$I'
     ];
     -- No table of the queue: each function checks the tokens that it is given.
     serve text[] := ARRAY[
@@ -130,7 +133,9 @@ DECLARE
         'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, find_retention_blocker, grant_store,
             revoke_store, cancel_jobs, retry_jobs, pause, resume, reprioritize, set_item, retire_item, set_store_limit,
             set_time_limit, create_gateway_token, revoke_gateway_token, list_gateway_tokens, create_gateway_client,
-            revoke_gateway_client, list_gateway_clients TO %1$I'
+            revoke_gateway_client, list_gateway_clients, add_subscription, set_subscription_enabled,
+            rotate_subscription_secret, remove_subscription, test_subscription, list_subscriptions, subscription_names,
+            retry_deliveries, replay_deliveries, drop_old_deliveries TO %1$I'
     ];
 BEGIN
     FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'gateway', 'reader', 'admin'] LOOP

@@ -53,11 +53,18 @@ public struct QueueStatistics: Sendable, Hashable {
     public let notifications: [NotificationKind: Int64]
     /// Results of the last minute.
     public let finishedLastMinute: Int64
+    /// Messages on their way to subscriptions.
+    public let pendingDeliveries: Int64
+    /// Messages that no attempt delivered.
+    public let deadDeliveries: Int64
 
     package init(
         windowSeconds: Int64, queue: Backlog, items: Int64, outcomes: [Outcome: Int64], codes: [ResultCode: Int64],
-        warnings: Int64, notifications: [NotificationKind: Int64], finishedLastMinute: Int64
+        warnings: Int64, notifications: [NotificationKind: Int64], finishedLastMinute: Int64,
+        pendingDeliveries: Int64, deadDeliveries: Int64
     ) {
+        self.pendingDeliveries = pendingDeliveries
+        self.deadDeliveries = deadDeliveries
         self.windowSeconds = windowSeconds
         self.queue = queue
         self.items = items

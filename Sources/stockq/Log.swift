@@ -75,6 +75,13 @@ struct Log: Sendable {
         case .stalledSessionsTerminated(let event):
             write(.warn, "stalled_sessions_terminated", [("count", event.count)])
         case .transactionOpenLong(let event): write(.warn, "transaction_open_long", Self.fields(of: event))
+        case .deliveriesEnded(let event):
+            write(
+                event.failed > 0 ? .warn : .debug, "deliveries",
+                [("delivered", event.delivered), ("failed", event.failed)]
+                    + (event.error.map { [("error", $0)] } ?? []))
+        case .subscriptionDisabled(let event):
+            write(.error, "subscription_disabled", [("name", event.name), ("reason", event.reason)])
         case .ledgerCheckFailed(let error): write(.warn, "ledger_check_failed", [("error", error)])
         case .integrityViolation(let event):
             write(.error, "integrity_violation", [("violation", event.description)])

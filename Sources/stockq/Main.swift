@@ -18,6 +18,10 @@ package enum Main {
         LimitsSetCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self,
         TokensCreateCommand.self, TokensListCommand.self, TokensRevokeCommand.self,
         ClientsCreateCommand.self, ClientsListCommand.self, ClientsRevokeCommand.self, PruneCommand.self,
+        SubscriptionsAddCommand.self, SubscriptionsListCommand.self, SubscriptionsTestCommand.self,
+        SubscriptionsEnableCommand.self, SubscriptionsDisableCommand.self, SubscriptionsRotateCommand.self,
+        SubscriptionsRemoveCommand.self, DeliveriesListCommand.self, DeliveriesRetryCommand.self,
+        DeliveriesReplayCommand.self, DeliverCommand.self,
     ]
 
     package static let program = ProgramSpec(

@@ -60,6 +60,17 @@ import stockq
         Call(command: "clients create c --store s --scope read_catalog", roles: ["admin"]),
         Call(command: "clients list", roles: ["admin"]),
         Call(command: "clients revoke first", roles: ["admin"]),
+        Call(command: "changes", roles: ["producer", "worker", "reader", "admin"]),
+        Call(command: "subscriptions add second --command p", roles: ["admin"]),
+        Call(command: "subscriptions list", roles: ["admin"]),
+        Call(command: "subscriptions test first", roles: ["admin"]),
+        Call(command: "subscriptions enable first", roles: ["admin"]),
+        Call(command: "subscriptions disable first", roles: ["admin"]),
+        Call(command: "subscriptions rotate first", roles: ["admin"]),
+        Call(command: "subscriptions remove first", roles: ["admin"]),
+        Call(command: "deliveries list", roles: ["admin"]),
+        Call(command: "deliveries retry --subscription first", roles: ["admin"]),
+        Call(command: "deliveries replay first --since 1h", roles: ["admin"]),
         Call(command: "migrate --status", roles: ["producer", "worker", "reader", "admin"]),
     ]
 
@@ -95,7 +106,9 @@ import stockq
         try database.run(
             """
             TRUNCATE stockq.jobs, stockq.results, stockq.items, stockq.notifications, stockq.idempotency_keys,
-                stockq.retries, stockq.retired_items, stockq.gateway_tokens, stockq.gateway_clients RESTART IDENTITY;
+                stockq.retries, stockq.retired_items, stockq.gateway_tokens, stockq.gateway_clients, stockq.subscriptions,
+                stockq.deliveries, stockq.change_log RESTART IDENTITY;
+            SELECT stockq.add_subscription('first', 'webhook', 'http://localhost/', secret => 'whsec_x');
             SELECT stockq.create_gateway_token('first', repeat('0', 64), '{s}', '{read_catalog}');
             SELECT stockq.create_gateway_client('first', 'first', repeat('1', 64), 's', '{read_catalog}');
             SELECT stockq.resume(everything => true);

@@ -14,7 +14,9 @@ import Testing
     /// only. The columns are producer, worker, gateway, reader, admin and a role that is none of them.
     private static let tables = """
         caller_token_secret -    -    -    S    S    -
-        change_log          S    I    -    S    S    -
+        change_log          S    SI   -    S    S    -
+        deliveries          -    S    -    S    S    -
+        delivery_progress   -    -    -    S    S    -
         gateway_clients     -    -    -    S    S    -
         gateway_tokens      -    -    -    S    S    -
         grants              -    -    -    S    S    -
@@ -37,6 +39,7 @@ import Testing
         retired_items       -    S    -    S    S    -
         retries             -    -    -    S    S    -
         store_limits        S    -    -    S    S    -
+        subscriptions       -    -    -    S    S    -
         too_large_groups    -    SID  -    S    S    -
         """
 
@@ -140,10 +143,12 @@ import Testing
                     """)
                 #expect(
                     sequences == [
-                        "change_log_log_id_seq stockq_producer SELECT", "feed_base stockq_producer SELECT",
+                        "change_log_log_id_seq stockq_producer SELECT", "change_log_log_id_seq stockq_worker SELECT",
+                        "feed_base stockq_producer SELECT",
                         "feed_base stockq_worker SELECT", "jobs_job_id_seq stockq_producer SELECT",
                         "jobs_job_id_seq stockq_worker SELECT",
                         "notifications_notification_id_seq stockq_producer SELECT",
+                        "notifications_notification_id_seq stockq_worker SELECT",
                         "workers_awake stockq_producer SELECT", "workers_awake stockq_worker SELECT UPDATE",
                     ])
             }
@@ -165,7 +170,12 @@ import Testing
             "feed_horizon", "read_cursor", "feed_stores", "check_page", "notifications_after", "last_notifications",
             "notifications_cursor", "changes_after", "changes_cursor",
         ],
-        "stockq_worker": ["add_results_partitions", "rebase_feeds"],
+        "stockq_worker": [
+            "add_results_partitions", "rebase_feeds", "fan_out_deliveries", "claim_deliveries", "finish_deliveries",
+            "digest_items", "drop_old_deliveries", "can_read_all_stores", "feed_horizon", "read_cursor", "feed_stores",
+            "check_page", "notifications_after", "last_notifications", "notifications_cursor", "changes_after",
+            "changes_cursor",
+        ],
         "stockq_gateway": [
             "gateway_access", "gateway_enqueue", "gateway_results", "gateway_cancel", "gateway_levels",
             "gateway_history", "gateway_issue_tokens", "gateway_change_item",
@@ -189,7 +199,9 @@ import Testing
         "pause", "resume",
         "reprioritize", "set_item", "retire_item", "set_store_limit", "set_time_limit",
         "create_gateway_token", "revoke_gateway_token", "list_gateway_tokens", "create_gateway_client",
-        "revoke_gateway_client", "list_gateway_clients",
+        "revoke_gateway_client", "list_gateway_clients", "add_subscription", "set_subscription_enabled",
+        "rotate_subscription_secret", "remove_subscription", "test_subscription", "list_subscriptions",
+        "subscription_names", "retry_deliveries", "replay_deliveries", "drop_old_deliveries",
     ]
 
     @Test("privileges on functions and types, pinned search paths, and owners") func functionsAndTypes() async throws {
@@ -259,7 +271,13 @@ import Testing
                 [need.privilege, need.object, need.column].compactMap { $0 }.joined(separator: " ")
             }
             #expect(
-                Set(granted) == Set(needed + ["SELECT migrations", "SELECT notifications", "SELECT retired_items"]))
+                Set(granted)
+                    == Set(
+                        needed + [
+                            "SELECT migrations", "SELECT notifications", "SELECT retired_items", "SELECT change_log",
+                            "SELECT deliveries", "SELECT change_log_log_id_seq",
+                            "SELECT notifications_notification_id_seq",
+                        ]))
         }
     }
 

@@ -62,7 +62,9 @@ AS $$
 BEGIN
     RETURN NOT row_security_active('jobs') OR EXISTS (
         SELECT FROM pg_roles
-        WHERE rolname IN (current_schema() || '_reader', current_schema() || '_admin')
+        WHERE rolname IN (
+                current_schema() || '_worker', current_schema() || '_reader', current_schema() || '_admin'
+            )
             AND pg_has_role(oid, 'USAGE')
     );
 END

@@ -173,6 +173,11 @@ public struct QueueAdmin {
     }
 
     @discardableResult
+    func execute(_ statement: Statement, _ parameters: Parameters = Parameters()) throws(PostgresError) -> ResultSet {
+        try connection.execute(statement, parameters)
+    }
+
+    @discardableResult
     func run(
         _ statement: some QueueStatement, _ parameters: Parameters = Parameters()
     ) throws(PostgresError) -> ResultSet {

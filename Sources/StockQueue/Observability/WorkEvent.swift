@@ -25,6 +25,10 @@ public enum WorkEvent: Sendable {
     case stalledSessionsTerminated(StalledSessionsTerminated)
     /// A transaction that may have enqueued jobs has been open for long. Repeated every minute.
     case transactionOpenLong(TransactionOpenLong)
+    /// Messages to subscriptions were delivered, or attempts failed.
+    case deliveriesEnded(DeliveriesEnded)
+    /// A subscription was disabled, because its receiver failed for too long or wants nothing more.
+    case subscriptionDisabled(SubscriptionDisabled)
     case ledgerCheckFailed(PostgresError)
     /// The ledger checker found an item whose ledger is wrong.
     case integrityViolation(IntegrityViolation)
@@ -157,6 +161,24 @@ extension WorkEvent {
         public let preparedName: String?
         /// Since it began, seconds; since the poller saw it first where the poller's role may not know that.
         public let seconds: Int
+    }
+
+    /// Attempts to deliver messages that have ended.
+    public struct DeliveriesEnded: Sendable {
+        /// Messages that were delivered.
+        public let delivered: Int
+        /// Attempts that failed.
+        public let failed: Int
+        /// Why one of them failed.
+        public let error: String?
+    }
+
+    /// A subscription that was disabled.
+    public struct SubscriptionDisabled: Sendable {
+        /// The name of the subscription.
+        public let name: String
+        /// Why it was disabled.
+        public let reason: String
     }
 
     /// What the ledger checker found wrong.

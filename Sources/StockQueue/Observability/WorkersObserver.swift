@@ -31,6 +31,10 @@ public protocol WorkersObserver: Sendable {
     func stalledSessionsTerminated(_ event: WorkEvent.StalledSessionsTerminated)
     /// A transaction that may have enqueued jobs has been open for long.
     func transactionOpenLong(_ event: WorkEvent.TransactionOpenLong)
+    /// Messages to subscriptions were delivered, or attempts failed.
+    func deliveriesEnded(_ event: WorkEvent.DeliveriesEnded)
+    /// A subscription was disabled.
+    func subscriptionDisabled(_ event: WorkEvent.SubscriptionDisabled)
     /// The ledger checker could not run; the next check tries again.
     func ledgerCheckFailed(_ error: PostgresError)
     /// The ledger checker found an item whose ledger is wrong.
@@ -55,6 +59,8 @@ extension WorkersObserver {
     public func maintenanceFailed(_ error: PostgresError) {}
     public func stalledSessionsTerminated(_ event: WorkEvent.StalledSessionsTerminated) {}
     public func transactionOpenLong(_ event: WorkEvent.TransactionOpenLong) {}
+    public func deliveriesEnded(_ event: WorkEvent.DeliveriesEnded) {}
+    public func subscriptionDisabled(_ event: WorkEvent.SubscriptionDisabled) {}
     public func ledgerCheckFailed(_ error: PostgresError) {}
     public func integrityViolated(_ event: WorkEvent.IntegrityViolation) {}
     public func workersStopping() {}
@@ -76,6 +82,8 @@ extension WorkersObserver {
         case .maintenanceFailed(let error): maintenanceFailed(error)
         case .stalledSessionsTerminated(let event): stalledSessionsTerminated(event)
         case .transactionOpenLong(let event): transactionOpenLong(event)
+        case .deliveriesEnded(let event): deliveriesEnded(event)
+        case .subscriptionDisabled(let event): subscriptionDisabled(event)
         case .ledgerCheckFailed(let error): ledgerCheckFailed(error)
         case .integrityViolation(let event): integrityViolated(event)
         case .stopping: workersStopping()

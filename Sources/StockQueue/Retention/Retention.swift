@@ -11,8 +11,8 @@ package struct Retention {
         statements = RetentionStatements(schema)
     }
 
-    /// The most keys deleted in one transaction.
-    private static let keysMax = 10_000
+    /// The most rows deleted in one transaction.
+    private static let rowsMax = 10_000
 
     /// Adds the partitions that queued jobs and the ids drawn next need.
     ///
@@ -53,15 +53,29 @@ package struct Retention {
     /// - Parameter goesOn: asked before each further transaction.
     /// - Returns: how many keys were deleted.
     package func dropExpiredKeys(keepSeconds: Int64, while goesOn: () -> Bool) throws(PostgresError) -> Int {
+        try drop(statements.dropExpiredKeys, keepSeconds, goesOn)
+    }
+
+    /// Deletes deliveries that have ended, a bounded number in each transaction.
+    ///
+    /// - Parameter goesOn: asked before each further transaction.
+    /// - Returns: how many deliveries were deleted.
+    package func dropOldDeliveries(keepSeconds: Int64, while goesOn: () -> Bool) throws(PostgresError) -> Int {
+        try drop(statements.dropOldDeliveries, keepSeconds, goesOn)
+    }
+
+    private func drop(
+        _ statement: Statement, _ keepSeconds: Int64, _ goesOn: () -> Bool
+    ) throws(PostgresError) -> Int {
         var parameters = Parameters()
         parameters.add(keepSeconds)
-        parameters.add(Int32(Self.keysMax))
-        var keys = 0
+        parameters.add(Int32(Self.rowsMax))
+        var rows = 0
         repeat {
-            let dropped = Int(try connection.execute(statements.dropExpiredKeys, parameters).int32(0, 0))
-            keys += dropped
-            if dropped < Self.keysMax { break }
+            let dropped = Int(try connection.execute(statement, parameters).int32(0, 0))
+            rows += dropped
+            if dropped < Self.rowsMax { break }
         } while goesOn()
-        return keys
+        return rows
     }
 }

@@ -9,6 +9,7 @@ public struct Setting: Sendable {
         case count(any WritableKeyPath<WorkerSettings, Int> & Sendable, ClosedRange<Int>)
         case duration(any WritableKeyPath<WorkerSettings, Duration> & Sendable, ClosedRange<Duration>)
         case flag(any WritableKeyPath<WorkerSettings, Bool> & Sendable)
+        case text(any WritableKeyPath<WorkerSettings, String> & Sendable)
     }
 
     /// The name for `--set NAME=VALUE`, that of the property.
@@ -41,6 +42,12 @@ public struct Setting: Sendable {
         value = .flag(property)
     }
 
+    init(_ name: String, _ property: any WritableKeyPath<WorkerSettings, String> & Sendable, _ help: String) {
+        self.name = name
+        self.help = help
+        value = .text(property)
+    }
+
     /// The environment variable that changes the setting: `STOCKQ_LOCK_TIMEOUT` for `lockTimeout`.
     public var environmentName: String {
         "STOCKQ_" + name.map { ($0.isUppercase ? "_" : "") + $0.uppercased() }.joined()
@@ -53,6 +60,7 @@ public struct Setting: Sendable {
         case .duration(_, let range):
             "a duration from \(range.lowerBound.text) to \(range.upperBound.text), such as 200ms, 5s, 15m, 24h or 7d"
         case .flag: "true or false"
+        case .text: "a text without control characters"
         }
     }
 
@@ -65,6 +73,7 @@ public struct Setting: Sendable {
         case .count(let property, _): "\(settings[keyPath: property])"
         case .duration(let property, _): settings[keyPath: property].text
         case .flag(let property): "\(settings[keyPath: property])"
+        case .text(let property): settings[keyPath: property]
         }
     }
 
@@ -82,6 +91,9 @@ public struct Setting: Sendable {
         case .flag(let property):
             guard let flag = Bool(text) else { throw wrong(text) }
             settings[keyPath: property] = flag
+        case .text(let property):
+            guard text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else { throw wrong(text) }
+            settings[keyPath: property] = text
         }
     }
 
@@ -168,6 +180,32 @@ extension WorkerSettings {
             "the most changes of an item that one check follows back"),
         Setting(
             "stopOnViolation", \.stopOnViolation, "stop the workers when the ledger checker finds a violation"),
+        Setting("deliver", \.deliver, "deliver notifications to subscriptions in this process"),
+        Setting(
+            "deliveriesAtOnce", \.deliveriesAtOnce, 1...10_000, "the most messages that are sent at the same time"),
+        Setting(
+            "deliveriesAtOnceEach", \.deliveriesAtOnceEach, 1...1_000,
+            "the most messages that are sent to one subscription at the same time"),
+        Setting(
+            "deliveryTimeout", \.deliveryTimeout, .milliseconds(100)...(.minutes(5)),
+            "how long a receiver may take to answer, and a program to end"),
+        Setting(
+            "deliveryPollInterval", \.deliveryPollInterval, .milliseconds(10)...(.minutes(1)),
+            "the longest time between two looks for new notifications"),
+        Setting(
+            "disableAfter", \.disableAfter, .seconds(1)...(.days(365)),
+            "a subscription of which every attempt has failed for this long is disabled"),
+        Setting(
+            "keepDeliveries", \.keepDeliveries, .seconds(1)...(.days(3_650)),
+            "how long deliveries are kept after their end"),
+        Setting(
+            "allowPrivateTargets", \.allowPrivateTargets,
+            "send webhooks to private, loopback and link-local addresses too"),
+        Setting(
+            "commandFolder", \.commandFolder, "the folder of the programs that subscriptions may run; empty for none"),
+        Setting("sendmail", \.sendmail, "the program that sends mail, called with -t -i"),
+        Setting("mailFrom", \.mailFrom, "the sender of mail; empty for the mailer's default"),
+        Setting("dashboardURL", \.dashboardURL, "the link at the end of a mail; empty for none"),
         Setting(
             "maintenanceInterval", \.maintenanceInterval, .milliseconds(100)...(.hours(1)),
             "time between two rounds of maintenance"),

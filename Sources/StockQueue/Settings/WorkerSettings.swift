@@ -83,6 +83,33 @@ public struct WorkerSettings: Sendable {
     /// Stop the workers when the ledger checker finds a violation; otherwise log it and go on.
     public var stopOnViolation = false
 
+    // MARK: delivery
+
+    /// Deliver notifications to subscriptions in this process.
+    public var deliver = true
+    /// The most messages that are sent at the same time.
+    public var deliveriesAtOnce = 256
+    /// The most messages that are sent to one subscription at the same time, those of an item one after the other.
+    public var deliveriesAtOnceEach = 64
+    /// How long a receiver may take to answer, and a program to end.
+    public var deliveryTimeout = Duration.seconds(15)
+    /// The longest time between two looks for new notifications.
+    public var deliveryPollInterval = Duration.milliseconds(250)
+    /// A subscription of which every attempt has failed for this long is disabled.
+    public var disableAfter = Duration.days(5)
+    /// How long deliveries are kept after their end.
+    public var keepDeliveries = Duration.days(30)
+    /// Send webhooks to private, loopback and link-local addresses too.
+    public var allowPrivateTargets = false
+    /// The folder of the programs that subscriptions may run; empty: none.
+    public var commandFolder = ""
+    /// The program that sends mail, called with `-t -i`.
+    public var sendmail = "/usr/sbin/sendmail"
+    /// The sender of mail; empty: the mailer's default.
+    public var mailFrom = ""
+    /// The link at the end of a mail; empty: none.
+    public var dashboardURL = ""
+
     // MARK: maintenance
 
     /// Time between two rounds of maintenance.

@@ -9,6 +9,8 @@ struct RetentionStatements: Sendable {
     let dropExpiredResults: Statement
     /// Deletes expired idempotency keys, at most so many; returns how many.
     let dropExpiredKeys: Statement
+    /// Deletes deliveries that have ended, at most so many; returns how many.
+    let dropOldDeliveries: Statement
     /// The queued jobs that keep the oldest partition, although its results have expired.
     let findBlocker: Statement
     /// Whether this role may drop results and delete keys.
@@ -22,6 +24,8 @@ struct RetentionStatements: Sendable {
             "drop_expired_results", [.int8], "SELECT \(s).drop_expired_results($1 * interval '1 second')")
         dropExpiredKeys = Statement(
             "drop_expired_keys", [.int8, .int4], "SELECT \(s).drop_expired_keys($1 * interval '1 second', $2)")
+        dropOldDeliveries = Statement(
+            "drop_old_deliveries", [.int8, .int4], "SELECT \(s).drop_old_deliveries($1 * interval '1 second', $2)")
         findBlocker = Statement(
             "find_retention_blocker", [.int8],
             "SELECT * FROM \(s).find_retention_blocker($1 * interval '1 second')")

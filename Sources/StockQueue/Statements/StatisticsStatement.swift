@@ -63,6 +63,12 @@ struct StatisticsStatement: QueueStatement {
                 ), '{}'),
                 'warnings', (SELECT coalesce(sum(warned), 0)::bigint FROM finished),
                 'notifications', coalesce((SELECT json_object_agg(kind, notifications) FROM written), '{}'),
+                'deliveries', (
+                    SELECT json_build_object(
+                        'pending', count(*) FILTER (WHERE state = 'pending'),
+                        'dead', count(*) FILTER (WHERE state = 'dead'))
+                    FROM \(s).deliveries WHERE state IN ('pending', 'dead')
+                ),
                 'finished_last_minute', (SELECT coalesce(sum(last_minute), 0)::bigint FROM finished)
             )::text AS json
             """)
@@ -91,6 +97,10 @@ struct StatisticsStatement: QueueStatement {
             let oldestReadySeconds: Double?
         }
 
+        struct Deliveries: Decodable {
+            let pending, dead: Int64
+        }
+
         let windowSeconds: Int64
         let queue: Queue
         let items: Int64
@@ -98,6 +108,7 @@ struct StatisticsStatement: QueueStatement {
         let warnings: Int64
         let notifications: [String: Int64]
         let finishedLastMinute: Int64
+        let deliveries: Deliveries
 
         func statistics() throws(UnknownLabelError) -> QueueStatistics {
             QueueStatistics(
@@ -107,7 +118,8 @@ struct StatisticsStatement: QueueStatement {
                     paused: queue.paused, pausedLanes: queue.pausedLanes, pausedStores: queue.pausedStores,
                     lanes: queue.lanes, oldestReadySeconds: queue.oldestReadySeconds),
                 items: items, outcomes: try byLabel(outcomes), codes: try byLabel(codes), warnings: warnings,
-                notifications: try byLabel(notifications), finishedLastMinute: finishedLastMinute)
+                notifications: try byLabel(notifications), finishedLastMinute: finishedLastMinute,
+                pendingDeliveries: deliveries.pending, deadDeliveries: deliveries.dead)
         }
     }
 

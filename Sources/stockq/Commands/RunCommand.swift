@@ -7,10 +7,10 @@ enum RunCommand: Command {
     private static let workers = shorthand("workers", for: "workers")
     private static let batchMax = shorthand("batch-max", for: "batchJobsMax")
     private static let drain = Flag("drain", help: "stop when no job is ready or due")
-    private static let set = Option(
+    static let set = Option(
         repeated: "set", .settingAssignment, help: "change a setting; --show-settings lists them")
     private static let showSettings = Flag("show-settings", help: "print the settings and stop")
-    private static let logLevel = Option(
+    static let logLevel = Option(
         "log-level", .choice("LEVEL", of: Log.Level.allCases), default: Log.Level.info, help: "the least severe lines")
     private static let json = Flag("json", help: "at the end, print what was done as JSON")
 
@@ -78,14 +78,15 @@ enum RunCommand: Command {
     }
 
     /// The defaults, changed by the environment, then by the shorthands, then by `--set`.
-    private static func settings(_ input: ParsedCommand) throws -> WorkerSettings {
+    static func settings(_ input: ParsedCommand) throws -> WorkerSettings {
         var settings = WorkerSettings()
         do throws(ValidationError) {
             try settings.apply(environment: ProcessInfo.processInfo.environment)
         } catch {
             throw Failure(error.message)
         }
-        let shorthands = [("workers", input[workers]), ("batchJobsMax", input[batchMax])]
+        let shorthands =
+            input.spec.name == spec.name ? [("workers", input[workers]), ("batchJobsMax", input[batchMax])] : []
         let assignments = shorthands.compactMap { name, value in value.map { SettingAssignment(name: name, value: $0) }
         }
         for assignment in assignments + input[set] {
@@ -115,7 +116,7 @@ enum RunCommand: Command {
 
     /// Waits for a database that is not reachable yet, and checks what would make a worker's results wrong without an
     /// error.
-    private static func startUp(
+    static func startUp(
         _ connection: ConnectionSettings, _ schema: QueueSchema, _ settings: WorkerSettings, _ log: Log
     ) throws {
         let startup = WorkerStartup(connection: connection, schema: schema, settings: settings, stop: StopSignal())
@@ -173,7 +174,7 @@ enum RunCommand: Command {
 }
 
 /// `NAME=VALUE`
-private struct SettingAssignment: Sendable {
+struct SettingAssignment: Sendable {
     let name: String
     let value: String
 }

@@ -33,6 +33,12 @@ enum StatsCommand: Command {
         if !stats.notifications.isEmpty {
             lines += ["notifications"] + countLines(stats.notifications)
         }
+        if stats.pendingDeliveries + stats.deadDeliveries > 0 {
+            lines += [
+                "deliveries", "  pending  \(grouped(stats.pendingDeliveries))",
+                "  dead     \(grouped(stats.deadDeliveries))",
+            ]
+        }
         return lines.joined(separator: "\n")
     }
 

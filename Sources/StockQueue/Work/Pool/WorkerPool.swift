@@ -8,16 +8,19 @@ package final class WorkerPool: Sendable {
     private let base: ConnectionSettings
     private let context: ServiceContext
     private let drains: Bool
+    private let onlyDelivers: Bool
     private let changed = DispatchSemaphore(value: 0)
     private let threads = Mutex<[ServiceThread]>([])
 
     /// - Parameters:
     ///   - drains: stop when nothing is ready or due.
+    ///   - onlyDelivers: run the deliverer alone.
     ///   - onEvent: takes what happens, from several threads at once.
     package init(
         connection: ConnectionSettings, schema: QueueSchema, settings: WorkerSettings, drains: Bool = false,
-        onEvent: @escaping WorkEventHandler = { _ in }
+        onlyDelivers: Bool = false, onEvent: @escaping WorkEventHandler = { _ in }
     ) {
+        self.onlyDelivers = onlyDelivers
         base = connection
         context = ServiceContext(schema: schema, settings: settings, onEvent: onEvent)
         self.drains = drains
@@ -25,6 +28,7 @@ package final class WorkerPool: Sendable {
 
     /// Runs until `finish`, `abort`, or the end of a drain. Blocks the calling thread.
     package func run() {
+        if onlyDelivers { return deliver() }
         let settings = context.settings
         context.onEvent(.started(.init(workers: settings.workers)))
         let poller = thread(Poller(context: context, drains: drains), startsAfter: nil)
@@ -39,6 +43,15 @@ package final class WorkerPool: Sendable {
         context.onEvent(.stopped)
     }
 
+    private func deliver() {
+        context.onEvent(.started(.init(workers: 0)))
+        let deliverer = thread(Deliverer(context: context), startsAfter: nil)
+        threads.withLock { $0 = [deliverer] }
+        deliverer.start()
+        wait(for: [deliverer])
+        context.onEvent(.stopped)
+    }
+
     /// Every service but the poller.
     private func services() -> [any WorkerService] {
         let settings = context.settings
@@ -47,6 +60,7 @@ package final class WorkerPool: Sendable {
             Worker(context: context, name: "\(process)/\($0)", number: $0)
         }
         services.append(Maintenance(context: context))
+        if settings.deliver && !drains { services.append(Deliverer(context: context)) }
         if settings.checkInterval > .zero {
             services.append(LedgerChecker(context: context, stopWorkers: { [weak self] in self?.finish() }))
         }

@@ -46,8 +46,11 @@ struct Maintenance: WorkerService {
     }
 
     private func dropExpired(_ retention: Retention) throws(PostgresError) {
-        guard try retention.canDropExpired() else { return }
         let settings = context.settings
+        _ = try retention.dropOldDeliveries(keepSeconds: settings.keepDeliveries.wholeSeconds) {
+            !context.stop.isFinishing
+        }
+        guard try retention.canDropExpired() else { return }
         _ = try retention.dropExpiredKeys(keepSeconds: settings.keepKeys.wholeSeconds) { !context.stop.isFinishing }
         if let name = try retention.dropExpiredPartition(keepSeconds: settings.keepResults.wholeSeconds) {
             context.onEvent(.partitionDropped(.init(name: name)))

@@ -1,0 +1,56 @@
+import Dispatch
+import Foundation
+
+/// Runs a program that gets a text on standard input; its exit code is the answer.
+enum ProgramRun {
+    /// How much of what a program says on standard error is kept.
+    private static let errorBytesMax = 500
+
+    /// Blocks the thread until the program ends or the time is over, when it is killed.
+    ///
+    /// - Returns: nil when the program ended with 0, otherwise why the run failed.
+    static func failure(
+        _ path: String, _ arguments: [String], input: String, timeout: Duration, environment: [String: String]? = nil
+    ) -> String? {
+        let name = URL(fileURLWithPath: path).lastPathComponent
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = arguments
+        if let environment { process.environment = environment }
+        let stdin = Pipe()
+        // A file, because reading a pipe to its end would wait for the program's own children.
+        let errors = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent("stockq-\(UUID().uuidString)")
+        guard FileManager.default.createFile(atPath: errors.path, contents: nil),
+            let errorFile = FileHandle(forUpdatingAtPath: errors.path)
+        else { return "the temporary file \(errors.path) cannot be made" }
+        defer { try? FileManager.default.removeItem(at: errors) }
+        process.standardInput = stdin
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = errorFile
+        let ended = DispatchSemaphore(value: 0)
+        process.terminationHandler = { _ in ended.signal() }
+        do {
+            try process.run()
+        } catch {
+            return "\(name) could not be started: \(error.localizedDescription)"
+        }
+        // A program that does not read its input would block this thread in the write.
+        let writer = Thread {
+            try? stdin.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+            try? stdin.fileHandleForWriting.close()
+        }
+        writer.start()
+        if ended.wait(timeout: .now() + .milliseconds(timeout.milliseconds)) == .timedOut {
+            kill(process.processIdentifier, SIGKILL)
+            ended.wait()
+            return "\(name) did not end within \(timeout.text)"
+        }
+        if process.terminationReason == .exit && process.terminationStatus == 0 { return nil }
+        let said = (try? FileHandle(forReadingFrom: errors).read(upToCount: errorBytesMax)) ?? Data()
+        let text = String(decoding: said, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        let end =
+            process.terminationReason == .exit
+            ? "ended with \(process.terminationStatus)" : "was ended by signal \(process.terminationStatus)"
+        return "\(name) \(end)" + (text.isEmpty ? "" : ": \(text)")
+    }
+}

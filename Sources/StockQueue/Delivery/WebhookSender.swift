@@ -1,0 +1,190 @@
+import Dispatch
+import Foundation
+import FoundationNetworking
+import StockQueueLocking
+
+/// Sends webhooks: POST with the headers of the Standard Webhooks specification.
+///
+/// It follows no redirect, reads at most `answerBytesMax` of an answer, and keeps no cookie.
+final class WebhookSender: Sendable {
+    /// What happens at the end of a request, on a thread of URLSession.
+    typealias End = @Sendable (DeliveryEnd) -> Void
+
+    private static let answerBytesMax = 64 << 10
+
+    private let session: URLSession
+    private let delegate: Delegate
+    private let allowsPrivateTargets: Bool
+    private let timeout: Duration
+
+    init(atOnce: Int, timeout: Duration, allowsPrivateTargets: Bool) {
+        self.allowsPrivateTargets = allowsPrivateTargets
+        self.timeout = timeout
+        delegate = Delegate(answerBytesMax: Self.answerBytesMax)
+        let configuration = URLSessionConfiguration.ephemeral
+        configuration.httpMaximumConnectionsPerHost = atOnce
+        configuration.httpCookieStorage = nil
+        configuration.httpShouldSetCookies = false
+        configuration.urlCache = nil
+        configuration.urlCredentialStorage = nil
+        configuration.timeoutIntervalForRequest = Double(timeout.milliseconds) / 1_000
+        session = URLSession(configuration: configuration, delegate: delegate, delegateQueue: nil)
+    }
+
+    deinit { session.invalidateAndCancel() }
+
+    /// Sends one message.
+    ///
+    /// - Parameter end: is called once, at the latest soon after the timeout.
+    func send(_ delivery: ClaimedDelivery, end: @escaping End) {
+        if allowsPrivateTargets { return prepare(delivery, end) }
+        // A look-up blocks its thread, and the threads of a dispatch queue are few.
+        Thread { [self] in prepare(delivery, end) }.start()
+    }
+
+    private func prepare(_ delivery: ClaimedDelivery, _ end: @escaping End) {
+        switch request(delivery) {
+        case .failure(let problem): end(.failed(problem.message))
+        case .success(let request): start(request, end)
+        }
+    }
+
+    private func start(_ request: URLRequest, _ end: @escaping End) {
+        let task = session.dataTask(with: request)
+        delegate.begin(task, end)
+        task.resume()
+        // The session's own timeout starts again with each byte, so a receiver that trickles would never end.
+        DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(timeout.milliseconds)) {
+            [weak delegate, timeout] in
+            delegate?.giveUp(task, "no complete answer within \(timeout.text)")
+        }
+    }
+
+    private struct Problem: Error {
+        let message: String
+    }
+
+    private func request(_ delivery: ClaimedDelivery) -> Result<URLRequest, Problem> {
+        guard var parts = URLComponents(string: delivery.target), let host = parts.host, !host.isEmpty,
+            let scheme = parts.scheme?.lowercased(), scheme == "https" || scheme == "http"
+        else { return .failure(Problem(message: "the URL is not one of http or https")) }
+        var hostHeader: String?
+        if !allowsPrivateTargets {
+            switch publicAddress(of: host) {
+            case .failure(let problem): return .failure(problem)
+            case .success(let address):
+                // The address that was checked is the one that is connected to. With https the name stays in the URL,
+                // because the certificate is checked against it, and the library looks it up again.
+                if scheme == "http" {
+                    hostHeader = parts.port.map { "\(host):\($0)" } ?? host
+                    parts.host = address.urlHost
+                }
+            }
+        }
+        guard let url = parts.url else { return .failure(Problem(message: "the URL is malformed")) }
+        let body = delivery.body
+        let timestamp = Int64(Date().timeIntervalSince1970)
+        var request = URLRequest(url: url)
+        request.httpMethod = "POST"
+        request.httpBody = Data(body.utf8)
+        if let hostHeader { request.setValue(hostHeader, forHTTPHeaderField: "Host") }
+        request.setValue("application/json", forHTTPHeaderField: "Content-Type")
+        request.setValue("stockq", forHTTPHeaderField: "User-Agent")
+        request.setValue(delivery.messageID, forHTTPHeaderField: "webhook-id")
+        request.setValue("\(timestamp)", forHTTPHeaderField: "webhook-timestamp")
+        request.setValue(
+            WebhookSignature.header(
+                messageID: delivery.messageID, timestamp: timestamp, body: body, secrets: delivery.secrets),
+            forHTTPHeaderField: "webhook-signature")
+        return .success(request)
+    }
+
+    /// An address of the host, if all of its addresses are public.
+    private func publicAddress(of host: String) -> Result<TargetAddress, Problem> {
+        let name = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
+        do throws(TargetAddress.ResolutionError) {
+            let addresses = try TargetAddress.resolve(name)
+            guard let first = addresses.first else { return .failure(Problem(message: "\(host) has no address")) }
+            guard addresses.allSatisfy(\.isPublic) else {
+                return .failure(
+                    Problem(
+                        message: "\(host) has an address that is not public; the setting allowPrivateTargets allows it"
+                    ))
+            }
+            return .success(first)
+        } catch {
+            return .failure(Problem(message: "\(host) cannot be resolved: \(error.message)"))
+        }
+    }
+
+    /// Follows the requests that are under way.
+    private final class Delegate: NSObject, URLSessionDataDelegate, Sendable {
+        private struct Request {
+            let end: End
+            var status = 0
+            var retryAfter: Int?
+            var bytes = 0
+        }
+
+        private let requests = Mutex<[Int: Request]>([:])
+        private let answerBytesMax: Int
+
+        init(answerBytesMax: Int) { self.answerBytesMax = answerBytesMax }
+
+        func begin(_ task: URLSessionTask, _ end: @escaping End) {
+            requests.withLock { $0[task.taskIdentifier] = Request(end: end) }
+        }
+
+        func giveUp(_ task: URLSessionTask, _ error: String) {
+            guard let request = requests.withLock({ $0.removeValue(forKey: task.taskIdentifier) }) else { return }
+            task.cancel()
+            request.end(.failed(error))
+        }
+
+        func urlSession(
+            _ session: URLSession, task: URLSessionTask, willPerformHTTPRedirection response: HTTPURLResponse,
+            newRequest request: URLRequest, completionHandler: @escaping (URLRequest?) -> Void
+        ) {
+            giveUp(task, "the answer was the redirect \(response.statusCode), and redirects are not followed")
+            completionHandler(nil)
+        }
+
+        func urlSession(
+            _ session: URLSession, dataTask: URLSessionDataTask, didReceive response: URLResponse,
+            completionHandler: @escaping (URLSession.ResponseDisposition) -> Void
+        ) {
+            let http = response as? HTTPURLResponse
+            requests.withLock { requests in
+                requests[dataTask.taskIdentifier]?.status = http?.statusCode ?? 0
+                requests[dataTask.taskIdentifier]?.retryAfter = http?.value(forHTTPHeaderField: "Retry-After").flatMap {
+                    Int($0)
+                }
+            }
+            completionHandler(.allow)
+        }
+
+        func urlSession(_ session: URLSession, dataTask: URLSessionDataTask, didReceive data: Data) {
+            let bytes = requests.withLock { requests -> Int in
+                requests[dataTask.taskIdentifier]?.bytes += data.count
+                return requests[dataTask.taskIdentifier]?.bytes ?? 0
+            }
+            if bytes > answerBytesMax { giveUp(dataTask, "the answer has more than \(answerBytesMax >> 10) KiB") }
+        }
+
+        func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
+            guard let request = requests.withLock({ $0.removeValue(forKey: task.taskIdentifier) }) else { return }
+            if let error {
+                request.end(.failed(error.localizedDescription))
+                return
+            }
+            let status = request.status != 0 ? request.status : (task.response as? HTTPURLResponse)?.statusCode ?? 0
+            if (200..<300).contains(status) {
+                request.end(.delivered)
+            } else {
+                request.end(
+                    DeliveryEnd(
+                        error: "the answer was \(status)", pauseSeconds: request.retryAfter, isGone: status == 410))
+            }
+        }
+    }
+}
