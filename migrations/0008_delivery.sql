@@ -139,3 +139,29 @@ INSERT INTO :"schema".delivery_progress DEFAULT VALUES;
 
 ALTER TABLE :"schema".subscriptions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE :"schema".deliveries ENABLE ROW LEVEL SECURITY;
+
+-- A changed threshold can change an item's level without a job.
+ALTER TABLE :"schema".notifications ALTER COLUMN job_id DROP NOT NULL;
+ALTER TABLE :"schema".notifications DROP CONSTRAINT notifications_once_a_version;
+CREATE UNIQUE INDEX notifications_once_a_version
+    ON :"schema".notifications (item_id, store_id, location_id, version) WHERE job_id IS NOT NULL;
+
+-- The changes of a threshold that changed the notified level, so that the levels can be replayed. Between the versions
+-- of the item they are in the order of their ids.
+CREATE TABLE :"schema".threshold_changes (
+    change_id bigint GENERATED ALWAYS AS IDENTITY,
+    -- The notification that reported it.
+    notification_id bigint NOT NULL,
+    store_id text COLLATE "C" NOT NULL,
+    item_id text COLLATE "C" NOT NULL,
+    location_id text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    low_stock_threshold bigint,
+    alert_before :"schema".alert_level NOT NULL,
+    alert_after :"schema".alert_level NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    changed_by text NOT NULL DEFAULT session_user,
+    CONSTRAINT threshold_changes_pkey PRIMARY KEY (change_id),
+    CONSTRAINT threshold_changes_level_changes CHECK (alert_before <> alert_after)
+);
+CREATE INDEX threshold_changes_item ON :"schema".threshold_changes (item_id, store_id, location_id, version);

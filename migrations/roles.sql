@@ -46,7 +46,8 @@ BEGIN
         -- A policy's name says all that it has, so an existing one is right, and keeping it takes no lock.
         IF kind NOT IN ('producer', 'gateway') THEN
             FOREACH object IN ARRAY ARRAY[
-                'items', 'jobs', 'results', 'notifications', 'change_log', 'deliveries', 'idempotency_keys', 'store_limits'
+                'items', 'jobs', 'results', 'notifications', 'change_log', 'deliveries', 'idempotency_keys',
+                'store_limits'
             ] LOOP
                 FOREACH command IN ARRAY CASE
                     WHEN kind = 'reader' THEN ARRAY['SELECT']
@@ -110,7 +111,7 @@ DECLARE
         'GRANT UPDATE (epoch) ON lanes TO %1$I',
         'GRANT SELECT, INSERT ON results, notifications, idempotency_keys TO %1$I',
         'GRANT SELECT, INSERT ON change_log TO %1$I',
-        'GRANT SELECT ON deliveries TO %1$I',
+        'GRANT SELECT ON deliveries, threshold_changes TO %1$I',
         'GRANT SELECT ON SEQUENCE ' || feed_sequences || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION can_read_all_stores, ' || feeds || ' TO %1$I',
         'GRANT SELECT, INSERT, DELETE ON too_large_groups TO %1$I',

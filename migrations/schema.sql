@@ -148,6 +148,51 @@ BEGIN
     RETURN built;
 END
 $$;
+CREATE FUNCTION stockq.add_subscription(name text, channel text, target text, store_id text DEFAULT NULL::text, events text[] DEFAULT '{stock.low,stock.out,stock.back_in_stock,stock.restocked}'::text[], secret text DEFAULT NULL::text, item_prefix text DEFAULT ''::text, location_prefix text DEFAULT ''::text, digest_window interval DEFAULT NULL::interval, digest_at time without time zone DEFAULT NULL::time without time zone, time_zone text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    horizon record;
+    added bigint;
+BEGIN
+    IF add_subscription.name = ANY (ARRAY(SELECT s.name FROM subscriptions AS s)) THEN
+        RAISE unique_violation USING
+            MESSAGE = format('there is a subscription %L already', add_subscription.name),
+            HINT = 'Choose another name, or remove it first.';
+    ELSIF add_subscription.time_zone IS NOT NULL
+        AND NOT EXISTS (SELECT FROM pg_timezone_names AS z WHERE z.name = add_subscription.time_zone) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('there is no time zone %L', add_subscription.time_zone),
+            HINT = 'Name one of pg_timezone_names, for instance Europe/Berlin.';
+    END IF;
+    -- The fan-out may be about to read the notifications up to the same horizon.
+    PERFORM FROM delivery_progress FOR UPDATE;
+    horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);
+    IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL) THEN
+        UPDATE delivery_progress SET position = horizon.position, row_id = horizon.row_id;
+    END IF;
+    INSERT INTO subscriptions (
+        name, channel, target, store_id, events, secret, item_prefix, location_prefix, digest_window, digest_at,
+        time_zone, next_digest_at, start_position, start_row, changes_cursor
+    ) VALUES (
+        add_subscription.name, add_subscription.channel, add_subscription.target, add_subscription.store_id,
+        add_subscription.events, add_subscription.secret, coalesce(add_subscription.item_prefix, ''),
+        coalesce(add_subscription.location_prefix, ''), add_subscription.digest_window, add_subscription.digest_at,
+        add_subscription.time_zone,
+        next_digest(add_subscription.digest_at, add_subscription.time_zone, now()), horizon.position, horizon.row_id,
+        CASE WHEN 'stock.changed' = ANY (add_subscription.events) THEN changes_cursor() END
+    )
+    RETURNING subscription_id INTO added;
+    PERFORM record_operation(
+        'subscriptions add',
+        jsonb_build_object(
+            'name', add_subscription.name, 'channel', add_subscription.channel, 'store_id', add_subscription.store_id,
+            'events', add_subscription.events), NULL);
+    RETURN added;
+END
+$$;
 CREATE FUNCTION stockq.can_read_all_stores() RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -155,7 +200,9 @@ CREATE FUNCTION stockq.can_read_all_stores() RETURNS boolean
 BEGIN
     RETURN NOT row_security_active('jobs') OR EXISTS (
         SELECT FROM pg_roles
-        WHERE rolname IN (current_schema() || '_reader', current_schema() || '_admin')
+        WHERE rolname IN (
+                current_schema() || '_worker', current_schema() || '_reader', current_schema() || '_admin'
+            )
             AND pg_has_role(oid, 'USAGE')
     );
 END
@@ -562,6 +609,119 @@ BEGIN
         note_name, concat_ws(E'\x1f', store_id, ready_jobs_max, last_drawn + ready_jobs_max - ready_jobs), false);
 END
 $$;
+CREATE FUNCTION stockq.claim_deliveries(max_rows integer, each_max integer, busy bigint[], lease interval) RETURNS TABLE(delivery_id bigint, subscription_id bigint, claim_id bigint, channel text, target text, secrets text[], message_id text, event text, data text, occurred_at timestamp with time zone, attempts smallint, name text, store_id text, time_zone text)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 100
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    claim CONSTANT bigint := (random() * 9e15)::bigint;
+BEGIN
+    RETURN QUERY
+    WITH RECURSIVE with_work AS (
+        (
+            SELECT d.subscription_id FROM deliveries AS d WHERE d.state = 'pending'
+            ORDER BY d.subscription_id LIMIT 1
+        )
+        UNION ALL
+        SELECT (
+            SELECT d.subscription_id FROM deliveries AS d
+            WHERE d.state = 'pending' AND d.subscription_id > with_work.subscription_id
+            ORDER BY d.subscription_id LIMIT 1
+        )
+        FROM with_work
+        WHERE with_work.subscription_id IS NOT NULL
+    ), chosen AS MATERIALIZED (
+        SELECT due.delivery_id
+        FROM with_work
+        JOIN subscriptions AS s ON s.subscription_id = with_work.subscription_id
+        CROSS JOIN LATERAL (
+            SELECT d.delivery_id FROM deliveries AS d
+            WHERE d.subscription_id = s.subscription_id AND d.state = 'pending' AND d.next_attempt_at <= now()
+                AND (s.channel = 'mail' OR NOT EXISTS (
+                    SELECT FROM deliveries AS earlier
+                    WHERE earlier.subscription_id = d.subscription_id AND earlier.state = 'pending'
+                        AND (earlier.item_id, earlier.store_id, earlier.location_id)
+                            = (d.item_id, d.store_id, d.location_id)
+                        AND earlier.delivery_id < d.delivery_id
+                ))
+            ORDER BY d.next_attempt_at
+            LIMIT CASE WHEN s.channel = 'mail' THEN 1 ELSE each_max END
+        ) AS due
+        WHERE s.disabled_at IS NULL AND s.subscription_id <> ALL (busy)
+        ORDER BY due.delivery_id
+        LIMIT max_rows
+    ), whole AS MATERIALIZED (
+        SELECT chosen.delivery_id FROM chosen
+        UNION
+        SELECT also.delivery_id
+        FROM chosen
+        JOIN deliveries AS first ON first.delivery_id = chosen.delivery_id
+        JOIN subscriptions AS s ON s.subscription_id = first.subscription_id AND s.channel = 'mail'
+        JOIN deliveries AS also ON also.subscription_id = s.subscription_id AND also.state = 'pending'
+            AND also.claim_id IS NULL
+    ), locked AS MATERIALIZED (
+        SELECT d.delivery_id FROM deliveries AS d
+        WHERE d.delivery_id = ANY (ARRAY(SELECT whole.delivery_id FROM whole))
+        ORDER BY d.delivery_id
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE deliveries AS d
+    SET attempts = least(d.attempts + 1, 1000), next_attempt_at = now() + lease, claim_id = claim
+    FROM locked
+    JOIN deliveries AS l ON l.delivery_id = locked.delivery_id
+    JOIN subscriptions AS s ON s.subscription_id = l.subscription_id
+    -- Another deliverer may have claimed or finished it before this one had the lock.
+    WHERE d.delivery_id = locked.delivery_id AND d.state = 'pending'
+        AND (d.next_attempt_at <= now() OR s.channel = 'mail' AND d.claim_id IS NULL)
+    RETURNING d.delivery_id, d.subscription_id, d.claim_id, s.channel, s.target,
+        array_remove(
+            ARRAY[s.secret, CASE WHEN s.old_secret_until > now() THEN s.old_secret END], NULL),
+        d.message_id, d.event, d.data::text, d.occurred_at, d.attempts, s.name, s.store_id, s.time_zone;
+END
+$$;
+CREATE FUNCTION stockq.compare_threshold() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    available CONSTANT bigint := NEW.on_hand - NEW.allocated;
+    level CONSTANT alert_level := CASE
+        WHEN available <= 0 THEN 'out'
+        WHEN available <= NEW.low_stock_threshold THEN 'low'
+        ELSE 'ok'
+    END;
+    written bigint;
+BEGIN
+    IF NOT NEW.tracked OR NEW.notified_level IS NULL OR level = NEW.notified_level THEN
+        RETURN NEW;
+    END IF;
+    INSERT INTO notifications (
+        version, available_before, available_after, low_stock_threshold, kind, store_id, item_id, location_id
+    ) VALUES (
+        NEW.version, available, available, NEW.low_stock_threshold,
+        CASE
+            WHEN level = 'out' THEN 'out_of_stock'
+            WHEN NEW.notified_level = 'out' THEN 'back_in_stock'
+            WHEN level = 'low' THEN 'low_stock'
+            ELSE 'restocked'
+        END::notification_kind,
+        NEW.store_id, NEW.item_id, NEW.location_id)
+    RETURNING notification_id INTO written;
+    INSERT INTO threshold_changes (
+        notification_id, store_id, item_id, location_id, version, low_stock_threshold, alert_before, alert_after
+    ) VALUES (
+        written, NEW.store_id, NEW.item_id, NEW.location_id, NEW.version, NEW.low_stock_threshold, NEW.notified_level,
+        level);
+    NEW.notified_level := level;
+    RETURN NEW;
+END
+$$;
 CREATE FUNCTION stockq.create_gateway_client(name text, client_id text, secret_hash text, store_id text, scopes text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -615,6 +775,20 @@ BEGIN
         NULL);
 END
 $$;
+CREATE FUNCTION stockq.digest_items(subscription_id bigint, max_rows integer) RETURNS TABLE(store_id text, item_id text, location_id text, available bigint, low_stock_threshold bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 100
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+    SELECT i.store_id, i.item_id, i.location_id, i.available, i.low_stock_threshold::bigint
+    FROM subscriptions AS s
+    JOIN items AS i ON s.store_id IS NULL OR i.store_id = s.store_id
+    WHERE s.subscription_id = $1 AND i.tracked
+        AND (i.available <= 0 OR i.available <= i.low_stock_threshold)
+        AND starts_with(i.item_id, s.item_prefix) AND starts_with(i.location_id, s.location_prefix)
+    ORDER BY i.store_id, i.item_id, i.location_id
+    LIMIT $2
+$_$;
 CREATE FUNCTION stockq.drop_expired_keys(keep interval, keys_max integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -700,6 +874,20 @@ BEGIN
     RETURN oldest.name;
 END
 $_$;
+CREATE FUNCTION stockq.drop_old_deliveries(keep interval, max_rows integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    dropped integer;
+BEGIN
+    DELETE FROM deliveries WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM deliveries WHERE finished_at < now() - keep LIMIT max_rows FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    RETURN dropped;
+END
+$$;
 CREATE FUNCTION stockq.enqueue(store_id text, item_id text, quantity bigint, action text DEFAULT NULL::text, location_id text DEFAULT NULL::text, on_insufficient text DEFAULT NULL::text, expected_available bigint DEFAULT NULL::bigint, idempotency_key text DEFAULT NULL::text, group_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, notify boolean DEFAULT NULL::boolean, ordering_key text DEFAULT NULL::text, reason text DEFAULT NULL::text, reference text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer) RETURNS stockq.receipt
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -826,6 +1014,131 @@ CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text D
         l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9
     ) AS receipt
 $_$;
+CREATE FUNCTION stockq.event_of(kind stockq.notification_kind) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT CASE kind WHEN 'low_stock' THEN 'stock.low' WHEN 'out_of_stock' THEN 'stock.out' ELSE 'stock.' || kind END
+$$;
+CREATE FUNCTION stockq.fan_out_changes() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    s record;
+    page record;
+    ahead integer;
+    made integer := 0;
+BEGIN
+    FOR s IN SELECT * FROM subscriptions WHERE changes_cursor IS NOT NULL AND disabled_at IS NULL LOOP
+        SELECT count(*) INTO ahead FROM deliveries AS d
+        WHERE d.subscription_id = s.subscription_id AND d.state = 'pending' AND d.item_id = '' AND d.store_id = ''
+            AND d.location_id = '';
+        FOR step IN ahead + 1..10 LOOP
+            SELECT count(*) AS changes, (array_agg(c.cursor ORDER BY number DESC))[1] AS cursor,
+                max(c.finished_at) AS occurred_at,
+                json_agg(
+                    json_build_object(
+                        'store_id', c.store_id, 'item_id', c.item_id, 'location_id', c.location_id,
+                        'version', c.version, 'job_id', c.job_id, 'action', c.action, 'quantity', c.applied_quantity,
+                        'on_hand', c.on_hand_after, 'allocated', c.allocated_after,
+                        'available', c.on_hand_after - c.allocated_after, 'reference', c.reference)
+                    ORDER BY number
+                ) FILTER (
+                    WHERE starts_with(c.item_id, s.item_prefix) AND starts_with(c.location_id, s.location_prefix)
+                ) AS list
+            INTO page
+            FROM changes_after(s.changes_cursor, 100, s.store_id) WITH ORDINALITY AS c (
+                job_id, store_id, item_id, location_id, version, action, quantity, applied_quantity, on_hand_before,
+                on_hand_after, allocated_before, allocated_after, group_id, reason, reference, finished_at, cursor,
+                number);
+            EXIT WHEN page.changes = 0;
+            s.changes_cursor := page.cursor;
+            CONTINUE WHEN page.list IS NULL;
+            INSERT INTO deliveries (
+                subscription_id, message_id, event, store_id, item_id, location_id, data, occurred_at
+            ) VALUES (
+                s.subscription_id, 'msg_' || s.subscription_id || '_c' || page.cursor, 'stock.changed', '', '', '',
+                json_build_object('changes', page.list), page.occurred_at);
+            made := made + 1;
+        END LOOP;
+        UPDATE subscriptions AS u SET changes_cursor = s.changes_cursor
+        WHERE u.subscription_id = s.subscription_id AND u.changes_cursor <> s.changes_cursor;
+    END LOOP;
+    RETURN made;
+END
+$$;
+CREATE FUNCTION stockq.fan_out_deliveries(max_rows integer DEFAULT 1000, OUT notifications integer, OUT deliveries integer) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    progress delivery_progress;
+    horizon record;
+    last_position bigint;
+    last_row bigint;
+    digest record;
+BEGIN
+    notifications := 0;
+    deliveries := 0;
+    IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL) THEN
+        RETURN;
+    END IF;
+    -- A poll that finds nothing writes nothing, and a row lock is a write.
+    SELECT * INTO progress FROM delivery_progress;
+    horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);
+    IF NOT EXISTS (
+            SELECT FROM notifications AS n
+            WHERE (n.position, n.notification_id) > (progress.position, progress.row_id)
+                AND (n.position, n.notification_id) <= (horizon.position, horizon.row_id)
+        )
+        AND NOT EXISTS (
+            SELECT FROM subscriptions AS s
+            WHERE s.disabled_at IS NULL AND (s.next_digest_at <= now() OR s.changes_cursor IS NOT NULL)
+        )
+    THEN
+        RETURN;
+    END IF;
+    SELECT * INTO progress FROM delivery_progress FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN; -- another process does it
+    END IF;
+    SELECT count(*), max(position), max(notification_id) FILTER (WHERE is_last)
+    INTO notifications, last_position, last_row
+    FROM (
+        SELECT n.position, n.notification_id, lead(n.position) OVER () IS NULL AS is_last FROM (
+            SELECT * FROM notifications AS newer
+            WHERE (newer.position, newer.notification_id) > (progress.position, progress.row_id)
+                AND (newer.position, newer.notification_id) <= (horizon.position, horizon.row_id)
+            ORDER BY newer.position, newer.notification_id
+            LIMIT max_rows
+        ) AS n
+    ) AS page;
+    IF notifications > 0 THEN
+        deliveries := insert_deliveries(progress.position, progress.row_id, last_position, last_row);
+        UPDATE delivery_progress SET position = last_position, row_id = last_row;
+    END IF;
+    deliveries := deliveries + fan_out_changes();
+    FOR digest IN
+        SELECT * FROM subscriptions AS s WHERE s.next_digest_at <= now() AND s.disabled_at IS NULL FOR UPDATE
+    LOOP
+        -- The mail lists what is low or out now, and what has become pending since the last digest.
+        INSERT INTO deliveries (
+            subscription_id, message_id, event, store_id, item_id, location_id, data, occurred_at
+        ) VALUES (
+            digest.subscription_id,
+            'msg_' || digest.subscription_id || '_digest_' || extract(epoch FROM digest.next_digest_at)::bigint,
+            'stock.digest', coalesce(digest.store_id, ''), '', '', '{}', digest.next_digest_at);
+        UPDATE subscriptions SET next_digest_at = next_digest(digest.digest_at, digest.time_zone, now())
+        WHERE subscription_id = digest.subscription_id;
+        deliveries := deliveries + 1;
+    END LOOP;
+END
+$$;
 CREATE FUNCTION stockq.feed_horizon(feed regclass, row_ids regclass, OUT "position" bigint, OUT row_id bigint) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -1100,6 +1413,75 @@ BEGIN
         ORDER BY j.job_id
         LIMIT 1;
     END IF;
+END
+$$;
+CREATE FUNCTION stockq.finish_deliveries(delivery_ids bigint[], claim_ids bigint[], errors text[], pauses integer[], gone boolean[], disable_after interval) RETURNS TABLE(subscription_id bigint, name text, reason text)
+    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    -- https://github.com/standard-webhooks/standard-webhooks, "Deliverability and reliability"
+    schedule CONSTANT integer[] := ARRAY[5, 300, 1800, 7200, 18000, 36000, 36000];
+BEGIN
+    UPDATE deliveries AS d
+    SET state = CASE
+            WHEN ended.error IS NULL THEN 'delivered'
+            WHEN d.attempts > cardinality(schedule) THEN 'dead'
+            ELSE 'pending'
+        END,
+        finished_at = CASE WHEN ended.error IS NULL OR d.attempts > cardinality(schedule) THEN now() END,
+        next_attempt_at = now() + greatest(
+            schedule[least(d.attempts, cardinality(schedule))] * (0.9 + 0.2 * random()),
+            least(coalesce(ended.pause, 0), 86400)
+        ) * interval '1 second',
+        claim_id = NULL, last_error = ended.error
+    FROM unnest(delivery_ids, claim_ids, errors, pauses) AS ended (delivery_id, claim_id, error, pause)
+    WHERE d.delivery_id = ended.delivery_id AND d.claim_id = ended.claim_id;
+    -- What comes after a failed message of an item waits for it, and no claim looks at it before.
+    UPDATE deliveries AS later
+    SET next_attempt_at = failed.next_attempt_at
+    FROM unnest(delivery_ids, errors) AS ended (delivery_id, error)
+    JOIN deliveries AS failed ON failed.delivery_id = ended.delivery_id AND failed.state = 'pending'
+    WHERE ended.error IS NOT NULL AND later.subscription_id = failed.subscription_id AND later.state = 'pending'
+        AND (later.item_id, later.store_id, later.location_id) = (failed.item_id, failed.store_id, failed.location_id)
+        AND later.delivery_id > failed.delivery_id AND later.next_attempt_at < failed.next_attempt_at
+        AND later.claim_id IS NULL;
+    -- A success ends a failing time; a failure begins one.
+    UPDATE subscriptions AS s
+    SET failing_since = CASE WHEN seen.succeeded THEN NULL ELSE coalesce(s.failing_since, now()) END
+    FROM (
+        SELECT d.subscription_id, bool_or(ended.error IS NULL) AS succeeded
+        FROM unnest(delivery_ids, errors) AS ended (delivery_id, error)
+        JOIN deliveries AS d ON d.delivery_id = ended.delivery_id
+        GROUP BY d.subscription_id
+    ) AS seen
+    WHERE s.subscription_id = seen.subscription_id AND (s.failing_since IS NULL) <> seen.succeeded;
+    FOR subscription_id, name, reason IN
+    WITH failed AS (
+        SELECT d.subscription_id, bool_or(ended.gone) AS is_gone, max(ended.error) AS error
+        FROM unnest(delivery_ids, errors, gone) AS ended (delivery_id, error, gone)
+        JOIN deliveries AS d ON d.delivery_id = ended.delivery_id
+        WHERE ended.error IS NOT NULL
+        GROUP BY d.subscription_id
+    )
+    UPDATE subscriptions AS s
+    SET disabled_at = now(),
+        disabled_reason = CASE WHEN failed.is_gone THEN failed.error
+            ELSE format('every attempt since %s has failed, the last one with: %s', s.failing_since, failed.error) END
+    FROM failed
+    WHERE s.subscription_id = failed.subscription_id AND s.disabled_at IS NULL
+        AND (failed.is_gone OR s.failing_since < now() - disable_after)
+    RETURNING s.subscription_id, s.name, s.disabled_reason
+    LOOP
+        PERFORM record_operation(
+            'subscriptions disable', jsonb_build_object('name', name, 'reason', reason), NULL);
+        RETURN NEXT;
+    END LOOP;
 END
 $$;
 CREATE FUNCTION stockq.gateway_access(token_hashes text[], store_ids text[], scopes text[]) RETURNS TABLE(call integer, store_id text, failure text)
@@ -1536,6 +1918,49 @@ BEGIN
     RETURN 'U+' || upper(lpad(to_hex(ascii(substring(id FROM '^ | $|' || hidden))), 4, '0'));
 END
 $_$;
+CREATE FUNCTION stockq.insert_deliveries(from_position bigint, from_row bigint, to_position bigint, to_row bigint, only_subscription bigint DEFAULT NULL::bigint) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    inserted integer;
+BEGIN
+    INSERT INTO deliveries (
+        subscription_id, message_id, event, store_id, item_id, location_id, data, occurred_at, next_attempt_at
+    )
+    SELECT s.subscription_id, 'msg_' || s.subscription_id || '_' || n.notification_id, event_of(n.kind), n.store_id,
+        n.item_id, n.location_id,
+        json_build_object(
+            'notification_id', n.notification_id, 'store_id', n.store_id, 'item_id', n.item_id,
+            'location_id', n.location_id, 'available', n.available_after, 'available_before', n.available_before,
+            'low_stock_threshold', n.low_stock_threshold, 'version', n.version, 'job_id', n.job_id,
+            'cause', json_build_object(
+                'action', CASE WHEN n.job_id IS NULL THEN 'threshold' ELSE r.action::text END,
+                'quantity', r.applied_quantity, 'reference', r.reference, 'reason', r.reason)),
+        n.created_at,
+        CASE WHEN s.channel = 'mail' THEN coalesce(s.next_digest_at, now() + s.digest_window, now()) ELSE now() END
+    FROM notifications AS n
+    LEFT JOIN results AS r ON r.job_id = n.job_id
+    CROSS JOIN LATERAL (
+        SELECT * FROM subscriptions AS of_store WHERE of_store.store_id = n.store_id
+        UNION ALL
+        SELECT * FROM subscriptions AS of_all WHERE of_all.store_id IS NULL
+    ) AS s
+    WHERE (n.position, n.notification_id) > (from_position, from_row)
+        AND (n.position, n.notification_id) <= (to_position, to_row)
+        AND s.disabled_at IS NULL AND event_of(n.kind) = ANY (s.events)
+        AND starts_with(n.item_id, s.item_prefix) AND starts_with(n.location_id, s.location_prefix)
+        AND CASE
+            WHEN only_subscription IS NULL THEN
+                (n.position, n.notification_id) > (s.start_position, s.start_row)
+            ELSE s.subscription_id = only_subscription
+        END
+    ORDER BY n.position, n.notification_id, s.subscription_id;
+    GET DIAGNOSTICS inserted = ROW_COUNT;
+    RETURN inserted;
+END
+$$;
 CREATE FUNCTION stockq.insert_lines(list stockq.lines) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -1913,6 +2338,20 @@ BEGIN
     RETURN known;
 END
 $$;
+CREATE FUNCTION stockq.known_subscription(name text) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    known bigint := (SELECT s.subscription_id FROM subscriptions AS s WHERE s.name = known_subscription.name);
+BEGIN
+    IF known IS NULL THEN
+        RAISE undefined_object USING
+            MESSAGE = format('there is no subscription %L', name), HINT = 'stockq subscriptions list shows them.';
+    END IF;
+    RETURN known;
+END
+$$;
 CREATE FUNCTION stockq.last_notifications(max_rows integer DEFAULT 100, only_store text DEFAULT NULL::text) RETURNS TABLE(notification_id bigint, job_id bigint, version bigint, available_before bigint, available_after bigint, low_stock_threshold bigint, created_at timestamp with time zone, kind stockq.notification_kind, store_id text, item_id text, location_id text, cursor text)
     LANGUAGE plpgsql ROWS 100
     SET search_path TO 'stockq', 'pg_temp'
@@ -1974,6 +2413,18 @@ CREATE FUNCTION stockq.list_gateway_tokens() RETURNS TABLE(name text, is_anonymo
     WHERE t.client_id IS NULL
     ORDER BY t.name, t.token_id
 $$;
+CREATE FUNCTION stockq.list_subscriptions() RETURNS TABLE(name text, subscription_id bigint, store_id text, channel text, target text, events text[], item_prefix text, location_prefix text, digest_window interval, digest_at time without time zone, time_zone text, created_by text, created_at timestamp with time zone, failing_since timestamp with time zone, disabled_at timestamp with time zone, disabled_reason text, pending bigint, dead bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT s.name, s.subscription_id, s.store_id, s.channel, s.target, s.events, s.item_prefix, s.location_prefix,
+        s.digest_window, s.digest_at, s.time_zone, s.created_by, s.created_at, s.failing_since, s.disabled_at,
+        s.disabled_reason,
+        (SELECT count(*) FROM deliveries AS d WHERE d.subscription_id = s.subscription_id AND d.state = 'pending'),
+        (SELECT count(*) FROM deliveries AS d WHERE d.subscription_id = s.subscription_id AND d.state = 'dead')
+    FROM subscriptions AS s
+    ORDER BY s.name
+$$;
 CREATE FUNCTION stockq.may_enqueue(store_id text, item_id text, location_id text) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -1994,6 +2445,16 @@ BEGIN
     END IF;
     RETURN true;
 END
+$$;
+CREATE FUNCTION stockq.next_digest(digest_at time without time zone, time_zone text, after timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT min(due) FROM (
+        SELECT ((after AT TIME ZONE time_zone)::date + day + digest_at) AT TIME ZONE time_zone AS due
+        FROM generate_series(0, 2) AS day
+    ) AS days
+    WHERE due > after
 $$;
 CREATE FUNCTION stockq.note_gateway_use(token_hashes text[]) RETURNS void
     LANGUAGE sql
@@ -2416,6 +2877,36 @@ CREATE FUNCTION stockq.record_operation(verb text, subject jsonb, jobs bigint) R
         $1, jsonb_strip_nulls($2), $3
     )
 $_$;
+CREATE FUNCTION stockq.remove_subscription(name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    known CONSTANT bigint := known_subscription(remove_subscription.name);
+BEGIN
+    DELETE FROM subscriptions AS s WHERE s.subscription_id = known;
+    DELETE FROM deliveries AS d WHERE d.subscription_id = known;
+    PERFORM record_operation('subscriptions remove', jsonb_build_object('name', remove_subscription.name), NULL);
+END
+$$;
+CREATE FUNCTION stockq.replay_deliveries(subscription text, since timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    known CONSTANT bigint := known_subscription(subscription);
+    start record;
+    progress delivery_progress;
+    replayed bigint;
+BEGIN
+    SELECT * INTO progress FROM delivery_progress FOR UPDATE;
+    start := read_cursor(notifications_cursor(since));
+    replayed := insert_deliveries(start.position, start.row_id, progress.position, progress.row_id, known);
+    PERFORM record_operation(
+        'deliveries replay', jsonb_build_object('subscription', subscription, 'since', since), replayed);
+    RETURN replayed;
+END
+$$;
 CREATE FUNCTION stockq.reprioritize(priority integer, job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -2538,6 +3029,27 @@ BEGIN
     RETURN true;
 END
 $$;
+CREATE FUNCTION stockq.retry_deliveries(delivery_ids bigint[] DEFAULT NULL::bigint[], subscription text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    known CONSTANT bigint := CASE WHEN subscription IS NOT NULL THEN known_subscription(subscription) END;
+    retried bigint;
+BEGIN
+    IF num_nonnulls(delivery_ids, subscription) <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name deliveries by delivery_ids, or a subscription';
+    END IF;
+    UPDATE deliveries AS d
+    SET state = 'pending', attempts = 0, next_attempt_at = now(), finished_at = NULL
+    WHERE (d.delivery_id = ANY (delivery_ids) OR d.subscription_id = known)
+        AND d.state IN ('pending', 'dead') AND d.claim_id IS NULL;
+    GET DIAGNOSTICS retried = ROW_COUNT;
+    PERFORM record_operation(
+        'deliveries retry', jsonb_build_object('delivery_ids', delivery_ids, 'subscription', subscription), NULL);
+    RETURN retried;
+END
+$$;
 CREATE FUNCTION stockq.retry_jobs(job_ids bigint[] DEFAULT NULL::bigint[], failed boolean DEFAULT false, code text DEFAULT NULL::text, store_id text DEFAULT NULL::text, since interval DEFAULT '1 day'::interval) RETURNS TABLE(job_id bigint, retry_of bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -2615,6 +3127,19 @@ BEGIN
     RETURN true;
 END
 $$;
+CREATE FUNCTION stockq.rotate_subscription_secret(name text, secret text, keep_old interval DEFAULT '24:00:00'::interval) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE subscriptions
+    SET old_secret = secret, old_secret_until = now() + keep_old, secret = rotate_subscription_secret.secret
+    WHERE subscription_id = known_subscription(rotate_subscription_secret.name);
+    PERFORM record_operation(
+        'subscriptions rotate', jsonb_build_object('name', rotate_subscription_secret.name), NULL);
+END
+$$;
 CREATE FUNCTION stockq.send_wakeup() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -2679,6 +3204,34 @@ BEGIN
         'limits set', jsonb_build_object('store_id', store_id, 'ready_jobs_max', ready_jobs_max), NULL);
 END
 $$;
+CREATE FUNCTION stockq.set_subscription_enabled(name text, enabled boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    known CONSTANT bigint := known_subscription(set_subscription_enabled.name);
+    horizon record;
+BEGIN
+    IF enabled THEN
+        PERFORM FROM delivery_progress FOR UPDATE;
+        horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);
+        IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL) THEN
+            UPDATE delivery_progress SET position = horizon.position, row_id = horizon.row_id;
+        END IF;
+        UPDATE subscriptions
+        SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL, start_position = horizon.position,
+            start_row = horizon.row_id
+        WHERE subscription_id = known AND disabled_at IS NOT NULL;
+    ELSE
+        UPDATE subscriptions SET disabled_at = now(), disabled_reason = 'by an administrator'
+        WHERE subscription_id = known AND disabled_at IS NULL;
+    END IF;
+    PERFORM record_operation(
+        'subscriptions ' || CASE WHEN enabled THEN 'enable' ELSE 'disable' END,
+        jsonb_build_object('name', set_subscription_enabled.name), NULL);
+END
+$$;
 CREATE FUNCTION stockq.set_time_limit(days integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -2734,6 +3287,28 @@ CREATE FUNCTION stockq.stock_at(store_id text, item_id text, location_id text, a
     )
     SELECT found.on_hand, found.allocated, found.on_hand - found.allocated, found.version FROM found
 $_$;
+CREATE FUNCTION stockq.subscription_names() RETURNS TABLE(subscription_id bigint, name text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT s.subscription_id, s.name FROM subscriptions AS s
+$$;
+CREATE FUNCTION stockq.test_subscription(name text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    known CONSTANT bigint := known_subscription(test_subscription.name);
+    sent bigint;
+BEGIN
+    INSERT INTO deliveries (subscription_id, message_id, event, store_id, item_id, location_id, data, occurred_at)
+    VALUES (
+        known, 'msg_' || known || '_test_' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, 'stock.test',
+        '', 'test', '', json_build_object('subscription', test_subscription.name), now())
+    RETURNING delivery_id INTO sent;
+    RETURN sent;
+END
+$$;
 CREATE FUNCTION stockq.transfer(store_id text, item_id text, quantity bigint, from_location text, to_location text, idempotency_key text DEFAULT NULL::text, on_insufficient text DEFAULT NULL::text, group_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, reason text DEFAULT NULL::text, reference text DEFAULT NULL::text) RETURNS SETOF stockq.receipt
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -2832,6 +3407,40 @@ ALTER TABLE stockq.change_log ALTER COLUMN log_id ADD GENERATED ALWAYS AS IDENTI
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+CREATE TABLE stockq.deliveries (
+    delivery_id bigint NOT NULL,
+    subscription_id bigint NOT NULL,
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    event text NOT NULL COLLATE pg_catalog."C",
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    data json NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL COLLATE pg_catalog."C",
+    attempts smallint DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    claim_id bigint,
+    finished_at timestamp with time zone,
+    last_error text COLLATE pg_catalog."C",
+    CONSTRAINT deliveries_state_known CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'dead'::text])))
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
+ALTER TABLE stockq.deliveries ALTER COLUMN delivery_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stockq.deliveries_delivery_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE stockq.delivery_progress (
+    is_only_row boolean DEFAULT true NOT NULL,
+    "position" bigint DEFAULT 0 NOT NULL,
+    row_id bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT delivery_progress_is_only_row CHECK (is_only_row)
 );
 CREATE TABLE stockq.gateway_clients (
     client_id text NOT NULL COLLATE pg_catalog."C",
@@ -2941,7 +3550,7 @@ CREATE VIEW stockq.my_variations WITH (security_barrier='true') AS
   WHERE ((grants.producer = (CURRENT_USER)::text) AND (items.parent_id IS NOT NULL));
 CREATE TABLE stockq.notifications (
     notification_id bigint NOT NULL,
-    job_id bigint NOT NULL,
+    job_id bigint,
     version bigint NOT NULL,
     available_before bigint NOT NULL,
     available_after bigint NOT NULL,
@@ -3093,6 +3702,71 @@ CREATE TABLE stockq.store_limits (
     CONSTRAINT store_limits_ready_jobs_max_range CHECK (((ready_jobs_max >= 1) AND (ready_jobs_max <= 100000000))),
     CONSTRAINT store_limits_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
 );
+CREATE TABLE stockq.subscriptions (
+    subscription_id bigint NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    store_id text COLLATE pg_catalog."C",
+    channel text NOT NULL COLLATE pg_catalog."C",
+    target text NOT NULL COLLATE pg_catalog."C",
+    events text[] NOT NULL COLLATE pg_catalog."C",
+    item_prefix text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    location_prefix text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    secret text COLLATE pg_catalog."C",
+    old_secret text COLLATE pg_catalog."C",
+    old_secret_until timestamp with time zone,
+    digest_window interval,
+    digest_at time without time zone,
+    time_zone text COLLATE pg_catalog."C",
+    next_digest_at timestamp with time zone,
+    start_position bigint NOT NULL,
+    start_row bigint NOT NULL,
+    changes_cursor text COLLATE pg_catalog."C",
+    created_by text DEFAULT SESSION_USER NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    failing_since timestamp with time zone,
+    disabled_at timestamp with time zone,
+    disabled_reason text COLLATE pg_catalog."C",
+    CONSTRAINT subscriptions_channel_known CHECK ((channel = ANY (ARRAY['webhook'::text, 'mail'::text, 'command'::text]))),
+    CONSTRAINT subscriptions_digest_of_mail CHECK (((channel = 'mail'::text) OR (num_nonnulls(digest_window, digest_at, time_zone, next_digest_at) = 0))),
+    CONSTRAINT subscriptions_digest_time CHECK ((num_nulls(digest_at, time_zone, next_digest_at) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT subscriptions_events_known CHECK ((events <@ ARRAY['stock.low'::text, 'stock.out'::text, 'stock.back_in_stock'::text, 'stock.restocked'::text, 'stock.changed'::text])),
+    CONSTRAINT subscriptions_events_not_empty CHECK ((cardinality(events) > 0)),
+    CONSTRAINT subscriptions_mail_has_no_changes CHECK (((channel <> 'mail'::text) OR ('stock.changed'::text <> ALL (events)))),
+    CONSTRAINT subscriptions_name_length CHECK (((octet_length(name) >= 1) AND (octet_length(name) <= 200))),
+    CONSTRAINT subscriptions_secret_of_webhook CHECK (((channel = 'webhook'::text) = (secret IS NOT NULL))),
+    CONSTRAINT subscriptions_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200))),
+    CONSTRAINT subscriptions_target_length CHECK (((octet_length(target) >= 1) AND (octet_length(target) <= 2000)))
+);
+ALTER TABLE stockq.subscriptions ALTER COLUMN subscription_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stockq.subscriptions_subscription_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE stockq.threshold_changes (
+    change_id bigint NOT NULL,
+    notification_id bigint NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    version bigint NOT NULL,
+    low_stock_threshold bigint,
+    alert_before stockq.alert_level NOT NULL,
+    alert_after stockq.alert_level NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    changed_by text DEFAULT SESSION_USER NOT NULL,
+    CONSTRAINT threshold_changes_level_changes CHECK ((alert_before <> alert_after))
+);
+ALTER TABLE stockq.threshold_changes ALTER COLUMN change_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stockq.threshold_changes_change_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE stockq.too_large_groups (
     group_id text NOT NULL COLLATE pg_catalog."C",
     store_id text NOT NULL COLLATE pg_catalog."C",
@@ -3111,6 +3785,10 @@ ALTER TABLE ONLY stockq.caller_token_secret
     ADD CONSTRAINT caller_token_secret_pkey PRIMARY KEY (is_only_row);
 ALTER TABLE ONLY stockq.change_log
     ADD CONSTRAINT change_log_pkey PRIMARY KEY ("position", log_id);
+ALTER TABLE ONLY stockq.deliveries
+    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (delivery_id);
+ALTER TABLE ONLY stockq.delivery_progress
+    ADD CONSTRAINT delivery_progress_pkey PRIMARY KEY (is_only_row);
 ALTER TABLE ONLY stockq.gateway_clients
     ADD CONSTRAINT gateway_clients_pkey PRIMARY KEY (client_id);
 ALTER TABLE ONLY stockq.gateway_tokens
@@ -3140,8 +3818,6 @@ ALTER TABLE ONLY stockq.maintenance_locks
 ALTER TABLE ONLY stockq.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY stockq.notifications
-    ADD CONSTRAINT notifications_once_a_version UNIQUE (item_id, store_id, location_id, version);
-ALTER TABLE ONLY stockq.notifications
     ADD CONSTRAINT notifications_pkey PRIMARY KEY (notification_id);
 ALTER TABLE ONLY stockq.operations
     ADD CONSTRAINT operations_pkey PRIMARY KEY (operation_id);
@@ -3159,9 +3835,19 @@ ALTER TABLE ONLY stockq.retries
     ADD CONSTRAINT retries_pkey PRIMARY KEY (job_id);
 ALTER TABLE ONLY stockq.store_limits
     ADD CONSTRAINT store_limits_pkey PRIMARY KEY (store_id);
+ALTER TABLE ONLY stockq.subscriptions
+    ADD CONSTRAINT subscriptions_name_key UNIQUE (name);
+ALTER TABLE ONLY stockq.subscriptions
+    ADD CONSTRAINT subscriptions_pkey PRIMARY KEY (subscription_id);
+ALTER TABLE ONLY stockq.threshold_changes
+    ADD CONSTRAINT threshold_changes_pkey PRIMARY KEY (change_id);
 ALTER TABLE ONLY stockq.too_large_groups
     ADD CONSTRAINT too_large_groups_pkey PRIMARY KEY (group_id, store_id, submission_id);
 CREATE INDEX change_log_store ON stockq.change_log USING btree (store_id, "position", log_id);
+CREATE INDEX deliveries_dead ON stockq.deliveries USING btree (subscription_id, delivery_id) WHERE (state = 'dead'::text);
+CREATE INDEX deliveries_due ON stockq.deliveries USING btree (subscription_id, next_attempt_at) WHERE (state = 'pending'::text);
+CREATE INDEX deliveries_finished ON stockq.deliveries USING brin (finished_at);
+CREATE INDEX deliveries_item ON stockq.deliveries USING btree (subscription_id, item_id, store_id, location_id, delivery_id) WHERE (state = 'pending'::text);
 CREATE UNIQUE INDEX gateway_clients_name ON stockq.gateway_clients USING btree (name) WHERE (revoked_at IS NULL);
 CREATE INDEX gateway_tokens_anonymous ON stockq.gateway_tokens USING btree (token_id) WHERE (token_hash IS NULL);
 CREATE INDEX gateway_tokens_ended ON stockq.gateway_tokens USING btree (expires_at) WHERE (client_id IS NOT NULL);
@@ -3173,6 +3859,7 @@ CREATE INDEX jobs_key ON stockq.jobs USING btree (idempotency_key, store_id) WHE
 CREATE INDEX jobs_ready ON stockq.jobs USING btree (lane, priority, job_id) WHERE (run_at IS NULL);
 CREATE INDEX jobs_waiting ON stockq.jobs USING btree (item_id, store_id, location_id, priority, job_id) WHERE ((waiting_quantity IS NOT NULL) AND (run_at IS NOT NULL));
 CREATE INDEX notifications_feed ON stockq.notifications USING btree ("position", notification_id);
+CREATE UNIQUE INDEX notifications_once_a_version ON stockq.notifications USING btree (item_id, store_id, location_id, version) WHERE (job_id IS NOT NULL);
 CREATE INDEX notifications_store_feed ON stockq.notifications USING btree (store_id, "position", notification_id);
 CREATE INDEX results_group ON ONLY stockq.results USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
 CREATE INDEX results_000000000000000_group_id_store_id_idx ON stockq.results_000000000000000 USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
@@ -3180,17 +3867,21 @@ CREATE INDEX results_failed ON ONLY stockq.results USING btree (job_id) WHERE (o
 CREATE INDEX results_000000000000000_job_id_idx ON stockq.results_000000000000000 USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
 CREATE INDEX results_000000005000000_group_id_store_id_idx ON stockq.results_000000005000000 USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
 CREATE INDEX results_000000005000000_job_id_idx ON stockq.results_000000005000000 USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
+CREATE INDEX subscriptions_store ON stockq.subscriptions USING btree (store_id);
+CREATE INDEX threshold_changes_item ON stockq.threshold_changes USING btree (item_id, store_id, location_id, version);
 ALTER INDEX stockq.results_group ATTACH PARTITION stockq.results_000000000000000_group_id_store_id_idx;
 ALTER INDEX stockq.results_failed ATTACH PARTITION stockq.results_000000000000000_job_id_idx;
 ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000000000000_pkey;
 ALTER INDEX stockq.results_group ATTACH PARTITION stockq.results_000000005000000_group_id_store_id_idx;
 ALTER INDEX stockq.results_failed ATTACH PARTITION stockq.results_000000005000000_job_id_idx;
 ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000005000000_pkey;
+CREATE TRIGGER compare_threshold BEFORE UPDATE OF low_stock_threshold ON stockq.items FOR EACH ROW EXECUTE FUNCTION stockq.compare_threshold();
 CREATE TRIGGER open_item BEFORE INSERT ON stockq.items FOR EACH ROW EXECUTE FUNCTION stockq.open_item();
 CREATE TRIGGER retire_deleted_items AFTER DELETE ON stockq.items FOR EACH ROW EXECUTE FUNCTION stockq.retire_deleted_items();
 CREATE TRIGGER retire_truncated_items BEFORE TRUNCATE ON stockq.items FOR EACH STATEMENT EXECUTE FUNCTION stockq.retire_deleted_items();
 CREATE TRIGGER send_wakeup AFTER INSERT ON stockq.jobs FOR EACH STATEMENT WHEN ((pg_sequence_last_value('stockq.workers_awake'::regclass) IS NULL)) EXECUTE FUNCTION stockq.send_wakeup();
 CREATE POLICY admin_all ON stockq.change_log TO stockq_admin USING (true);
+CREATE POLICY admin_all ON stockq.deliveries TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.idempotency_keys TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.items TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.jobs TO stockq_admin USING (true);
@@ -3199,6 +3890,7 @@ CREATE POLICY admin_all ON stockq.results TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.store_limits TO stockq_admin USING (true);
 ALTER TABLE stockq.caller_token_secret ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.change_log ENABLE ROW LEVEL SECURITY;
+ALTER TABLE stockq.deliveries ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.gateway_clients ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.gateway_tokens ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.idempotency_keys ENABLE ROW LEVEL SECURITY;
@@ -3214,6 +3906,7 @@ CREATE POLICY producers_read ON stockq.notifications FOR SELECT USING (stockq.ha
 CREATE POLICY producers_read ON stockq.results FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.store_limits FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY reader_select ON stockq.change_log FOR SELECT TO stockq_reader USING (true);
+CREATE POLICY reader_select ON stockq.deliveries FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.idempotency_keys FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.items FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.jobs FOR SELECT TO stockq_reader USING (true);
@@ -3222,7 +3915,9 @@ CREATE POLICY reader_select ON stockq.results FOR SELECT TO stockq_reader USING 
 CREATE POLICY reader_select ON stockq.store_limits FOR SELECT TO stockq_reader USING (true);
 ALTER TABLE stockq.results ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.store_limits ENABLE ROW LEVEL SECURITY;
+ALTER TABLE stockq.subscriptions ENABLE ROW LEVEL SECURITY;
 CREATE POLICY worker_all ON stockq.change_log TO stockq_worker USING (true);
+CREATE POLICY worker_all ON stockq.deliveries TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.idempotency_keys TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.items TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.notifications TO stockq_worker USING (true);

@@ -14,16 +14,16 @@ public struct StockNotification: Sendable, Hashable, Identifiable {
     public let availableBefore: Int64
     /// Available stock after the change.
     public let availableAfter: Int64
-    /// The job that changed the stock.
-    public let jobID: Int64
-    /// The item's version after the change. An item has at most one notification for a version.
+    /// The job that changed the stock; nil where a changed threshold changed the level.
+    public let jobID: Int64?
+    /// The item's version after the change. An item has at most one notification of a job for a version.
     public let version: Int64
     /// When the transaction of the batch began.
     public let createdAt: Date
 
     package init(
         id: Int64, key: ItemKey, kind: NotificationKind, lowStockThreshold: Int64?, availableBefore: Int64,
-        availableAfter: Int64, jobID: Int64, version: Int64, createdAt: Date
+        availableAfter: Int64, jobID: Int64?, version: Int64, createdAt: Date
     ) {
         self.id = id
         self.key = key

@@ -40,6 +40,7 @@ import Testing
         retries             -    -    -    S    S    -
         store_limits        S    -    -    S    S    -
         subscriptions       -    -    -    S    S    -
+        threshold_changes   -    S    -    S    S    -
         too_large_groups    -    SID  -    S    S    -
         """
 
@@ -275,7 +276,7 @@ import Testing
                     == Set(
                         needed + [
                             "SELECT migrations", "SELECT notifications", "SELECT retired_items", "SELECT change_log",
-                            "SELECT deliveries", "SELECT change_log_log_id_seq",
+                            "SELECT deliveries", "SELECT threshold_changes", "SELECT change_log_log_id_seq",
                             "SELECT notifications_notification_id_seq",
                         ]))
         }

@@ -189,7 +189,7 @@ import Testing
     }
 
     @Test(
-        "public and other addresses are told apart",
+        "an address is public or not as the registries say",
         arguments: [
             ("1.1.1.1", true), ("172.15.255.255", true), ("172.16.0.1", false), ("10.1.2.3", false),
             ("169.254.169.254", false), ("100.64.0.1", false), ("192.168.0.1", false), ("224.0.0.1", false),

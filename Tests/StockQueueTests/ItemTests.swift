@@ -42,12 +42,13 @@ import Testing
             let (report, _) = try importItems(
                 database, "store_id,item_id,on_hand,low_stock_threshold\ns,a,99,7\ns,b,5,2\n")
             #expect("\(report.created) \(report.changed) \(report.unchanged) \(report.setJobs)" == "0 1 1 0")
-            // A changed threshold creates no notification by itself, and a column that the file lacks does not change.
+            // A changed threshold notifies at once, and a column that the file lacks does not change.
             #expect(
                 try database.rows(
                     "SELECT item_id, on_hand, parent_id, low_stock_threshold, version, notified_level FROM stockq.items ORDER BY 1"
                 )
-                    == ["a,5,p,7,0,ok", "b,5,p,2,0,ok"])
+                    == ["a,5,p,7,0,low", "b,5,p,2,0,ok"])
+            #expect(try database.rows("SELECT kind, job_id IS NULL FROM stockq.notifications") == ["low_stock,t"])
             try database.run("INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', 1)")
             try database.drain()
             #expect(try database.rows("SELECT kind FROM stockq.notifications") == ["low_stock"])
@@ -96,7 +97,7 @@ import Testing
     }
 
     @Test(
-        "a threshold that is raised later notifies, whichever way the item came in",
+        "a threshold that is raised above the stock notifies at once and once, whichever way the item came in",
         arguments: [
             "INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold) VALUES ('s', 'a', 8, 5)", "",
         ],
@@ -113,9 +114,24 @@ import Testing
             }
             #expect(try database.value("SELECT notified_level FROM stockq.items") == "ok")
             try database.run(raise)
+            #expect(
+                try database.rows("SELECT kind, job_id IS NULL, available_after, version FROM stockq.notifications")
+                    == ["low_stock,t,8,0"])
             try database.enqueue(.adjust("a", -1))
             try database.drain()
             #expect(try database.rows("SELECT kind FROM stockq.notifications") == ["low_stock"])
+            try expectSoundLedger(database)
+            // Lower again, at the same version twice.
+            try database.run("UPDATE stockq.items SET low_stock_threshold = 1")
+            try database.run("UPDATE stockq.items SET low_stock_threshold = 7")
+            #expect(
+                try database.rows("SELECT kind FROM stockq.notifications ORDER BY notification_id")
+                    == ["low_stock", "restocked", "low_stock"])
+            try expectSoundLedger(database)
+            try database.enqueue(.adjust("a", -7))
+            try database.drain()
+            #expect(try database.value("SELECT kind FROM stockq.notifications ORDER BY 1 DESC LIMIT 1") == "restocked")
+            #expect(try database.value("SELECT count(*) FROM stockq.notifications WHERE kind = 'out_of_stock'") == "1")
             try expectSoundLedger(database)
         }
     }

@@ -2,8 +2,8 @@
 -- signature needs a migration.
 --
 -- A deliverer calls fan_out_deliveries, claim_deliveries and finish_deliveries in turn. A claim is committed before the
--- message is sent, with a time at which the attempt counts as lost: no transaction is open while a receiver is slow, and
--- what a crashed deliverer had claimed is sent again. So each message is sent at least once.
+-- message is sent, with a time at which the attempt counts as lost: no transaction is open while a receiver is slow,
+-- and what a crashed deliverer had claimed is sent again. So each message is sent at least once.
 
 -- The name of a notification's event.
 CREATE OR REPLACE FUNCTION :"schema".event_of(kind :"schema".notification_kind) RETURNS text
@@ -42,7 +42,8 @@ BEGIN
             'location_id', n.location_id, 'available', n.available_after, 'available_before', n.available_before,
             'low_stock_threshold', n.low_stock_threshold, 'version', n.version, 'job_id', n.job_id,
             'cause', json_build_object(
-                'action', r.action, 'quantity', r.applied_quantity, 'reference', r.reference, 'reason', r.reason)),
+                'action', CASE WHEN n.job_id IS NULL THEN 'threshold' ELSE r.action::text END,
+                'quantity', r.applied_quantity, 'reference', r.reference, 'reason', r.reason)),
         n.created_at,
         CASE WHEN s.channel = 'mail' THEN coalesce(s.next_digest_at, now() + s.digest_window, now()) ELSE now() END
     FROM notifications AS n
@@ -125,7 +126,7 @@ BEGIN
     FOR digest IN
         SELECT * FROM subscriptions AS s WHERE s.next_digest_at <= now() AND s.disabled_at IS NULL FOR UPDATE
     LOOP
-        -- Of itself the digest lists what is low or out now; it takes along what has become pending since the last.
+        -- The mail lists what is low or out now, and what has become pending since the last digest.
         INSERT INTO deliveries (
             subscription_id, message_id, event, store_id, item_id, location_id, data, occurred_at
         ) VALUES (
@@ -170,7 +171,8 @@ BEGIN
             INTO page
             FROM changes_after(s.changes_cursor, 100, s.store_id) WITH ORDINALITY AS c (
                 job_id, store_id, item_id, location_id, version, action, quantity, applied_quantity, on_hand_before,
-                on_hand_after, allocated_before, allocated_after, group_id, reason, reference, finished_at, cursor, number);
+                on_hand_after, allocated_before, allocated_after, group_id, reason, reference, finished_at, cursor,
+                number);
             EXIT WHEN page.changes = 0;
             s.changes_cursor := page.cursor;
             CONTINUE WHEN page.list IS NULL;
@@ -188,9 +190,9 @@ BEGIN
 END
 $$;
 
--- Claims due deliveries for `lease`: at most `max_rows`, at most `each_max` of a subscription, none of the subscriptions
--- in `busy`. Of an item's deliveries to a subscription only the first is claimed. A mail is one claim of all that are
--- pending for its subscription.
+-- Claims due deliveries for `lease`: at most `max_rows`, at most `each_max` of a subscription, none of those in `busy`.
+-- Of an item's deliveries to a subscription only the first is claimed. A mail is one claim of all that are pending for
+-- its subscription.
 CREATE OR REPLACE FUNCTION :"schema".claim_deliveries(
     max_rows integer, each_max integer, busy bigint[], lease interval
 ) RETURNS TABLE (
@@ -292,7 +294,8 @@ BEGIN
         END,
         finished_at = CASE WHEN ended.error IS NULL OR d.attempts > cardinality(schedule) THEN now() END,
         next_attempt_at = now() + greatest(
-            schedule[least(d.attempts, cardinality(schedule))] * (0.9 + 0.2 * random()), least(coalesce(ended.pause, 0), 86400)
+            schedule[least(d.attempts, cardinality(schedule))] * (0.9 + 0.2 * random()),
+            least(coalesce(ended.pause, 0), 86400)
         ) * interval '1 second',
         claim_id = NULL, last_error = ended.error
     FROM unnest(delivery_ids, claim_ids, errors, pauses) AS ended (delivery_id, claim_id, error, pause)

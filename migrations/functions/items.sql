@@ -77,6 +77,44 @@ BEGIN
 END
 $$;
 
+-- Before an item's threshold changes: if its level changes with it, writes the notification and records the change.
+CREATE OR REPLACE FUNCTION :"schema".compare_threshold() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    available CONSTANT bigint := NEW.on_hand - NEW.allocated;
+    level CONSTANT alert_level := CASE
+        WHEN available <= 0 THEN 'out'
+        WHEN available <= NEW.low_stock_threshold THEN 'low'
+        ELSE 'ok'
+    END;
+    written bigint;
+BEGIN
+    IF NOT NEW.tracked OR NEW.notified_level IS NULL OR level = NEW.notified_level THEN
+        RETURN NEW;
+    END IF;
+    INSERT INTO notifications (
+        version, available_before, available_after, low_stock_threshold, kind, store_id, item_id, location_id
+    ) VALUES (
+        NEW.version, available, available, NEW.low_stock_threshold,
+        CASE
+            WHEN level = 'out' THEN 'out_of_stock'
+            WHEN NEW.notified_level = 'out' THEN 'back_in_stock'
+            WHEN level = 'low' THEN 'low_stock'
+            ELSE 'restocked'
+        END::notification_kind,
+        NEW.store_id, NEW.item_id, NEW.location_id)
+    RETURNING notification_id INTO written;
+    INSERT INTO threshold_changes (
+        notification_id, store_id, item_id, location_id, version, low_stock_threshold, alert_before, alert_after
+    ) VALUES (
+        written, NEW.store_id, NEW.item_id, NEW.location_id, NEW.version, NEW.low_stock_threshold, NEW.notified_level,
+        level);
+    NEW.notified_level := level;
+    RETURN NEW;
+END
+$$;
+
 -- Keeps the last balance and version of an item that goes. An item that no job has changed leaves nothing to prove.
 CREATE OR REPLACE FUNCTION :"schema".keep_retired_item(item :"schema".items) RETURNS void
 LANGUAGE sql SET search_path = :"schema", pg_temp
@@ -157,10 +195,16 @@ $$;
 SET search_path = :"schema", pg_temp;
 DO $$
 BEGIN
-    -- Making a trigger locks the table, so those that exist are kept.
-    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
-        OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'items'::regclass AND tgname = 'open_item')
-    THEN
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        RETURN;
+    END IF;
+    -- Making a trigger locks the table, so those that exist are kept. A worker's updates do not name the threshold, so
+    -- they do not call the trigger.
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'items'::regclass AND tgname = 'compare_threshold') THEN
+        CREATE TRIGGER compare_threshold BEFORE UPDATE OF low_stock_threshold ON items
+            FOR EACH ROW EXECUTE FUNCTION compare_threshold();
+    END IF;
+    IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'items'::regclass AND tgname = 'open_item') THEN
         RETURN;
     END IF;
     CREATE TRIGGER open_item BEFORE INSERT ON items

@@ -37,7 +37,7 @@ struct ClaimedDelivery: Sendable {
 struct DeliveryEnd: Sendable {
     /// Why it failed; nil for a success.
     var error: String?
-    /// How long the receiver asked to be left alone, seconds.
+    /// The pause that the receiver asked for, seconds.
     var pauseSeconds: Int?
     /// The receiver wants nothing more.
     var isGone = false

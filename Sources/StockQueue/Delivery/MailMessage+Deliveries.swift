@@ -47,7 +47,7 @@ extension MailMessage.Line {
         let content = try? JSONDecoder().decode(Content.self, from: Data(delivery.data.utf8))
         var cause: String?
         if let given = content?.cause, let action = given.action {
-            cause = "\(action) \(given.quantity ?? 0)"
+            cause = action == "threshold" ? "a changed threshold" : "\(action) \(given.quantity ?? 0)"
             for text in [given.reference, given.reason].compactMap({ $0 }) { cause! += ", \(text)" }
         }
         self.init(

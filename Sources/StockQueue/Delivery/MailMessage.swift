@@ -4,7 +4,7 @@ import StockQueuePostgres
 
 /// A mail about one notification, or a digest of several: a text part and an HTML part with the same content.
 ///
-/// Names of items come from outside. In the header fields they stand in encoded words only, so no line break of theirs
+/// Names of items come from outside. In the header fields they are in encoded words only, so no line break of theirs
 /// can begin another field.
 package struct MailMessage {
     /// What a mail says of one notification.
@@ -72,7 +72,7 @@ package struct MailMessage {
         head += [
             "Subject: \(Self.encodedWords(subject))", "Date: \(Self.mailDate(date))",
             "Message-ID: <\(messageID)@stockq.invalid>", "Auto-Submitted: auto-generated", "MIME-Version: 1.0",
-            "Content-Type: multipart/alternative; boundary=\"\(boundary)\"",
+            "Content-Type: multipart/alternative;\r\n boundary=\"\(boundary)\"",
         ]
         let parts = [("text/plain", plainText), ("text/html", html)].map { type, content in
             "--\(boundary)\r\nContent-Type: \(type); charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"

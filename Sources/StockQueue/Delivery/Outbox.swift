@@ -100,7 +100,7 @@ final class Outbox: Sendable {
         return DeliveryEnd(error: error)
     }
 
-    /// Whoever may add a subscription must not choose any program of the machine.
+    /// An administrator of the queue who adds a subscription must not choose any program of the machine.
     static func isProgramName(_ text: String) -> Bool {
         !text.isEmpty && !text.hasPrefix(".") && !text.contains("/") && !text.utf8.contains(0)
     }

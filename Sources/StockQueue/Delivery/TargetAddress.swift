@@ -76,7 +76,7 @@ package enum TargetAddress: Hashable, Sendable {
         (0xc612_0000, 15), (0xc633_6400, 24), (0xcb00_7100, 24), (0xe000_0000, 3),
     ]
 
-    /// As it stands in a URL.
+    /// As a URL has it.
     package var urlHost: String {
         switch self {
         case .v4(let address): (0..<4).map { "\(address >> (24 - 8 * UInt32($0)) & 255)" }.joined(separator: ".")

@@ -73,7 +73,7 @@ final class WebhookSender: Sendable {
             switch publicAddress(of: host) {
             case .failure(let problem): return .failure(problem)
             case .success(let address):
-                // The address that was checked is the one that is connected to. With https the name stays in the URL,
+                // The connection goes to the address that was checked. With https the name stays in the URL,
                 // because the certificate is checked against it, and the library looks it up again.
                 if scheme == "http" {
                     hostHeader = parts.port.map { "\(host):\($0)" } ?? host
@@ -141,12 +141,19 @@ final class WebhookSender: Sendable {
             request.end(.failed(error))
         }
 
+        // The library traps when a completion handler is called after the task was canceled. `giveUp` removes the request
+        // under the lock before it cancels, so here a request that is present is not canceled yet, and the library
+        // processes the handler and the cancellation in the order of the calls.
+
         func urlSession(
             _ session: URLSession, task: URLSessionTask, willPerformHTTPRedirection response: HTTPURLResponse,
             newRequest request: URLRequest, completionHandler: @escaping (URLRequest?) -> Void
         ) {
-            giveUp(task, "the answer was the redirect \(response.statusCode), and redirects are not followed")
-            completionHandler(nil)
+            requests.withLock { requests in
+                guard requests[task.taskIdentifier] != nil else { return }
+                requests[task.taskIdentifier]?.status = response.statusCode
+                completionHandler(nil)
+            }
         }
 
         func urlSession(
@@ -154,13 +161,13 @@ final class WebhookSender: Sendable {
             completionHandler: @escaping (URLSession.ResponseDisposition) -> Void
         ) {
             let http = response as? HTTPURLResponse
+            let retryAfter = http?.value(forHTTPHeaderField: "Retry-After").flatMap { Int($0) }
             requests.withLock { requests in
+                guard requests[dataTask.taskIdentifier] != nil else { return }
                 requests[dataTask.taskIdentifier]?.status = http?.statusCode ?? 0
-                requests[dataTask.taskIdentifier]?.retryAfter = http?.value(forHTTPHeaderField: "Retry-After").flatMap {
-                    Int($0)
-                }
+                requests[dataTask.taskIdentifier]?.retryAfter = retryAfter
+                completionHandler(.allow)
             }
-            completionHandler(.allow)
         }
 
         func urlSession(_ session: URLSession, dataTask: URLSessionDataTask, didReceive data: Data) {
@@ -181,9 +188,11 @@ final class WebhookSender: Sendable {
             if (200..<300).contains(status) {
                 request.end(.delivered)
             } else {
+                let isRedirect = (300..<400).contains(status)
+                let answer = isRedirect ? "the redirect \(status), and redirects are not followed" : "\(status)"
                 request.end(
                     DeliveryEnd(
-                        error: "the answer was \(status)", pauseSeconds: request.retryAfter, isGone: status == 410))
+                        error: "the answer was \(answer)", pauseSeconds: request.retryAfter, isGone: status == 410))
             }
         }
     }

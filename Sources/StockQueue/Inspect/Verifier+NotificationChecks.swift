@@ -1,6 +1,6 @@
 /// Notifications and notified levels against the alert levels that the results record.
 extension Verifier.Check {
-    static func ofNotifications(_ s: String) -> [Self] { [notifications(s), notifiedLevels(s)] }
+    static func ofNotifications(_ s: String) -> [Self] { [notifications(s), thresholds(s), notifiedLevels(s)] }
 
     private static func notifications(_ s: String) -> Self {
         Self(
@@ -21,11 +21,36 @@ extension Verifier.Check {
                     FROM \(s).results
                     WHERE outcome = 'applied'
                 ) AS due
-                FULL JOIN \(s).notifications AS written USING (job_id, store_id, item_id, location_id, version)
+                FULL JOIN (SELECT * FROM \(s).notifications WHERE job_id IS NOT NULL) AS written
+                    USING (job_id, store_id, item_id, location_id, version)
                 WHERE due.kind IS DISTINCT FROM written.kind
                     AND (due.kind IS NOT NULL OR written.kind IS NOT NULL)
                     -- Notifications may outlive the results that retention has dropped.
                     AND (due.kind IS NOT NULL OR job_id >= (SELECT coalesce(min(job_id), 0) FROM \(s).results))
+                """)
+    }
+
+    private static func thresholds(_ s: String) -> Self {
+        Self(
+            name: "notifications without a job are the changes of level that changed thresholds made",
+            statementName: "verify_threshold_changes",
+            sql: """
+                SELECT format('notification %s: item %L %L %L went from %s to %s by a threshold, notified: %s',
+                    notification_id, store_id, item_id, location_id, alert_before, alert_after,
+                    coalesce(written.kind::text, 'nothing'))
+                FROM (
+                    SELECT *,
+                        CASE
+                            WHEN alert_after = 'out' THEN 'out_of_stock'
+                            WHEN alert_before = 'out' THEN 'back_in_stock'
+                            WHEN alert_after = 'low' THEN 'low_stock'
+                            ELSE 'restocked'
+                        END::\(s).notification_kind AS kind
+                    FROM \(s).threshold_changes
+                ) AS due
+                FULL JOIN (SELECT * FROM \(s).notifications WHERE job_id IS NULL) AS written
+                    USING (notification_id, store_id, item_id, location_id, version)
+                WHERE due.kind IS DISTINCT FROM written.kind
                 """)
     }
 
@@ -35,7 +60,14 @@ extension Verifier.Check {
             sql: """
                 SELECT \(item) || format(': notified level %s, after job %s it should be %s', notified_level, last_job_id, should)
                 FROM (
-                    SELECT items.*, CASE WHEN notify THEN alert_after ELSE least(alert_before, alert_after) END AS should
+                    SELECT items.*, coalesce(
+                        (
+                            SELECT changed.alert_after FROM \(s).threshold_changes AS changed
+                            WHERE (changed.item_id, changed.store_id, changed.location_id, changed.version)
+                                = (items.item_id, items.store_id, items.location_id, items.version)
+                            ORDER BY change_id DESC LIMIT 1
+                        ),
+                        CASE WHEN notify THEN alert_after ELSE least(alert_before, alert_after) END) AS should
                     FROM \(s).items
                     JOIN \(s).results ON results.job_id = items.last_job_id
                 ) AS item

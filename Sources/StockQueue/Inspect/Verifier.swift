@@ -57,7 +57,9 @@ package struct Verifier {
 
     /// Whether this role may read all rows of the tables that the checks read. Otherwise they prove nothing.
     package func seesEverything() throws(PostgresError) -> Bool {
-        let needs = ["items", "jobs", "results", "notifications"].map { (object: $0, privileges: ["SELECT"]) }
+        let needs = ["items", "jobs", "results", "notifications", "threshold_changes"].map {
+            (object: $0, privileges: ["SELECT"])
+        }
         do throws(PostgresError) {
             let missing = try connection.execute(
                 FindMissingPrivilegesStatement().statement,

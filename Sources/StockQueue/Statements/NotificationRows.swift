@@ -31,7 +31,7 @@ struct NotificationRows: RowReader {
             id: rows.int64(row, id), key: key.key(in: rows, row: row),
             kind: try rows.label(row, kind, of: NotificationKind.self),
             lowStockThreshold: rows.optionalInt64(row, threshold), availableBefore: rows.int64(row, before),
-            availableAfter: rows.int64(row, after), jobID: rows.int64(row, jobID), version: rows.int64(row, version),
-            createdAt: rows.timestamp(row, createdAt).date)
+            availableAfter: rows.int64(row, after), jobID: rows.optionalInt64(row, jobID),
+            version: rows.int64(row, version), createdAt: rows.timestamp(row, createdAt).date)
     }
 }

@@ -38,6 +38,6 @@ enum NotificationsCommand: Command {
         if notification.locationID != "main" { text += " at \(notification.locationID.printable)" }
         text += "  available \(grouped(notification.availableBefore)) → \(grouped(notification.availableAfter))"
         if let threshold = notification.lowStockThreshold { text += ", threshold \(grouped(threshold))" }
-        return text + ", job \(notification.jobID)"
+        return text + (notification.jobID.map { ", job \($0)" } ?? ", by a changed threshold")
     }
 }
