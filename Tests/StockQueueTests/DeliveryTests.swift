@@ -284,7 +284,7 @@ import Testing
             for item in 0..<300 { try database.enqueue(.adjust("i\(item)", -3), .adjust("i\(item)", -4)) }
             try database.drain()
             let arguments = [
-                "deliver", "--set", "allowPrivateTargets=true", "--set", "deliveryTimeout=500ms", "--set",
+                "deliver", "--set", "allowPrivateTargets=true", "--set", "deliveryTimeout=3s", "--set",
                 "callTimeout=1s", "--set", "deliveriesAtOnceEach=4",
             ]
             for _ in 0..<4 {

@@ -187,7 +187,7 @@ package struct MailMessage {
         }
         for scalar in text.unicodeScalars {
             let utf8 = Array(String(scalar).utf8)
-            if bytes.count + utf8.count > 45 { flush() }
+            if bytes.count + utf8.count > 39 { flush() }
             bytes += utf8
         }
         flush()

@@ -28,7 +28,7 @@ final class Outbox: Sendable {
     init(_ settings: WorkerSettings) {
         self.settings = settings
         webhooks = WebhookSender(
-            atOnce: settings.deliveriesAtOnceEach, timeout: settings.deliveryTimeout,
+            atOnce: settings.deliveriesAtOnce, timeout: settings.deliveryTimeout,
             allowsPrivateTargets: settings.allowPrivateTargets)
     }
 

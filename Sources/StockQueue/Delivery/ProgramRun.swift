@@ -41,8 +41,9 @@ enum ProgramRun {
         }
         writer.start()
         if ended.wait(timeout: .now() + .milliseconds(timeout.milliseconds)) == .timedOut {
+            // The group has the program's own children. The end is noticed when the last of them has ended.
+            kill(-process.processIdentifier, SIGKILL)
             kill(process.processIdentifier, SIGKILL)
-            ended.wait()
             return "\(name) did not end within \(timeout.text)"
         }
         if process.terminationReason == .exit && process.terminationStatus == 0 { return nil }
