@@ -41,8 +41,7 @@ enum ProgramRun {
         }
         writer.start()
         if ended.wait(timeout: .now() + .milliseconds(timeout.milliseconds)) == .timedOut {
-            // The group has the program's own children. The end is noticed when the last of them has ended.
-            kill(-process.processIdentifier, SIGKILL)
+            // Its end is noticed when its last child has ended, so this thread does not wait for that.
             kill(process.processIdentifier, SIGKILL)
             return "\(name) did not end within \(timeout.text)"
         }
