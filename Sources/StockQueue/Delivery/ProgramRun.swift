@@ -17,14 +17,21 @@ enum ProgramRun {
         process.executableURL = URL(fileURLWithPath: path)
         process.arguments = arguments
         if let environment { process.environment = environment }
-        let stdin = Pipe()
+        // A file too: a write to a pipe that the program does not read would block, or raise SIGPIPE.
+        let text = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent("stockq-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: text) }
+        guard
+            FileManager.default.createFile(
+                atPath: text.path, contents: Data(input.utf8), attributes: [.posixPermissions: 0o600]),
+            let inputFile = FileHandle(forReadingAtPath: text.path)
+        else { return "the temporary file \(text.path) cannot be made" }
         // A file, because reading a pipe to its end would wait for the program's own children.
         let errors = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent("stockq-\(UUID().uuidString)")
         guard FileManager.default.createFile(atPath: errors.path, contents: nil),
             let errorFile = FileHandle(forUpdatingAtPath: errors.path)
         else { return "the temporary file \(errors.path) cannot be made" }
         defer { try? FileManager.default.removeItem(at: errors) }
-        process.standardInput = stdin
+        process.standardInput = inputFile
         process.standardOutput = FileHandle.nullDevice
         process.standardError = errorFile
         let ended = DispatchSemaphore(value: 0)
@@ -34,12 +41,6 @@ enum ProgramRun {
         } catch {
             return "\(name) could not be started: \(error.localizedDescription)"
         }
-        // A program that does not read its input would block this thread in the write.
-        let writer = Thread {
-            try? stdin.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-            try? stdin.fileHandleForWriting.close()
-        }
-        writer.start()
         if ended.wait(timeout: .now() + .milliseconds(timeout.milliseconds)) == .timedOut {
             // Its end is noticed when its last child has ended, so this thread does not wait for that.
             kill(process.processIdentifier, SIGKILL)
@@ -47,10 +48,10 @@ enum ProgramRun {
         }
         if process.terminationReason == .exit && process.terminationStatus == 0 { return nil }
         let said = (try? FileHandle(forReadingFrom: errors).read(upToCount: errorBytesMax)) ?? Data()
-        let text = String(decoding: said, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        let message = String(decoding: said, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
         let end =
             process.terminationReason == .exit
             ? "ended with \(process.terminationStatus)" : "was ended by signal \(process.terminationStatus)"
-        return "\(name) \(end)" + (text.isEmpty ? "" : ": \(text)")
+        return "\(name) \(end)" + (message.isEmpty ? "" : ": \(message)")
     }
 }
