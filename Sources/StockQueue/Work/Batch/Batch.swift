@@ -134,7 +134,7 @@ final class Batch {
     func expect(_ rows: Int, changedBy statement: String, got: Int) throws(PostgresError) {
         if got == rows { return }
         throw PostgresError(
-            kind: .protocolViolation, message: "\(statement) changed \(got) rows, not \(rows)", statement: statement)
+            kind: .unexpectedRowCount, message: "\(statement) changed \(got) rows, not \(rows)", statement: statement)
     }
 
     func rollingBackOnError<Value>(_ body: () throws(PostgresError) -> Value) throws(PostgresError) -> Value {
