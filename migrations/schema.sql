@@ -386,6 +386,25 @@ BEGIN
     END IF;
 END
 $$;
+CREATE FUNCTION stockq.check_list_length(store_id text, idempotency_key text, lines integer) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    next_line record;
+BEGIN
+    SELECT k.job_id INTO next_line
+    FROM key_in_use(store_id, check_list_length.idempotency_key || '/' || lines + 1) AS k;
+    IF FOUND THEN
+        RAISE unique_violation USING
+            MESSAGE = format(
+                'idempotency key %L of store %L was used for a list of more than %s lines', idempotency_key, store_id,
+                lines),
+            DETAIL = format('Job %s is its next line.', next_line.job_id),
+            CONSTRAINT = 'idempotency_key';
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.check_pause_target(store_id text, lane integer, everything boolean) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -681,6 +700,9 @@ BEGIN
         PERFORM check_line_keys(list);
         known := known_lines(list);
         new_lines := lines - cardinality(known);
+        IF idempotency_key IS NOT NULL AND new_lines = 0 THEN
+            PERFORM check_list_length(store_id, idempotency_key, lines);
+        END IF;
         list.known_jobs := ARRAY(
             SELECT k.job_id
             FROM generate_series(1, lines) AS number
