@@ -41,6 +41,7 @@ package enum Main {
         ProcessSetup.begin()
         let code = run()
         let isOutputLost = code == .success && Terminal.outputProblem != nil
+        if isOutputLost { Terminal.note("stockq: what the command does is done; only its output is lost") }
         exit((isOutputLost ? .failure : code).rawValue)
     }
 

@@ -74,7 +74,7 @@ private struct Polling {
             // In this order: the thread that stops the pool sets the signal first, then wakes the poller.
             context.pollerWakeUp.clear()
             if context.stop.isFinishing { break }
-            if backoff.isRecent { try openTransactions.look(connection, context) }
+            try openTransactions.look(connection, context, isQuiet: !backoff.isRecent)
             guard let pauseMs = try pollOnce() else { return }
             _ = try connection.waitForNotification(
                 wakeDescriptor: context.pollerWakeUp.descriptor, timeoutMs: pauseMs)
