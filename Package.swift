@@ -143,7 +143,7 @@ let package = Package(
         .testTarget(
             name: "StockFormatsTests", dependencies: ["StockFormats", "StockModel"], swiftSettings: flags),
         .testTarget(
-            name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking"],
+            name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking", "TestSupport"],
             swiftSettings: flags),
         .testTarget(
             name: "StockGatewayTests", dependencies: ["HTTPServer", "StockFormats", "StockGateway", "StockModel"],
@@ -166,8 +166,9 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "Examples", "stockq", "stockq-bench", "CommandLineKit", "PrivateCluster", "StockModel", "StockQueue",
-                "StockQueuePostgres", "TestSupport",
+                "Examples", "stockq", "stockq-bench", "CommandLineKit", "HTTPServer", "PrivateCluster", "StockGateway",
+                "StockGatewayExecution", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
+                "TestSupport",
             ],
             swiftSettings: flags
         ),

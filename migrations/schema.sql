@@ -261,8 +261,11 @@ BEGIN
     RETURN QUERY
     SELECT c.number::integer, coalesce(c.store_id, t.stores[1]), t.scopes,
         CASE
-            WHEN t.token_id IS NULL OR c.store_id <> ALL (t.stores)
-                OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN t.token_id IS NULL OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN c.store_id <> ALL (t.stores) THEN CASE
+                WHEN EXISTS (SELECT FROM items AS i WHERE i.store_id = c.store_id) THEN 'invalid_token'
+                ELSE 'unknown_store'
+            END
             WHEN NOT string_to_array(c.scopes, ' ') <@ t.scopes THEN 'missing_scope'
         END
     FROM unnest(token_hashes, store_ids, check_gateway_access.scopes) WITH ORDINALITY

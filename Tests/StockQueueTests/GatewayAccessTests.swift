@@ -108,6 +108,7 @@ import Testing
             #expect(try outcome(Self.enqueue(Self.one, nil, "a")) == ["2 f"])
             #expect(try outcome(Self.enqueue(Self.two, nil, "a")) == ["f invalid_token"])
             #expect(try outcome(Self.enqueue(Self.one, "t", "b")) == ["f invalid_token"])
+            #expect(try outcome(Self.enqueue(Self.one, "nowhere", "b")) == ["f unknown_store"])
             #expect(try outcome(Self.enqueue(Self.one, "s", "a-red")) == ["f missing_scope"])
             #expect(try outcome(Self.enqueue(Self.two, "s", "a-red", parent: "a")) == ["3 f"])
             #expect(try outcome(Self.enqueue(Self.two, "s", "a-red", parent: "x")) == ["f unknown_item"])

@@ -8,7 +8,8 @@
 -- Checks the access of each call. `scopes` has what a call needs, separated by spaces; a call without a store means the
 -- one store of its token.
 --
--- A failure is invalid_token (unknown, expired, revoked, or of other stores) or missing_scope.
+-- A failure is invalid_token (unknown, expired, revoked, or of other stores), unknown_store (the token is of other
+-- stores, and this one has no item) or missing_scope.
 CREATE OR REPLACE FUNCTION :"schema".check_gateway_access(token_hashes text[], store_ids text[], scopes text[])
 RETURNS TABLE (call integer, store_id text, granted text[], failure text)
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp SET jit = off
@@ -17,8 +18,11 @@ BEGIN
     RETURN QUERY
     SELECT c.number::integer, coalesce(c.store_id, t.stores[1]), t.scopes,
         CASE
-            WHEN t.token_id IS NULL OR c.store_id <> ALL (t.stores)
-                OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN t.token_id IS NULL OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN c.store_id <> ALL (t.stores) THEN CASE
+                WHEN EXISTS (SELECT FROM items AS i WHERE i.store_id = c.store_id) THEN 'invalid_token'
+                ELSE 'unknown_store'
+            END
             WHEN NOT string_to_array(c.scopes, ' ') <@ t.scopes THEN 'missing_scope'
         END
     FROM unnest(token_hashes, store_ids, check_gateway_access.scopes) WITH ORDINALITY

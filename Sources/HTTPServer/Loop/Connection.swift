@@ -36,12 +36,12 @@ final class Connection {
     }
 
     /// - Returns: how many bytes are in the buffer now, from its start.
-    func receive(into buffer: inout [UInt8], from start: Int) -> Received {
+    func receive(into buffer: inout [UInt8]) -> Received {
         while true {
             let count = buffer.withUnsafeMutableBytes { bytes in
-                recv(descriptor, bytes.baseAddress! + start, bytes.count - start, 0)
+                recv(descriptor, bytes.baseAddress!, bytes.count, 0)
             }
-            if count > 0 { return .bytes(start + count) }
+            if count > 0 { return .bytes(count) }
             if count == 0 { return .end }
             if errno == EAGAIN { return .nothing }
             if errno != EINTR { return .failed }

@@ -115,25 +115,19 @@ final class EventLoop {
 
     /// - Returns: whether more may be there.
     private func read(_ connection: Connection) -> Bool {
-        let received: Connection.Received
-        if connection.input.isEmpty {
-            received = connection.receive(into: &scratch, from: 0)
-            if case .bytes(let count) = received {
+        // Into the buffer of the loop: a connection keeps the bytes that it has, and no room for more. A thousand slow
+        // heads are a thousand of them.
+        let received = connection.receive(into: &scratch)
+        if case .bytes(let count) = received {
+            if connection.input.isEmpty {
                 var position = 0
                 advance(connection, scratch, count, &position)
                 if position < count { connection.input = Array(scratch[position..<count]) }
-                return true
-            }
-        } else {
-            let start = connection.input.count
-            connection.input.append(contentsOf: repeatElement(0, count: 16 << 10))
-            received = connection.receive(into: &connection.input, from: start)
-            if case .bytes(let count) = received {
-                connection.input.removeLast(connection.input.count - count)
+            } else {
+                connection.input.append(contentsOf: scratch[..<count])
                 advance(connection)
-                return true
             }
-            connection.input.removeLast(connection.input.count - start)
+            return true
         }
         switch received {
         case .bytes, .nothing: break

@@ -3,7 +3,7 @@ package final class RequestHead: Sendable {
     package let method: HTTPMethod
     /// Of the version HTTP/1.x.
     package let minorVersion: Int
-    /// The address that the connection came from.
+    /// The address of the client: of the connection, or what the proxies of the settings say.
     package let peer: PeerAddress
     /// Whether a body follows.
     package let hasBody: Bool
@@ -21,11 +21,14 @@ package final class RequestHead: Sendable {
     private let queryRange: Range<Int>?
     private let authorityRange: Range<Int>?
 
-    /// - Parameter bytes: those of the head alone.
-    init(_ parsed: ParsedHead, bytes: [UInt8], peer: PeerAddress) {
+    /// - Parameters:
+    ///   - bytes: those of the head alone.
+    ///   - peer: where the connection came from.
+    ///   - proxies: how many of them are known to append an address to `X-Forwarded-For`.
+    init(_ parsed: ParsedHead, bytes: [UInt8], peer: PeerAddress, proxies: Int) {
         method = parsed.method
         minorVersion = parsed.minorVersion
-        self.peer = peer
+        self.peer = proxies > 0 ? peer.forwarded(by: proxies, parsed.fields, bytes) : peer
         switch parsed.framing {
         case .none: (hasBody, contentLength) = (false, 0)
         case .length(let count): (hasBody, contentLength) = (count > 0, count)
@@ -109,4 +112,20 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     package let description: String
 
     package init(_ description: String) { self.description = description }
+}
+
+extension PeerAddress {
+    /// The address before the proxies that are known. Each appended the address that called it, so the entries are
+    /// counted from the end; what a client wrote itself comes before them.
+    fileprivate func forwarded(by proxies: Int, _ fields: [ParsedHead.Field], _ bytes: [UInt8]) -> PeerAddress {
+        let lines = fields.filter { field in
+            bytes[field.name].elementsEqual("x-forwarded-for".utf8) { $0.lowercased == $1 }
+        }
+        let entries = lines.flatMap { bytes[$0.value].split(separator: UInt8(ascii: ",")) }.map { entry in
+            String(decoding: entry.drop { $0 == 0x20 || $0 == 0x09 }, as: UTF8.self).prefix { $0 != " " && $0 != "\t" }
+        }
+        // Longer than any address: no proxy of ours wrote it.
+        guard let entry = entries.suffix(proxies).first, !entry.isEmpty, entry.utf8.count <= 64 else { return self }
+        return PeerAddress(String(entry))
+    }
 }
