@@ -83,7 +83,8 @@ let package = Package(
         .target(
             name: "StockGatewayExecution",
             dependencies: [
-                "HTTPServer", "StockGateway", "StockModel", "StockQueue", "StockQueueLocking", "StockQueuePostgres",
+                "HTTPServer", "StockDecision", "StockGateway", "StockModel", "StockQueue", "StockQueueLocking",
+                "StockQueuePostgres",
             ],
             swiftSettings: flags),
         .target(name: "PrivateCluster", dependencies: ["StockQueuePostgres"], swiftSettings: flags),

@@ -8,7 +8,8 @@ package struct ExecutorSettings: Sendable, Hashable {
     package var lookupsMax = 1_000
     /// Calls that are enqueued by one transaction.
     package var callsPerCommitMax = 1_000
-    /// Milliseconds between two polls for results, at most.
+    /// Milliseconds between two polls for results, at most. With workers in this process only calls that wait longer
+    /// than that are asked for.
     package var pollMsMax = 50
     /// Milliseconds that a call may still take when its client has closed its side of the connection.
     package var closedMs = 1_000
@@ -24,7 +25,7 @@ package struct ExecutorSettings: Sendable, Hashable {
     package var lookupThreads = 2
     /// Movements of an item that its history shows, at most.
     package var movementsMax = 10_000
-    /// Workers run in this process and say when they commit.
+    /// Workers run in this process and hand over what they have decided.
     package var hasWorkers = true
 
     package init() {}

@@ -21,17 +21,19 @@ package final class GatewayExecutor: CallExecutor {
     private let lookups: Lookups
     private let repeats: RepeatGuard
     private let delay = WrongTokenDelay()
+    private let hashes = TokenHashes()
     private let batches = BatchTickets()
     private let threads = DispatchGroup()
 
     package init(
         connection: ConnectionSettings, schema: QueueSchema, settings: ExecutorSettings,
-        vendorSettings: VendorSettings, onEvent: @escaping GatewayEventHandler
+        vendorSettings: VendorSettings, onEvent: @escaping GatewayEventHandler,
+        onEnqueued: @escaping @Sendable ([Int16]) -> Void = { _ in }
     ) {
         self.schema = schema
         self.settings = settings
         self.vendorSettings = vendorSettings
-        calls = StockCalls(connection, schema, settings, onEvent)
+        calls = StockCalls(connection, schema, settings, onEvent, onEnqueued: onEnqueued)
         lookups = Lookups(connection, settings, onEvent)
         repeats = RepeatGuard(seconds: settings.repeatSeconds, entriesMax: settings.repeatsMax)
     }
@@ -56,8 +58,8 @@ package final class GatewayExecutor: CallExecutor {
         threads.wait()
     }
 
-    /// A worker of this process has committed: results can be read.
-    package func workersCommitted() { calls.workersCommitted() }
+    /// A worker of this process has committed results.
+    package func take(_ finished: FinishedJobs) { calls.take(finished) }
 
     /// The database did not answer the last call.
     package var isAway: Bool { calls.isAway }
@@ -112,20 +114,21 @@ package final class GatewayExecutor: CallExecutor {
         then answer: @escaping @Sendable (StockAnswer) -> Void
     ) {
         let peer = call.access.caller.peer
+        let tokenHash = call.access.caller.credential.map { hashes.hash(of: $0.token) }
         let respond: @Sendable (StockAnswer) -> Void = { [self] result in
             holdBack(result, peer) { answer(result) }
         }
         guard case .guarded(let fingerprint) = call.duplicateCheck else {
-            return calls.submit(call, onDeparture: onDeparture) { result, _ in respond(result) }
+            return calls.submit(call, tokenHash: tokenHash, onDeparture: onDeparture) { result, _ in respond(result) }
         }
-        let key = Self.key(fingerprint, of: call)
+        let key = Self.key(fingerprint, tokenHash)
         let follower = RepeatGuard.Follower(
             answer: respond, executeAgain: { [self] in submit(call, { _ in }, then: respond) })
         switch repeats.admit(key, follower) {
         case .taken: break
         case .answered(let result): respond(result)
         case .first:
-            calls.submit(call, onDeparture: onDeparture) { [repeats] result, isDeparted in
+            calls.submit(call, tokenHash: tokenHash, onDeparture: onDeparture) { [repeats] result, isDeparted in
                 repeats.finish(key, result, isDeparted: isDeparted)
                 respond(result)
             }
@@ -133,8 +136,8 @@ package final class GatewayExecutor: CallExecutor {
     }
 
     /// A digest, so that the guard keeps neither tokens nor bodies.
-    private static func key(_ fingerprint: CallFingerprint, of call: StockCall) -> String {
-        let parts = [call.access.tokenHash ?? "", fingerprint.requestID, fingerprint.target].map { Array($0.utf8) }
+    private static func key(_ fingerprint: CallFingerprint, _ tokenHash: String?) -> String {
+        let parts = [tokenHash ?? "", fingerprint.requestID, fingerprint.target].map { Array($0.utf8) }
         return GatewaySecret.digest(of: parts + [fingerprint.body])
     }
 

@@ -31,10 +31,15 @@ final class PendingCall: Sendable {
 
     private struct State {
         var phase = Phase.queued
+        /// When its jobs were committed.
+        var waitsSince: Stopwatch?
         var deadline: Deadline
         var isDeparted = false
         /// The client has closed its side of the connection, and may be gone.
         var isLeaving = false
+        /// The results that workers of this process handed over, by line; empty before the first of several.
+        var results: [LineResult?] = []
+        var resultsMissing = 0
     }
 
     /// What the caller of `depart` has to do.
@@ -43,11 +48,12 @@ final class PendingCall: Sendable {
     let call: StockCall
     let tokenHash: String?
     private let state: Mutex<State>
-    private let onAnswer: @Sendable (StockAnswer, _ isDeparted: Bool) -> Void
+    private let onAnswer: OnAnswer
 
-    init(
-        _ call: StockCall, tokenHash: String?, onAnswer: @escaping @Sendable (StockAnswer, _ isDeparted: Bool) -> Void
-    ) {
+    /// - `jobs`: those of the call, if they are known.
+    typealias OnAnswer = @Sendable (StockAnswer, _ isDeparted: Bool, _ jobs: [EnqueuedJob]) -> Void
+
+    init(_ call: StockCall, tokenHash: String?, onAnswer: @escaping OnAnswer) {
         self.call = call
         self.tokenHash = tokenHash
         self.onAnswer = onAnswer
@@ -63,6 +69,12 @@ final class PendingCall: Sendable {
             if case .waiting = state.phase { true } else { false }
         }
     }
+
+    /// Milliseconds since its jobs were committed; 0 before.
+    var waitedMs: Int { state.withLock { $0.waitsSince?.milliseconds ?? 0 } }
+
+    /// It waits for the jobs of an earlier call, which may have results already.
+    var isDuplicate: Bool { submission?.isDuplicate ?? false }
 
     /// The jobs of a call that waits for results, or that is given up.
     var submission: Submission? {
@@ -88,8 +100,11 @@ final class PendingCall: Sendable {
     /// - Returns: whether the call must be given up at once: its client went away meanwhile, or the commit is in doubt.
     func enqueued(_ submission: Submission) -> Bool {
         state.withLock { state in
+            // A worker can have handed over the results already.
+            guard case .enqueuing = state.phase else { return false }
             let isGivenUp = submission.doubtfulTransaction != nil || state.isDeparted && !submission.isDuplicate
             state.phase = isGivenUp ? .givenUp(submission) : .waiting(submission)
+            state.waitsSince = Stopwatch()
             return isGivenUp
         }
     }
@@ -128,13 +143,34 @@ final class PendingCall: Sendable {
         }
     }
 
+    /// Takes the result of a line from a worker of this process.
+    ///
+    /// - Returns: the results of all lines, with the last one.
+    func take(_ result: LineResult, ofLine line: Int) -> [LineResult]? {
+        if call.lines.count == 1 { return [result] }
+        return state.withLock { state in
+            if state.results.isEmpty {
+                state.results = [LineResult?](repeating: nil, count: call.lines.count)
+                state.resultsMissing = call.lines.count
+            }
+            if state.results[line] == nil { state.resultsMissing -= 1 }
+            state.results[line] = result
+            return state.resultsMissing == 0 ? state.results.compactMap { $0 } : nil
+        }
+    }
+
     /// Only the first answer counts.
     func answer(_ answer: StockAnswer) {
-        let isDeparted: Bool? = state.withLock { state in
-            if case .answered = state.phase { return nil }
+        let end: (isDeparted: Bool, jobs: [EnqueuedJob])? = state.withLock { state in
+            let jobs: [EnqueuedJob]
+            switch state.phase {
+            case .answered: return nil
+            case .waiting(let submission), .givenUp(let submission): jobs = submission.jobs
+            case .queued, .enqueuing: jobs = []
+            }
             state.phase = .answered
-            return state.isDeparted || state.isLeaving
+            return (state.isDeparted || state.isLeaving, jobs)
         }
-        if let isDeparted { onAnswer(answer, isDeparted) }
+        if let end { onAnswer(answer, end.isDeparted, end.jobs) }
     }
 }

@@ -5,6 +5,10 @@ import StockQueuePostgres
 /// The thread that enqueues.
 extension StockCalls {
     func enqueueLoop() {
+        var connection = connection
+        // No answer depends on this COMMIT being on the disk: a result does, and the worker's COMMIT behind it writes the
+        // log up to itself. Jobs that a crash of the server loses were never applied, and their calls are given up.
+        connection.session.append(("synchronous_commit", "off"))
         let session = Session("gateway enqueue", connection, report)
         while true {
             let calls = takeQueued()
@@ -50,6 +54,7 @@ extension StockCalls {
     /// - Parameter isSecond: the connection was lost before anything was enqueued, and this is another one.
     private func enqueue(_ calls: [PendingCall], _ session: Session, isSecond: Bool = false) {
         let outcomes: [Result<Submission, CallFailure>]
+        let lanes: [Int16]
         let transaction: String?
         do throws(PostgresError) {
             let connection = try session.open()
@@ -58,7 +63,7 @@ extension StockCalls {
             try connection.send(EnqueueCalls.statement(schema), EnqueueCalls.parameters(calls))
             try connection.send(EnqueueCalls.transaction)
             let answers = try connection.receive()
-            outcomes = EnqueueCalls.outcomes(answers[answers.count - 2], calls)
+            (outcomes, lanes) = EnqueueCalls.outcomes(answers[answers.count - 2], calls)
             let rows = answers[answers.count - 1]
             transaction = rows.optionalString(0, rows.column("transaction"))
         } catch {
@@ -67,14 +72,26 @@ extension StockCalls {
             if error.kind == .connectionLost, !isSecond { return enqueue(calls, session, isSecond: true) }
             return notEnqueued(calls, error, session)
         }
+        if settings.hasWorkers { register(calls, outcomes) }
         do throws(PostgresError) {
             try session.open().commit()
+            onEnqueued(lanes)
             handOver(calls, outcomes, doubtfulTransaction: nil)
         } catch {
             session.recover(from: error)
             handOver(calls, outcomes, doubtfulTransaction: transaction)
         }
         state.withLock { $0.isAway = false }
+    }
+
+    /// Before the commit, so that a worker that decides the jobs at once finds their calls.
+    private func register(_ calls: [PendingCall], _ outcomes: [Result<Submission, CallFailure>]) {
+        var added: [(pending: PendingCall, jobs: [EnqueuedJob])] = []
+        added.reserveCapacity(calls.count)
+        for (pending, outcome) in zip(calls, outcomes) {
+            if case .success(let submission) = outcome, !submission.isDuplicate { added.append((pending, submission.jobs)) }
+        }
+        registry.add(added)
     }
 
     private func notEnqueued(_ calls: [PendingCall], _ error: PostgresError, _ session: Session) {
@@ -99,20 +116,27 @@ extension StockCalls {
     ) {
         var waiting: [PendingCall] = []
         var givenUp: [PendingCall] = []
+        // Workers of this process hand over the results of new jobs.
+        var mustLook = !settings.hasWorkers
         for (pending, outcome) in zip(calls, outcomes) {
             switch outcome {
             case .failure(let failure): pending.answer(.failure(failure))
             case .success(var submission):
                 submission.doubtfulTransaction = doubtfulTransaction
-                if pending.enqueued(submission) { givenUp.append(pending) } else { waiting.append(pending) }
+                mustLook = mustLook || submission.isDuplicate
+                if pending.enqueued(submission) {
+                    givenUp.append(pending)
+                } else if pending.isWaiting {
+                    waiting.append(pending)
+                }
             }
         }
         if !waiting.isEmpty {
             state.withLock { state in
                 state.waiting += waiting
-                state.hasNewWaiting = true
+                state.hasNewWaiting = state.hasNewWaiting || mustLook
             }
-            waitingWakeUp.signal()
+            if mustLook { waitingWakeUp.signal() }
         }
         addGivenUp(givenUp)
     }

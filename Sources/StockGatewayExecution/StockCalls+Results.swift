@@ -3,40 +3,62 @@ import StockModel
 import StockQueueLocking
 import StockQueuePostgres
 
-/// The thread that waits for results.
+/// The thread that answers calls: with the results that workers of this process hand over, and with those that it finds
+/// in the database.
 extension StockCalls {
     func resultLoop() {
         let session = Session("gateway results", connection, report)
-        var pauseMs = 1
+        var waiting = WaitingCalls(hasWorkers: settings.hasWorkers, pollMsMax: settings.pollMsMax)
         while true {
-            let (calls, hasNew, isStopped) = state.withLock { state in
-                state.waiting.removeAll { !$0.isWaiting }
-                defer { state.hasNewWaiting = false }
-                return (state.waiting, state.hasNewWaiting, state.isStopped)
+            let (finished, isStopped) = state.withLock { state in
+                let taken = (state.finished, state.isStopped)
+                state.finished.removeAll()
+                if state.hasNewWaiting { waiting.lookNow() }
+                if waiting.mustLook {
+                    state.waiting.removeAll { !$0.isWaiting }
+                    waiting.calls = state.waiting
+                    state.hasNewWaiting = false
+                }
+                return taken
             }
-            if calls.isEmpty {
-                if isStopped { return }
-                waitingWakeUp.wait(milliseconds: 1_000)
-                continue
+            answer(finished, &waiting)
+            if waiting.mustLook {
+                if isStopped, waiting.calls.isEmpty { return }
+                look(at: &waiting, session)
             }
-            poll(calls, session)
-            addGivenUp(calls.filter { $0.isLate && $0.giveUp() })
-            // Workers of this process say when to poll; those of others do not.
-            let shortestMs = settings.hasWorkers ? settings.pollMsMax : 1
-            pauseMs = hasNew ? shortestMs : min(pauseMs * 2, settings.pollMsMax)
-            waitingWakeUp.wait(milliseconds: min(pauseMs, calls.map(\.remainingMs).min() ?? pauseMs))
+            waitingWakeUp.wait(milliseconds: waiting.pauseMs)
         }
     }
 
-    private func poll(_ calls: [PendingCall], _ session: Session) {
+    private func answer(_ finished: [JobRegistry.Finished], _ waiting: inout WaitingCalls) {
+        for call in finished {
+            if let results = call.results {
+                call.pending.answer(Self.answer(results))
+            } else {
+                waiting.lookNow()
+            }
+        }
+    }
+
+    private func look(at waiting: inout WaitingCalls, _ session: Session) {
+        let asked = waiting.asked
+        let found = asked.isEmpty ? 0 : poll(asked, session)
+        addGivenUp(waiting.calls.filter { $0.isLate && $0.giveUp() })
+        waiting.looked(found: found)
+    }
+
+    /// - Returns: how many of the calls have their answers now.
+    private func poll(_ calls: [PendingCall], _ session: Session) -> Int {
         do throws(PostgresError) {
             let answers = try readAnswers(calls, session.open())
             for (pending, answer) in zip(calls, answers) {
                 if let answer { pending.answer(answer) }
             }
+            return answers.count(where: { $0 != nil })
         } catch {
             session.recover(from: error)
             if !error.isTransient { session.reportFailure(error) }
+            return 0
         }
     }
 
@@ -71,4 +93,56 @@ extension StockCalls {
         if lines.contains(where: { $0.code == .idempotencyMismatch }) { return .failure(.idempotencyMismatch) }
         return .success(lines)
     }
+}
+
+/// When the thread that answers calls looks at those that wait, and which of them it asks the database for.
+struct WaitingCalls {
+    var calls: [PendingCall] = []
+    private let hasWorkers: Bool
+    private let pollMsMax: Int
+    private var pauseMsNow: Int
+    private var nextLook = Deadline.after(milliseconds: 0)
+    /// Until then workers of other processes are known to decide jobs.
+    private var othersDecideUntil: Deadline?
+
+    /// Milliseconds after which a call is asked for while workers of other processes decide jobs too.
+    private static let besideOthersMs = 5
+    private static let othersMs = 1_000
+    private static let idleMs = 1_000
+
+    init(hasWorkers: Bool, pollMsMax: Int) {
+        self.hasWorkers = hasWorkers
+        self.pollMsMax = pollMsMax
+        pauseMsNow = pollMsMax
+    }
+
+    var mustLook: Bool { nextLook.hasPassed }
+
+    /// Some call was added, or has less time, or its result is in the database.
+    mutating func lookNow() {
+        nextLook = .after(milliseconds: 0)
+        pauseMsNow = 0
+    }
+
+    /// The calls to ask the database for: with workers in this process, those that none of them has decided in time.
+    var asked: [PendingCall] {
+        guard hasWorkers else { return calls }
+        return calls.filter { $0.isDuplicate || $0.waitedMs >= longestMs }
+    }
+
+    private var longestMs: Int {
+        othersDecideUntil?.hasPassed == false ? min(Self.besideOthersMs, pollMsMax) : pollMsMax
+    }
+
+    /// Sets the time of the next look.
+    mutating func looked(found: Int) {
+        if hasWorkers, found > 0 { othersDecideUntil = .after(milliseconds: Self.othersMs) }
+        // Workers of other processes say nothing: at first often, then less.
+        pauseMsNow = hasWorkers ? longestMs : min(max(1, pauseMsNow * 2), longestMs)
+        let untilLate = calls.map(\.remainingMs).min() ?? Self.idleMs
+        nextLook = .after(milliseconds: calls.isEmpty ? Self.idleMs : max(1, min(pauseMsNow, untilLate)))
+    }
+
+    /// Milliseconds until the next look.
+    var pauseMs: Int { nextLook.remainingMs }
 }

@@ -15,6 +15,7 @@ struct Gateway {
     var log: Log
     var endpoints: [Endpoint] = []
     var workers = 2
+    var callsPerCommitMax = ExecutorSettings().callsPerCommitMax
     var vendorSettings = VendorSettings()
 
     /// Milliseconds that a stop waits for the answers that are under way.
@@ -61,10 +62,13 @@ struct Gateway {
         try waitForDatabase()
         var settings = ExecutorSettings()
         settings.hasWorkers = workers > 0
+        settings.callsPerCommitMax = callsPerCommitMax
+        let lanes = LaneHints()
         let executor = GatewayExecutor(
             connection: executorConnection, schema: schema, settings: settings, vendorSettings: vendorSettings,
-            onEvent: { [log] in log.write($0) })
+            onEvent: { [log] in log.write($0) }, onEnqueued: { lanes.name($0) })
         let pool = try workers > 0 ? startWorkers(executor, stop) : nil
+        lanes.pool = pool?.pool
         executor.start()
         let server: HTTPServer
         do {
@@ -148,19 +152,30 @@ struct Gateway {
         }
     }
 
+    /// Names lanes to the pool, which is made after the executor that names them.
+    private final class LaneHints: Sendable {
+        private let state = Mutex<WorkerPool?>(nil)
+
+        var pool: WorkerPool? {
+            get { state.withLock { $0 } }
+            set { state.withLock { $0 = newValue } }
+        }
+
+        func name(_ lanes: [Int16]) { pool?.enqueued(in: lanes) }
+    }
+
     private func startWorkers(_ executor: GatewayExecutor, _ stop: StopRequest) throws -> Workers {
         let settings = try workerSettings()
         let pool = WorkerPool(
             connection: connection, schema: schema, settings: settings,
             onEvent: { [log] event in
-                if case .batch = event { executor.workersCommitted() }
                 if case .integrityViolation = event, settings.stopOnViolation { stop.fail() }
                 switch event {
                 // The process says so for all its parts.
                 case .stopping, .stopped: break
                 default: log.write(event)
                 }
-            })
+            }, onFinished: { executor.take($0) })
         return Workers(pool, onEnd: { stop.request() })
     }
 }

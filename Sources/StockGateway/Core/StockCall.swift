@@ -24,6 +24,14 @@ package struct StockCall: Sendable, Hashable {
         self.deadlineMs = deadlineMs
     }
 
+    package var hasKey: Bool { if case .key = duplicateCheck { true } else { false } }
+
+    /// The idempotency key of a line's job.
+    package func idempotencyKey(ofLine index: Int) -> String? {
+        guard case .key(let key) = duplicateCheck else { return nil }
+        return lines.count == 1 && !isGroup ? key.text : "\(key.text)/\(index + 1)"
+    }
+
     /// The jobs of the call, in the order of its lines.
     ///
     /// - Parameters:
@@ -37,9 +45,7 @@ package struct StockCall: Sendable, Hashable {
             job.onInsufficient = line.onInsufficient
             job.notify = line.notify
             if isGroup { job.groupID = groupID }
-            if case .key(let key) = duplicateCheck {
-                job.idempotencyKey = lines.count == 1 && !isGroup ? key.text : "\(key.text)/\(index + 1)"
-            }
+            job.idempotencyKey = idempotencyKey(ofLine: index)
             return job
         }
     }

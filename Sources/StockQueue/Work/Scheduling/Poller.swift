@@ -90,11 +90,15 @@ private struct Polling {
         if try dueJobs.promote(connection, context) { lanes = try poll(probesDueJobs: false) }
         report.healthy()
         var canBeWorked = true
+        let hadProducerWork = context.laneQueue.takeProducerWork()
         if !lanes.isEmpty {
             canBeWorked = context.laneQueue.enqueue(lanes)
             isLastPoll = false
             backoff.foundWork()
             if lanes.count > context.settings.workers { try wakeOtherProcesses() }
+        } else if hadProducerWork {
+            // So that inserts send no wake-ups while a producer of this process is busy.
+            backoff.foundWork()
         } else if context.laneQueue.isIdle {
             if drains && !dueJobs.foundDue {
                 if isLastPoll { return nil }
