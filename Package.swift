@@ -108,8 +108,8 @@ let package = Package(
         .executableTarget(
             name: "stockq-bench",
             dependencies: [
-                "BuildInfo", "CommandLineKit", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
-                "PrivateCluster",
+                "BuildInfo", "CommandLineKit", "HTTPServer", "StockModel", "StockQueueLocking", "StockQueue",
+                "StockQueuePostgres", "PrivateCluster",
             ],
             swiftSettings: flags
         ),

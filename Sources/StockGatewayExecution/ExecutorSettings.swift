@@ -8,6 +8,8 @@ package struct ExecutorSettings: Sendable, Hashable {
     package var lookupsMax = 1_000
     /// Calls that are enqueued by one transaction.
     package var callsPerCommitMax = 1_000
+    /// Milliseconds that queued calls wait for others while workers decide at least as many.
+    package var gatherMsMax = 4
     /// Milliseconds between two polls for results, at most. With workers in this process only calls that wait longer
     /// than that are asked for.
     package var pollMsMax = 50

@@ -61,6 +61,9 @@ package final class GatewayExecutor: CallExecutor {
     /// A worker of this process has committed results.
     package func take(_ finished: FinishedJobs) { calls.take(finished) }
 
+    /// All requests that arrived together have been executed: their transaction can begin.
+    package func burstEnded() { calls.wake() }
+
     /// The database did not answer the last call.
     package var isAway: Bool { calls.isAway }
 
@@ -123,7 +126,11 @@ package final class GatewayExecutor: CallExecutor {
         }
         let key = Self.key(fingerprint, tokenHash)
         let follower = RepeatGuard.Follower(
-            answer: respond, executeAgain: { [self] in submit(call, { _ in }, then: respond) })
+            answer: respond,
+            executeAgain: { [self] in
+                submit(call, { _ in }, then: respond)
+                calls.wake()
+            })
         switch repeats.admit(key, follower) {
         case .taken: break
         case .answered(let result): respond(result)
@@ -205,5 +212,6 @@ package final class GatewayExecutor: CallExecutor {
                     executeNext(of: ticket)
                 }
             })
+        calls.wake()
     }
 }

@@ -11,6 +11,7 @@ extension StockCalls {
         connection.session.append(("synchronous_commit", "off"))
         let session = Session("gateway enqueue", connection, report)
         while true {
+            gather()
             let calls = takeQueued()
             if !calls.isEmpty {
                 enqueue(calls, session)
@@ -19,6 +20,22 @@ extension StockCalls {
             } else if !queuedWakeUp.wait(milliseconds: Self.idleMs) {
                 probe(session)
             }
+        }
+    }
+
+    /// Waits until as many calls are queued as are being decided. So half of many calls are enqueued while workers decide
+    /// the other half, in transactions as large as theirs; a few calls wait for nothing.
+    private func gather() {
+        let end = Deadline.after(milliseconds: settings.gatherMsMax)
+        while settings.hasWorkers {
+            let waits = state.withLock { state in
+                let wanted = min(state.underWay - state.queued.count, settings.callsPerCommitMax)
+                let waits = !state.queued.isEmpty && state.queued.count < wanted && !state.isStopped && !end.hasPassed
+                state.gathersUpTo = waits ? wanted : 0
+                return waits
+            }
+            if !waits { return }
+            queuedWakeUp.wait(milliseconds: end.remainingMs)
         }
     }
 

@@ -38,6 +38,7 @@ extension StockCalls {
                 waiting.lookNow()
             }
         }
+        if state.withLock({ $0.gathersUpTo > 0 }) { queuedWakeUp.signal() }
     }
 
     private func look(at waiting: inout WaitingCalls, _ session: Session) {

@@ -17,6 +17,8 @@ import StockQueuePostgres
 final class StockCalls: Sendable {
     struct State {
         var queued: [PendingCall] = []
+        /// The thread that enqueues waits until so many calls are queued, or until an answer; 0 while it does not.
+        var gathersUpTo = 0
         var waiting: [PendingCall] = []
         /// Calls were added to `waiting` since the last poll, or have to be looked at.
         var hasNewWaiting = false
@@ -73,6 +75,12 @@ final class StockCalls: Sendable {
         for wakeUp in [queuedWakeUp, waitingWakeUp, givenUpWakeUp] { wakeUp.signal() }
     }
 
+    /// All calls that arrived together have been submitted.
+    func wake() {
+        let isWanted = state.withLock { !$0.queued.isEmpty && $0.queued.count >= $0.gathersUpTo }
+        if isWanted { queuedWakeUp.signal() }
+    }
+
     /// A worker of this process has committed. Its thread goes on at once; another one writes the answers.
     func take(_ finished: FinishedJobs) {
         let calls = registry.take(finished)
@@ -85,7 +93,7 @@ final class StockCalls: Sendable {
 
     var isStopped: Bool { state.withLock { $0.isStopped } }
 
-    /// Takes a call.
+    /// Takes a call. `wake` follows.
     ///
     /// - Parameters:
     ///   - onDeparture: registers what happens when the client goes away.
@@ -110,7 +118,6 @@ final class StockCalls: Sendable {
         }
         // The closure ends with the answer: the exchange forgets it.
         onDeparture { [self] departure in departed(pending, departure) }
-        queuedWakeUp.signal()
     }
 
     private func departed(_ pending: PendingCall, _ departure: Departure) {

@@ -118,6 +118,7 @@ struct Gateway {
     private func routes(_ executor: GatewayExecutor) -> RouteTable {
         var routes = RouteTable()
         routes.cors = CORSPolicy(origins: .any)
+        routes.onBurstEnded = { executor.burstEnded() }
         routes.add(EcwidAPI(vendorSettings), executor)
         routes.add(ProspernaAPI(vendorSettings), executor)
         routes.add(ElasticPathAPI(vendorSettings), executor)

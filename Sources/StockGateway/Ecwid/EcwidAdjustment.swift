@@ -115,6 +115,7 @@ enum EcwidFlag {
     ///
     /// - Returns: nil without the parameter.
     static func value(_ name: String, _ query: QueryParameters) throws(EcwidError) -> Bool? {
+        if query.all.isEmpty { return nil }
         let values = Set(query.values(name).map { $0.lowercased() })
         guard let value = values.first else { return nil }
         if values.count == 1, yes.contains(value) { return true }
