@@ -147,7 +147,11 @@ let package = Package(
             name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking"],
             swiftSettings: flags),
         .testTarget(
-            name: "StockGatewayTests", dependencies: ["HTTPServer", "StockFormats", "StockGateway", "StockModel"],
+            name: "StockGatewayTests",
+            dependencies: [
+                "HTTPServer", "StockDecision", "StockFormats", "StockGateway", "StockGatewayExecution", "StockModel",
+                "StockQueue", "StockQueueLocking", "StockQueuePostgres", "TestSupport",
+            ],
             swiftSettings: flags),
         .testTarget(name: "PostgresTests", dependencies: ["StockQueuePostgres", "TestSupport"], swiftSettings: flags),
         .testTarget(

@@ -25,7 +25,7 @@ end
 local function prosperna()
     local lines = {}
     for line = 1, 15 do
-        lines[line] = string.format('{"product_id":"%d","quantity":1}', math.random(products))
+        lines[line] = string.format('{"product_id":"%d","purchased_quantity":1}', math.random(products))
     end
     local path = "/v1/products/stock-quantity?store_id=" .. store
     return wrk.format("POST", path, nil, "[" .. table.concat(lines, ",") .. "]")

@@ -40,6 +40,8 @@ final class PendingCall: Sendable {
         /// The results that workers of this process handed over, by line; empty before the first of several.
         var results: [LineResult?] = []
         var resultsMissing = 0
+        /// A worker has found that a job is a duplicate.
+        var isDuplicate = false
     }
 
     /// What the caller of `depart` has to do.
@@ -73,8 +75,15 @@ final class PendingCall: Sendable {
     /// Milliseconds since its jobs were committed; 0 before.
     var waitedMs: Int { state.withLock { $0.waitsSince?.milliseconds ?? 0 } }
 
-    /// It waits for the jobs of an earlier call, which may have results already.
-    var isDuplicate: Bool { submission?.isDuplicate ?? false }
+    /// Its jobs are those of an earlier call, or duplicates of them: the database may have the results already, and
+    /// nobody hands them over.
+    var hasResultsInDatabase: Bool {
+        state.withLock { state in
+            if case .waiting(let submission) = state.phase { submission.isDuplicate || state.isDuplicate } else { false }
+        }
+    }
+
+    func expectResultsInDatabase() { state.withLock { $0.isDuplicate = true } }
 
     /// The jobs of a call that waits for results, or that is given up.
     var submission: Submission? {

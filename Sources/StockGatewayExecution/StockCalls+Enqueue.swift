@@ -149,9 +149,12 @@ extension StockCalls {
             }
         }
         if !waiting.isEmpty {
-            state.withLock { state in
+            mustLook = state.withLock { [mustLook] state in
+                // Nobody looks at an empty list every few milliseconds.
+                let mustLook = mustLook || state.waiting.isEmpty
                 state.waiting += waiting
                 state.hasNewWaiting = state.hasNewWaiting || mustLook
+                return mustLook
             }
             if mustLook { waitingWakeUp.signal() }
         }

@@ -21,7 +21,10 @@ extension StockCalls {
                 }
                 return taken
             }
-            answer(finished, &waiting)
+            if answer(finished) {
+                state.withLock { $0.hasNewWaiting = true }
+                continue
+            }
             if waiting.mustLook {
                 if isStopped, waiting.calls.isEmpty { return }
                 look(at: &waiting, session)
@@ -30,15 +33,19 @@ extension StockCalls {
         }
     }
 
-    private func answer(_ finished: [JobRegistry.Finished], _ waiting: inout WaitingCalls) {
+    /// - Returns: whether the database has the results of some of them.
+    private func answer(_ finished: [JobRegistry.Finished]) -> Bool {
+        var mustLook = false
         for call in finished {
             if let results = call.results {
                 call.pending.answer(Self.answer(results))
             } else {
-                waiting.lookNow()
+                call.pending.expectResultsInDatabase()
+                mustLook = true
             }
         }
         if state.withLock({ $0.gathersUpTo > 0 }) { queuedWakeUp.signal() }
+        return mustLook
     }
 
     private func look(at waiting: inout WaitingCalls, _ session: Session) {
@@ -128,7 +135,7 @@ struct WaitingCalls {
     /// The calls to ask the database for: with workers in this process, those that none of them has decided in time.
     var asked: [PendingCall] {
         guard hasWorkers else { return calls }
-        return calls.filter { $0.isDuplicate || $0.waitedMs >= longestMs }
+        return calls.filter { $0.hasResultsInDatabase || $0.waitedMs >= longestMs }
     }
 
     private var longestMs: Int {

@@ -127,6 +127,36 @@ import Testing
         }
     }
 
+    @Test("calls of several tokens and stores get jobs in the order of their lines, and the lanes of their stores")
+    func severalStores() async throws {
+        try await Self.withGateway { database, gateway in
+            let calls = """
+                SELECT concat_ws(' ', line, store_id, job_id, is_duplicate, lane = hashtextextended(store_id, 0) & 63)
+                FROM stockq.gateway_enqueue(
+                    ARRAY['\(Self.two)', '\(Self.one)', '\(Self.two)', '\(Self.one)'], '{t,NULL,s,s}',
+                    '{update_catalog,update_catalog,update_catalog,update_catalog}', '{f,f,t,f}', '{1000,1000,1000,1000}',
+                    '{1,2,3,3,4}', '{b,a,a-red,a,a}', '{main,main,main,main,main}', '{adjust,set,adjust,adjust,adjust}',
+                    '{-1,5,-2,-3,-4}', '{reject,reject,reject,reject,allow}', '{t,t,t,t,f}', '{}',
+                    ARRAY[NULL,'','a',NULL,NULL])
+                """
+            #expect(
+                try database.rows(calls, gateway)
+                    == ["1 t 1 f t", "2 s 2 f t", "3 s 3 f t", "4 s 4 f t", "5 s 5 f t"])
+            #expect(
+                try database.rows(
+                    """
+                    SELECT concat_ws(' ', job_id, store_id, item_id, action, quantity, on_insufficient, notify,
+                        group_id IS NOT NULL, expires_at - enqueued_at)
+                    FROM stockq.jobs ORDER BY job_id
+                    """) == [
+                        "1 t b adjust -1 reject t f 00:00:06", "2 s a set 5 reject t f 00:00:06",
+                        "3 s a-red adjust -2 reject t t 00:00:06", "4 s a adjust -3 reject t t 00:00:06",
+                        "5 s a adjust -4 allow f f 00:00:06",
+                    ])
+            #expect(try database.value("SELECT count(DISTINCT group_id) FROM stockq.jobs") == "1")
+        }
+    }
+
     @Test("a token ends when it is revoked or expires, and with its client") func ends() async throws {
         try await Self.withGateway { database, gateway in
             try database.run("SELECT stockq.revoke_gateway_token('one')")

@@ -19,10 +19,13 @@ enum EcwidAdjustment {
 
         var scopes: Set<Scope> {
             switch self {
-            case .product: [.updateCatalog]
-            case .variation: [.readCatalog, .updateCatalog]
+            case .product: Self.productScopes
+            case .variation: Self.variationScopes
             }
         }
+
+        private static let productScopes: Set<Scope> = [.updateCatalog]
+        private static let variationScopes: Set<Scope> = [.readCatalog, .updateCatalog]
 
         var unknown: EcwidError {
             switch self {

@@ -8,10 +8,21 @@ package struct FinishedJobs: Sendable {
         /// Distinguishes the job from another one that gets its id after a crash of the server.
         package var enqueuedAt: Timestamp
         package var outcome: JobOutcome
+
+        package init(jobID: Int64, enqueuedAt: Timestamp, outcome: JobOutcome) {
+            self.jobID = jobID
+            self.enqueuedAt = enqueuedAt
+            self.outcome = outcome
+        }
     }
 
     package var jobs: [Job]
     package var finishedAt: Timestamp
+
+    package init(_ jobs: [Job], finishedAt: Timestamp) {
+        self.jobs = jobs
+        self.finishedAt = finishedAt
+    }
 }
 
 /// Takes the finished jobs of a batch, on the thread of its worker.
