@@ -76,10 +76,14 @@ final class PendingCall: Sendable {
     var waitedMs: Int { state.withLock { $0.waitsSince?.milliseconds ?? 0 } }
 
     /// Its jobs are those of an earlier call, or duplicates of them: the database may have the results already, and
-    /// nobody hands them over.
+    /// no worker hands them over.
     var hasResultsInDatabase: Bool {
         state.withLock { state in
-            if case .waiting(let submission) = state.phase { submission.isDuplicate || state.isDuplicate } else { false }
+            if case .waiting(let submission) = state.phase {
+                submission.isDuplicate || state.isDuplicate
+            } else {
+                false
+            }
         }
     }
 

@@ -106,7 +106,8 @@ extension StockCalls {
         var added: [(pending: PendingCall, jobs: [EnqueuedJob])] = []
         added.reserveCapacity(calls.count)
         for (pending, outcome) in zip(calls, outcomes) {
-            if case .success(let submission) = outcome, !submission.isDuplicate { added.append((pending, submission.jobs)) }
+            guard case .success(let submission) = outcome, !submission.isDuplicate else { continue }
+            added.append((pending, submission.jobs))
         }
         registry.add(added)
     }
@@ -150,7 +151,7 @@ extension StockCalls {
         }
         if !waiting.isEmpty {
             mustLook = state.withLock { [mustLook] state in
-                // Nobody looks at an empty list every few milliseconds.
+                // The thread that looks at the list sleeps long while it is empty.
                 let mustLook = mustLook || state.waiting.isEmpty
                 state.waiting += waiting
                 state.hasNewWaiting = state.hasNewWaiting || mustLook

@@ -69,7 +69,9 @@ final class QuietConnections {
     func sendByte() {
         let byte = bytesSent < Self.head.count ? Self.head[bytesSent] : UInt8(ascii: "x")
         bytesSent += 1
-        for descriptor in slow { _ = withUnsafeBytes(of: byte) { send(descriptor, $0.baseAddress, 1, Int32(MSG_NOSIGNAL)) } }
+        for descriptor in slow {
+            _ = withUnsafeBytes(of: byte) { send(descriptor, $0.baseAddress, 1, Int32(MSG_NOSIGNAL)) }
+        }
     }
 
     static func connect(_ port: UInt16) throws -> Int32 {

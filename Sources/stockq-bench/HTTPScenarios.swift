@@ -37,7 +37,8 @@ struct HTTPScenarios {
             ]).trimmingCharacters(in: .whitespacesAndNewlines)
             let port = try QuietConnections.freePort()
             let jobs = try StockqProcess.running(
-                ["serve", "--listen", "127.0.0.1:\(port)", "--log-level", "warn", "--database-url", database.url] + options
+                ["serve", "--listen", "127.0.0.1:\(port)", "--log-level", "warn", "--database-url", database.url]
+                    + options
             ) { process in
                 try Self.waitUntilListening(port, process)
                 return try body(Served(process: process, port: port, token: token, database: database))
@@ -94,7 +95,9 @@ struct HTTPScenarios {
     /// A load alone and beside quiet connections, in turns on one gateway.
     ///
     /// - Returns: the rates, and the resident memory of the gateway while all connections are open.
-    func besideQuiet(idle: Int, slow: Int, turns: Int) throws -> (alone: [Double], beside: [Double], residentMiB: Double) {
+    func besideQuiet(
+        idle: Int, slow: Int, turns: Int
+    ) throws -> (alone: [Double], beside: [Double], residentMiB: Double) {
         var (alone, beside): ([Double], [Double]) = ([], [])
         var residentMiB = 0.0
         try serving { served in

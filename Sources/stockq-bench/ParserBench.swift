@@ -18,7 +18,7 @@ enum ParserBench {
                 "Host: api.prosperna.com", "Accept: application/json, text/plain, */*",
                 "Content-Type: application/x-www-form-urlencoded", "User-Agent: axios/1.7.2",
                 "Accept-Encoding: gzip, compress, deflate, br",
-            ], #"[{"product_id":"p1","purchased_quantity":1},{"product_variant_combination_id":"v","purchased_quantity":2}]"#),
+            ], #"[{"product_id":"p1","purchased_quantity":1},{"product_id":"p2","purchased_quantity":12}]"#),
         request(
             "POST /v2/inventories/7f2a0e6c-1111-2222-3333-444455556666/transactions HTTP/1.1",
             [
