@@ -80,6 +80,9 @@ final class LaneQueue: Sendable {
         enqueue(lanes)
     }
 
+    /// A producer of this process has enqueued jobs since the last poll: the poller polls again soon.
+    var hasProducerWork: Bool { state.withLock { $0.hasProducerWork } }
+
     /// Whether there was a call of `enqueueOfProducer` since the last call of this.
     func takeProducerWork() -> Bool {
         state.withLock { state in

@@ -50,8 +50,7 @@ struct Worker: WorkerService {
                 if step.hasMore && !keepsLane { keepsLane = queue.keepLane() }
             } while keepsLane && step.hasMore && !context.stop.isFinishing
             let isQueueEmpty = queue.release(visit.lane, step.disposition)
-            // A producer of this process names its lanes itself, and the poller polls at its own pace for others.
-            if isQueueEmpty && step.didWork && context.onFinished == nil { context.pollerWakeUp.wake() }
+            if isQueueEmpty && step.didWork && !queue.hasProducerWork { context.pollerWakeUp.wake() }
         } catch {
             // Whatever failed the batch, the lane still has work.
             _ = queue.release(visit.lane, .requeue)
