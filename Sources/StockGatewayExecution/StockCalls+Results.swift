@@ -21,6 +21,7 @@ extension StockCalls {
                 }
                 return taken
             }
+            if let first = finished.first { waiting.gotResults(afterMs: first.pending.waitedMs) }
             if answer(finished) {
                 state.withLock { $0.hasNewWaiting = true }
                 continue
@@ -112,11 +113,14 @@ struct WaitingCalls {
     private var nextLook = Deadline.after(milliseconds: 0)
     /// Until then workers of other processes are known to decide jobs.
     private var othersDecideUntil: Deadline?
+    /// Milliseconds after which workers of this process have handed over results lately.
+    private var usualMs = 0
 
     /// Milliseconds after which a call is asked for while workers of other processes decide jobs too.
     private static let besideOthersMs = 5
     private static let othersMs = 1_000
     private static let idleMs = 1_000
+    private static let timesUsual = 4
 
     init(hasWorkers: Bool, pollMsMax: Int) {
         self.hasWorkers = hasWorkers
@@ -138,9 +142,14 @@ struct WaitingCalls {
         return calls.filter { $0.hasResultsInDatabase || $0.waitedMs >= longestMs }
     }
 
+    /// Under load the calls of a batch wait longer than a poll's pause, and asking for them would only add to the load.
     private var longestMs: Int {
-        othersDecideUntil?.hasPassed == false ? min(Self.besideOthersMs, pollMsMax) : pollMsMax
+        let pauseMs = othersDecideUntil?.hasPassed == false ? min(Self.besideOthersMs, pollMsMax) : pollMsMax
+        return hasWorkers ? max(pauseMs, min(Self.timesUsual * usualMs, Self.idleMs)) : pauseMs
     }
+
+    /// A batch of a worker of this process was handed over.
+    mutating func gotResults(afterMs milliseconds: Int) { usualMs = (usualMs * 7 + milliseconds) / 8 }
 
     /// Sets the time of the next look.
     mutating func looked(found: Int) {
