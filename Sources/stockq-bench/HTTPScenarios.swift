@@ -100,7 +100,7 @@ struct HTTPScenarios {
     ) throws -> (alone: [Double], beside: [Double], residentMiB: Double) {
         var (alone, beside): ([Double], [Double]) = ([], [])
         var residentMiB = 0.0
-        try serving { served in
+        try serving(["--set", "connectionsMax=20000"]) { served in
             var answers = try served.run(HTTPLoad(), seconds: 2).answers
             for _ in 0..<turns {
                 let seen = try served.run(HTTPLoad(), seconds: seconds)

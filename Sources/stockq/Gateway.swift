@@ -15,7 +15,6 @@ struct Gateway {
     var log: Log
     var endpoints: [Endpoint] = []
     var workers = 2
-    var callsPerCommitMax = ExecutorSettings().callsPerCommitMax
     var vendorSettings = VendorSettings()
 
     /// Milliseconds that a stop waits for the answers that are under way.
@@ -62,7 +61,6 @@ struct Gateway {
         try waitForDatabase()
         var settings = ExecutorSettings()
         settings.hasWorkers = workers > 0
-        settings.callsPerCommitMax = callsPerCommitMax
         let lanes = LaneHints()
         let executor = GatewayExecutor(
             connection: executorConnection, schema: schema, settings: settings, vendorSettings: vendorSettings,

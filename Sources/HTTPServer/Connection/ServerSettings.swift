@@ -19,7 +19,7 @@ package struct ServerSettings: Sendable, Equatable {
     /// Milliseconds that idle connections stay open when the server shuts down: a request that is on its way is answered.
     package var shutdownIdleMs = 500
     /// Open connections; a request on a connection beyond them is answered with 503 and the connection closed.
-    package var connectionsMax = 12_000
+    package var connectionsMax = 10_000
     /// Connections beyond `connectionsMax` that are answered; further ones wait in the system's queue.
     package var connectionsBeyondMax = 64
     /// Requests that the application has not answered; a further one is answered with 503.

@@ -14,9 +14,6 @@ enum ServeCommand: Command {
         "workers", .wholeNumber(0...1_000), default: 2, help: "workers in this process; 0 for the gateway alone")
     private static let deadline = Option(
         "deadline", .duration, default: .seconds(15), help: "a call that is not decided by then is canceled")
-    private static let callsPerCommit = Option(
-        "calls-per-commit", .wholeNumber(1...10_000), default: ExecutorSettings().callsPerCommitMax,
-        help: "calls that one transaction enqueues, at most; 1 to measure what group commit gains")
     private static let noQueryTokens = Flag(
         "no-query-tokens", help: "reject Ecwid's calls with ?token=, which some of its clients need")
     private static let check = Flag("check", help: "say what keeps the gateway from serving, and stop")
@@ -25,7 +22,7 @@ enum ServeCommand: Command {
 
     static let spec = CommandSpec(
         "serve", "Answers HTTP calls of Ecwid's, Prosperna's and Elastic Path's clients, and runs workers.",
-        options: [listen, workers, deadline, callsPerCommit, noQueryTokens, check, logLevel], usesDatabase: true,
+        options: [listen, workers, deadline, noQueryTokens, check, logLevel], usesDatabase: true,
         examples: [
             .init("Serve on the loopback interface."),
             .init(
@@ -47,7 +44,6 @@ enum ServeCommand: Command {
         var gateway = Gateway(connection: try Database.settings(input), schema: try Database.schema(input), log: log)
         gateway.endpoints = input[listen].isEmpty ? [.tcp("127.0.0.1", 8_080)] : input[listen]
         gateway.workers = input[workers]
-        gateway.callsPerCommitMax = input[callsPerCommit]
         gateway.vendorSettings.deadlineMs = deadlineMs
         gateway.vendorSettings.acceptsEcwidQueryTokens = !input[noQueryTokens]
         if input[check] {
