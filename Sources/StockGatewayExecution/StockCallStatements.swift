@@ -26,6 +26,9 @@ enum EnqueueCalls {
     static let transaction = Statement(
         "gateway_transaction", [], "SELECT pg_current_xact_id_if_assigned()::text AS transaction")
 
+    /// COMMIT does not wait for the disk.
+    static let commitLater = Statement("gateway_commit_later", [], "SET LOCAL synchronous_commit = off")
+
     static let probe = Statement("gateway_probe", [], "SELECT 1")
 
     static let transactionStatus = Statement(
@@ -61,12 +64,23 @@ enum EnqueueCalls {
     }
 
     /// What became of each call, in their order, and the lanes of the new jobs.
+    ///
+    /// - Parameter answers: of the statement for the vendors' calls, and of that for calls of the native API.
     static func outcomes(
-        _ rows: ResultSet, _ calls: [PendingCall]
+        _ answers: [(rows: ResultSet, calls: [PendingCall])]
     ) -> (calls: [Result<Submission, CallFailure>], lanes: [Int16]) {
-        let columns = Columns(rows)
         var outcomes: [Result<Submission, CallFailure>] = []
-        outcomes.reserveCapacity(calls.count)
+        var lanes = UInt64(0)
+        for (rows, calls) in answers { read(rows, calls, &outcomes, &lanes) }
+        return (outcomes, (0..<64).filter { lanes & (1 << UInt64($0)) != 0 })
+    }
+
+    private static func read(
+        _ rows: ResultSet, _ calls: [PendingCall], _ outcomes: inout [Result<Submission, CallFailure>],
+        _ lanes: inout UInt64
+    ) {
+        let columns = Columns(rows)
+        outcomes.reserveCapacity(outcomes.count + calls.count)
         var row = 0
         for pending in calls {
             let first = row
@@ -74,11 +88,9 @@ enum EnqueueCalls {
             // Where lines are missing, the call was not enqueued.
             outcomes.append(row <= rows.rowCount ? outcome(rows, first..<row, columns) : .failure(.internalError))
         }
-        var lanes = UInt64(0)
         for row in 0..<rows.rowCount where !rows.isNull(row, columns.lane) {
             lanes |= 1 << UInt64(rows.int16(row, columns.lane))
         }
-        return (outcomes, (0..<64).filter { lanes & (1 << UInt64($0)) != 0 })
     }
 
     private struct Columns {
@@ -106,9 +118,11 @@ enum EnqueueCalls {
             // The idempotency key was kept longer than the result of its first call, whose answer is lost.
             if rows.isNull(row, columns.time) { return .failure(.idempotencyMismatch) }
             jobs.append(
-                EnqueuedJob(jobID: rows.int64(row, columns.jobID), enqueuedAt: rows.timestamp(row, columns.time)))
+                EnqueuedJob(
+                    jobID: rows.int64(row, columns.jobID), enqueuedAt: rows.timestamp(row, columns.time),
+                    isDuplicate: rows.bool(row, columns.isDuplicate)))
         }
-        return .success(Submission(jobs: jobs, isDuplicate: rows.bool(lines.lowerBound, columns.isDuplicate)))
+        return .success(Submission(jobs: jobs, isDuplicate: jobs.contains(where: \.isDuplicate)))
     }
 }
 
@@ -233,6 +247,7 @@ extension CallFailure {
         case "unknown_item": self = .unknownItem(line: line)
         case "idempotency_mismatch": self = .idempotencyMismatch
         case "store_limit": self = .overLimit(retryAfterSeconds: 1)
+        case "time_limit": self = .timeLimit(line: line)
         default: self = .internalError
         }
     }

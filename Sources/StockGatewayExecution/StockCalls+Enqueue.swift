@@ -5,10 +5,6 @@ import StockQueuePostgres
 /// The thread that enqueues.
 extension StockCalls {
     func enqueueLoop() {
-        var connection = connection
-        // No answer depends on this COMMIT being on the disk: a result does, and the worker's COMMIT behind it writes the
-        // log up to itself. Jobs that a crash of the server loses were never applied, and their calls are given up.
-        connection.session.append(("synchronous_commit", "off"))
         let session = Session("gateway enqueue", connection, report)
         while true {
             gather()
@@ -58,8 +54,9 @@ extension StockCalls {
     private func takeQueued() -> [PendingCall] {
         let taken: [PendingCall] = state.withLock { state in
             let count = min(state.queued.count, settings.callsPerCommitMax)
-            defer { state.queued.removeFirst(count) }
-            return Array(state.queued[..<count])
+            let (taken, postponed) = Self.withoutEqualGroups(state.queued[..<count])
+            state.queued.replaceSubrange(..<count, with: postponed)
+            return taken
         }
         return taken.filter { pending in
             guard pending.beginEnqueuing() else { return false }
@@ -68,20 +65,55 @@ extension StockCalls {
         }
     }
 
+    /// The calls that one transaction can enqueue, and those for the next: the lines of two groups with one name and store
+    /// would be one group.
+    private static func withoutEqualGroups(
+        _ calls: ArraySlice<PendingCall>
+    ) -> (taken: [PendingCall], postponed: [PendingCall]) {
+        guard calls.contains(where: { $0.call.submission != nil }) else { return (Array(calls), []) }
+        var groups: Set<[String]> = []
+        var (taken, postponed): ([PendingCall], [PendingCall]) = ([], [])
+        for pending in calls {
+            let own = (pending.call.submission?.groupIDs ?? []).map { [pending.call.access.storeID ?? "", $0] }
+            if groups.isDisjoint(with: own) {
+                groups.formUnion(own)
+                taken.append(pending)
+            } else {
+                postponed.append(pending)
+            }
+        }
+        return (taken, postponed)
+    }
+
     /// - Parameter isSecond: the connection was lost before anything was enqueued, and this is another one.
     private func enqueue(_ calls: [PendingCall], _ session: Session, isSecond: Bool = false) {
         let outcomes: [Result<Submission, CallFailure>]
         let lanes: [Int16]
         let transaction: String?
+        // Those of the vendors first.
+        let (native, vendors) = (calls.filter { $0.call.submission != nil }, calls.filter { $0.call.submission == nil })
+        let calls = vendors + native
         do throws(PostgresError) {
             let connection = try session.open()
             try connection.send(.begin)
             try connection.sendSessionSettings()
-            try connection.send(EnqueueCalls.statement(schema), EnqueueCalls.parameters(calls))
+            // No answer depends on this COMMIT being on the disk, unless it says that the jobs are in the queue: a result
+            // does, and the worker's COMMIT behind it writes the log up to itself. Jobs that a crash of the server loses
+            // were never applied, and their calls are given up.
+            if !native.contains(where: { $0.call.submission?.acceptedAfterMs != nil }) {
+                try connection.send(EnqueueCalls.commitLater)
+            }
+            if !vendors.isEmpty {
+                try connection.send(EnqueueCalls.statement(schema), EnqueueCalls.parameters(vendors))
+            }
+            if !native.isEmpty { try connection.send(SubmitCalls.statement(schema), SubmitCalls.parameters(native)) }
             try connection.send(EnqueueCalls.transaction)
             let answers = try connection.receive()
-            (outcomes, lanes) = EnqueueCalls.outcomes(answers[answers.count - 2], calls)
-            let rows = answers[answers.count - 1]
+            let last = answers.count - 1
+            let rows = answers[last]
+            (outcomes, lanes) = EnqueueCalls.outcomes(
+                (vendors.isEmpty ? [] : [(answers[native.isEmpty ? last - 1 : last - 2], vendors)])
+                    + (native.isEmpty ? [] : [(answers[last - 1], native)]))
             transaction = rows.optionalString(0, rows.column("transaction"))
         } catch {
             // No COMMIT was sent, so nothing was enqueued.
@@ -124,7 +156,7 @@ extension StockCalls {
             enqueue(Array(calls[..<middle]), session)
             enqueue(Array(calls[middle...]), session)
         } else {
-            session.reportFailure(error)
+            session.reportFailure(error, requestID: calls.first?.call.access.caller.requestID)
             for pending in calls { pending.answer(.failure(.internalError)) }
         }
     }
@@ -141,10 +173,10 @@ extension StockCalls {
             case .failure(let failure): pending.answer(.failure(failure))
             case .success(var submission):
                 submission.doubtfulTransaction = doubtfulTransaction
-                mustLook = mustLook || submission.isDuplicate
+                mustLook = mustLook || submission.isDuplicate || pending.call.submission?.acceptedAfterMs != nil
                 if pending.enqueued(submission) {
                     givenUp.append(pending)
-                } else if pending.isWaiting {
+                } else if !pending.accept(), pending.isWaiting {
                     waiting.append(pending)
                 }
             }

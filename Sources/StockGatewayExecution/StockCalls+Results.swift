@@ -39,7 +39,7 @@ extension StockCalls {
         var mustLook = false
         for call in finished {
             if let results = call.results {
-                call.pending.answer(Self.answer(results))
+                call.pending.answer(Self.answer(results, call.pending.call))
             } else {
                 call.pending.expectResultsInDatabase()
                 mustLook = true
@@ -52,7 +52,7 @@ extension StockCalls {
     private func look(at waiting: inout WaitingCalls, _ session: Session) {
         let asked = waiting.asked
         let found = asked.isEmpty ? 0 : poll(asked, session)
-        addGivenUp(waiting.calls.filter { $0.isLate && $0.giveUp() })
+        addGivenUp(waiting.calls.filter { !$0.accept() && $0.isLate && $0.giveUp() })
         waiting.looked(found: found)
     }
 
@@ -86,14 +86,16 @@ extension StockCalls {
             throw PostgresError(kind: .protocolViolation, message: "\(error)")
         }
         var first = 0
-        return submissions.map { jobs in
+        return zip(calls, submissions).map { pending, jobs in
             let lines = (first..<first + jobs.count).compactMap { results[$0] }
             first += jobs.count
-            return !jobs.isEmpty && lines.count == jobs.count ? Self.answer(lines) : nil
+            return !jobs.isEmpty && lines.count == jobs.count ? Self.answer(lines, pending.call) : nil
         }
     }
 
-    private static func answer(_ lines: [LineResult]) -> StockAnswer {
+    private static func answer(_ lines: [LineResult], _ call: StockCall) -> StockAnswer {
+        // The native API shows each result as it is.
+        if call.submission != nil { return .success(lines) }
         // A group is decided as a whole. Of lines that are decided one by one, some may have been applied before the
         // others were canceled: then each says what became of it.
         let isEnded = lines.contains { $0.outcome == .canceled || $0.code == .expired }
@@ -156,7 +158,7 @@ struct WaitingCalls {
         if hasWorkers, found > 0 { othersDecideUntil = .after(milliseconds: Self.othersMs) }
         // Workers of other processes say nothing: at first often, then less.
         pauseMsNow = hasWorkers ? longestMs : min(max(1, pauseMsNow * 2), longestMs)
-        let untilLate = calls.map(\.remainingMs).min() ?? Self.idleMs
+        let untilLate = calls.map(\.waitMs).min() ?? Self.idleMs
         nextLook = .after(milliseconds: calls.isEmpty ? Self.idleMs : max(1, min(pauseMsNow, untilLate)))
     }
 
