@@ -52,6 +52,7 @@ let package = Package(
                 .embedInCode("functions/lookup.sql"), .embedInCode("functions/admin.sql"),
                 .embedInCode("functions/pause.sql"), .embedInCode("functions/settings.sql"),
                 .embedInCode("functions/tokens.sql"), .embedInCode("functions/gateway.sql"),
+                .embedInCode("functions/native.sql"),
                 .embedInCode("wakeup_trigger.sql"), .embedInCode("roles.sql"),
             ],
             swiftSettings: flags
@@ -83,7 +84,8 @@ let package = Package(
         .target(
             name: "StockGatewayExecution",
             dependencies: [
-                "HTTPServer", "StockGateway", "StockModel", "StockQueue", "StockQueueLocking", "StockQueuePostgres",
+                "HTTPServer", "StockDecision", "StockGateway", "StockModel", "StockQueue", "StockQueueLocking",
+                "StockQueuePostgres",
             ],
             swiftSettings: flags),
         .target(name: "PrivateCluster", dependencies: ["StockQueuePostgres"], swiftSettings: flags),
@@ -107,8 +109,8 @@ let package = Package(
         .executableTarget(
             name: "stockq-bench",
             dependencies: [
-                "BuildInfo", "CommandLineKit", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
-                "PrivateCluster",
+                "BuildInfo", "CommandLineKit", "HTTPServer", "StockModel", "StockQueueLocking", "StockQueue",
+                "StockQueuePostgres", "PrivateCluster",
             ],
             swiftSettings: flags
         ),
@@ -146,7 +148,11 @@ let package = Package(
             name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking", "TestSupport"],
             swiftSettings: flags),
         .testTarget(
-            name: "StockGatewayTests", dependencies: ["HTTPServer", "StockFormats", "StockGateway", "StockModel"],
+            name: "StockGatewayTests",
+            dependencies: [
+                "HTTPServer", "StockDecision", "StockFormats", "StockGateway", "StockGatewayExecution", "StockModel",
+                "StockQueue", "StockQueueLocking", "StockQueuePostgres", "TestSupport",
+            ],
             swiftSettings: flags),
         .testTarget(name: "PostgresTests", dependencies: ["StockQueuePostgres", "TestSupport"], swiftSettings: flags),
         .testTarget(

@@ -50,6 +50,8 @@ package struct GatewaySettings: Sendable {
     package var resultPollMax = Duration.milliseconds(50)
     /// Connections for calls that only read.
     package var lookupConnections = 2
+    /// The most requests to the native API that one token may make in a minute; then 429.
+    package var requestsPerMinute = 600_000
     /// How long a request with the same `X-Ecwid-Api-Request-Id` gets the first answer.
     package var repeatWindow = Duration.minutes(3)
     /// How long a token is valid that a client gets for its secret.
@@ -108,6 +110,9 @@ extension GatewaySettings: DescribedSettings {
             "the longest time between two polls for results of workers in other processes"),
         SettingDescription("lookupConnections", \.lookupConnections, 1...64, "connections for calls that only read"),
         SettingDescription(
+            "requestsPerMinute", \.requestsPerMinute, 1...1_000_000_000,
+            "the most requests to the native API that one token may make in a minute; then 429"),
+        SettingDescription(
             "repeatWindow", \.repeatWindow, .seconds(1)...(.hours(1)),
             "how long a request with the same X-Ecwid-Api-Request-Id gets the first answer"),
         SettingDescription(
@@ -149,6 +154,7 @@ extension GatewaySettings: DescribedSettings {
         settings.callsPerCommitMax = callsPerCommitMax
         settings.pollMsMax = resultPollMax.milliseconds
         settings.lookupThreads = lookupConnections
+        settings.requestsPerMinute = requestsPerMinute
         settings.repeatSeconds = repeatWindow.milliseconds / 1_000
         settings.tokenSeconds = clientTokenLifetime.milliseconds / 1_000
         return settings

@@ -49,11 +49,13 @@ struct Gateway {
         guard try waitForDatabase(stop.signal) else { return .success }
         var executorSettings = settings.executor
         executorSettings.hasWorkers = workers > 0
+        let lanes = LaneHints()
         let executor = GatewayExecutor(
             connection: executorConnection, schema: schema, settings: executorSettings,
             vendorSettings: settings.vendors,
-            onEvent: { [log] in log.write($0) })
+            onEvent: { [log] in log.write($0) }, onEnqueued: { lanes.name($0) })
         let pool = workers > 0 ? startWorkers(executor, stop) : nil
+        lanes.pool = pool?.pool
         executor.start()
         let server: HTTPServer
         do {
@@ -131,9 +133,20 @@ struct Gateway {
         var routes = RouteTable()
         routes.cors = CORSPolicy(origins: .any)
         routes.setErrorStyle(under: "/", SharedError.style)
+        routes.onBurstEnded = { executor.burstEnded() }
         routes.add(EcwidAPI(settings.vendors), executor)
         routes.add(ProspernaAPI(settings.vendors), executor)
         routes.add(ElasticPathAPI(settings.vendors), executor)
+        routes.add(NativeAPI(settings.vendors), executor)
+        routes.onAnswer = { [log] response, head in
+            guard let id = RequestID.complete(&response, head) else { return }
+            log.write(
+                response.status.code < 500 ? .debug : .warn, "request",
+                [
+                    ("request_id", id), ("method", head.method), ("path", String(decoding: head.path, as: UTF8.self)),
+                    ("status", response.status),
+                ])
+        }
         routes.add(.get, "/healthz") { call in
             call.respond(
                 executor.isAway ? .text(.serviceUnavailable, "the database is away") : .text(.ok, "ok"))
@@ -165,19 +178,30 @@ struct Gateway {
         }
     }
 
+    /// Names lanes to the pool, which is made after the executor that names them.
+    private final class LaneHints: Sendable {
+        private let state = Mutex<WorkerPool?>(nil)
+
+        var pool: WorkerPool? {
+            get { state.withLock { $0 } }
+            set { state.withLock { $0 = newValue } }
+        }
+
+        func name(_ lanes: [Int16]) { pool?.enqueued(in: lanes) }
+    }
+
     private func startWorkers(_ executor: GatewayExecutor, _ stop: StopRequest) -> Workers {
         let settings = workerSettings
         let pool = WorkerPool(
             connection: connection, schema: schema, settings: settings,
             onEvent: { [log] event in
-                if case .batch = event { executor.workersCommitted() }
                 if case .integrityViolation = event, settings.stopOnViolation { stop.fail() }
                 switch event {
                 // The process says so for all its parts.
                 case .stopping, .stopped: break
                 default: log.write(event)
                 }
-            })
+            }, onFinished: { executor.take($0) })
         return Workers(pool, onEnd: { stop.request() })
     }
 }
@@ -218,8 +242,9 @@ extension Log {
         case .connected(let service): write(.debug, "connected", [("service", service)])
         case .disconnected(let service, let error, let retryMs):
             write(.warn, "disconnected", [("service", service), ("error", error), ("retry_in_ms", retryMs)])
-        case .failed(let service, let error):
-            write(.error, "call_failed", [("service", service), ("error", error)])
+        case .failed(let service, let error, let requestID):
+            let request = requestID.map { [("request_id", $0 as any CustomStringConvertible)] } ?? []
+            write(.error, "call_failed", [("service", service), ("error", error)] + request)
         }
     }
 }

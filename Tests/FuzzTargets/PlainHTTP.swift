@@ -23,7 +23,7 @@ struct PlainHTTP {
     private static let hosts = Set(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:[]%".utf8)
 
-    static func trace(_ bytes: [UInt8], _ limits: ParserLimits) -> RequestTrace {
+    package static func trace(_ bytes: [UInt8], _ limits: ParserLimits) -> RequestTrace {
         var plain = PlainHTTP(rest: bytes, limits: limits)
         var trace = RequestTrace()
         do {

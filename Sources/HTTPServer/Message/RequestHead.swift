@@ -65,7 +65,7 @@ package final class RequestHead: Sendable {
     }
 
     /// The parameters of the query, decoded.
-    package var query: QueryParameters { QueryParameters(queryRange.map { bytes[$0] } ?? []) }
+    package var query: QueryParameters { queryRange.map { QueryParameters(bytes[$0]) } ?? .none }
 
     /// The value of the first field with a name, without blanks at its ends; nil if there is none.
     ///
@@ -74,12 +74,25 @@ package final class RequestHead: Sendable {
 
     /// The bytes of `field(_:)`, for comparisons that make no text.
     package func fieldBytes(_ name: StaticString) -> ArraySlice<UInt8>? {
-        fields.first { matches($0, name) }.map { bytes[$0.value] }
+        for field in fields where matches(field, name) { return bytes[field.value] }
+        return nil
+    }
+
+    /// The bytes of the only field with a name; nil if there is none, or more than one.
+    package func onlyFieldBytes(_ name: StaticString) -> ArraySlice<UInt8>? {
+        var found: ArraySlice<UInt8>?
+        for field in fields where matches(field, name) {
+            if found != nil { return nil }
+            found = bytes[field.value]
+        }
+        return found
     }
 
     /// The values of all fields with a name, in order.
     package func fields(named name: StaticString) -> [String] {
-        fields.filter { matches($0, name) }.map { text($0.value) }
+        var values: [String] = []
+        for field in fields where matches(field, name) { values.append(text(field.value)) }
+        return values
     }
 
     /// All fields in order, with names as the client wrote them.
@@ -88,7 +101,9 @@ package final class RequestHead: Sendable {
     private func matches(_ field: ParsedHead.Field, _ name: StaticString) -> Bool {
         guard field.name.count == name.utf8CodeUnitCount else { return false }
         let expected = name.utf8Start
-        return bytes[field.name].enumerated().allSatisfy { $1.lowercased == expected[$0] }
+        let start = field.name.lowerBound
+        for offset in 0..<field.name.count where bytes[start + offset].lowercased != expected[offset] { return false }
+        return true
     }
 
     private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }

@@ -25,7 +25,8 @@ enum ServeCommand: Command {
         "log-level", .choice("LEVEL", of: Log.Level.allCases), default: Log.Level.info, help: "the least severe lines")
 
     static let spec = CommandSpec(
-        "serve", "Answers HTTP calls of Ecwid's, Prosperna's and Elastic Path's clients, and runs workers.",
+        "serve",
+        "Answers HTTP calls of Ecwid's, Prosperna's and Elastic Path's clients and of its own API; runs workers.",
         options: [listen, workers, deadline, noQueryTokens, set, showSettings, check, logLevel], usesDatabase: true,
         examples: [
             .init("Serve on the loopback interface."),
