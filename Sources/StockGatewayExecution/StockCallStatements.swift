@@ -26,6 +26,9 @@ enum EnqueueCalls {
     static let transaction = Statement(
         "gateway_transaction", [], "SELECT pg_current_xact_id_if_assigned()::text AS transaction")
 
+    /// COMMIT does not wait for the disk.
+    static let commitLater = Statement("gateway_commit_later", [], "SET LOCAL synchronous_commit = off")
+
     static let probe = Statement("gateway_probe", [], "SELECT 1")
 
     static let transactionStatus = Statement(

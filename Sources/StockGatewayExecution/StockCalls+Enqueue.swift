@@ -5,10 +5,6 @@ import StockQueuePostgres
 /// The thread that enqueues.
 extension StockCalls {
     func enqueueLoop() {
-        var connection = connection
-        // No answer depends on this COMMIT being on the disk: a result does, and the worker's COMMIT behind it writes the
-        // log up to itself. Jobs that a crash of the server loses were never applied, and their calls are given up.
-        connection.session.append(("synchronous_commit", "off"))
         let session = Session("gateway enqueue", connection, report)
         while true {
             gather()
@@ -77,6 +73,10 @@ extension StockCalls {
             let connection = try session.open()
             try connection.send(.begin)
             try connection.sendSessionSettings()
+            // No answer depends on this COMMIT being on the disk: a result does, and the worker's COMMIT behind it writes
+            // the log up to itself. Jobs that a crash of the server loses were never applied, and their calls are given
+            // up.
+            try connection.send(EnqueueCalls.commitLater)
             try connection.send(EnqueueCalls.statement(schema), EnqueueCalls.parameters(calls))
             try connection.send(EnqueueCalls.transaction)
             let answers = try connection.receive()
