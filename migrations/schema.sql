@@ -265,7 +265,7 @@ BEGIN
                 OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
             WHEN NOT string_to_array(c.scopes, ' ') <@ t.scopes THEN 'missing_scope'
         END
-    -- Sub-selects hide the arrays from the planner: one plan serves all calls, and planning costs more than the look-up.
+    -- Sub-selects hide the arrays from the planner: one plan serves all calls. Planning costs more than the look-up.
     FROM unnest((SELECT token_hashes), (SELECT store_ids), (SELECT check_gateway_access.scopes)) WITH ORDINALITY
         AS c (token_hash, store_id, scopes, number)
     LEFT JOIN LATERAL (
@@ -983,7 +983,8 @@ BEGIN
     THEN
         of_calls := array_fill(1, ARRAY[calls]);
     ELSE
-        SELECT array_agg(c.access ORDER BY c.number), array_agg(c.token_hash ORDER BY c.access) FILTER (WHERE c.is_first),
+        SELECT array_agg(c.access ORDER BY c.number),
+            array_agg(c.token_hash ORDER BY c.access) FILTER (WHERE c.is_first),
             array_agg(c.store_id ORDER BY c.access) FILTER (WHERE c.is_first),
             array_agg(c.scopes ORDER BY c.access) FILTER (WHERE c.is_first)
         INTO of_calls, hashes, named, needed
@@ -1093,7 +1094,8 @@ BEGIN
         RETURN QUERY
         WITH added AS (
             INSERT INTO jobs (
-                store_id, item_id, location_id, action, quantity, on_insufficient, notify, group_id, expires_at, priority
+                store_id, item_id, location_id, action, quantity, on_insufficient, notify, group_id, expires_at,
+                priority
             )
             SELECT stores[accesses[l.call]], l.item_id, l.location_id, l.action::action, l.quantity,
                 l.on_insufficient::on_insufficient, l.notify,
@@ -1147,7 +1149,8 @@ BEGIN
                 (SELECT line_calls), (SELECT item_ids), (SELECT location_ids), (SELECT actions), (SELECT quantities),
                 (SELECT on_insufficients), (SELECT notifies), (SELECT idempotency_keys), (SELECT parent_ids)
             ) WITH ORDINALITY AS u (
-                call, item_id, location_id, action, quantity, on_insufficient, notify, idempotency_key, parent_id, number
+                call, item_id, location_id, action, quantity, on_insufficient, notify, idempotency_key, parent_id,
+                number
             )
         ) AS l
         LEFT JOIN items AS i
