@@ -73,7 +73,7 @@ extension Bench {
 
     private mutating func parser() throws {
         report("parser of requests")
-        let rates = try (1...max(3, rounds)).map { _ in try ParserBench.rate(megabytes: Int(500 * scale)) }
+        let rates = try (1...max(3, rounds)).map { _ in try ParserBench.rate(pieces: Int(20 * scale)) }
         figures.append(
             Figure(
                 "http_parser", "parser of requests, one core", unit: "GB/s", samples: rates, target: .atLeast(1)))

@@ -1,7 +1,7 @@
 import HTTPServer
 
 /// The grammar of a request a second time: plain, slow, and with all bytes at hand.
-struct PlainHTTP {
+package struct PlainHTTP {
     private struct Fault: Error {
         var status: Int
         init(_ status: Int) { self.status = status }

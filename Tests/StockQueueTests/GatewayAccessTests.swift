@@ -255,7 +255,7 @@ import Testing
 
     @Test("calls of several tokens and stores get jobs in the order of their lines, and the lanes of their stores")
     func severalStores() async throws {
-        try await Self.withGateway { database, gateway in
+        try await Self.withGateway { (database: TestDatabase, gateway: Connection) throws in
             let calls = """
                 SELECT concat_ws(' ', line, store_id, job_id, is_duplicate, lane = hashtextextended(store_id, 0) & 63)
                 FROM stockq.gateway_enqueue(
