@@ -52,6 +52,7 @@ let package = Package(
                 .embedInCode("functions/lookup.sql"), .embedInCode("functions/admin.sql"),
                 .embedInCode("functions/pause.sql"), .embedInCode("functions/settings.sql"),
                 .embedInCode("functions/tokens.sql"), .embedInCode("functions/gateway.sql"),
+                .embedInCode("functions/native.sql"),
                 .embedInCode("wakeup_trigger.sql"), .embedInCode("roles.sql"),
             ],
             swiftSettings: flags

@@ -60,6 +60,7 @@ package struct Migration: Sendable {
         Migration(.repeatable, "functions/items.sql", PackageResources.items_sql),
         Migration(.repeatable, "functions/tokens.sql", PackageResources.tokens_sql),
         Migration(.repeatable, "functions/gateway.sql", PackageResources.gateway_sql),
+        Migration(.repeatable, "functions/native.sql", PackageResources.native_sql),
         Migration(.wakeUpTrigger, "wakeup_trigger.sql", PackageResources.wakeup_trigger_sql),
     ]
 

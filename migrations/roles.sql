@@ -113,7 +113,9 @@ DECLARE
     serve text[] := ARRAY[
         'GRANT SELECT ON migrations TO %1$I',
         'GRANT EXECUTE ON FUNCTION gateway_access, gateway_enqueue, gateway_results, gateway_cancel, gateway_levels,
-            gateway_history, gateway_issue_tokens, gateway_change_item TO %1$I'
+            gateway_history, gateway_issue_tokens, gateway_change_item, gateway_submit, gateway_jobs,
+            gateway_cancel_queued, gateway_items, gateway_create_item, gateway_set_item, gateway_movements,
+            gateway_stock_at, gateway_notifications, gateway_dry_run TO %1$I'
     ];
     administer text[] := ARRAY[
         'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked,

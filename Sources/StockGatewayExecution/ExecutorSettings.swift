@@ -24,6 +24,14 @@ package struct ExecutorSettings: Sendable, Hashable {
     package var lookupThreads = 2
     /// Movements of an item that its history shows, at most.
     package var movementsMax = 10_000
+    /// Clients that follow notifications.
+    package var streamsMax = 1_000
+    /// Milliseconds between two polls for notifications.
+    package var notificationPollMs = 250
+    /// Seconds after which a stream without a notification sends something, so that proxies keep it open.
+    package var heartbeatSeconds = 15
+    /// Requests of the native API that one token can make in a minute.
+    package var requestsPerMinute = 600_000
     /// Workers run in this process and say when they commit.
     package var hasWorkers = true
 
@@ -35,7 +43,7 @@ package enum GatewayEvent: Sendable {
     case connected(service: String)
     case disconnected(service: String, PostgresError, retryMs: Int)
     /// A statement failed for a reason that is neither a caller's nor a lost connection.
-    case failed(service: String, PostgresError)
+    case failed(service: String, PostgresError, requestID: String?)
 }
 
 package typealias GatewayEventHandler = @Sendable (GatewayEvent) -> Void

@@ -22,6 +22,8 @@ package final class GatewayExecutor: CallExecutor {
     private let repeats: RepeatGuard
     private let delay = WrongTokenDelay()
     private let batches = BatchTickets()
+    private let streams: NotificationStreams
+    private let rates: RequestRates
     private let threads = DispatchGroup()
 
     package init(
@@ -33,12 +35,14 @@ package final class GatewayExecutor: CallExecutor {
         self.vendorSettings = vendorSettings
         calls = StockCalls(connection, schema, settings, onEvent)
         lookups = Lookups(connection, settings, onEvent)
+        streams = NotificationStreams(connection, schema, settings, onEvent)
+        rates = RequestRates(perMinute: settings.requestsPerMinute)
         repeats = RepeatGuard(seconds: settings.repeatSeconds, entriesMax: settings.repeatsMax)
     }
 
     /// Starts the threads.
     package func start() {
-        for service in calls.services + lookups.services {
+        for service in calls.services + lookups.services + [streams.service] {
             threads.enter()
             let thread = Thread { [threads] in
                 service.body()
@@ -53,6 +57,7 @@ package final class GatewayExecutor: CallExecutor {
     package func stop() {
         calls.stop()
         lookups.stop()
+        streams.stop()
         threads.wait()
     }
 
@@ -102,6 +107,23 @@ package final class GatewayExecutor: CallExecutor {
                 .access(query.access) { [batches] access in
                     write(access.map { batches.progress(of: query.ticket, store: $0.storeID) })
                 }, onDeparture: { _ in }, answer: answer)
+        case .submit(let call, let write):
+            count(call.access, write, answer) { self.enqueue(call, onDeparture, then: $0) }
+        case .native(let query, let write):
+            count(query.access, write, answer) { answer in
+                self.look(
+                    query.access.caller.peer, requestID: query.access.caller.requestID,
+                    { schema, connection throws(PostgresError) in try RunQuery.run(query, schema, connection) },
+                    then: answer)
+            }
+        case .dryRun(let call, let write):
+            count(call.access, write, answer) { answer in
+                self.look(
+                    call.access.caller.peer, requestID: call.access.caller.requestID,
+                    { schema, connection throws(PostgresError) in try RunDryRun.run(call, schema, connection) },
+                    then: answer)
+            }
+        case .events: preconditionFailure("a stream is not one answer")
         }
     }
 
@@ -144,7 +166,7 @@ package final class GatewayExecutor: CallExecutor {
         @Sendable (QueueSchema, Connection) throws(PostgresError) -> Result<Success, CallFailure>
 
     private func look<Success: Sendable>(
-        _ peer: PeerAddress, _ run: @escaping Lookup<Success>,
+        _ peer: PeerAddress, requestID: String? = nil, _ run: @escaping Lookup<Success>,
         then answer: @escaping @Sendable (Result<Success, CallFailure>) -> Void
     ) {
         lookups.submit(
@@ -153,7 +175,7 @@ package final class GatewayExecutor: CallExecutor {
                     let result = try run(schema, connection)
                     holdBack(result, peer, { answer(result) })
                 },
-                fail: { answer(.failure($0)) }))
+                fail: { answer(.failure($0)) }, requestID: requestID))
     }
 
     /// Answers now, or later if the caller presented another wrong token.
@@ -164,6 +186,54 @@ package final class GatewayExecutor: CallExecutor {
         let delayMs = delay.failed(peer)
         if delayMs == 0 { return answer() }
         DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(delayMs)) { answer() }
+    }
+
+    // MARK: the native API
+
+    /// Counts a request of a token, and executes it unless the token made too many.
+    private func count<Success: Sendable>(
+        _ access: Access, _ write: @escaping @Sendable (Result<Success, CallFailure>) -> Response,
+        _ answer: @escaping @Sendable (Response) -> Void,
+        _ run: (@escaping @Sendable (Result<Success, CallFailure>) -> Void) -> Void
+    ) {
+        let quota = rates.count(access.tokenHash)
+        let respond: @Sendable (Result<Success, CallFailure>) -> Void = { result in
+            var response = write(result)
+            response.fields.append(quota.fields)
+            answer(response)
+        }
+        if let seconds = quota.exceededForSeconds {
+            respond(.failure(.overLimit(retryAfterSeconds: seconds)))
+        } else {
+            run(respond)
+        }
+    }
+
+    private func enqueue(
+        _ call: StockCall, _ onDeparture: (@escaping @Sendable (Departure) -> Void) -> Void,
+        then answer: @escaping @Sendable (SubmissionAnswer) -> Void
+    ) {
+        let peer = call.access.caller.peer
+        calls.submit(
+            call, onDeparture: onDeparture,
+            onAccept: { jobs in
+                answer(.success(.accepted(jobs.map { AcceptedJob($0.jobID, isDuplicate: $0.isDuplicate) })))
+            },
+            answer: { [self] result, _ in holdBack(result, peer) { answer(result.map { .decided($0) }) } })
+    }
+
+    package func follow(
+        _ query: EventQuery, onDeparture: (@escaping @Sendable (Departure) -> Void) -> Void,
+        open: @escaping @Sendable (ResponseFields) -> BodyWriter?,
+        fail: @escaping @Sendable (CallFailure, ResponseFields) -> Void
+    ) {
+        let quota = rates.count(query.access.tokenHash)
+        let peer = query.access.caller.peer
+        let failed: @Sendable (CallFailure) -> Void = { [self] failure in
+            holdBack(Result<Void, CallFailure>.failure(failure), peer) { fail(failure, quota.fields) }
+        }
+        if let seconds = quota.exceededForSeconds { return failed(.overLimit(retryAfterSeconds: seconds)) }
+        streams.add(query, onDeparture: onDeparture, open: { open(quota.fields) }, fail: failed)
     }
 
     // MARK: batches

@@ -6,12 +6,14 @@ import StockQueuePostgres
 struct EnqueuedJob: Sendable, Hashable {
     var jobID: Int64
     var enqueuedAt: Timestamp
+    /// An earlier call with the same idempotency key enqueued it.
+    var isDuplicate = false
 }
 
 /// What is known of the jobs of a call.
 struct Submission: Sendable {
     var jobs: [EnqueuedJob]
-    /// The jobs are those of an earlier call with the same idempotency key.
+    /// The jobs are those of an earlier call with the same idempotency key; of the native API, perhaps only some.
     var isDuplicate: Bool
     /// The transaction that enqueued them, if its COMMIT was not answered.
     var doubtfulTransaction: String?
@@ -32,6 +34,8 @@ final class PendingCall: Sendable {
     private struct State {
         var phase = Phase.queued
         var deadline: Deadline
+        /// Of the native API: when its caller wants to know only that the jobs are in the queue.
+        var acceptAt: Deadline?
         var isDeparted = false
         /// The client has closed its side of the connection, and may be gone.
         var isLeaving = false
@@ -44,17 +48,27 @@ final class PendingCall: Sendable {
     let tokenHash: String?
     private let state: Mutex<State>
     private let onAnswer: @Sendable (StockAnswer, _ isDeparted: Bool) -> Void
+    private let onAccept: @Sendable ([EnqueuedJob]) -> Void
 
+    /// - Parameter onAccept: is called instead of `onAnswer` when the jobs are in the queue and stay there: for calls of
+    ///   the native API only.
     init(
-        _ call: StockCall, tokenHash: String?, onAnswer: @escaping @Sendable (StockAnswer, _ isDeparted: Bool) -> Void
+        _ call: StockCall, tokenHash: String?, onAccept: @escaping @Sendable ([EnqueuedJob]) -> Void = { _ in },
+        onAnswer: @escaping @Sendable (StockAnswer, _ isDeparted: Bool) -> Void
     ) {
         self.call = call
         self.tokenHash = tokenHash
+        self.onAccept = onAccept
         self.onAnswer = onAnswer
         state = Mutex(State(deadline: .after(milliseconds: call.deadlineMs)))
     }
 
     var remainingMs: Int { state.withLock { $0.deadline.remainingMs } }
+
+    /// Until its deadline, or until its caller does not wait longer.
+    var waitMs: Int {
+        state.withLock { min($0.deadline.remainingMs, $0.acceptAt?.remainingMs ?? .max) }
+    }
 
     var isLate: Bool { state.withLock { $0.deadline.hasPassed } }
 
@@ -88,10 +102,30 @@ final class PendingCall: Sendable {
     /// - Returns: whether the call must be given up at once: its client went away meanwhile, or the commit is in doubt.
     func enqueued(_ submission: Submission) -> Bool {
         state.withLock { state in
-            let isGivenUp = submission.doubtfulTransaction != nil || state.isDeparted && !submission.isDuplicate
+            let isDoubtful = submission.doubtfulTransaction != nil && !submission.jobs.allSatisfy(\.isDuplicate)
+            let isGivenUp = isDoubtful || state.isDeparted && !submission.isDuplicate
+            state.acceptAt = call.submission?.acceptedAfterMs.map { .after(milliseconds: $0) }
             state.phase = isGivenUp ? .givenUp(submission) : .waiting(submission)
             return isGivenUp
         }
+    }
+
+    /// Ends a call of the native API whose jobs stay in the queue: its caller does not wait longer, or an earlier call
+    /// enqueued them.
+    ///
+    /// - Returns: whether it was such a call, and waiting.
+    func accept() -> Bool {
+        let jobs: [EnqueuedJob]? = state.withLock { state in
+            guard let requested = call.submission, case .waiting(let submission) = state.phase,
+                !state.isLeaving || submission.isDuplicate
+            else { return nil }
+            let mayStay = requested.acceptedAfterMs != nil || submission.isDuplicate
+            guard state.acceptAt?.hasPassed ?? false || mayStay && state.deadline.hasPassed else { return nil }
+            state.phase = .answered
+            return submission.jobs
+        }
+        if let jobs { onAccept(jobs) }
+        return jobs != nil
     }
 
     /// - Returns: whether it was waiting.

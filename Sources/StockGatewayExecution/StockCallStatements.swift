@@ -74,9 +74,11 @@ enum EnqueueCalls {
             // The idempotency key was kept longer than the result of its first call, whose answer is lost.
             guard (first..<row).allSatisfy({ !rows.isNull($0, time) }) else { return .failure(.idempotencyMismatch) }
             let jobs = (first..<row).map {
-                EnqueuedJob(jobID: rows.int64($0, jobID), enqueuedAt: rows.timestamp($0, time))
+                EnqueuedJob(
+                    jobID: rows.int64($0, jobID), enqueuedAt: rows.timestamp($0, time),
+                    isDuplicate: rows.bool($0, isDuplicate))
             }
-            return .success(Submission(jobs: jobs, isDuplicate: rows.bool(first, isDuplicate)))
+            return .success(Submission(jobs: jobs, isDuplicate: jobs.contains(where: \.isDuplicate)))
         }
     }
 }
@@ -183,6 +185,7 @@ extension CallFailure {
         case "unknown_item": self = .unknownItem(line: line)
         case "idempotency_mismatch": self = .idempotencyMismatch
         case "store_limit": self = .overLimit(retryAfterSeconds: 1)
+        case "time_limit": self = .timeLimit(line: line)
         default: self = .internalError
         }
     }

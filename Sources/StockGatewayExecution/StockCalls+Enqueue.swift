@@ -37,8 +37,9 @@ extension StockCalls {
     private func takeQueued() -> [PendingCall] {
         let taken: [PendingCall] = state.withLock { state in
             let count = min(state.queued.count, settings.callsPerCommitMax)
-            defer { state.queued.removeFirst(count) }
-            return Array(state.queued[..<count])
+            let (taken, postponed) = Self.withoutEqualGroups(state.queued[..<count])
+            state.queued.replaceSubrange(..<count, with: postponed)
+            return taken
         }
         return taken.filter { pending in
             guard pending.beginEnqueuing() else { return false }
@@ -47,19 +48,48 @@ extension StockCalls {
         }
     }
 
+    /// The calls that one transaction can enqueue, and those for the next: the lines of two groups with one name and store
+    /// would be one group.
+    private static func withoutEqualGroups(
+        _ calls: ArraySlice<PendingCall>
+    ) -> (taken: [PendingCall], postponed: [PendingCall]) {
+        guard calls.contains(where: { $0.call.submission != nil }) else { return (Array(calls), []) }
+        var groups: Set<[String]> = []
+        var (taken, postponed): ([PendingCall], [PendingCall]) = ([], [])
+        for pending in calls {
+            let own = (pending.call.submission?.groupIDs ?? []).map { [pending.call.access.storeID ?? "", $0] }
+            if groups.isDisjoint(with: own) {
+                groups.formUnion(own)
+                taken.append(pending)
+            } else {
+                postponed.append(pending)
+            }
+        }
+        return (taken, postponed)
+    }
+
     /// - Parameter isSecond: the connection was lost before anything was enqueued, and this is another one.
     private func enqueue(_ calls: [PendingCall], _ session: Session, isSecond: Bool = false) {
         let outcomes: [Result<Submission, CallFailure>]
         let transaction: String?
+        // Those of the vendors first.
+        let (native, vendors) = (calls.filter { $0.call.submission != nil }, calls.filter { $0.call.submission == nil })
+        let calls = vendors + native
         do throws(PostgresError) {
             let connection = try session.open()
             try connection.send(.begin)
             try connection.sendSessionSettings()
-            try connection.send(EnqueueCalls.statement(schema), EnqueueCalls.parameters(calls))
+            if !vendors.isEmpty {
+                try connection.send(EnqueueCalls.statement(schema), EnqueueCalls.parameters(vendors))
+            }
+            if !native.isEmpty { try connection.send(SubmitCalls.statement(schema), SubmitCalls.parameters(native)) }
             try connection.send(EnqueueCalls.transaction)
             let answers = try connection.receive()
-            outcomes = EnqueueCalls.outcomes(answers[answers.count - 2], calls)
-            let rows = answers[answers.count - 1]
+            let last = answers.count - 1
+            let rows = answers[last]
+            let ofVendors =
+                vendors.isEmpty ? [] : EnqueueCalls.outcomes(answers[native.isEmpty ? last - 1 : last - 2], vendors)
+            outcomes = ofVendors + (native.isEmpty ? [] : EnqueueCalls.outcomes(answers[last - 1], native))
             transaction = rows.optionalString(0, rows.column("transaction"))
         } catch {
             // No COMMIT was sent, so nothing was enqueued.
@@ -89,7 +119,7 @@ extension StockCalls {
             enqueue(Array(calls[..<middle]), session)
             enqueue(Array(calls[middle...]), session)
         } else {
-            session.reportFailure(error)
+            session.reportFailure(error, requestID: calls.first?.call.access.caller.requestID)
             for pending in calls { pending.answer(.failure(.internalError)) }
         }
     }
@@ -104,7 +134,11 @@ extension StockCalls {
             case .failure(let failure): pending.answer(.failure(failure))
             case .success(var submission):
                 submission.doubtfulTransaction = doubtfulTransaction
-                if pending.enqueued(submission) { givenUp.append(pending) } else { waiting.append(pending) }
+                if pending.enqueued(submission) {
+                    givenUp.append(pending)
+                } else if !pending.accept() {
+                    waiting.append(pending)
+                }
             }
         }
         if !waiting.isEmpty {

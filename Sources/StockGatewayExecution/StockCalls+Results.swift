@@ -20,11 +20,11 @@ extension StockCalls {
                 continue
             }
             poll(calls, session)
-            addGivenUp(calls.filter { $0.isLate && $0.giveUp() })
+            addGivenUp(calls.filter { !$0.accept() && $0.isLate && $0.giveUp() })
             // Workers of this process say when to poll; those of others do not.
             let shortestMs = settings.hasWorkers ? settings.pollMsMax : 1
             pauseMs = hasNew ? shortestMs : min(pauseMs * 2, settings.pollMsMax)
-            waitingWakeUp.wait(milliseconds: min(pauseMs, calls.map(\.remainingMs).min() ?? pauseMs))
+            waitingWakeUp.wait(milliseconds: min(pauseMs, calls.map(\.waitMs).min() ?? pauseMs))
         }
     }
 
@@ -55,10 +55,12 @@ extension StockCalls {
             throw PostgresError(kind: .protocolViolation, message: "\(error)")
         }
         var first = 0
-        return submissions.map { jobs in
+        return zip(calls, submissions).map { pending, jobs in
             let lines = (first..<first + jobs.count).compactMap { results[$0] }
             first += jobs.count
-            return !jobs.isEmpty && lines.count == jobs.count ? Self.answer(lines) : nil
+            guard !jobs.isEmpty, lines.count == jobs.count else { return nil }
+            // The native API shows each result as it is.
+            return pending.call.submission == nil ? Self.answer(lines) : .success(lines)
         }
     }
 

@@ -75,15 +75,23 @@ final class StockCalls: Sendable {
     ///
     /// - Parameters:
     ///   - onDeparture: registers what happens when the client goes away.
+    ///   - onAccept: is called instead of `answer` when the jobs stay in the queue: for calls of the native API only.
     ///   - answer: is called once, with whether the client has gone away.
     func submit(
         _ call: StockCall, onDeparture: (@escaping @Sendable (Departure) -> Void) -> Void,
+        onAccept: @escaping @Sendable ([EnqueuedJob]) -> Void = { _ in },
         answer: @escaping @Sendable (StockAnswer, _ isDeparted: Bool) -> Void
     ) {
-        let pending = PendingCall(call, tokenHash: call.access.tokenHash) { [self] result, isDeparted in
-            state.withLock { $0.underWay -= 1 }
-            answer(result, isDeparted)
-        }
+        let pending = PendingCall(
+            call, tokenHash: call.access.tokenHash,
+            onAccept: { [self] jobs in
+                state.withLock { $0.underWay -= 1 }
+                onAccept(jobs)
+            },
+            onAnswer: { [self] result, isDeparted in
+                state.withLock { $0.underWay -= 1 }
+                answer(result, isDeparted)
+            })
         let isTaken = state.withLock { state in
             guard state.underWay < settings.callsMax, !state.isStopped else { return false }
             state.underWay += 1

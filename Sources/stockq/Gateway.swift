@@ -117,6 +117,16 @@ struct Gateway {
         routes.add(EcwidAPI(vendorSettings), executor)
         routes.add(ProspernaAPI(vendorSettings), executor)
         routes.add(ElasticPathAPI(vendorSettings), executor)
+        routes.add(NativeAPI(vendorSettings), executor)
+        routes.onAnswer = { [log] response, head in
+            guard let id = RequestID.complete(&response, head) else { return }
+            log.write(
+                response.status.code < 500 ? .debug : .warn, "request",
+                [
+                    ("request_id", id), ("method", head.method), ("path", String(decoding: head.path, as: UTF8.self)),
+                    ("status", response.status),
+                ])
+        }
         routes.add(.get, "/healthz") { call in
             call.respond(
                 executor.isAway ? .text(.serviceUnavailable, "the database is away") : .text(.ok, "ok"))
@@ -201,8 +211,9 @@ extension Log {
         case .connected(let service): write(.debug, "connected", [("service", service)])
         case .disconnected(let service, let error, let retryMs):
             write(.warn, "disconnected", [("service", service), ("error", error), ("retry_in_ms", retryMs)])
-        case .failed(let service, let error):
-            write(.error, "call_failed", [("service", service), ("error", error)])
+        case .failed(let service, let error, let requestID):
+            let request = requestID.map { [("request_id", $0 as any CustomStringConvertible)] } ?? []
+            write(.error, "call_failed", [("service", service), ("error", error)] + request)
         }
     }
 }

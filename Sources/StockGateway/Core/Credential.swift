@@ -99,6 +99,8 @@ package struct Caller: Sendable, Hashable {
     /// nil: the caller presented none. Only stores that allow calls without a token answer it.
     package var credential: Credential?
     package var peer: PeerAddress
+    /// Names the request in the log, where the answer names it too.
+    package var requestID: String?
 
     package init(_ credential: Credential?, peer: PeerAddress) {
         self.credential = credential

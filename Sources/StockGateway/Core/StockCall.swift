@@ -12,6 +12,8 @@ package struct StockCall: Sendable, Hashable {
     /// Milliseconds in which the jobs must be decided. Then the executor cancels them, and whichever comes first, the
     /// result or the cancellation, is the answer.
     package var deadlineMs: Int
+    /// Of the native API: the jobs with all their fields. The lines have their items, actions and quantities too.
+    package var submission: JobSubmission?
 
     package init(
         _ access: Access, _ lines: [StockLine], isGroup: Bool = false, duplicateCheck: DuplicateCheck = .unguarded,
