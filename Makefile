@@ -1,6 +1,6 @@
 # `make` alone prints the targets. Start with `make run` (a demo) and `make test` (the proof).
 .DEFAULT_GOAL := help
-.PHONY: help run test soak tsan asan fuzz bench lint format setup setup-tests
+.PHONY: help run test check-api soak tsan asan fuzz bench lint format setup setup-tests
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,11 @@ run: setup ## build, then run a demo: one simulated day of 100,000 jobs on a pri
 test: setup-tests ## the whole suite on private PostgreSQL servers; fault tests run separately, they saturate the machine
 	swift test -c release --skip FaultTests
 	swift test -c release --skip-build --filter FaultTests
+
+EXAMPLES ?= 400
+check-api: setup-tests ## schemathesis over the native API, with up to EXAMPLES examples an operation and phase
+	swift build -c release --build-tests
+	STOCKQ_API_EXAMPLES=$(EXAMPLES) swift test -c release --skip-build --filter NativeConformanceTests
 
 SECONDS ?= 60
 SEED ?=

@@ -16,6 +16,7 @@ struct Gateway {
     var endpoints: [Endpoint] = []
     var workers = 2
     var vendorSettings = VendorSettings()
+    var requestsPerMinute = ExecutorSettings().requestsPerMinute
 
     /// Milliseconds that a stop waits for the answers that are under way.
     private static let graceMs = 10_000
@@ -61,6 +62,7 @@ struct Gateway {
         try waitForDatabase()
         var settings = ExecutorSettings()
         settings.hasWorkers = workers > 0
+        settings.requestsPerMinute = requestsPerMinute
         let executor = GatewayExecutor(
             connection: executorConnection, schema: schema, settings: settings, vendorSettings: vendorSettings,
             onEvent: { [log] in log.write($0) })

@@ -162,7 +162,9 @@ import Testing
         "stockq_worker": ["add_results_partitions"],
         "stockq_gateway": [
             "gateway_access", "gateway_enqueue", "gateway_results", "gateway_cancel", "gateway_levels",
-            "gateway_history", "gateway_issue_tokens", "gateway_change_item",
+            "gateway_history", "gateway_issue_tokens", "gateway_change_item", "gateway_submit", "gateway_jobs",
+            "gateway_cancel_queued", "gateway_items", "gateway_create_item", "gateway_set_item", "gateway_movements",
+            "gateway_stock_at", "gateway_notifications", "gateway_dry_run",
         ],
         "stockq_reader": [
             "partition_bounds", "has_grant", "can_read_all_stores", "read_lines", "job_defaults", "key_in_use",

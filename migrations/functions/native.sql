@@ -1,9 +1,9 @@
--- What the native API of the gateway does with the queue. Repeatable: applied again whenever this text changes; a change
--- of a signature needs a migration.
+-- What the native API of the gateway does with the queue. Repeatable: applied again whenever this text changes; a
+-- change of a signature needs a migration.
 --
--- Like those of gateway.sql, these functions run with their owner's rights, and each checks the hash of the token that a
--- caller presented. They return what a client sees as JSON, so that each form exists once; a member without a value is
--- left out.
+-- Like those of gateway.sql, these functions run with their owner's rights, and each checks the hash of the token that
+-- a caller presented. They return what a client sees as JSON, so that each form exists once; a member without a value
+-- is left out.
 
 -- Checks the access of one call to a named store. A failure is invalid_token, unknown_store (a valid token, of other
 -- stores) or missing_scope.
@@ -79,9 +79,9 @@ $$;
 -- its answer. `unused_keys` must not be in use: the key of a call with one job and those of a list differ, and one of
 -- them means that the call is another request.
 --
--- A line's failure is one of check_native_access, idempotency_mismatch, time_limit or store_limit; a call is enqueued if
--- none of its lines has one. Calls with groups of one name and store must not be in one transaction: their lines would
--- be one group.
+-- A line's failure is one of check_native_access, idempotency_mismatch, time_limit or store_limit; a call is enqueued
+-- if none of its lines has one. Calls with groups of one name and store must not be in one transaction: their lines
+-- would be one group.
 CREATE OR REPLACE FUNCTION :"schema".gateway_submit(
     token_hashes text[], store_ids text[], scopes text[], are_keyed boolean[], expires_ms integer[],
     unused_key_calls integer[], unused_keys text[],
@@ -280,8 +280,8 @@ BEGIN
 END
 $$;
 
--- Reads items: one, at one location or at all, or a part of the list of the store's items by their ids, for a token with
--- the scope read_catalog. The first row has the failure of the access.
+-- Reads items: one, at one location or at all, or a part of the list of the store's items by their ids, for a token
+-- with the scope read_catalog. The first row has the failure of the access.
 CREATE OR REPLACE FUNCTION :"schema".gateway_items(
     token_hash text, store_id text, item_id text, location_id text, parent_id text, after_item text, items_max integer
 ) RETURNS TABLE (failure text, json text, item text)
@@ -406,8 +406,8 @@ BEGIN
 END
 $$;
 
--- An item's balance at a past time, by default now, for a token with the scope read_catalog. The first row has the failure of the access;
--- without another row, the balance of that time is not known.
+-- An item's balance at a past time, by default now, for a token with the scope read_catalog. The first row has the
+-- failure of the access; without another row, the balance of that time is not known.
 CREATE OR REPLACE FUNCTION :"schema".gateway_stock_at(
     token_hash text, store_id text, item_id text, location_id text, at timestamptz
 ) RETURNS TABLE (failure text, json text)
@@ -466,8 +466,8 @@ AS $$
     ) AS m
 $$;
 
--- Reads a store's notifications behind a cursor, each with the cursor behind it. The last row has no JSON, and the cursor
--- behind everything that was read. A null cursor is behind the newest notification.
+-- Reads a store's notifications behind a cursor, each with the cursor behind it. The last row has no JSON, and the
+-- cursor behind everything that was read. A null cursor is behind the newest notification.
 --
 -- This is the only place that reads or makes a cursor.
 CREATE OR REPLACE FUNCTION :"schema".notifications_behind(store_id text, cursor text, notifications_max integer)
@@ -532,8 +532,8 @@ BEGIN
 END
 $$;
 
--- notifications_behind for many callers, for tokens with the scope read_catalog. The failure of an access is in a row of
--- its own.
+-- notifications_behind for many callers, for tokens with the scope read_catalog. The failure of an access is in a row
+-- of its own.
 CREATE OR REPLACE FUNCTION :"schema".gateway_notifications(
     token_hashes text[], store_ids text[], cursors text[], notifications_max integer
 ) RETURNS TABLE (number integer, failure text, next_cursor text, json text)

@@ -78,12 +78,19 @@ enum Moment {
 
     /// - Returns: microseconds since 2000-01-01 00:00 UTC; digits behind the microseconds are cut.
     static func parse(_ text: String) -> Int64? {
-        let bytes = Array(text.utf8)
-        guard let point = bytes.firstIndex(of: UInt8(ascii: ".")) else {
-            return RFC3339.microsecondsSince2000(bytes[...])
+        var bytes = Array(text.utf8)
+        if let point = bytes.firstIndex(of: UInt8(ascii: ".")) {
+            let digits = bytes[(point + 1)...].prefix { (0x30...0x39).contains($0) }
+            bytes.removeSubrange(min(point + 1 + digitsMax, digits.endIndex)..<digits.endIndex)
         }
-        let digits = bytes[(point + 1)...].prefix { (0x30...0x39).contains($0) }
-        let short = bytes[...point] + digits.prefix(digitsMax) + bytes[digits.endIndex...]
-        return RFC3339.microsecondsSince2000(short)
+        if let time = RFC3339.microsecondsSince2000(bytes[...]) { return time }
+        // PostgreSQL, and so the shared reader, knows no zone from 16 hours on; RFC 3339 does.
+        guard bytes.count > 6, let sign = [UInt8(ascii: "+"): -1, UInt8(ascii: "-"): 1][bytes[bytes.count - 6]],
+            bytes[bytes.count - 3] == UInt8(ascii: ":"),
+            let hours = Int(String(decoding: bytes.suffix(5).prefix(2), as: UTF8.self)), (16..<24).contains(hours),
+            let minutes = Int(String(decoding: bytes.suffix(2), as: UTF8.self)), (0..<60).contains(minutes),
+            let time = RFC3339.microsecondsSince2000((bytes.dropLast(6) + [UInt8(ascii: "Z")])[...])
+        else { return nil }
+        return time + Int64(sign * (hours * 60 + minutes)) * 60_000_000
     }
 }

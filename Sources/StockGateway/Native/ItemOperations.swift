@@ -51,7 +51,11 @@ enum ItemOperations {
     private static let create = NativeOperation(
         id: "createItem", method: .post, path: "\(store)/items", summary: "Create an item with its opening stock",
         scopes: [.manageItems], body: "ItemRequest",
-        answers: [.init(201, "The new item.", "Item", fields: ["Location"])]
+        answers: [
+            .init(
+                201, "The new item.", "Item", fields: ["Location"],
+                links: ["getItem", "changeItem", "getHistory", "getStock"].map { .init($0, "item_id", "/item_id") })
+        ]
     ) { input throws(Problem) in
         var item = ItemRequest(store: input.store, item: "", onHand: 0)
         try FieldValues.read(try JobBody.value(input.request), ItemBody.definitions, at: "") {

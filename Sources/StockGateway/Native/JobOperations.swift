@@ -8,6 +8,10 @@ enum JobOperations {
 
     private static let store = "/v1/stores/{store_id}"
 
+    private static func jobLinks(_ pointer: String) -> [NativeOperation.Link] {
+        [.init("getJob", "job_id", pointer), .init("cancelJob", "job_id", pointer)]
+    }
+
     // MARK: enqueueing
 
     private static let enqueue = NativeOperation(
@@ -16,10 +20,10 @@ enum JobOperations {
         answers: [
             .init(
                 200, "The job was applied or changed nothing; of a repeated call, the result of the first.", "Job",
-                fields: ["Preference-Applied"]),
+                fields: ["Preference-Applied"], links: jobLinks("/job_id")),
             .init(
                 202, "The job is in the queue, and Location has its result later.", "AcceptedJob",
-                fields: ["Location", "Preference-Applied"]),
+                fields: ["Location", "Preference-Applied"], links: jobLinks("/job_id")),
         ], problems: [422]
     ) { input throws(Problem) in
         let job = try JobBody.job(input.request, store: input.store)
@@ -34,10 +38,10 @@ enum JobOperations {
         answers: [
             .init(
                 200, "The results in the order of the jobs; at least one was not rejected.", "Jobs",
-                fields: ["Preference-Applied"]),
+                fields: ["Preference-Applied"], links: jobLinks("/jobs/0/job_id")),
             .init(
                 202, "The jobs are in the queue, and Location has their results later.", "AcceptedJobs",
-                fields: ["Location", "Preference-Applied"]),
+                fields: ["Location", "Preference-Applied"], links: jobLinks("/jobs/0/job_id")),
         ], problems: [422]
     ) { input throws(Problem) in
         let jobs = try JobBody.jobs(input.request, store: input.store, max: input.settings.linesMax)
@@ -109,7 +113,7 @@ enum JobOperations {
     // MARK: cancel
 
     private static let cancel = NativeOperation(
-        id: "cancelJob", method: .delete, path: "\(store)/jobs/{job_id}",
+        id: "cancelJob", method: .post, path: "\(store)/jobs/{job_id}/cancel",
         summary: "Cancel a queued job, together with its group", scopes: [.updateCatalog],
         answers: [.init(200, "The jobs that were canceled.", "Jobs")], problems: [409]
     ) { input throws(Problem) in
@@ -117,7 +121,7 @@ enum JobOperations {
     }
 
     private static let cancelGroup = NativeOperation(
-        id: "cancelGroup", method: .delete, path: "\(store)/groups/{group_id}",
+        id: "cancelGroup", method: .post, path: "\(store)/groups/{group_id}/cancel",
         summary: "Cancel the queued jobs of every group with this name", scopes: [.updateCatalog],
         answers: [.init(200, "The jobs that were canceled.", "Jobs")], problems: [409]
     ) { input throws(Problem) in

@@ -19,7 +19,7 @@ package struct NativeAPI: VendorAPI {
     private func route(_ operation: NativeOperation) -> VendorRoute {
         VendorRoute(
             operation.method, PathPattern(operation.path),
-            bodyBytesMax: operation.body == nil ? 0 : settings.bodyBytesMax,
+            bodyBytesMax: bodyBytesMax(operation),
             check: { head in
                 if !operation.isPublic { _ = try NativeInput.credential(head) }
                 if operation.body != nil { try Self.requireJSON(head) }
@@ -28,6 +28,11 @@ package struct NativeAPI: VendorAPI {
                 if operation.isPublic { return try operation.publicPlan(path) }
                 return try plan(operation, request, path)
             })
+    }
+
+    /// Some clients send an empty object where no body is expected.
+    private func bodyBytesMax(_ operation: NativeOperation) -> Int {
+        operation.body != nil ? settings.bodyBytesMax : operation.method == .post ? 1_024 : 0
     }
 
     private func plan(

@@ -22,9 +22,22 @@ struct NativeOperation: Sendable {
         var mediaType = "application/json"
         /// The fields that this answer can have, besides those of all answers.
         var fields: [String] = []
+        var links: [Link] = []
 
-        init(_ status: Int, _ help: String, _ schema: String?, fields: [String] = []) {
-            (self.status, self.help, self.schema, self.fields) = (status, help, schema, fields)
+        init(_ status: Int, _ help: String, _ schema: String?, fields: [String] = [], links: [Link] = []) {
+            (self.status, self.help, self.schema, self.fields, self.links) = (status, help, schema, fields, links)
+        }
+    }
+
+    /// Another operation to which the answer has the parameter.
+    struct Link: Sendable {
+        var operationID: String
+        var parameter: String
+        /// Where the answer has it (RFC 6901).
+        var pointer: String
+
+        init(_ operationID: String, _ parameter: String, _ pointer: String) {
+            (self.operationID, self.parameter, self.pointer) = (operationID, parameter, pointer)
         }
     }
 

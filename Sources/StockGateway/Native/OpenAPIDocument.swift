@@ -89,19 +89,32 @@ enum OpenAPIDocument {
 
     private static func responses(of operation: NativeOperation) -> JSONValue {
         let answers = operation.answers.map { answer in
-            let schema = answer.schema.map { NativeSchemas.reference($0) } ?? ["type": "string"]
+            let isJSON = answer.mediaType == "application/json"
+            let schema = answer.schema.map { NativeSchemas.reference($0) } ?? ["type": isJSON ? "object" : "string"]
             let fields = ["Request-Id"] + (operation.isPublic ? [] : ["RateLimit", "RateLimit-Policy"]) + answer.fields
+            let links = answer.links.map { JSONMember($0.operationID, describe($0)) }
             return JSONMember(
                 String(answer.status),
-                [
-                    "description": .string(answer.help), "headers": references(fields),
-                    "content": .object([JSONMember(answer.mediaType, ["schema": schema])]),
-                ])
+                .object(
+                    [
+                        JSONMember("description", .string(answer.help)), JSONMember("headers", references(fields)),
+                        JSONMember("content", .object([JSONMember(answer.mediaType, ["schema": schema])])),
+                    ] + (links.isEmpty ? [] : [JSONMember("links", .object(links))])))
         }
         let problems = operation.allProblems.map { status in
             JSONMember(String(status), ["$ref": .string("#/components/responses/Problem\(status)")])
         }
         return .object(answers + problems)
+    }
+
+    private static func describe(_ link: NativeOperation.Link) -> JSONValue {
+        [
+            "operationId": .string(link.operationID),
+            "parameters": .object([
+                JSONMember("store_id", "$request.path.store_id"),
+                JSONMember(link.parameter, .string("$response.body#\(link.pointer)")),
+            ]),
+        ]
     }
 
     private static func problemStatuses(_ operations: [NativeOperation]) -> [Int] {

@@ -28,7 +28,12 @@ struct SubmissionPlan: Sendable {
     private static func apply(_ key: String, to submission: inout JobSubmission, isList: Bool) throws(Problem) {
         for index in submission.jobs.indices {
             if submission.jobs[index].idempotencyKey != nil {
-                throw Problem.header("Idempotency-Key", "must not be given together with idempotency_key")
+                var problem = Problem(
+                    .conflictingFields, "Give Idempotency-Key or idempotency_key, not both. Nothing was enqueued.")
+                problem.faults = [
+                    Problem.Fault(.header("Idempotency-Key"), "must not be given together with idempotency_key")
+                ]
+                throw problem
             }
             submission.jobs[index].idempotencyKey = isList ? "\(key)/\(index + 1)" : key
         }

@@ -14,6 +14,9 @@ enum ServeCommand: Command {
         "workers", .wholeNumber(0...1_000), default: 2, help: "workers in this process; 0 for the gateway alone")
     private static let deadline = Option(
         "deadline", .duration, default: .seconds(15), help: "a call that is not decided by then is canceled")
+    private static let rateLimit = Option(
+        "rate-limit", .wholeNumber(1...1_000_000_000), default: 600_000,
+        help: "requests to the native API that one token may make in a minute")
     private static let noQueryTokens = Flag(
         "no-query-tokens", help: "reject Ecwid's calls with ?token=, which some of its clients need")
     private static let check = Flag("check", help: "say what keeps the gateway from serving, and stop")
@@ -21,8 +24,9 @@ enum ServeCommand: Command {
         "log-level", .choice("LEVEL", of: Log.Level.allCases), default: Log.Level.info, help: "the least severe lines")
 
     static let spec = CommandSpec(
-        "serve", "Answers HTTP calls of Ecwid's, Prosperna's and Elastic Path's clients, and runs workers.",
-        options: [listen, workers, deadline, noQueryTokens, check, logLevel], usesDatabase: true,
+        "serve",
+        "Answers HTTP calls of Ecwid's, Prosperna's and Elastic Path's clients and of its own API; runs workers.",
+        options: [listen, workers, deadline, rateLimit, noQueryTokens, check, logLevel], usesDatabase: true,
         examples: [
             .init("Serve on the loopback interface."),
             .init(
@@ -45,6 +49,7 @@ enum ServeCommand: Command {
         gateway.endpoints = input[listen].isEmpty ? [.tcp("127.0.0.1", 8_080)] : input[listen]
         gateway.workers = input[workers]
         gateway.vendorSettings.deadlineMs = deadlineMs
+        gateway.requestsPerMinute = input[rateLimit]
         gateway.vendorSettings.acceptsEcwidQueryTokens = !input[noQueryTokens]
         if input[check] {
             let blockers = try gateway.blockers()
