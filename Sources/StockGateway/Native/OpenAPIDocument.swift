@@ -28,7 +28,6 @@ enum OpenAPIDocument {
 
     private static let info: JSONValue = [
         "title": "stockq", "version": "1",
-        "license": ["name": "see the distribution", "identifier": "LicenseRef-stockq"],
         "description": """
         Stock adjustments from a queue in PostgreSQL. A job is one action on one item; its result says what became of it. \
         An answer with an error means that nothing was applied, and that nothing will be. Ids have at most 200 bytes, \
