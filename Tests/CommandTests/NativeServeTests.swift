@@ -175,7 +175,7 @@ import Testing
             let later = #","run_at":"\#(Date(timeIntervalSinceNow: 3_600).ISO8601Format())""#
             #expect(try Self.call(shop, "/jobs", Self.job(-1, later)).status == 202)
             let list =
-                #"{"jobs":[\#(Self.job(-1, later + #","group_id":"g""#)),\#(Self.job(-1, #","group_id":"g""#))]}"#
+                #"{"jobs":[\#(Self.job(-1, later + #","group_id":"g""#)),\#(Self.job(-1, later + #","group_id":"g""#))]}"#
             #expect(try Self.call(shop, "/submissions", list).status == 202)
             let canceled = try Self.call(shop, "/jobs/1/cancel", method: "POST")
             #expect(canceled.status == 200, "\(canceled)")
@@ -369,7 +369,8 @@ import Testing
 
     @Test("the log has the Request-Id of the answer") func requestIDs() async throws {
         try await Self.withShop { (shop: Shop) throws in
-            #expect(Self.field("Request-Id", of: try Self.call(shop, "/items", ["Request-Id: order-7"])) == "order-7")
+            #expect(
+                Self.field("Request-Id", of: try Self.call(shop, "/items", nil, ["Request-Id: order-7"])) == "order-7")
             let id = try #require(Self.field("Request-Id", of: try Self.call(shop, "/nothing")))
             for (id, path, status) in [("order-7", "items", 200), (id, "nothing", 404)] {
                 let line = "event=request request_id=\(id) method=GET path=/v1/stores/1003/\(path) status=\(status)"

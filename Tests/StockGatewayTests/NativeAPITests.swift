@@ -44,13 +44,13 @@ import Testing
     {
         let document = try Self.document.get()
         var references: [String] = []
-        var ids: [String] = []
+        var linked: Set<String> = []
         func walk(_ value: JSONValue) {
             switch value {
             case .object(let members):
                 for member in members {
                     if member.key == "$ref", case .string(let text) = member.value { references.append(text) }
-                    if member.key == "operationId", case .string(let text) = member.value { ids.append(text) }
+                    if member.key == "operationId", case .string(let text) = member.value { linked.insert(text) }
                     walk(member.value)
                 }
             case .array(let elements): elements.forEach(walk)
@@ -58,7 +58,12 @@ import Testing
             }
         }
         walk(document)
+        var ids: [JSONValue] = []
+        for path in try Self.members(document["paths"]) {
+            ids += try Self.members(path.value).compactMap { $0.value["operationId"] }
+        }
         #expect(Set(ids).count == ids.count && ids.count == NativeAPI(VendorSettings()).routes.count)
+        #expect(Set(ids) == Set(linked.map { JSONValue.string($0) }))
         for reference in Set(references) {
             let end = reference.split(separator: "/").dropFirst().reduce(document as JSONValue?) { $0?[String($1)] }
             #expect(end != nil, "\(reference)")
