@@ -261,8 +261,11 @@ BEGIN
     RETURN QUERY
     SELECT c.number::integer, coalesce(c.store_id, t.stores[1]), t.scopes,
         CASE
-            WHEN t.token_id IS NULL OR c.store_id <> ALL (t.stores)
-                OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN t.token_id IS NULL OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN c.store_id <> ALL (t.stores) THEN CASE
+                WHEN EXISTS (SELECT FROM items AS i WHERE i.store_id = c.store_id) THEN 'invalid_token'
+                ELSE 'unknown_store'
+            END
             WHEN NOT string_to_array(c.scopes, ' ') <@ t.scopes THEN 'missing_scope'
         END
     -- Sub-selects hide the arrays from the planner: one plan serves all calls. Planning costs more than the look-up.
@@ -384,6 +387,25 @@ BEGIN
     LIMIT 1;
     IF problem IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = problem;
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_list_length(store_id text, idempotency_key text, lines integer) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    next_line record;
+BEGIN
+    SELECT k.job_id INTO next_line
+    FROM key_in_use(store_id, check_list_length.idempotency_key || '/' || lines + 1) AS k;
+    IF FOUND THEN
+        RAISE unique_violation USING
+            MESSAGE = format(
+                'idempotency key %L of store %L was used for a list of more than %s lines', idempotency_key, store_id,
+                lines),
+            DETAIL = format('Job %s is its next line.', next_line.job_id),
+            CONSTRAINT = 'idempotency_key';
     END IF;
 END
 $$;
@@ -695,6 +717,9 @@ BEGIN
         PERFORM check_line_keys(list);
         known := known_lines(list);
         new_lines := lines - cardinality(known);
+        IF idempotency_key IS NOT NULL AND new_lines = 0 THEN
+            PERFORM check_list_length(store_id, idempotency_key, lines);
+        END IF;
         list.known_jobs := ARRAY(
             SELECT k.job_id
             FROM generate_series(1, lines) AS number
