@@ -44,7 +44,7 @@ let package = Package(
                 .embedInCode("0001_initial.sql"), .embedInCode("0002_group_limit.sql"),
                 .embedInCode("0003_limits_and_locks.sql"), .embedInCode("0004_stock.sql"),
                 .embedInCode("0005_due_jobs_by_lane.sql"), .embedInCode("0006_gateway.sql"),
-                .embedInCode("0009_results_by_time.sql"),
+                .embedInCode("0007_results_by_time.sql"),
                 .embedInCode("functions/items.sql"),
                 .embedInCode("views/own_rows.sql"), .embedInCode("views/jobs.sql"),
                 .embedInCode("functions/access.sql"), .embedInCode("functions/partitions.sql"),

@@ -45,7 +45,7 @@ package struct Migration: Sendable {
         Migration(.numbered, "0004_stock.sql", PackageResources._004_stock_sql),
         Migration(.numbered, "0005_due_jobs_by_lane.sql", PackageResources._005_due_jobs_by_lane_sql),
         Migration(.numbered, "0006_gateway.sql", PackageResources._006_gateway_sql),
-        Migration(.numbered, "0009_results_by_time.sql", PackageResources._009_results_by_time_sql),
+        Migration(.numbered, "0007_results_by_time.sql", PackageResources._007_results_by_time_sql),
         Migration(.repeatable, "views/own_rows.sql", PackageResources.own_rows_sql),
         Migration(.repeatable, "views/jobs.sql", PackageResources.jobs_sql),
         Migration(.repeatable, "functions/access.sql", PackageResources.access_sql),

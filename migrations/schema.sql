@@ -886,7 +886,10 @@ CREATE VIEW stockq.job_states WITH (security_invoker='true') AS
     NULL::bigint AS first_job_id,
     jobs.retry_of,
     jobs.last_error AS message,
-    jobs.submission_id
+    jobs.submission_id,
+    jobs.run_at,
+    jobs.attempts,
+    jobs.max_attempts
    FROM stockq.jobs
 UNION ALL
  SELECT results.job_id,
@@ -917,7 +920,10 @@ UNION ALL
     results.first_job_id,
     results.retry_of,
     results.message,
-    results.submission_id
+    results.submission_id,
+    NULL::timestamp with time zone AS run_at,
+    results.attempts,
+    results.max_attempts
    FROM stockq.results;
 CREATE FUNCTION stockq.find_group(store_id text, group_id text) RETURNS SETOF stockq.job_states
     LANGUAGE sql STABLE ROWS 10
@@ -3484,15 +3490,20 @@ CREATE INDEX jobs_group ON stockq.jobs USING btree (group_id, store_id, submissi
 CREATE INDEX jobs_key ON stockq.jobs USING btree (idempotency_key, store_id) WHERE (idempotency_key IS NOT NULL);
 CREATE INDEX jobs_ready ON stockq.jobs USING btree (lane, priority, job_id) WHERE (run_at IS NULL);
 CREATE INDEX jobs_waiting ON stockq.jobs USING btree (item_id, store_id, location_id, priority, job_id) WHERE ((waiting_quantity IS NOT NULL) AND (run_at IS NOT NULL));
+CREATE INDEX results_finished_at ON ONLY stockq.results USING brin (finished_at);
+CREATE INDEX results_000000000000000_finished_at_idx ON stockq.results_000000000000000 USING brin (finished_at);
 CREATE INDEX results_group ON ONLY stockq.results USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
 CREATE INDEX results_000000000000000_group_id_store_id_idx ON stockq.results_000000000000000 USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
 CREATE INDEX results_failed ON ONLY stockq.results USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
 CREATE INDEX results_000000000000000_job_id_idx ON stockq.results_000000000000000 USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
+CREATE INDEX results_000000005000000_finished_at_idx ON stockq.results_000000005000000 USING brin (finished_at);
 CREATE INDEX results_000000005000000_group_id_store_id_idx ON stockq.results_000000005000000 USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
 CREATE INDEX results_000000005000000_job_id_idx ON stockq.results_000000005000000 USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
+ALTER INDEX stockq.results_finished_at ATTACH PARTITION stockq.results_000000000000000_finished_at_idx;
 ALTER INDEX stockq.results_group ATTACH PARTITION stockq.results_000000000000000_group_id_store_id_idx;
 ALTER INDEX stockq.results_failed ATTACH PARTITION stockq.results_000000000000000_job_id_idx;
 ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000000000000_pkey;
+ALTER INDEX stockq.results_finished_at ATTACH PARTITION stockq.results_000000005000000_finished_at_idx;
 ALTER INDEX stockq.results_group ATTACH PARTITION stockq.results_000000005000000_group_id_store_id_idx;
 ALTER INDEX stockq.results_failed ATTACH PARTITION stockq.results_000000005000000_job_id_idx;
 ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000005000000_pkey;

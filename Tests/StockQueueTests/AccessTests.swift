@@ -153,7 +153,7 @@ import Testing
             "check_store_limit", "check_group_limit", "priority_behind", "job_defaults", "key_in_use",
             "is_same_request", "known_keys",
             "raise_key_conflict",
-            "check_arrays", "check_line_keys", "known_lines", "insert_new_lines", "read_lines",
+            "check_arrays", "check_line_keys", "known_lines", "check_list_length", "insert_new_lines", "read_lines",
             "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "wait_for_result", "find_job", "find_group",
             "find_key",
