@@ -16,6 +16,17 @@ extension Faults {
             return gateway
         }
 
+        /// A gateway that sends a statement. It asks for results only where workers of another process decide the jobs.
+        ///
+        /// - Returns: those workers too.
+        private static func start(
+            _ rig: Rig, reaching point: String
+        ) throws -> (GatewayUnderTest, WorkersUnderTest?) {
+            if point != "gateway_results" { return (try start(rig), nil) }
+            let workers = rig.startDirectWorkers()
+            return (try start(rig, ["--workers", "0", "--deadline", "2s"]), workers)
+        }
+
         /// Points of a sweep: all, or some of them.
         private static let step = Faults.isFull ? 1 : 7
 
@@ -62,7 +73,7 @@ extension Faults {
         func silence(statement: String) async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 63, stores: 1)
-                let gateway = try Self.start(rig)
+                let (gateway, workers) = try Self.start(rig, reaching: statement)
                 let isSilent = Mutex(false)
                 rig.proxy.setRule { message in
                     guard message.isOfGateway, message.direction == .toClient || message.isOf("E") else { return .pass }
@@ -77,6 +88,7 @@ extension Faults {
                 #expect(gateway.callOnce() != nil)
                 #expect(isSilent.withLock { $0 })
                 try Self.finish(gateway, rig, "silent at \(statement)")
+                try workers?.stop()
             }
         }
 
@@ -229,7 +241,7 @@ extension Faults {
                 let cluster = try Faults.Server.cluster()
                 defer { cluster.stop() }
                 let rig = try Rig(TestDatabase(on: cluster), seed: 79, stores: 1)
-                let gateway = try Self.start(rig)
+                let (gateway, workers) = try Self.start(rig, reaching: point)
                 for _ in 0..<(Faults.isFull ? 10 : 2) {
                     let isDown = Mutex(false)
                     let enqueues = Mutex(false)
@@ -263,6 +275,7 @@ extension Faults {
                     #expect(eventually(seconds: 60) { gateway.callOnce() == 200 })
                 }
                 try Self.finish(gateway, rig, "a server crashed at \(point)")
+                try workers?.stop()
             }
         }
 
