@@ -30,7 +30,10 @@ extension Faults {
         /// Points of a sweep: all, or some of them.
         private static let step = Faults.isFull ? 1 : 7
 
-        private static func finish(_ gateway: GatewayUnderTest, _ rig: Rig, _ what: String) throws {
+        /// - Parameter workers: of another process than the gateway's.
+        private static func finish(
+            _ gateway: GatewayUnderTest, _ rig: Rig, _ what: String, _ workers: WorkersUnderTest? = nil
+        ) throws {
             rig.proxy.passAll()
             let wrong = try gateway.wrongAnswers()
             #expect(wrong == [])
@@ -38,6 +41,8 @@ extension Faults {
             let plain = gateway.answers.plain
             Faults.report(
                 "\(what): \(plain.applied) calls applied, \(plain.refused) refused, \(plain.lost) not answered")
+            // The check counts the sessions that remain.
+            try workers?.stop()
             try rig.expectSound()
         }
 
@@ -87,8 +92,7 @@ extension Faults {
                 // The gateway gives a server up that answers nothing for 10 s.
                 #expect(gateway.callOnce() != nil)
                 #expect(isSilent.withLock { $0 })
-                try Self.finish(gateway, rig, "silent at \(statement)")
-                try workers?.stop()
+                try Self.finish(gateway, rig, "silent at \(statement)", workers)
             }
         }
 
@@ -274,8 +278,7 @@ extension Faults {
                     try caller.wait()
                     #expect(eventually(seconds: 60) { gateway.callOnce() == 200 })
                 }
-                try Self.finish(gateway, rig, "a server crashed at \(point)")
-                try workers?.stop()
+                try Self.finish(gateway, rig, "a server crashed at \(point)", workers)
             }
         }
 
