@@ -98,14 +98,7 @@ package struct ItemList: FilteredList {
 
     package func rows(of schema: QueueSchema) -> FilteredRows {
         let s = schema.quoted
-        let source = """
-            (
-                SELECT store_id, item_id, location_id, parent_id, on_hand::bigint, allocated::bigint, available::bigint,
-                    tracked, low_stock_threshold::bigint, \(SQL.alertLevel(schema)) AS level, version,
-                    coalesce(opening_on_hand, on_hand)::bigint AS opening_on_hand, created_at, updated_at
-                FROM \(s).items
-            )
-            """
+        let source = "(SELECT \(ItemRows.columns(schema)) FROM \(s).items)"
         let keys = "store_id, item_id, location_id"
         var rows = FilteredRows(
             "list_items_by_\(order.rawValue)", from: source, order: order == .key ? keys : "available, \(keys)")

@@ -5,10 +5,10 @@ import StockQueuePostgres
 struct ItemRows: RowReader {
     static func columns(_ schema: QueueSchema) -> String {
         """
-        \(ItemKeyReader.columns), parent_id, on_hand::bigint AS on_hand, allocated::bigint AS allocated, tracked,
-            low_stock_threshold::bigint AS low_stock_threshold, \(SQL.alertLevel(schema)) AS level, version,
-            coalesce(opening_on_hand, on_hand)::bigint AS opening_on_hand,
-            created_at, updated_at
+        \(ItemKeyReader.columns), parent_id, on_hand::bigint AS on_hand, allocated::bigint AS allocated,
+            available::bigint AS available, tracked, low_stock_threshold::bigint AS low_stock_threshold,
+            \(SQL.alertLevel(schema)) AS level, version,
+            coalesce(opening_on_hand, on_hand)::bigint AS opening_on_hand, created_at, updated_at
         """
     }
 
