@@ -1,6 +1,6 @@
 # `make` alone prints the targets. Start with `make run` (a demo) and `make test` (the proof).
 .DEFAULT_GOAL := help
-.PHONY: help run test soak tsan asan fuzz bench lint format setup setup-tests
+.PHONY: help run test check-api soak tsan asan fuzz bench bench-http lint format setup setup-tests
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,12 +13,18 @@ test: setup-tests ## the whole suite on private PostgreSQL servers; fault tests 
 	swift test -c release --skip FaultTests
 	swift test -c release --skip-build --filter FaultTests
 
+EXAMPLES ?= 400
+check-api: setup-tests ## schemathesis over the native API, with up to EXAMPLES examples an operation and phase
+	swift build -c release --build-tests
+	STOCKQ_API_EXAMPLES=$(EXAMPLES) swift test -c release --skip-build --filter NativeConformanceTests
+
 SECONDS ?= 60
 SEED ?=
 WITHOUT ?=
-soak: setup-tests ## every fault at every point, the suite through PgBouncer, then random faults for SECONDS
+soak: setup-tests ## every fault at every point, beside a gateway, the suite through PgBouncer, then random faults for SECONDS
 	swift build -c release --build-tests
 	STOCKQ_FAULTS=all swift test -c release --skip-build --filter FaultTests
+	STOCKQ_GATEWAY=1 swift test -c release --skip-build --filter FaultTests
 	STOCKQ_POOLED=1 swift test -c release --skip-build --filter StockQueueTests
 	STOCKQ_SOAK_SECONDS=$(SECONDS) $(if $(SEED),STOCKQ_SEED=$(SEED)) $(if $(WITHOUT),STOCKQ_SOAK_WITHOUT=$(WITHOUT)) \
 		swift test -c release --skip-build --filter Soak
@@ -40,6 +46,12 @@ bench: setup ## measure stockq beside a baseline and an upper bound; about a qua
 	swift build -c release --product stockq
 	swift build -c release --product stockq-bench
 	.build/release/stockq-bench --json docs/internals/bench.json --svg docs/internals/bench.svg
+
+bench-http: ## measure the HTTP gateway with wrk; about eight minutes
+	@scripts/setup bench
+	swift build -c release --product stockq
+	swift build -c release --product stockq-bench
+	.build/release/stockq-bench --only http --json docs/internals/bench-http.json
 
 lint: ## check formatting, docker-compose.yml, documentation and wording
 	swift format lint --strict --recursive Package.swift Plugins Sources Tests migrations

@@ -44,8 +44,8 @@ let package = Package(
                 .embedInCode("0001_initial.sql"), .embedInCode("0002_group_limit.sql"),
                 .embedInCode("0003_limits_and_locks.sql"), .embedInCode("0004_stock.sql"),
                 .embedInCode("0005_due_jobs_by_lane.sql"), .embedInCode("0006_gateway.sql"),
-                .embedInCode("0008_delivery.sql"), .embedInCode("functions/feeds.sql"),
-                .embedInCode("functions/delivery.sql"),
+                .embedInCode("0007_results_by_time.sql"), .embedInCode("0008_delivery.sql"),
+                .embedInCode("functions/feeds.sql"), .embedInCode("functions/delivery.sql"),
                 .embedInCode("functions/items.sql"),
                 .embedInCode("views/own_rows.sql"), .embedInCode("views/jobs.sql"),
                 .embedInCode("functions/access.sql"), .embedInCode("functions/partitions.sql"),
@@ -54,6 +54,7 @@ let package = Package(
                 .embedInCode("functions/lookup.sql"), .embedInCode("functions/admin.sql"),
                 .embedInCode("functions/pause.sql"), .embedInCode("functions/settings.sql"),
                 .embedInCode("functions/tokens.sql"), .embedInCode("functions/gateway.sql"),
+                .embedInCode("functions/native.sql"),
                 .embedInCode("wakeup_trigger.sql"), .embedInCode("roles.sql"),
             ],
             swiftSettings: flags
@@ -85,7 +86,8 @@ let package = Package(
         .target(
             name: "StockGatewayExecution",
             dependencies: [
-                "HTTPServer", "StockGateway", "StockModel", "StockQueue", "StockQueueLocking", "StockQueuePostgres",
+                "HTTPServer", "StockDecision", "StockGateway", "StockModel", "StockQueue", "StockQueueLocking",
+                "StockQueuePostgres",
             ],
             swiftSettings: flags),
         .target(name: "PrivateCluster", dependencies: ["StockQueuePostgres"], swiftSettings: flags),
@@ -109,8 +111,8 @@ let package = Package(
         .executableTarget(
             name: "stockq-bench",
             dependencies: [
-                "BuildInfo", "CommandLineKit", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
-                "PrivateCluster",
+                "BuildInfo", "CommandLineKit", "HTTPServer", "StockModel", "StockQueueLocking", "StockQueue",
+                "StockQueuePostgres", "PrivateCluster",
             ],
             swiftSettings: flags
         ),
@@ -145,10 +147,14 @@ let package = Package(
         .testTarget(
             name: "StockFormatsTests", dependencies: ["StockFormats", "StockModel"], swiftSettings: flags),
         .testTarget(
-            name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking"],
+            name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking", "TestSupport"],
             swiftSettings: flags),
         .testTarget(
-            name: "StockGatewayTests", dependencies: ["HTTPServer", "StockFormats", "StockGateway", "StockModel"],
+            name: "StockGatewayTests",
+            dependencies: [
+                "HTTPServer", "StockDecision", "StockFormats", "StockGateway", "StockGatewayExecution", "StockModel",
+                "StockQueue", "StockQueueLocking", "StockQueuePostgres", "TestSupport",
+            ],
             swiftSettings: flags),
         .testTarget(name: "PostgresTests", dependencies: ["StockQueuePostgres", "TestSupport"], swiftSettings: flags),
         .testTarget(
@@ -168,8 +174,9 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "Examples", "stockq", "stockq-bench", "CommandLineKit", "PrivateCluster", "StockModel", "StockQueue",
-                "StockQueuePostgres", "TestSupport",
+                "Examples", "stockq", "stockq-bench", "CommandLineKit", "HTTPServer", "PrivateCluster", "StockGateway",
+                "StockGatewayExecution", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
+                "TestSupport",
             ],
             swiftSettings: flags
         ),

@@ -45,6 +45,7 @@ package struct Migration: Sendable {
         Migration(.numbered, "0004_stock.sql", PackageResources._004_stock_sql),
         Migration(.numbered, "0005_due_jobs_by_lane.sql", PackageResources._005_due_jobs_by_lane_sql),
         Migration(.numbered, "0006_gateway.sql", PackageResources._006_gateway_sql),
+        Migration(.numbered, "0007_results_by_time.sql", PackageResources._007_results_by_time_sql),
         Migration(.numbered, "0008_delivery.sql", PackageResources._008_delivery_sql),
         Migration(.repeatable, "views/own_rows.sql", PackageResources.own_rows_sql),
         Migration(.repeatable, "views/jobs.sql", PackageResources.jobs_sql),
@@ -62,6 +63,7 @@ package struct Migration: Sendable {
         Migration(.repeatable, "functions/items.sql", PackageResources.items_sql),
         Migration(.repeatable, "functions/tokens.sql", PackageResources.tokens_sql),
         Migration(.repeatable, "functions/gateway.sql", PackageResources.gateway_sql),
+        Migration(.repeatable, "functions/native.sql", PackageResources.native_sql),
         Migration(.repeatable, "functions/delivery.sql", PackageResources.delivery_sql),
         Migration(.wakeUpTrigger, "wakeup_trigger.sql", PackageResources.wakeup_trigger_sql),
     ]

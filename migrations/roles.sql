@@ -89,9 +89,9 @@ DECLARE
         'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores,
             has_restrictive_policies, inserts_as_caller, check_store_limit, check_group_limit, priority_behind,
             job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict, check_arrays, check_line_keys,
-            known_lines, read_lines, insert_lines, insert_lines_for, insert_new_lines, enqueue, enqueue_arrays,
-            enqueue_lines, transfer, wait_for_result, find_job, find_group, find_key, find_reference, item_history,
-            stock_at TO %1$I'
+            known_lines, check_list_length, read_lines, insert_lines, insert_lines_for, insert_new_lines, enqueue,
+            enqueue_arrays, enqueue_lines, transfer, wait_for_result, find_job, find_group, find_key, find_reference,
+            item_history, stock_at TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
@@ -125,7 +125,9 @@ DECLARE
     serve text[] := ARRAY[
         'GRANT SELECT ON migrations TO %1$I',
         'GRANT EXECUTE ON FUNCTION gateway_access, gateway_enqueue, gateway_results, gateway_cancel, gateway_levels,
-            gateway_history, gateway_issue_tokens, gateway_change_item TO %1$I'
+            gateway_history, gateway_issue_tokens, gateway_change_item, gateway_submit, gateway_jobs,
+            gateway_cancel_queued, gateway_items, gateway_create_item, gateway_set_item, gateway_movements,
+            gateway_stock_at, gateway_notifications, gateway_dry_run TO %1$I'
     ];
     administer text[] := ARRAY[
         'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked,

@@ -399,11 +399,15 @@ BEGIN
     RETURN QUERY
     SELECT c.number::integer, coalesce(c.store_id, t.stores[1]), t.scopes,
         CASE
-            WHEN t.token_id IS NULL OR c.store_id <> ALL (t.stores)
-                OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN t.token_id IS NULL OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN c.store_id <> ALL (t.stores) THEN CASE
+                WHEN EXISTS (SELECT FROM items AS i WHERE i.store_id = c.store_id) THEN 'invalid_token'
+                ELSE 'unknown_store'
+            END
             WHEN NOT string_to_array(c.scopes, ' ') <@ t.scopes THEN 'missing_scope'
         END
-    FROM unnest(token_hashes, store_ids, check_gateway_access.scopes) WITH ORDINALITY
+    -- Sub-selects hide the arrays from the planner: one plan serves all calls. Planning costs more than the look-up.
+    FROM unnest((SELECT token_hashes), (SELECT store_ids), (SELECT check_gateway_access.scopes)) WITH ORDINALITY
         AS c (token_hash, store_id, scopes, number)
     LEFT JOIN LATERAL (
         SELECT g.token_id, g.stores, g.scopes
@@ -522,6 +526,38 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = problem;
     END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_list_length(store_id text, idempotency_key text, lines integer) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    next_line record;
+BEGIN
+    SELECT k.job_id INTO next_line
+    FROM key_in_use(store_id, check_list_length.idempotency_key || '/' || lines + 1) AS k;
+    IF FOUND THEN
+        RAISE unique_violation USING
+            MESSAGE = format(
+                'idempotency key %L of store %L was used for a list of more than %s lines', idempotency_key, store_id,
+                lines),
+            DETAIL = format('Job %s is its next line.', next_line.job_id),
+            CONSTRAINT = 'idempotency_key';
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_native_access(token_hash text, store_id text, scopes text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    access CONSTANT record := check_gateway_access(ARRAY[token_hash], ARRAY[store_id], ARRAY[scopes]);
+BEGIN
+    RETURN CASE
+        WHEN access.failure = 'invalid_token' AND access.granted IS NOT NULL THEN 'unknown_store'
+        ELSE access.failure
+    END;
 END
 $$;
 CREATE FUNCTION stockq.check_page(max_rows integer) RETURNS void
@@ -973,6 +1009,9 @@ BEGIN
         PERFORM check_line_keys(list);
         known := known_lines(list);
         new_lines := lines - cardinality(known);
+        IF idempotency_key IS NOT NULL AND new_lines = 0 THEN
+            PERFORM check_list_length(store_id, idempotency_key, lines);
+        END IF;
         list.known_jobs := ARRAY(
             SELECT k.job_id
             FROM generate_series(1, lines) AS number
@@ -1312,7 +1351,10 @@ CREATE VIEW stockq.job_states WITH (security_invoker='true') AS
     NULL::bigint AS first_job_id,
     jobs.retry_of,
     jobs.last_error AS message,
-    jobs.submission_id
+    jobs.submission_id,
+    jobs.run_at,
+    jobs.attempts,
+    jobs.max_attempts
    FROM stockq.jobs
 UNION ALL
  SELECT results.job_id,
@@ -1343,7 +1385,10 @@ UNION ALL
     results.first_job_id,
     results.retry_of,
     results.message,
-    results.submission_id
+    results.submission_id,
+    NULL::timestamp with time zone AS run_at,
+    results.attempts,
+    results.max_attempts
    FROM stockq.results;
 CREATE FUNCTION stockq.find_group(store_id text, group_id text) RETURNS SETOF stockq.job_states
     LANGUAGE sql STABLE ROWS 10
@@ -1499,6 +1544,43 @@ BEGIN
     ORDER BY a.call;
 END
 $$;
+CREATE FUNCTION stockq.gateway_accesses(token_hashes text[], store_ids text[], scopes text[], OUT of_calls integer[], OUT stores text[], OUT may_update boolean[], OUT may_read boolean[], OUT failures text[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    calls CONSTANT integer := cardinality(token_hashes);
+    hashes text[] := token_hashes[:1];
+    named text[] := store_ids[:1];
+    needed text[] := gateway_accesses.scopes[:1];
+BEGIN
+    -- Mostly all calls have one. Equality of arrays takes NULLs for equal.
+    IF token_hashes = array_fill(hashes[1], ARRAY[calls]) AND store_ids = array_fill(named[1], ARRAY[calls])
+        AND gateway_accesses.scopes = array_fill(needed[1], ARRAY[calls])
+    THEN
+        of_calls := array_fill(1, ARRAY[calls]);
+    ELSE
+        SELECT array_agg(c.access ORDER BY c.number),
+            array_agg(c.token_hash ORDER BY c.access) FILTER (WHERE c.is_first),
+            array_agg(c.store_id ORDER BY c.access) FILTER (WHERE c.is_first),
+            array_agg(c.scopes ORDER BY c.access) FILTER (WHERE c.is_first)
+        INTO of_calls, hashes, named, needed
+        FROM (
+            SELECT u.*, dense_rank() OVER alike AS access, row_number() OVER (
+                PARTITION BY u.token_hash COLLATE "C", u.store_id COLLATE "C", u.scopes COLLATE "C"
+            ) = 1 AS is_first
+            FROM unnest(token_hashes, store_ids, gateway_accesses.scopes) WITH ORDINALITY
+                AS u (token_hash, store_id, scopes, number)
+            WINDOW alike AS (ORDER BY u.token_hash COLLATE "C", u.store_id COLLATE "C", u.scopes COLLATE "C")
+        ) AS c;
+    END IF;
+    SELECT array_agg(a.store_id ORDER BY a.call), array_agg('update_catalog' = ANY (a.granted) ORDER BY a.call),
+        array_agg('read_catalog' = ANY (a.granted) ORDER BY a.call), array_agg(a.failure ORDER BY a.call)
+    INTO stores, may_update, may_read, failures
+    FROM check_gateway_access(hashes, named, needed) AS a;
+END
+$$;
 CREATE FUNCTION stockq.gateway_cancel(token_hashes text[], job_ids bigint[], enqueued_ats timestamp with time zone[]) RETURNS SETOF bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -1521,6 +1603,42 @@ BEGIN
     IF cardinality(queued) > 0 THEN
         RETURN QUERY SELECT * FROM cancel_jobs(job_ids => queued, reason => 'the gateway stopped waiting for it');
     END IF;
+END
+$$;
+CREATE FUNCTION stockq.gateway_cancel_queued(token_hash text, store_id text, job_id bigint, group_id text) RETURNS TABLE(failure text, json text, is_canceled boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    canceled bigint[] := '{}';
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'update_catalog');
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    END IF;
+    IF cardinality(queued_jobs(
+        CASE WHEN gateway_cancel_queued.job_id IS NOT NULL THEN ARRAY[gateway_cancel_queued.job_id] END,
+        gateway_cancel_queued.store_id, gateway_cancel_queued.group_id, NULL)) > 0
+    THEN
+        canceled := ARRAY(SELECT * FROM cancel_jobs(
+            CASE WHEN gateway_cancel_queued.job_id IS NOT NULL THEN ARRAY[gateway_cancel_queued.job_id] END,
+            gateway_cancel_queued.store_id, gateway_cancel_queued.group_id, reason => 'canceled by the caller'));
+    END IF;
+    RETURN QUERY
+    SELECT NULL, native_job(s), s.job_id = ANY (canceled)
+    FROM (
+        SELECT unnest(canceled) AS job_id
+        UNION
+        SELECT gateway_cancel_queued.job_id WHERE gateway_cancel_queued.job_id IS NOT NULL
+        UNION
+        SELECT g.job_id FROM find_group(gateway_cancel_queued.store_id, gateway_cancel_queued.group_id) AS g
+    ) AS named
+    CROSS JOIN LATERAL find_job(named.job_id) AS s
+    WHERE s.store_id = gateway_cancel_queued.store_id
+    ORDER BY s.job_id;
 END
 $$;
 CREATE FUNCTION stockq.gateway_change_item(token_hash text, store_id text, scopes text, item_id text, location_ids text[], on_hands bigint[]) RETURNS TABLE(failure text, outcome text, changed_at timestamp with time zone)
@@ -1559,55 +1677,160 @@ BEGIN
     RETURN NEXT;
 END
 $$;
-CREATE FUNCTION stockq.gateway_enqueue(token_hashes text[], store_ids text[], scopes text[], groups boolean[], timeouts_ms integer[], line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[], on_insufficients text[], notifies boolean[], idempotency_keys text[], parent_ids text[]) RETURNS TABLE(line integer, store_id text, job_id bigint, enqueued_at timestamp with time zone, is_duplicate boolean, failure text)
+CREATE FUNCTION stockq.gateway_create_item(token_hash text, store_id text, item_id text, location_id text, on_hand bigint, parent_id text, tracked boolean, low_stock_threshold bigint) RETURNS TABLE(failure text, json text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
     AS $$
 DECLARE
+    new_item items;
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'manage_items');
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO items AS i (store_id, item_id, location_id, on_hand, parent_id, tracked, low_stock_threshold)
+    VALUES (
+        gateway_create_item.store_id, gateway_create_item.item_id, gateway_create_item.location_id,
+        gateway_create_item.on_hand, gateway_create_item.parent_id, gateway_create_item.tracked,
+        gateway_create_item.low_stock_threshold
+    )
+    ON CONFLICT ON CONSTRAINT items_pkey DO NOTHING
+    RETURNING i.* INTO new_item;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM record_operation(
+        'items create',
+        jsonb_build_object('store_id', store_id, 'item_id', item_id, 'location_id', location_id), NULL);
+    json := native_item(new_item);
+    RETURN NEXT;
+END
+$$;
+CREATE FUNCTION stockq.gateway_dry_run(token_hash text, store_id text, item_ids text[], location_ids text[], idempotency_keys text[]) RETURNS TABLE(failure text, kind text, "position" integer, on_hand bigint, allocated bigint, version bigint, low_stock_threshold bigint, notified_level text, tracked boolean, job_id bigint, item_id text, location_id text, action text, quantity bigint, on_insufficient text, expected_available bigint, decided_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'read_catalog');
+    decided_at := now();
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT NULL, 'item', (w.number - 1)::integer, i.on_hand::bigint, i.allocated::bigint, i.version,
+        i.low_stock_threshold::bigint, i.notified_level::text, i.tracked, NULL::bigint, NULL, NULL, NULL,
+        NULL::bigint, NULL, NULL::bigint, NULL::timestamptz
+    FROM unnest(item_ids, location_ids) WITH ORDINALITY AS w (item_id, location_id, number)
+    JOIN items AS i ON (i.store_id, i.item_id, i.location_id) = (gateway_dry_run.store_id, w.item_id, w.location_id);
+    RETURN QUERY
+    SELECT NULL, 'key', (w.number - 1)::integer, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL,
+        NULL::boolean, k.job_id, k.item_id, k.location_id, k.action::text, k.quantity, k.on_insufficient::text,
+        k.expected_available, NULL::timestamptz
+    FROM unnest(gateway_dry_run.idempotency_keys) WITH ORDINALITY AS w (idempotency_key, number)
+    JOIN idempotency_keys AS k ON (k.idempotency_key, k.store_id) = (w.idempotency_key, gateway_dry_run.store_id);
+END
+$$;
+CREATE FUNCTION stockq.gateway_enqueue(token_hashes text[], store_ids text[], scopes text[], groups boolean[], timeouts_ms integer[], line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[], on_insufficients text[], notifies boolean[], idempotency_keys text[], parent_ids text[]) RETURNS TABLE(line integer, store_id text, job_id bigint, enqueued_at timestamp with time zone, is_duplicate boolean, failure text, lane smallint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    access CONSTANT record := gateway_accesses(token_hashes, store_ids, scopes);
+    -- Elements of variables are found faster than those of a record's fields.
+    accesses CONSTANT integer[] := access.of_calls;
+    stores CONSTANT text[] := access.stores;
+    may_read CONSTANT boolean[] := access.may_read;
+    has_limits CONSTANT boolean := EXISTS (SELECT FROM store_limits);
+    known_items bigint := -1;
     room jsonb := '{}';
 BEGIN
-    IF EXISTS (SELECT FROM store_limits) THEN
+    PERFORM note_gateway_use(token_hashes);
+    IF NOT has_limits AND cardinality(array_remove(idempotency_keys, NULL)) = 0
+        AND cardinality(array_remove(access.failures, NULL)) = 0 AND true = ALL (access.may_update)
+    THEN
+        SELECT count(*) INTO known_items
+        FROM unnest((SELECT line_calls), (SELECT item_ids), (SELECT location_ids), (SELECT parent_ids))
+            AS l (call, item_id, location_id, parent_id)
+        JOIN items AS i
+            ON (i.store_id, i.item_id, i.location_id) = (stores[accesses[l.call]], l.item_id, l.location_id)
+        WHERE (l.parent_id IS NULL OR l.parent_id = coalesce(i.parent_id, ''))
+            AND (i.parent_id IS NULL OR may_read[accesses[l.call]]);
+    END IF;
+    IF known_items = cardinality(line_calls) THEN
+        RETURN QUERY
+        WITH added AS (
+            INSERT INTO jobs (
+                store_id, item_id, location_id, action, quantity, on_insufficient, notify, group_id, expires_at,
+                priority
+            )
+            SELECT stores[accesses[l.call]], l.item_id, l.location_id, l.action::action, l.quantity,
+                l.on_insufficient::on_insufficient, l.notify,
+                CASE WHEN groups[l.call] THEN 'http-' || pg_current_xact_id() || '-' || l.call END,
+                now() + (timeouts_ms[l.call] + 5000) * interval '1 millisecond',
+                CASE
+                    WHEN l.action = 'set' THEN priority_behind(
+                        stores[accesses[l.call]], ARRAY[l.item_id], ARRAY[l.location_id], NULL, NULL)
+                    ELSE (job_defaults()).priority
+                END
+            FROM unnest(
+                (SELECT line_calls), (SELECT item_ids), (SELECT location_ids), (SELECT actions), (SELECT quantities),
+                (SELECT on_insufficients), (SELECT notifies)
+            ) WITH ORDINALITY AS l (
+                call, item_id, location_id, action, quantity, on_insufficient, notify, number
+            )
+            ORDER BY l.number
+            RETURNING jobs.job_id, jobs.store_id, jobs.lane
+        )
+        SELECT (row_number() OVER (ORDER BY a.job_id))::integer, a.store_id, a.job_id, now(), false, NULL::text, a.lane
+        FROM added AS a;
+        RETURN;
+    END IF;
+    IF has_limits THEN
         room := gateway_room(ARRAY(
-            SELECT a.store_id
+            SELECT stores[accesses[l.call]]
             FROM unnest(line_calls) AS l (call)
-            JOIN check_gateway_access(token_hashes, store_ids, gateway_enqueue.scopes) AS a USING (call)
-            WHERE a.failure IS NULL
+            WHERE access.failures[accesses[l.call]] IS NULL
         ));
     END IF;
-    PERFORM note_gateway_use(token_hashes);
     RETURN QUERY
-    WITH access AS MATERIALIZED (
-        SELECT a.*, c.is_group, c.timeout_ms
-        FROM check_gateway_access(token_hashes, store_ids, scopes) AS a
-        JOIN unnest(groups, timeouts_ms) WITH ORDINALITY AS c (is_group, timeout_ms, number) ON c.number = a.call
-    ), line AS MATERIALIZED (
-        SELECT l.*, a.store_id, a.is_group, a.timeout_ms, k.job_id AS known_job,
+    WITH line AS MATERIALIZED (
+        SELECT l.*, k.job_id AS known_job,
             CASE
-                WHEN a.failure IS NOT NULL THEN a.failure
+                WHEN access.failures[l.access] IS NOT NULL THEN access.failures[l.access]
                 -- Every call of this function changes stock, whatever it says that it needs.
-                WHEN 'update_catalog' <> ALL (a.granted) THEN 'missing_scope'
+                WHEN NOT access.may_update[l.access] THEN 'missing_scope'
                 WHEN i.item_id IS NULL OR l.parent_id IS NOT NULL AND l.parent_id <> coalesce(i.parent_id, '') THEN
                     CASE
-                        WHEN EXISTS (SELECT FROM items AS other WHERE other.store_id = a.store_id) THEN 'unknown_item'
+                        WHEN EXISTS (SELECT FROM items AS other WHERE other.store_id = l.store_id) THEN 'unknown_item'
                         ELSE 'unknown_store'
                     END
-                WHEN i.parent_id IS NOT NULL AND 'read_catalog' <> ALL (a.granted) THEN 'missing_scope'
+                WHEN i.parent_id IS NOT NULL AND NOT may_read[l.access] THEN 'missing_scope'
                 WHEN k.job_id IS NOT NULL AND NOT is_same_request(
                     k, l.item_id, l.location_id, l.action, l.quantity, l.on_insufficient, NULL
                 ) THEN 'idempotency_mismatch'
             END AS problem
-        FROM unnest(
-            line_calls, item_ids, location_ids, actions, quantities, on_insufficients, notifies, idempotency_keys,
-            parent_ids
-        ) WITH ORDINALITY AS l (
-            call, item_id, location_id, action, quantity, on_insufficient, notify, idempotency_key, parent_id, number
-        )
-        JOIN access AS a USING (call)
+        FROM (
+            SELECT u.*, accesses[u.call] AS access, stores[accesses[u.call]] AS store_id
+            FROM unnest(
+                (SELECT line_calls), (SELECT item_ids), (SELECT location_ids), (SELECT actions), (SELECT quantities),
+                (SELECT on_insufficients), (SELECT notifies), (SELECT idempotency_keys), (SELECT parent_ids)
+            ) WITH ORDINALITY AS u (
+                call, item_id, location_id, action, quantity, on_insufficient, notify, idempotency_key, parent_id,
+                number
+            )
+        ) AS l
         LEFT JOIN items AS i
-            ON (i.store_id, i.item_id, i.location_id) = (a.store_id, l.item_id, l.location_id) AND a.failure IS NULL
-        LEFT JOIN LATERAL key_in_use(a.store_id, l.idempotency_key) AS k
-            ON l.idempotency_key IS NOT NULL AND a.failure IS NULL
+            ON (i.store_id, i.item_id, i.location_id) = (l.store_id, l.item_id, l.location_id)
+            AND access.failures[l.access] IS NULL
+        LEFT JOIN LATERAL key_in_use(l.store_id, l.idempotency_key) AS k
+            ON l.idempotency_key IS NOT NULL AND access.failures[l.access] IS NULL
     ), checked AS (
         SELECT l.*,
             CASE
@@ -1634,9 +1857,9 @@ BEGIN
         )
         SELECT l.store_id, l.item_id, l.location_id, l.action::action, l.quantity, l.on_insufficient::on_insufficient,
             l.notify, l.idempotency_key,
-            CASE WHEN l.is_group THEN 'http-' || pg_current_xact_id() || '-' || l.call END,
+            CASE WHEN groups[l.call] THEN 'http-' || pg_current_xact_id() || '-' || l.call END,
             CASE WHEN l.idempotency_key IS NULL
-                THEN now() + (l.timeout_ms + 5000) * interval '1 millisecond' END,
+                THEN now() + (timeouts_ms[l.call] + 5000) * interval '1 millisecond' END,
             CASE
                 WHEN l.action = 'set'
                     THEN priority_behind(l.store_id, ARRAY[l.item_id], ARRAY[l.location_id], NULL, NULL)
@@ -1645,9 +1868,10 @@ BEGIN
         FROM placed AS l
         WHERE l.is_new
         ORDER BY l.number
-        RETURNING jobs.job_id
+        RETURNING jobs.job_id, jobs.lane
     ), new_jobs AS MATERIALIZED (
-        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids FROM added AS a
+        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids, array_agg(a.lane ORDER BY a.job_id) AS lanes
+        FROM added AS a
     )
     SELECT l.number::integer, l.store_id,
         CASE WHEN l.is_new THEN (SELECT n.ids FROM new_jobs AS n)[l.place] ELSE l.known_job END,
@@ -1657,7 +1881,8 @@ BEGIN
                 (SELECT q.enqueued_at FROM jobs AS q WHERE q.job_id = l.known_job),
                 (SELECT r.enqueued_at FROM results AS r WHERE r.job_id = l.known_job))
         END,
-        l.known_job IS NOT NULL, nullif(l.reason, '')
+        l.known_job IS NOT NULL, nullif(l.reason, ''),
+        CASE WHEN l.is_new THEN (SELECT n.lanes FROM new_jobs AS n)[l.place] END
     FROM placed AS l
     ORDER BY l.number;
 END
@@ -1755,6 +1980,70 @@ BEGIN
     ORDER BY c.number;
 END
 $$;
+CREATE FUNCTION stockq.gateway_items(token_hash text, store_id text, item_id text, location_id text, parent_id text, after_item text, items_max integer) RETURNS TABLE(failure text, json text, item text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'read_catalog');
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT NULL, native_item(i), i.item_id
+    FROM items AS i
+    WHERE i.store_id = gateway_items.store_id
+        AND i.item_id = ANY (CASE
+            WHEN gateway_items.item_id IS NOT NULL THEN ARRAY[gateway_items.item_id]
+            ELSE ARRAY(
+                SELECT DISTINCT p.item_id
+                FROM items AS p
+                WHERE p.store_id = gateway_items.store_id AND p.item_id > coalesce(after_item, '')
+                    AND (gateway_items.parent_id IS NULL OR p.parent_id = gateway_items.parent_id)
+                    AND (gateway_items.location_id IS NULL OR p.location_id = gateway_items.location_id)
+                ORDER BY 1
+                LIMIT items_max
+            )
+        END)
+        AND (gateway_items.location_id IS NULL OR i.location_id = gateway_items.location_id)
+    ORDER BY i.item_id, i.location_id;
+END
+$$;
+CREATE FUNCTION stockq.gateway_jobs(token_hash text, store_id text, job_id bigint, last_job_id bigint, group_id text, idempotency_key text) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, '');
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    ELSIF gateway_jobs.last_job_id IS NOT NULL THEN
+        RETURN QUERY SELECT NULL, native_job(s)
+        FROM job_states AS s
+        WHERE s.job_id BETWEEN gateway_jobs.job_id AND gateway_jobs.last_job_id
+            AND s.store_id = gateway_jobs.store_id
+            AND s.submission_id = (SELECT f.submission_id FROM find_job(gateway_jobs.job_id) AS f)
+        ORDER BY s.job_id;
+    ELSIF gateway_jobs.job_id IS NOT NULL THEN
+        RETURN QUERY SELECT NULL, native_job(s)
+        FROM find_job(gateway_jobs.job_id) AS s
+        WHERE s.store_id = gateway_jobs.store_id;
+    ELSIF gateway_jobs.group_id IS NOT NULL THEN
+        RETURN QUERY SELECT NULL, native_job(s)
+        FROM find_group(gateway_jobs.store_id, gateway_jobs.group_id) AS s
+        ORDER BY s.job_id;
+    ELSE
+        RETURN QUERY SELECT NULL, native_job(s)
+        FROM find_key(gateway_jobs.store_id, gateway_jobs.idempotency_key) AS s;
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.gateway_levels(token_hash text, store_id text, scopes text, item_ids text[], location_id text, items_skipped bigint, items_max bigint) RETURNS TABLE(failure text, total bigint, item_id text, location text, on_hand bigint, allocated bigint, created_at timestamp with time zone, updated_at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -1794,6 +2083,58 @@ BEGIN
     ORDER BY i.item_id, i.location_id;
 END
 $$;
+CREATE FUNCTION stockq.gateway_movements(token_hash text, store_id text, item_id text, location_id text, movements integer) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := coalesce(check_native_access(token_hash, store_id, 'read_catalog'), CASE
+        WHEN NOT EXISTS (
+            SELECT FROM items AS i
+            WHERE (i.store_id, i.item_id, i.location_id)
+                = (gateway_movements.store_id, gateway_movements.item_id, gateway_movements.location_id)
+        ) THEN 'unknown_item'
+    END);
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT NULL, native_job(s)
+    FROM item_history(
+        gateway_movements.store_id, gateway_movements.item_id, gateway_movements.location_id, movements
+    ) WITH ORDINALITY AS movement
+    CROSS JOIN LATERAL find_job(movement.job_id) AS s
+    ORDER BY movement.ordinality;
+END
+$$;
+CREATE FUNCTION stockq.gateway_notifications(token_hashes text[], store_ids text[], cursors text[], notifications_max integer) RETURNS TABLE(number integer, failure text, next_cursor text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    caller record;
+BEGIN
+    PERFORM note_gateway_use(token_hashes);
+    FOR caller IN
+        SELECT c.number::integer, c.token_hash, c.store_id, c.cursor
+        FROM unnest(token_hashes, store_ids, cursors) WITH ORDINALITY AS c (token_hash, store_id, cursor, number)
+        ORDER BY c.number
+    LOOP
+        number := caller.number;
+        failure := check_native_access(caller.token_hash, caller.store_id, 'read_catalog');
+        IF failure IS NOT NULL THEN
+            RETURN NEXT;
+        ELSE
+            RETURN QUERY SELECT caller.number, NULL, b.next_cursor, b.json
+            FROM notifications_behind(caller.store_id, caller.cursor, notifications_max) AS b;
+        END IF;
+    END LOOP;
+END
+$$;
 CREATE FUNCTION stockq.gateway_results(token_hashes text[], job_ids bigint[], enqueued_ats timestamp with time zone[]) RETURNS TABLE(number integer, job_id bigint, item_id text, location_id text, action text, quantity bigint, applied_quantity bigint, outcome text, code text, warning text, on_hand_before bigint, allocated_before bigint, on_hand_after bigint, allocated_after bigint, finished_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -1808,7 +2149,7 @@ BEGIN
     SELECT wanted.number::integer, (r).job_id, (r).item_id, (r).location_id, (r).action::text, (r).quantity,
         (r).applied_quantity, (r).outcome::text, (r).code::text, (r).warning::text, (r).on_hand_before,
         (r).allocated_before, (r).on_hand_after, (r).allocated_after, (r).finished_at
-    FROM unnest(token_hashes, job_ids, enqueued_ats) WITH ORDINALITY
+    FROM unnest((SELECT token_hashes), (SELECT job_ids), (SELECT enqueued_ats)) WITH ORDINALITY
         AS wanted (token_hash, job_id, enqueued_at, number)
     JOIN results AS own
         ON own.job_id = wanted.job_id AND own.enqueued_at = wanted.enqueued_at
@@ -1857,6 +2198,171 @@ BEGIN
         END;
     END LOOP;
     RETURN room;
+END
+$$;
+CREATE FUNCTION stockq.gateway_set_item(token_hash text, store_id text, item_id text, location_id text, parent_id text, tracked boolean, low_stock_threshold bigint, clear text[]) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'manage_items');
+    RETURN NEXT;
+    IF failure IS NOT NULL OR NOT set_item(
+        store_id, item_id, location_id, low_stock_threshold => low_stock_threshold, tracked => tracked,
+        parent_id => parent_id, clear => clear)
+    THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT NULL, native_item(i)
+    FROM items AS i
+    WHERE (i.store_id, i.item_id, i.location_id)
+        = (gateway_set_item.store_id, gateway_set_item.item_id, gateway_set_item.location_id);
+END
+$$;
+CREATE FUNCTION stockq.gateway_stock_at(token_hash text, store_id text, item_id text, location_id text, at timestamp with time zone) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    moment CONSTANT timestamptz := coalesce(at, now());
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'read_catalog');
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT NULL, json_strip_nulls(json_build_object(
+        'store_id', gateway_stock_at.store_id, 'item_id', gateway_stock_at.item_id,
+        'location_id', gateway_stock_at.location_id, 'at', native_time(moment), 'on_hand', s.on_hand,
+        'allocated', s.allocated, 'available', s.available, 'version', s.version
+    ))::text
+    FROM stock_at(
+        gateway_stock_at.store_id, gateway_stock_at.item_id, gateway_stock_at.location_id, moment
+    ) AS s;
+END
+$$;
+CREATE FUNCTION stockq.gateway_submit(token_hashes text[], store_ids text[], scopes text[], are_keyed boolean[], expires_ms integer[], unused_key_calls integer[], unused_keys text[], line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[], on_insufficients text[], expected_availables bigint[], idempotency_keys text[], group_ids text[], ordering_keys text[], priorities integer[], run_ats timestamp with time zone[], expires_ats timestamp with time zone[], notifies boolean[], max_attempts integer[], reasons text[], "references" text[]) RETURNS TABLE(line integer, store_id text, job_id bigint, enqueued_at timestamp with time zone, is_duplicate boolean, failure text, lane smallint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    room jsonb := '{}';
+    latest CONSTANT timestamptz := now() + native_time_limit();
+BEGIN
+    IF EXISTS (SELECT FROM store_limits) THEN
+        room := gateway_room(ARRAY(
+            SELECT a.store_id
+            FROM unnest(line_calls) AS l (call)
+            JOIN check_gateway_access(token_hashes, store_ids, gateway_submit.scopes) AS a USING (call)
+            WHERE a.failure IS NULL
+        ));
+    END IF;
+    PERFORM note_gateway_use(token_hashes);
+    RETURN QUERY
+    WITH access AS MATERIALIZED (
+        SELECT a.call, a.store_id, a.granted, c.is_keyed, c.expires_ms,
+            CASE
+                WHEN a.failure = 'invalid_token' AND a.granted IS NOT NULL THEN 'unknown_store'
+                WHEN a.failure IS NOT NULL THEN a.failure
+                WHEN 'update_catalog' <> ALL (a.granted) THEN 'missing_scope'
+                WHEN EXISTS (
+                    SELECT FROM unnest(unused_key_calls, unused_keys) AS u (call, key)
+                    CROSS JOIN LATERAL key_in_use(a.store_id, u.key) AS k
+                    WHERE u.call = a.call
+                ) THEN 'idempotency_mismatch'
+            END AS failure
+        FROM check_gateway_access(token_hashes, store_ids, scopes) AS a
+        JOIN unnest(are_keyed, gateway_submit.expires_ms) WITH ORDINALITY AS c (is_keyed, expires_ms, number)
+            ON c.number = a.call
+    ), line AS MATERIALIZED (
+        SELECT l.*, a.store_id, a.is_keyed, a.expires_ms, k.job_id AS known_job,
+            CASE
+                WHEN a.failure IS NOT NULL THEN a.failure
+                WHEN i.parent_id IS NOT NULL AND 'read_catalog' <> ALL (a.granted) THEN 'missing_scope'
+                WHEN l.run_at > latest OR l.expires_at > latest THEN 'time_limit'
+                WHEN k.job_id IS NOT NULL AND NOT is_same_request(
+                    k, l.item_id, l.location_id, l.action, l.quantity, l.on_insufficient, l.expected_available
+                ) THEN 'idempotency_mismatch'
+            END AS problem
+        FROM unnest(
+            line_calls, item_ids, location_ids, actions, quantities, on_insufficients, expected_availables,
+            idempotency_keys, group_ids, ordering_keys, priorities, run_ats, expires_ats, notifies,
+            gateway_submit.max_attempts, reasons, "references"
+        ) WITH ORDINALITY AS l (
+            call, item_id, location_id, action, quantity, on_insufficient, expected_available, idempotency_key,
+            group_id, ordering_key, priority, run_at, expires_at, notify, max_attempts, reason, reference, number
+        )
+        JOIN access AS a USING (call)
+        LEFT JOIN items AS i
+            ON (i.store_id, i.item_id, i.location_id) = (a.store_id, l.item_id, l.location_id) AND a.failure IS NULL
+        LEFT JOIN LATERAL key_in_use(a.store_id, l.idempotency_key) AS k
+            ON l.idempotency_key IS NOT NULL AND a.failure IS NULL
+    ), checked AS (
+        SELECT l.*,
+            CASE
+                WHEN l.problem IS NOT NULL THEN l.problem
+                -- Another line of the call has one.
+                WHEN count(l.problem) OVER of_call > 0 THEN ''
+                -- Its new lines alone would be another request than the first.
+                WHEN l.is_keyed AND count(l.known_job) OVER of_call NOT IN (0, count(*) OVER of_call)
+                    OR l.group_id IS NOT NULL
+                    AND count(l.known_job) OVER of_group NOT IN (0, count(*) OVER of_group)
+                    THEN 'idempotency_mismatch'
+                WHEN l.known_job IS NULL AND count(*) FILTER (WHERE l.known_job IS NULL) OVER (
+                    PARTITION BY l.store_id ORDER BY l.call
+                ) > (room->>l.store_id)::bigint THEN 'store_limit'
+            END AS reason_not
+        FROM line AS l
+        WINDOW of_call AS (PARTITION BY l.call), of_group AS (PARTITION BY l.call, l.group_id)
+    ), whole AS (
+        SELECT c.*, count(nullif(c.reason_not, '')) OVER (PARTITION BY c.call) > 0 AS is_failed FROM checked AS c
+    ), placed AS MATERIALIZED (
+        -- Joins of these would be nested loops, because the planner expects a few lines.
+        SELECT w.*, NOT w.is_failed AND w.known_job IS NULL AS is_new,
+            count(*) FILTER (WHERE NOT w.is_failed AND w.known_job IS NULL) OVER (ORDER BY w.number) AS place,
+            -- All lines of a call with a stock count, or those after it would come before it.
+            greatest(w.priority, max(
+                CASE WHEN w.action = 'set' AND w.known_job IS NULL THEN priority_behind(
+                    w.store_id, ARRAY[w.item_id], ARRAY[w.location_id], w.priority, w.ordering_key) END
+            ) OVER (PARTITION BY w.call)) AS placed_priority
+        FROM whole AS w
+    ), added AS (
+        INSERT INTO jobs (
+            store_id, item_id, location_id, action, quantity, on_insufficient, expected_available, notify,
+            idempotency_key, group_id, ordering_key, priority, run_at, expires_at, max_attempts, reason, reference
+        )
+        SELECT l.store_id, l.item_id, l.location_id, l.action::action, l.quantity,
+            l.on_insufficient::on_insufficient, l.expected_available, l.notify, l.idempotency_key, l.group_id,
+            l.ordering_key, l.placed_priority, l.run_at,
+            coalesce(l.expires_at, now() + l.expires_ms * interval '1 millisecond'), l.max_attempts, l.reason,
+            l.reference
+        FROM placed AS l
+        WHERE l.is_new
+        ORDER BY l.number
+        RETURNING jobs.job_id, jobs.lane
+    ), new_jobs AS MATERIALIZED (
+        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids, array_agg(a.lane ORDER BY a.job_id) AS lanes
+        FROM added AS a
+    )
+    SELECT l.number::integer, l.store_id,
+        CASE WHEN l.is_new THEN (SELECT n.ids FROM new_jobs AS n)[l.place] ELSE l.known_job END,
+        CASE
+            WHEN l.known_job IS NULL THEN now()
+            ELSE coalesce(
+                (SELECT q.enqueued_at FROM jobs AS q WHERE q.job_id = l.known_job),
+                (SELECT r.enqueued_at FROM results AS r WHERE r.job_id = l.known_job))
+        END,
+        l.known_job IS NOT NULL, nullif(l.reason_not, ''),
+        CASE WHEN l.is_new THEN (SELECT n.lanes FROM new_jobs AS n)[l.place] END
+    FROM placed AS l
+    ORDER BY l.number;
 END
 $$;
 CREATE FUNCTION stockq.grant_store(producer text, store_id text, scopes text[]) RETURNS void
@@ -2446,6 +2952,55 @@ BEGIN
     RETURN true;
 END
 $$;
+CREATE FUNCTION stockq.native_item(item stockq.items) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT json_strip_nulls(json_build_object(
+        'store_id', item.store_id, 'item_id', item.item_id, 'location_id', item.location_id,
+        'parent_id', item.parent_id, 'on_hand', item.on_hand, 'allocated', item.allocated,
+        'available', item.available, 'tracked', item.tracked, 'low_stock_threshold', item.low_stock_threshold,
+        'alert_level', CASE
+            WHEN NOT item.tracked THEN 'ok'
+            WHEN item.available <= 0 THEN 'out'
+            WHEN item.available <= item.low_stock_threshold THEN 'low'
+            ELSE 'ok'
+        END,
+        'version', item.version, 'created_at', native_time(item.created_at),
+        'updated_at', native_time(item.updated_at)
+    ))::text
+$$;
+CREATE FUNCTION stockq.native_job(job stockq.job_states) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT json_strip_nulls(json_build_object(
+        'job_id', job.job_id, 'state', job.state, 'store_id', job.store_id, 'item_id', job.item_id,
+        'location_id', job.location_id, 'action', job.action, 'quantity', job.quantity,
+        'on_insufficient', job.on_insufficient, 'priority', job.priority, 'group_id', job.group_id,
+        'ordering_key', job.ordering_key, 'idempotency_key', job.idempotency_key, 'reference', job.reference,
+        'reason', job.reason, 'enqueued_at', native_time(job.enqueued_at),
+        'finished_at', native_time(job.finished_at), 'outcome', job.outcome, 'code', job.code,
+        'warning', job.warning, 'applied_quantity', job.applied_quantity, 'on_hand_before', job.on_hand_before,
+        'on_hand_after', job.on_hand_after, 'allocated_before', job.allocated_before,
+        'allocated_after', job.allocated_after, 'version', job.version, 'first_job_id', job.first_job_id,
+        'retry_of', job.retry_of, 'message', job.message
+    ))::text
+$$;
+CREATE FUNCTION stockq.native_time(at timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    SELECT to_char($1 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+$_$;
+CREATE FUNCTION stockq.native_time_limit() RETURNS interval
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT substring(pg_get_constraintdef(oid) FROM '''([0-9:]+)''::interval')::interval
+    FROM pg_constraint
+    WHERE conrelid = 'jobs'::regclass AND conname = 'jobs_run_at_limit'
+$$;
 CREATE FUNCTION stockq.next_digest(digest_at time without time zone, time_zone text, after timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE sql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -2457,16 +3012,19 @@ CREATE FUNCTION stockq.next_digest(digest_at time without time zone, time_zone t
     WHERE due > after
 $$;
 CREATE FUNCTION stockq.note_gateway_use(token_hashes text[]) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
-    AS $_$
+    AS $$
+BEGIN
     UPDATE gateway_tokens SET last_used_at = now()
     WHERE token_id IN (
         SELECT token_id FROM gateway_tokens
-        WHERE token_hash = ANY ($1) AND (last_used_at < now() - interval '1 minute' OR last_used_at IS NULL)
+        WHERE token_hash = ANY ((SELECT note_gateway_use.token_hashes)::text[])
+            AND (last_used_at < now() - interval '1 minute' OR last_used_at IS NULL)
         FOR UPDATE SKIP LOCKED
-    )
-$_$;
+    );
+END
+$$;
 CREATE FUNCTION stockq.notifications_after(after_cursor text, max_rows integer DEFAULT 100, only_store text DEFAULT NULL::text) RETURNS TABLE(notification_id bigint, job_id bigint, version bigint, available_before bigint, available_after bigint, low_stock_threshold bigint, created_at timestamp with time zone, kind stockq.notification_kind, store_id text, item_id text, location_id text, cursor text)
     LANGUAGE plpgsql ROWS 100
     SET search_path TO 'stockq', 'pg_temp'
@@ -2508,6 +3066,40 @@ BEGIN
         ORDER BY n.position, n.notification_id
         LIMIT max_rows;
     END IF;
+END
+$$;
+CREATE FUNCTION stockq.notifications_behind(store_id text, cursor text, notifications_max integer) RETURNS TABLE(next_cursor text, json text)
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    start record;
+    found record;
+BEGIN
+    next_cursor := coalesce(cursor, notifications_cursor());
+    start := read_cursor(next_cursor);
+    -- A stream asks again and again, mostly for nothing. The answer of the index is much cheaper than feed_horizon.
+    IF EXISTS (
+        SELECT FROM notifications AS n
+        WHERE n.store_id = notifications_behind.store_id
+            AND (n.position, n.notification_id) > (start.position, start.row_id)
+    ) THEN
+        FOR found IN
+            SELECT * FROM notifications_after(next_cursor, notifications_max, notifications_behind.store_id)
+        LOOP
+            next_cursor := found.cursor;
+            json := json_strip_nulls(json_build_object(
+                'notification_id', found.notification_id, 'store_id', found.store_id, 'item_id', found.item_id,
+                'location_id', found.location_id, 'kind', found.kind,
+                'low_stock_threshold', found.low_stock_threshold, 'available_before', found.available_before,
+                'available_after', found.available_after, 'job_id', found.job_id, 'version', found.version,
+                'created_at', native_time(found.created_at)
+            ))::text;
+            RETURN NEXT;
+        END LOOP;
+    END IF;
+    json := NULL;
+    RETURN NEXT;
 END
 $$;
 CREATE FUNCTION stockq.notifications_cursor(since timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS text
@@ -3861,17 +4453,22 @@ CREATE INDEX jobs_waiting ON stockq.jobs USING btree (item_id, store_id, locatio
 CREATE INDEX notifications_feed ON stockq.notifications USING btree ("position", notification_id);
 CREATE UNIQUE INDEX notifications_once_a_version ON stockq.notifications USING btree (item_id, store_id, location_id, version) WHERE (job_id IS NOT NULL);
 CREATE INDEX notifications_store_feed ON stockq.notifications USING btree (store_id, "position", notification_id);
+CREATE INDEX results_finished_at ON ONLY stockq.results USING brin (finished_at);
+CREATE INDEX results_000000000000000_finished_at_idx ON stockq.results_000000000000000 USING brin (finished_at);
 CREATE INDEX results_group ON ONLY stockq.results USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
 CREATE INDEX results_000000000000000_group_id_store_id_idx ON stockq.results_000000000000000 USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
 CREATE INDEX results_failed ON ONLY stockq.results USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
 CREATE INDEX results_000000000000000_job_id_idx ON stockq.results_000000000000000 USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
+CREATE INDEX results_000000005000000_finished_at_idx ON stockq.results_000000005000000 USING brin (finished_at);
 CREATE INDEX results_000000005000000_group_id_store_id_idx ON stockq.results_000000005000000 USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
 CREATE INDEX results_000000005000000_job_id_idx ON stockq.results_000000005000000 USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
 CREATE INDEX subscriptions_store ON stockq.subscriptions USING btree (store_id);
 CREATE INDEX threshold_changes_item ON stockq.threshold_changes USING btree (item_id, store_id, location_id, version);
+ALTER INDEX stockq.results_finished_at ATTACH PARTITION stockq.results_000000000000000_finished_at_idx;
 ALTER INDEX stockq.results_group ATTACH PARTITION stockq.results_000000000000000_group_id_store_id_idx;
 ALTER INDEX stockq.results_failed ATTACH PARTITION stockq.results_000000000000000_job_id_idx;
 ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000000000000_pkey;
+ALTER INDEX stockq.results_finished_at ATTACH PARTITION stockq.results_000000005000000_finished_at_idx;
 ALTER INDEX stockq.results_group ATTACH PARTITION stockq.results_000000005000000_group_id_store_id_idx;
 ALTER INDEX stockq.results_failed ATTACH PARTITION stockq.results_000000005000000_job_id_idx;
 ALTER INDEX stockq.results_pkey ATTACH PARTITION stockq.results_000000005000000_pkey;

@@ -11,6 +11,8 @@ public struct ErrorHistory: Sendable, Hashable {
     /// The work unit that was alone when the last timeout came.
     public private(set) var timedOut: [Int64]?
 
+    /// Errors of other transactions since the lane worked without any.
+    private var conflicts = 0
     /// The statement of the latest error that may be the server's or a job's.
     private var statement: String?
     /// How often batches of this process have committed that statement.
@@ -25,7 +27,19 @@ public struct ErrorHistory: Sendable, Hashable {
     /// More jobs than this are not remembered.
     private static let jobsMax = 200_000
 
+    /// After so many conflicts with other transactions, without a batch of full size in between, the next one may be a
+    /// job's.
+    private static let conflictsMax = 3
+
     // MARK: learning
+
+    /// Counts a conflict with another transaction, and doubts it after some: a trigger may raise the same SQLSTATE for
+    /// one job each time, which would stop the lane for ever.
+    public mutating func explained(_ fault: DatabaseFault) -> DatabaseFault {
+        guard fault == .otherTransaction else { return fault }
+        conflicts += 1
+        return conflicts > Self.conflictsMax ? .unexplained : fault
+    }
 
     /// A batch with these jobs failed in a statement.
     ///

@@ -17,7 +17,10 @@ public enum DatabaseFault: Sendable, Hashable, CaseIterable {
     case callTimeout
     /// The connection is lost, or its server takes no writes.
     case connection
-    /// Not caused by the jobs or the connection, whatever other batches do: a deadlock, a full disk.
+    /// Another transaction was in the way, as the SQLSTATE says: a deadlock, a serialization failure, an object in use.
+    /// `ErrorHistory.explained` doubts that when it does not end.
+    case otherTransaction
+    /// Not caused by the jobs or the connection, whatever other batches do: a full disk, no memory.
     case server
 }
 
@@ -99,7 +102,7 @@ public enum Recovery: Sendable, Hashable {
 /// Chooses what a worker does after an error.
 ///
 /// - An error that a job's data causes halves the batch until the work unit at fault is alone.
-/// - An unexplained error does so too. The work unit that is then alone is at fault if the same statement has succeeded
+/// - An unexplained error does so too, and so does one that another transaction seems to cause again and again. The work unit that is then alone is at fault if the same statement has succeeded
 ///   for others since. Where nothing else was tried, the next batch leaves the unit out. What fails for all of them is
 ///   the server's, and is not counted.
 /// - A work unit that times out twice when it is alone takes too long: the server has answered in between.
@@ -135,7 +138,7 @@ public func recovery(
         }
         return .shrinkAndReconnect(jobsMax: smallerBatch(progress, jobsMax))
     case .connection: return .reconnect
-    case .server: return .backOff
+    case .otherTransaction, .server: return .backOff
     }
 }
 

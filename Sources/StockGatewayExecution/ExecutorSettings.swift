@@ -8,7 +8,10 @@ package struct ExecutorSettings: Sendable, Hashable {
     package var lookupsMax = 1_000
     /// Calls that are enqueued by one transaction.
     package var callsPerCommitMax = 1_000
-    /// Milliseconds between two polls for results, at most.
+    /// Milliseconds that queued calls wait for others while workers decide at least as many.
+    package var gatherMsMax = 4
+    /// Milliseconds between two polls for results, at most. With workers in this process only calls that wait longer
+    /// than that are asked for.
     package var pollMsMax = 50
     /// Milliseconds that a call may still take when its client has closed its side of the connection.
     package var closedMs = 1_000
@@ -24,7 +27,15 @@ package struct ExecutorSettings: Sendable, Hashable {
     package var lookupThreads = 2
     /// Movements of an item that its history shows, at most.
     package var movementsMax = 10_000
-    /// Workers run in this process and say when they commit.
+    /// Clients that follow notifications.
+    package var streamsMax = 1_000
+    /// Milliseconds between two polls for notifications.
+    package var notificationPollMs = 250
+    /// Seconds after which a stream without a notification sends something, so that proxies keep it open.
+    package var heartbeatSeconds = 15
+    /// Requests of the native API that one token can make in a minute.
+    package var requestsPerMinute = 600_000
+    /// Workers run in this process and hand over what they have decided.
     package var hasWorkers = true
 
     package init() {}
@@ -35,7 +46,7 @@ package enum GatewayEvent: Sendable {
     case connected(service: String)
     case disconnected(service: String, PostgresError, retryMs: Int)
     /// A statement failed for a reason that is neither a caller's nor a lost connection.
-    case failed(service: String, PostgresError)
+    case failed(service: String, PostgresError, requestID: String?)
 }
 
 package typealias GatewayEventHandler = @Sendable (GatewayEvent) -> Void

@@ -5,7 +5,9 @@ import StockQueuePostgres
 package enum GatewayCheck {
     private static let functions = [
         "gateway_access", "gateway_enqueue", "gateway_results", "gateway_cancel", "gateway_levels", "gateway_history",
-        "gateway_issue_tokens", "gateway_change_item",
+        "gateway_issue_tokens", "gateway_change_item", "gateway_submit", "gateway_jobs", "gateway_cancel_queued",
+        "gateway_items", "gateway_create_item", "gateway_set_item", "gateway_movements", "gateway_stock_at",
+        "gateway_notifications", "gateway_dry_run",
     ]
 
     private static let statement = Statement(

@@ -21,24 +21,30 @@ package final class GatewayExecutor: CallExecutor {
     private let lookups: Lookups
     private let repeats: RepeatGuard
     private let delay = WrongTokenDelay()
+    private let hashes = TokenHashes()
     private let batches = BatchTickets()
+    private let streams: NotificationStreams
+    private let rates: RequestRates
     private let threads = DispatchGroup()
 
     package init(
         connection: ConnectionSettings, schema: QueueSchema, settings: ExecutorSettings,
-        vendorSettings: VendorSettings, onEvent: @escaping GatewayEventHandler
+        vendorSettings: VendorSettings, onEvent: @escaping GatewayEventHandler,
+        onEnqueued: @escaping @Sendable ([Int16]) -> Void = { _ in }
     ) {
         self.schema = schema
         self.settings = settings
         self.vendorSettings = vendorSettings
-        calls = StockCalls(connection, schema, settings, onEvent)
+        calls = StockCalls(connection, schema, settings, onEvent, onEnqueued: onEnqueued)
         lookups = Lookups(connection, settings, onEvent)
+        streams = NotificationStreams(connection, schema, settings, onEvent)
+        rates = RequestRates(perMinute: settings.requestsPerMinute)
         repeats = RepeatGuard(seconds: settings.repeatSeconds, entriesMax: settings.repeatsMax)
     }
 
     /// Starts the threads.
     package func start() {
-        for service in calls.services + lookups.services {
+        for service in calls.services + lookups.services + [streams.service] {
             threads.enter()
             let thread = Thread { [threads] in
                 service.body()
@@ -53,11 +59,15 @@ package final class GatewayExecutor: CallExecutor {
     package func stop() {
         calls.stop()
         lookups.stop()
+        streams.stop()
         threads.wait()
     }
 
-    /// A worker of this process has committed: results can be read.
-    package func workersCommitted() { calls.workersCommitted() }
+    /// A worker of this process has committed results.
+    package func take(_ finished: FinishedJobs) { calls.take(finished) }
+
+    /// All requests that arrived together have been executed: their transaction can begin.
+    package func burstEnded() { calls.wake() }
 
     /// The database did not answer the last call.
     package var isAway: Bool { calls.isAway }
@@ -102,6 +112,23 @@ package final class GatewayExecutor: CallExecutor {
                 .access(query.access) { [batches] access in
                     write(access.map { batches.progress(of: query.ticket, store: $0.storeID) })
                 }, onDeparture: { _ in }, answer: answer)
+        case .submit(let call, let write):
+            count(call.access, write, answer) { self.enqueue(call, onDeparture, then: $0) }
+        case .native(let query, let write):
+            count(query.access, write, answer) { answer in
+                self.look(
+                    query.access.caller.peer, requestID: query.access.caller.requestID,
+                    { schema, connection throws(PostgresError) in try RunQuery.run(query, schema, connection) },
+                    then: answer)
+            }
+        case .dryRun(let call, let write):
+            count(call.access, write, answer) { answer in
+                self.look(
+                    call.access.caller.peer, requestID: call.access.caller.requestID,
+                    { schema, connection throws(PostgresError) in try RunDryRun.run(call, schema, connection) },
+                    then: answer)
+            }
+        case .events: preconditionFailure("a stream is not one answer")
         }
     }
 
@@ -112,29 +139,38 @@ package final class GatewayExecutor: CallExecutor {
         then answer: @escaping @Sendable (StockAnswer) -> Void
     ) {
         let peer = call.access.caller.peer
+        let tokenHash = hash(of: call.access)
         let respond: @Sendable (StockAnswer) -> Void = { [self] result in
             holdBack(result, peer) { answer(result) }
         }
         guard case .guarded(let fingerprint) = call.duplicateCheck else {
-            return calls.submit(call, onDeparture: onDeparture) { result, _ in respond(result) }
+            return calls.submit(call, tokenHash: tokenHash, onDeparture: onDeparture) { result, _ in respond(result) }
         }
-        let key = Self.key(fingerprint, of: call)
+        let key = Self.key(fingerprint, tokenHash)
         let follower = RepeatGuard.Follower(
-            answer: respond, executeAgain: { [self] in submit(call, { _ in }, then: respond) })
+            answer: respond,
+            executeAgain: { [self] in
+                submit(call, { _ in }, then: respond)
+                calls.wake()
+            })
         switch repeats.admit(key, follower) {
         case .taken: break
         case .answered(let result): respond(result)
         case .first:
-            calls.submit(call, onDeparture: onDeparture) { [repeats] result, isDeparted in
+            calls.submit(call, tokenHash: tokenHash, onDeparture: onDeparture) { [repeats] result, isDeparted in
                 repeats.finish(key, result, isDeparted: isDeparted)
                 respond(result)
             }
         }
     }
 
+    private func hash(of access: Access) -> String? {
+        access.caller.credential.map { hashes.hash(of: $0.token) }
+    }
+
     /// A digest, so that the guard keeps neither tokens nor bodies.
-    private static func key(_ fingerprint: CallFingerprint, of call: StockCall) -> String {
-        let parts = [call.access.tokenHash ?? "", fingerprint.requestID, fingerprint.target].map { Array($0.utf8) }
+    private static func key(_ fingerprint: CallFingerprint, _ tokenHash: String?) -> String {
+        let parts = [tokenHash ?? "", fingerprint.requestID, fingerprint.target].map { Array($0.utf8) }
         return GatewaySecret.digest(of: parts + [fingerprint.body])
     }
 
@@ -144,7 +180,7 @@ package final class GatewayExecutor: CallExecutor {
         @Sendable (QueueSchema, Connection) throws(PostgresError) -> Result<Success, CallFailure>
 
     private func look<Success: Sendable>(
-        _ peer: PeerAddress, _ run: @escaping Lookup<Success>,
+        _ peer: PeerAddress, requestID: String? = nil, _ run: @escaping Lookup<Success>,
         then answer: @escaping @Sendable (Result<Success, CallFailure>) -> Void
     ) {
         lookups.submit(
@@ -153,7 +189,7 @@ package final class GatewayExecutor: CallExecutor {
                     let result = try run(schema, connection)
                     holdBack(result, peer, { answer(result) })
                 },
-                fail: { answer(.failure($0)) }))
+                fail: { answer(.failure($0)) }, requestID: requestID))
     }
 
     /// Answers now, or later if the caller presented another wrong token.
@@ -164,6 +200,54 @@ package final class GatewayExecutor: CallExecutor {
         let delayMs = delay.failed(peer)
         if delayMs == 0 { return answer() }
         DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(delayMs)) { answer() }
+    }
+
+    // MARK: the native API
+
+    /// Counts a request of a token, and executes it unless the token made too many.
+    private func count<Success: Sendable>(
+        _ access: Access, _ write: @escaping @Sendable (Result<Success, CallFailure>) -> Response,
+        _ answer: @escaping @Sendable (Response) -> Void,
+        _ run: (@escaping @Sendable (Result<Success, CallFailure>) -> Void) -> Void
+    ) {
+        let quota = rates.count(hash(of: access))
+        let respond: @Sendable (Result<Success, CallFailure>) -> Void = { result in
+            var response = write(result)
+            response.fields.append(quota.fields)
+            answer(response)
+        }
+        if let seconds = quota.exceededForSeconds {
+            respond(.failure(.overLimit(retryAfterSeconds: seconds)))
+        } else {
+            run(respond)
+        }
+    }
+
+    private func enqueue(
+        _ call: StockCall, _ onDeparture: (@escaping @Sendable (Departure) -> Void) -> Void,
+        then answer: @escaping @Sendable (SubmissionAnswer) -> Void
+    ) {
+        let peer = call.access.caller.peer
+        calls.submit(
+            call, tokenHash: hash(of: call.access), onDeparture: onDeparture,
+            onAccept: { jobs in
+                answer(.success(.accepted(jobs.map { AcceptedJob($0.jobID, isDuplicate: $0.isDuplicate) })))
+            },
+            answer: { [self] result, _ in holdBack(result, peer) { answer(result.map { .decided($0) }) } })
+    }
+
+    package func follow(
+        _ query: EventQuery, onDeparture: (@escaping @Sendable (Departure) -> Void) -> Void,
+        open: @escaping @Sendable (ResponseFields) -> BodyWriter?,
+        fail: @escaping @Sendable (CallFailure, ResponseFields) -> Void
+    ) {
+        let quota = rates.count(hash(of: query.access))
+        let peer = query.access.caller.peer
+        let failed: @Sendable (CallFailure) -> Void = { [self] failure in
+            holdBack(Result<Void, CallFailure>.failure(failure), peer) { fail(failure, quota.fields) }
+        }
+        if let seconds = quota.exceededForSeconds { return failed(.overLimit(retryAfterSeconds: seconds)) }
+        streams.add(query, onDeparture: onDeparture, open: { open(quota.fields) }, fail: failed)
     }
 
     // MARK: batches
@@ -202,5 +286,6 @@ package final class GatewayExecutor: CallExecutor {
                     executeNext(of: ticket)
                 }
             })
+        calls.wake()
     }
 }

@@ -10,6 +10,7 @@ final class Lookups: Sendable {
         /// Uses the connection and answers.
         let run: @Sendable (Connection) throws(PostgresError) -> Void
         let fail: @Sendable (CallFailure) -> Void
+        var requestID: String?
     }
 
     private struct State {
@@ -69,7 +70,7 @@ final class Lookups: Sendable {
         } catch {
             session.recover(from: error)
             if error.kind == .connectionLost, !isSecond { return serve(call, session, isSecond: true) }
-            if !error.isTransient { session.reportFailure(error) }
+            if !error.isTransient { session.reportFailure(error, requestID: call.requestID) }
             call.fail(
                 error.isTransient ? .unavailable(retryAfterSeconds: StockCalls.retryAfterSeconds) : .internalError)
         }

@@ -6,12 +6,14 @@ import StockQueuePostgres
 struct EnqueuedJob: Sendable, Hashable {
     var jobID: Int64
     var enqueuedAt: Timestamp
+    /// An earlier call with the same idempotency key enqueued it.
+    var isDuplicate = false
 }
 
 /// What is known of the jobs of a call.
 struct Submission: Sendable {
     var jobs: [EnqueuedJob]
-    /// The jobs are those of an earlier call with the same idempotency key.
+    /// The jobs are those of an earlier call with the same idempotency key; of the native API, perhaps only some.
     var isDuplicate: Bool
     /// The transaction that enqueued them, if its COMMIT was not answered.
     var doubtfulTransaction: String?
@@ -31,10 +33,19 @@ final class PendingCall: Sendable {
 
     private struct State {
         var phase = Phase.queued
+        /// When its jobs were committed.
+        var waitsSince: Stopwatch?
         var deadline: Deadline
+        /// Of the native API: when its caller wants to know only that the jobs are in the queue.
+        var acceptAt: Deadline?
         var isDeparted = false
         /// The client has closed its side of the connection, and may be gone.
         var isLeaving = false
+        /// The results that workers of this process handed over, by line; empty before the first of several.
+        var results: [LineResult?] = []
+        var resultsMissing = 0
+        /// A worker has found that a job is a duplicate.
+        var isDuplicate = false
     }
 
     /// What the caller of `depart` has to do.
@@ -43,18 +54,31 @@ final class PendingCall: Sendable {
     let call: StockCall
     let tokenHash: String?
     private let state: Mutex<State>
-    private let onAnswer: @Sendable (StockAnswer, _ isDeparted: Bool) -> Void
+    private let onAnswer: OnAnswer
+    private let onAccept: @Sendable ([EnqueuedJob]) -> Void
 
+    /// - `jobs`: those of the call, if they are known.
+    typealias OnAnswer = @Sendable (StockAnswer, _ isDeparted: Bool, _ jobs: [EnqueuedJob]) -> Void
+
+    /// - Parameter onAccept: is called instead of `onAnswer` when the jobs are in the queue and stay there: for calls of
+    ///   the native API only.
     init(
-        _ call: StockCall, tokenHash: String?, onAnswer: @escaping @Sendable (StockAnswer, _ isDeparted: Bool) -> Void
+        _ call: StockCall, tokenHash: String?, onAccept: @escaping @Sendable ([EnqueuedJob]) -> Void = { _ in },
+        onAnswer: @escaping OnAnswer
     ) {
         self.call = call
         self.tokenHash = tokenHash
+        self.onAccept = onAccept
         self.onAnswer = onAnswer
         state = Mutex(State(deadline: .after(milliseconds: call.deadlineMs)))
     }
 
     var remainingMs: Int { state.withLock { $0.deadline.remainingMs } }
+
+    /// Until its deadline, or until its caller does not wait longer.
+    var waitMs: Int {
+        state.withLock { min($0.deadline.remainingMs, $0.acceptAt?.remainingMs ?? .max) }
+    }
 
     var isLate: Bool { state.withLock { $0.deadline.hasPassed } }
 
@@ -63,6 +87,23 @@ final class PendingCall: Sendable {
             if case .waiting = state.phase { true } else { false }
         }
     }
+
+    /// Milliseconds since its jobs were committed; 0 before.
+    var waitedMs: Int { state.withLock { $0.waitsSince?.milliseconds ?? 0 } }
+
+    /// Its jobs are those of an earlier call, or duplicates of them: the database may have the results already, and
+    /// no worker hands them over.
+    var hasResultsInDatabase: Bool {
+        state.withLock { state in
+            if case .waiting(let submission) = state.phase {
+                submission.isDuplicate || state.isDuplicate
+            } else {
+                false
+            }
+        }
+    }
+
+    func expectResultsInDatabase() { state.withLock { $0.isDuplicate = true } }
 
     /// The jobs of a call that waits for results, or that is given up.
     var submission: Submission? {
@@ -88,10 +129,33 @@ final class PendingCall: Sendable {
     /// - Returns: whether the call must be given up at once: its client went away meanwhile, or the commit is in doubt.
     func enqueued(_ submission: Submission) -> Bool {
         state.withLock { state in
-            let isGivenUp = submission.doubtfulTransaction != nil || state.isDeparted && !submission.isDuplicate
+            // A worker can have handed over the results already.
+            guard case .enqueuing = state.phase else { return false }
+            let isDoubtful = submission.doubtfulTransaction != nil && !submission.jobs.allSatisfy(\.isDuplicate)
+            let isGivenUp = isDoubtful || state.isDeparted && !submission.isDuplicate
+            state.acceptAt = call.submission?.acceptedAfterMs.map { .after(milliseconds: $0) }
             state.phase = isGivenUp ? .givenUp(submission) : .waiting(submission)
+            state.waitsSince = Stopwatch()
             return isGivenUp
         }
+    }
+
+    /// Ends a call of the native API whose jobs stay in the queue: its caller does not wait longer, or an earlier call
+    /// enqueued them.
+    ///
+    /// - Returns: whether it was such a call, and waiting.
+    func accept() -> Bool {
+        let jobs: [EnqueuedJob]? = state.withLock { state in
+            guard let requested = call.submission, case .waiting(let submission) = state.phase,
+                !state.isLeaving || submission.isDuplicate
+            else { return nil }
+            let mayStay = requested.acceptedAfterMs != nil || submission.isDuplicate
+            guard state.acceptAt?.hasPassed ?? false || mayStay && state.deadline.hasPassed else { return nil }
+            state.phase = .answered
+            return submission.jobs
+        }
+        if let jobs { onAccept(jobs) }
+        return jobs != nil
     }
 
     /// - Returns: whether it was waiting.
@@ -128,13 +192,34 @@ final class PendingCall: Sendable {
         }
     }
 
+    /// Takes the result of a line from a worker of this process.
+    ///
+    /// - Returns: the results of all lines, with the last one.
+    func take(_ result: LineResult, ofLine line: Int) -> [LineResult]? {
+        if call.lines.count == 1 { return [result] }
+        return state.withLock { state in
+            if state.results.isEmpty {
+                state.results = [LineResult?](repeating: nil, count: call.lines.count)
+                state.resultsMissing = call.lines.count
+            }
+            if state.results[line] == nil { state.resultsMissing -= 1 }
+            state.results[line] = result
+            return state.resultsMissing == 0 ? state.results.compactMap { $0 } : nil
+        }
+    }
+
     /// Only the first answer counts.
     func answer(_ answer: StockAnswer) {
-        let isDeparted: Bool? = state.withLock { state in
-            if case .answered = state.phase { return nil }
+        let end: (isDeparted: Bool, jobs: [EnqueuedJob])? = state.withLock { state in
+            let jobs: [EnqueuedJob]
+            switch state.phase {
+            case .answered: return nil
+            case .waiting(let submission), .givenUp(let submission): jobs = submission.jobs
+            case .queued, .enqueuing: jobs = []
+            }
             state.phase = .answered
-            return state.isDeparted || state.isLeaving
+            return (state.isDeparted || state.isLeaving, jobs)
         }
-        if let isDeparted { onAnswer(answer, isDeparted) }
+        if let end { onAnswer(answer, end.isDeparted, end.jobs) }
     }
 }

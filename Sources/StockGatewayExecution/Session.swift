@@ -51,5 +51,8 @@ final class Session {
         report(.disconnected(service: name, error, retryMs: 0))
     }
 
-    func reportFailure(_ error: PostgresError) { report(.failed(service: name, error)) }
+    /// - Parameter requestID: of the request that failed, if it is only one.
+    func reportFailure(_ error: PostgresError, requestID: String? = nil) {
+        report(.failed(service: name, error, requestID: requestID))
+    }
 }

@@ -16,7 +16,7 @@ enum EnqueueCalls {
                 .textArray, .int8Array, .textArray, .boolArray, .textArray, .textArray,
             ],
             """
-            SELECT line, job_id, enqueued_at, is_duplicate, failure
+            SELECT line, job_id, enqueued_at, is_duplicate, failure, lane
             FROM \(schema.quoted).gateway_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             ORDER BY line
             """)
@@ -26,6 +26,9 @@ enum EnqueueCalls {
     static let transaction = Statement(
         "gateway_transaction", [], "SELECT pg_current_xact_id_if_assigned()::text AS transaction")
 
+    /// COMMIT does not wait for the disk.
+    static let commitLater = Statement("gateway_commit_later", [], "SET LOCAL synchronous_commit = off")
+
     static let probe = Statement("gateway_probe", [], "SELECT 1")
 
     static let transactionStatus = Statement(
@@ -33,51 +36,93 @@ enum EnqueueCalls {
 
     static func parameters(_ calls: [PendingCall]) -> Parameters {
         var parameters = Parameters()
-        parameters.addArray(calls.map(\.tokenHash))
-        parameters.addArray(calls.map { $0.call.access.storeID })
-        parameters.addArray(calls.map { $0.call.access.scopeList })
+        parameters.addArray(of: calls.count, text: { calls[$0].tokenHash })
+        parameters.addArray(of: calls.count, text: { calls[$0].call.access.storeID })
+        parameters.addArray(of: calls.count, text: { calls[$0].call.access.scopeList })
         parameters.addArray(of: calls.count, bool: { calls[$0].call.isGroup })
         parameters.addArray(of: calls.count, int32: { Int32(clamping: calls[$0].remainingMs) })
-        let lines = calls.enumerated().flatMap { index, pending in
-            zip(pending.call.jobs(store: ""), pending.call.lines).map { (call: Int32(index + 1), job: $0, line: $1) }
+        var lines: [(call: Int, line: StockLine)] = []
+        var keys: [String?] = []
+        for (index, pending) in calls.enumerated() {
+            for line in pending.call.lines { lines.append((index, line)) }
+            guard pending.call.hasKey else { continue }
+            // Empty unless some line has one.
+            while keys.count < lines.count - pending.call.lines.count { keys.append(nil) }
+            for line in pending.call.lines.indices { keys.append(pending.call.idempotencyKey(ofLine: line)) }
         }
-        parameters.addArray(of: lines.count, int32: { lines[$0].call })
-        parameters.addArray(lines.map(\.job.itemID))
-        parameters.addArray(lines.map(\.job.locationID))
-        parameters.addArray(lines.map(\.job.action.rawValue))
-        parameters.addArray(of: lines.count, int64: { lines[$0].job.quantity })
-        parameters.addArray(lines.map(\.job.onInsufficient.rawValue))
-        parameters.addArray(of: lines.count, bool: { lines[$0].job.notify })
-        parameters.addArray(lines.map(\.job.idempotencyKey))
-        parameters.addArray(lines.map(\.line.role.parentID))
+        while !keys.isEmpty, keys.count < lines.count { keys.append(nil) }
+        parameters.addArray(of: lines.count, int32: { Int32(lines[$0].call + 1) })
+        parameters.addArray(of: lines.count, text: { lines[$0].line.itemID })
+        parameters.addArray(of: lines.count, text: { lines[$0].line.locationID })
+        parameters.addArray(of: lines.count, text: { lines[$0].line.action.rawValue })
+        parameters.addArray(of: lines.count, int64: { lines[$0].line.quantity })
+        parameters.addArray(of: lines.count, text: { lines[$0].line.onInsufficient.rawValue })
+        parameters.addArray(of: lines.count, bool: { lines[$0].line.notify })
+        parameters.addArray(keys)
+        parameters.addArray(of: lines.count, text: { lines[$0].line.role.parentID })
         return parameters
     }
 
-    /// What became of each call, in their order.
-    static func outcomes(_ rows: ResultSet, _ calls: [PendingCall]) -> [Result<Submission, CallFailure>] {
-        let (jobID, time) = (rows.column("job_id"), rows.column("enqueued_at"))
-        let (isDuplicate, failure) = (rows.column("is_duplicate"), rows.column("failure"))
+    /// What became of each call, in their order, and the lanes of the new jobs.
+    ///
+    /// - Parameter answers: of the statement for the vendors' calls, and of that for calls of the native API.
+    static func outcomes(
+        _ answers: [(rows: ResultSet, calls: [PendingCall])]
+    ) -> (calls: [Result<Submission, CallFailure>], lanes: [Int16]) {
+        var outcomes: [Result<Submission, CallFailure>] = []
+        var lanes = UInt64(0)
+        for (rows, calls) in answers { read(rows, calls, &outcomes, &lanes) }
+        return (outcomes, (0..<64).filter { lanes & (1 << UInt64($0)) != 0 })
+    }
+
+    private static func read(
+        _ rows: ResultSet, _ calls: [PendingCall], _ outcomes: inout [Result<Submission, CallFailure>],
+        _ lanes: inout UInt64
+    ) {
+        let columns = Columns(rows)
+        outcomes.reserveCapacity(outcomes.count + calls.count)
         var row = 0
-        return calls.map { pending in
+        for pending in calls {
             let first = row
             row += pending.call.lines.count
             // Where lines are missing, the call was not enqueued.
-            guard row <= rows.rowCount else { return .failure(.internalError) }
-            for index in first..<row {
-                if let name = rows.optionalString(index, failure) {
-                    return .failure(CallFailure(name, line: index - first))
-                }
-            }
-            guard (first..<row).allSatisfy({ !rows.isNull($0, jobID) }) else {
-                return .failure(.overLimit(retryAfterSeconds: 1))
-            }
-            // The idempotency key was kept longer than the result of its first call, whose answer is lost.
-            guard (first..<row).allSatisfy({ !rows.isNull($0, time) }) else { return .failure(.idempotencyMismatch) }
-            let jobs = (first..<row).map {
-                EnqueuedJob(jobID: rows.int64($0, jobID), enqueuedAt: rows.timestamp($0, time))
-            }
-            return .success(Submission(jobs: jobs, isDuplicate: rows.bool(first, isDuplicate)))
+            outcomes.append(row <= rows.rowCount ? outcome(rows, first..<row, columns) : .failure(.internalError))
         }
+        for row in 0..<rows.rowCount where !rows.isNull(row, columns.lane) {
+            lanes |= 1 << UInt64(rows.int16(row, columns.lane))
+        }
+    }
+
+    private struct Columns {
+        let jobID, time, isDuplicate, failure, lane: Int
+
+        init(_ rows: ResultSet) {
+            (jobID, time) = (rows.column("job_id"), rows.column("enqueued_at"))
+            (isDuplicate, failure) = (rows.column("is_duplicate"), rows.column("failure"))
+            lane = rows.column("lane")
+        }
+    }
+
+    private static func outcome(
+        _ rows: ResultSet, _ lines: Range<Int>, _ columns: Columns
+    ) -> Result<Submission, CallFailure> {
+        for row in lines {
+            if let name = rows.optionalString(row, columns.failure) {
+                return .failure(CallFailure(name, line: row - lines.lowerBound))
+            }
+        }
+        var jobs: [EnqueuedJob] = []
+        jobs.reserveCapacity(lines.count)
+        for row in lines {
+            if rows.isNull(row, columns.jobID) { return .failure(.overLimit(retryAfterSeconds: 1)) }
+            // The idempotency key was kept longer than the result of its first call, whose answer is lost.
+            if rows.isNull(row, columns.time) { return .failure(.idempotencyMismatch) }
+            jobs.append(
+                EnqueuedJob(
+                    jobID: rows.int64(row, columns.jobID), enqueuedAt: rows.timestamp(row, columns.time),
+                    isDuplicate: rows.bool(row, columns.isDuplicate)))
+        }
+        return .success(Submission(jobs: jobs, isDuplicate: jobs.contains(where: \.isDuplicate)))
     }
 }
 
@@ -157,9 +202,28 @@ extension Access {
         }
     }
 
-    var scopeList: String { scopes.map(\.rawValue).sorted().joined(separator: " ") }
+    var scopeList: String { Self.scopeLists[ScopeMask(scopes).rawValue] }
+
+    private static let scopeLists = (0..<1 << Scope.allCases.count).map { ScopeMask(rawValue: $0).list }
 
     var tokenHash: String? { caller.credential.map { GatewaySecret($0.token).hash } }
+}
+
+/// A set of scopes as a number, to find its list in a table.
+private struct ScopeMask {
+    let rawValue: Int
+
+    init(rawValue: Int) { self.rawValue = rawValue }
+
+    init(_ scopes: Set<Scope>) {
+        rawValue = Scope.allCases.indices.reduce(0) { scopes.contains(Scope.allCases[$1]) ? $0 | 1 << $1 : $0 }
+    }
+
+    /// As the functions of the schema take it.
+    var list: String {
+        Scope.allCases.indices.filter { rawValue & 1 << $0 != 0 }.map { Scope.allCases[$0].rawValue }.sorted()
+            .joined(separator: " ")
+    }
 }
 
 extension ItemRole {
@@ -183,6 +247,7 @@ extension CallFailure {
         case "unknown_item": self = .unknownItem(line: line)
         case "idempotency_mismatch": self = .idempotencyMismatch
         case "store_limit": self = .overLimit(retryAfterSeconds: 1)
+        case "time_limit": self = .timeLimit(line: line)
         default: self = .internalError
         }
     }

@@ -39,7 +39,9 @@ extension StockCalls {
                 !inProgress.contains(pending.submission?.doubtfulTransaction ?? "")
             }
             let jobs = ended.flatMap { pending in
-                (pending.submission?.jobs ?? []).map { (tokenHash: pending.tokenHash, job: $0) }
+                // A job that an earlier call of the native API was promised to be in the queue stays there.
+                (pending.submission?.jobs ?? []).filter { pending.call.submission == nil || !$0.isDuplicate }
+                    .map { (tokenHash: pending.tokenHash, job: $0) }
             }
             if !jobs.isEmpty { try connection.execute(FollowCalls.cancel(schema), FollowCalls.parameters(jobs)) }
             // A statement of its own, which sees what a batch committed while the cancellation waited for it.

@@ -7,6 +7,7 @@ extension StockCalls {
     func enqueueLoop() {
         let session = Session("gateway enqueue", connection, report)
         while true {
+            gather()
             let calls = takeQueued()
             if !calls.isEmpty {
                 enqueue(calls, session)
@@ -15,6 +16,22 @@ extension StockCalls {
             } else if !queuedWakeUp.wait(milliseconds: Self.idleMs) {
                 probe(session)
             }
+        }
+    }
+
+    /// Waits until as many calls are queued as are being decided. So half of many calls are enqueued while workers decide
+    /// the other half, in transactions as large as theirs; a few calls wait for nothing.
+    private func gather() {
+        let end = Deadline.after(milliseconds: settings.gatherMsMax)
+        while settings.hasWorkers {
+            let waits = state.withLock { state in
+                let wanted = min(state.underWay - state.queued.count, settings.callsPerCommitMax)
+                let waits = !state.queued.isEmpty && state.queued.count < wanted && !state.isStopped && !end.hasPassed
+                state.gathersUpTo = waits ? wanted : 0
+                return waits
+            }
+            if !waits { return }
+            queuedWakeUp.wait(milliseconds: end.remainingMs)
         }
     }
 
@@ -37,8 +54,9 @@ extension StockCalls {
     private func takeQueued() -> [PendingCall] {
         let taken: [PendingCall] = state.withLock { state in
             let count = min(state.queued.count, settings.callsPerCommitMax)
-            defer { state.queued.removeFirst(count) }
-            return Array(state.queued[..<count])
+            let (taken, postponed) = Self.withoutEqualGroups(state.queued[..<count])
+            state.queued.replaceSubrange(..<count, with: postponed)
+            return taken
         }
         return taken.filter { pending in
             guard pending.beginEnqueuing() else { return false }
@@ -47,19 +65,55 @@ extension StockCalls {
         }
     }
 
+    /// The calls that one transaction can enqueue, and those for the next: the lines of two groups with one name and store
+    /// would be one group.
+    private static func withoutEqualGroups(
+        _ calls: ArraySlice<PendingCall>
+    ) -> (taken: [PendingCall], postponed: [PendingCall]) {
+        guard calls.contains(where: { $0.call.submission != nil }) else { return (Array(calls), []) }
+        var groups: Set<[String]> = []
+        var (taken, postponed): ([PendingCall], [PendingCall]) = ([], [])
+        for pending in calls {
+            let own = (pending.call.submission?.groupIDs ?? []).map { [pending.call.access.storeID ?? "", $0] }
+            if groups.isDisjoint(with: own) {
+                groups.formUnion(own)
+                taken.append(pending)
+            } else {
+                postponed.append(pending)
+            }
+        }
+        return (taken, postponed)
+    }
+
     /// - Parameter isSecond: the connection was lost before anything was enqueued, and this is another one.
     private func enqueue(_ calls: [PendingCall], _ session: Session, isSecond: Bool = false) {
         let outcomes: [Result<Submission, CallFailure>]
+        let lanes: [Int16]
         let transaction: String?
+        // Those of the vendors first.
+        let (native, vendors) = (calls.filter { $0.call.submission != nil }, calls.filter { $0.call.submission == nil })
+        let calls = vendors + native
         do throws(PostgresError) {
             let connection = try session.open()
             try connection.send(.begin)
             try connection.sendSessionSettings()
-            try connection.send(EnqueueCalls.statement(schema), EnqueueCalls.parameters(calls))
+            // No answer depends on this COMMIT being on the disk, unless it says that the jobs are in the queue: a result
+            // does, and the worker's COMMIT behind it writes the log up to itself. Jobs that a crash of the server loses
+            // were never applied, and their calls are given up.
+            if !native.contains(where: { $0.call.submission?.acceptedAfterMs != nil }) {
+                try connection.send(EnqueueCalls.commitLater)
+            }
+            if !vendors.isEmpty {
+                try connection.send(EnqueueCalls.statement(schema), EnqueueCalls.parameters(vendors))
+            }
+            if !native.isEmpty { try connection.send(SubmitCalls.statement(schema), SubmitCalls.parameters(native)) }
             try connection.send(EnqueueCalls.transaction)
             let answers = try connection.receive()
-            outcomes = EnqueueCalls.outcomes(answers[answers.count - 2], calls)
-            let rows = answers[answers.count - 1]
+            let last = answers.count - 1
+            let rows = answers[last]
+            (outcomes, lanes) = EnqueueCalls.outcomes(
+                (vendors.isEmpty ? [] : [(answers[native.isEmpty ? last - 1 : last - 2], vendors)])
+                    + (native.isEmpty ? [] : [(answers[last - 1], native)]))
             transaction = rows.optionalString(0, rows.column("transaction"))
         } catch {
             // No COMMIT was sent, so nothing was enqueued.
@@ -67,14 +121,27 @@ extension StockCalls {
             if error.kind == .connectionLost, !isSecond { return enqueue(calls, session, isSecond: true) }
             return notEnqueued(calls, error, session)
         }
+        if settings.hasWorkers { register(calls, outcomes) }
         do throws(PostgresError) {
             try session.open().commit()
+            onEnqueued(lanes)
             handOver(calls, outcomes, doubtfulTransaction: nil)
         } catch {
             session.recover(from: error)
             handOver(calls, outcomes, doubtfulTransaction: transaction)
         }
         state.withLock { $0.isAway = false }
+    }
+
+    /// Before the commit, so that a worker that decides the jobs at once finds their calls.
+    private func register(_ calls: [PendingCall], _ outcomes: [Result<Submission, CallFailure>]) {
+        var added: [(pending: PendingCall, jobs: [EnqueuedJob])] = []
+        added.reserveCapacity(calls.count)
+        for (pending, outcome) in zip(calls, outcomes) {
+            guard case .success(let submission) = outcome, !submission.isDuplicate else { continue }
+            added.append((pending, submission.jobs))
+        }
+        registry.add(added)
     }
 
     private func notEnqueued(_ calls: [PendingCall], _ error: PostgresError, _ session: Session) {
@@ -89,7 +156,7 @@ extension StockCalls {
             enqueue(Array(calls[..<middle]), session)
             enqueue(Array(calls[middle...]), session)
         } else {
-            session.reportFailure(error)
+            session.reportFailure(error, requestID: calls.first?.call.access.caller.requestID)
             for pending in calls { pending.answer(.failure(.internalError)) }
         }
     }
@@ -99,20 +166,30 @@ extension StockCalls {
     ) {
         var waiting: [PendingCall] = []
         var givenUp: [PendingCall] = []
+        // Workers of this process hand over the results of new jobs.
+        var mustLook = !settings.hasWorkers
         for (pending, outcome) in zip(calls, outcomes) {
             switch outcome {
             case .failure(let failure): pending.answer(.failure(failure))
             case .success(var submission):
                 submission.doubtfulTransaction = doubtfulTransaction
-                if pending.enqueued(submission) { givenUp.append(pending) } else { waiting.append(pending) }
+                mustLook = mustLook || submission.isDuplicate || pending.call.submission?.acceptedAfterMs != nil
+                if pending.enqueued(submission) {
+                    givenUp.append(pending)
+                } else if !pending.accept(), pending.isWaiting {
+                    waiting.append(pending)
+                }
             }
         }
         if !waiting.isEmpty {
-            state.withLock { state in
+            mustLook = state.withLock { [mustLook] state in
+                // The thread that looks at the list sleeps long while it is empty.
+                let mustLook = mustLook || state.waiting.isEmpty
                 state.waiting += waiting
-                state.hasNewWaiting = true
+                state.hasNewWaiting = state.hasNewWaiting || mustLook
+                return mustLook
             }
-            waitingWakeUp.signal()
+            if mustLook { waitingWakeUp.signal() }
         }
         addGivenUp(givenUp)
     }

@@ -12,6 +12,16 @@ package enum HiddenCharacters {
         0x1D173...0x1D17A, 0xE0000...0xE0FFF,
     ]
 
+    /// An id without them, as a regular expression; it has the characters themselves, which every dialect understands.
+    package static let idPattern: String = {
+        func text(_ range: ClosedRange<UInt32>) -> String {
+            let scalars = [range.lowerBound, range.upperBound].compactMap { Unicode.Scalar($0).map(String.init) }
+            return range.count == 1 ? scalars[0] : scalars.joined(separator: "-")
+        }
+        let visible = "[^" + ([0...0x20] + ranges).map(text).joined() + "]+"
+        return "^\(visible)( +\(visible))*$"
+    }()
+
     /// Whether an id has none of them. Printable ASCII, which nearly all ids are, costs a comparison a byte.
     package static func areAbsent(in id: UnsafeBufferPointer<UInt8>) -> Bool {
         if id.allSatisfy({ 0x21...0x7E ~= $0 }) { return true }

@@ -77,6 +77,23 @@ public struct JobRequest: Sendable, Hashable {
         }
     }
 
+    /// Checks the times against the queue's limit, which the table's constraints have.
+    ///
+    /// - Parameter latest: the latest times that a job may have, in microseconds since 2000.
+    /// - Throws: the first time that is later.
+    package func validateTimes(latest: (runAt: Int64, expiresAt: Int64)) throws(ValidationError) {
+        if let run = runAtMicroseconds, run > latest.runAt { throw Self.isTooFarAhead(.runAt) }
+        if let expiry = expiresAtMicroseconds, expiry > latest.expiresAt { throw Self.isTooFarAhead(.expiresAt) }
+    }
+
+    private static func isTooFarAhead(_ field: JobField) -> ValidationError {
+        ValidationError(
+            "\(field.rawValue) is too far ahead: \(timeLimitAdvice)", code: .outOfRange, field: field.rawValue)
+    }
+
+    package static let timeLimitAdvice =
+        "400 days is the limit unless an administrator has changed it with set_time_limit"
+
     private func validateQuantity() throws(ValidationError) {
         if action.accepts(quantity) { return }
         let rule = action == .set ? "must not be below 0" : "must be above 0"

@@ -66,10 +66,26 @@ package struct Parameters {
         }
     }
 
+    package mutating func addArray(of count: Int, optionalTimestamp element: (Int) -> Timestamp?) {
+        addArray(.timestamptz, count: count) { bytes, index in
+            guard let value = element(index) else { return Self.append(Int32(-1), to: &bytes) }
+            Self.append(Int32(8), to: &bytes)
+            Self.append(value.microsecondsSince2000, to: &bytes)
+        }
+    }
+
     package mutating func addArray(of count: Int, int32 element: (Int) -> Int32) {
         addArray(.int4, count: count) { bytes, index in
             Self.append(Int32(4), to: &bytes)
             Self.append(element(index), to: &bytes)
+        }
+    }
+
+    package mutating func addArray(of count: Int, optionalInt32 element: (Int) -> Int32?) {
+        addArray(.int4, count: count) { bytes, index in
+            guard let value = element(index) else { return Self.append(Int32(-1), to: &bytes) }
+            Self.append(Int32(4), to: &bytes)
+            Self.append(value, to: &bytes)
         }
     }
 
@@ -104,9 +120,11 @@ package struct Parameters {
         }
     }
 
-    package mutating func addArray(_ strings: [String?]) {
-        addArray(.text, count: strings.count) { bytes, index in
-            guard let value = strings[index] else { return Self.append(Int32(-1), to: &bytes) }
+    package mutating func addArray(_ strings: [String?]) { addArray(of: strings.count, text: { strings[$0] }) }
+
+    package mutating func addArray(of count: Int, text element: (Int) -> String?) {
+        addArray(.text, count: count) { bytes, index in
+            guard let value = element(index) else { return Self.append(Int32(-1), to: &bytes) }
             Self.append(Int32(value.utf8.count), to: &bytes)
             bytes.append(contentsOf: value.utf8)
         }

@@ -17,6 +17,9 @@ public struct PostgresError: Error, Sendable, Hashable {
         case interrupted
         /// The server or the caller broke a rule of the protocol, for instance a value of an unexpected type.
         case protocolViolation
+        /// A statement changed another number of rows than it was sent for, which a trigger or a rule can cause. The
+        /// transaction has to be rolled back.
+        case unexpectedRowCount
     }
 
     public let kind: Kind
@@ -61,7 +64,7 @@ public struct PostgresError: Error, Sendable, Hashable {
         case .cannotConnect: sqlState.map { $0.endsSession || $0 == .tooManyConnections } ?? true
         case .connectionLost, .deadline: true
         case .server: isConnectionFatal
-        case .interrupted, .protocolViolation: false
+        case .interrupted, .protocolViolation, .unexpectedRowCount: false
         }
     }
 
@@ -72,6 +75,7 @@ public struct PostgresError: Error, Sendable, Hashable {
         case .protocolViolation: true
         // Class 57P0x is operator intervention: the server ends the session right after it has reported the error.
         case .server: sqlState?.endsSession ?? false
+        case .unexpectedRowCount: false
         }
     }
 }

@@ -45,11 +45,15 @@ public struct SQLState: RawRepresentable, Sendable, Hashable, CustomStringConver
     /// Class 22, data exception, and class 23, integrity constraint violation.
     public var isDataError: Bool { errorClass == "22" || errorClass == "23" }
 
-    /// The state of the server, whatever a statement does: class 08 (connection), 40 (transaction rollback: a deadlock),
-    /// 53 (insufficient resources: a full disk), 55 (a lock), 57 (operator intervention), 58 (system error).
+    /// The state of the server, whatever a statement does: class 08 (connection), 53 (insufficient resources: a full
+    /// disk), 57 (operator intervention), 58 (system error).
     public var isServerCondition: Bool { Self.serverConditions.contains(errorClass) }
 
-    private static let serverConditions: Set<Substring> = ["08", "40", "53", "55", "57", "58"]
+    private static let serverConditions: Set<Substring> = ["08", "53", "57", "58"]
+
+    /// Another transaction is in the way: class 40 (transaction rollback: a deadlock, a serialization failure) and 55
+    /// (object not in prerequisite state: a lock).
+    public var isConflict: Bool { errorClass == "40" || errorClass == "55" }
 
     /// Class 57P0x, operator intervention: the server ends the session after reporting it.
     public var endsSession: Bool { rawValue.hasPrefix("57P") }

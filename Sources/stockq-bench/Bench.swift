@@ -7,7 +7,7 @@ struct Bench {
     let rounds: Int
     let scale: Double
     private let scenarios: BenchScenarios
-    private(set) var figures: [Figure] = []
+    var figures: [Figure] = []
     private(set) var heldBackRounds: [Double] = []
     /// The rate of the drain of 300,000 jobs, with which others are compared.
     private var drainRate: Double?
@@ -31,10 +31,11 @@ struct Bench {
         case .backlog: try backlog()
         case .producers: try producers()
         case .memory: try memory()
+        case .http: try http()
         }
     }
 
-    private func report(_ text: String) {
+    func report(_ text: String) {
         if Terminal.errorIsTerminal { Terminal.showProgress(text) } else { Terminal.note(text) }
     }
 
@@ -146,7 +147,7 @@ struct Bench {
                 Figure.median(perJob(baseline, cpu)) / max(0.001, Figure.median(perJob("drain", cpu))), .atLeast(5)))
     }
 
-    private func ratio(_ name: String, _ title: String, _ value: Double, _ target: Figure.Target) -> Figure {
+    func ratio(_ name: String, _ title: String, _ value: Double, _ target: Figure.Target) -> Figure {
         Figure(name, title, unit: "×", samples: [value], target: target)
     }
 

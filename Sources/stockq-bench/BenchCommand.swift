@@ -12,7 +12,8 @@ package enum BenchCommand {
         "rounds", .wholeNumber(1...100), defaultText: "5, with --quick 1",
         help: "how often each drain is measured; figures are medians")
     private static let only = Option(
-        repeated: "only", .choice("NAME", of: BenchScenario.allCases), defaultText: "all", help: "only this scenario")
+        repeated: "only", .choice("NAME", of: BenchScenario.allCases), defaultText: "all but http",
+        help: "only this scenario")
     private static let quick = Flag(
         "quick", help: "a hundredth of the rows, one round: shows that the bench works, not how fast stockq is")
     private static let json = Option("json", .file(), help: "write the figures as JSON")
@@ -26,6 +27,7 @@ package enum BenchCommand {
         options: [rounds, only, quick, json, svg],
         examples: [
             .init("Measure everything and keep the figures.", "--json", "bench.json", "--svg", "bench.svg"),
+            .init("Measure the gateway with wrk.", "--only", "http"),
             .init("Measure one scenario three times.", "--only", "latency", "--rounds", "3"),
         ],
         notes: [
@@ -64,7 +66,7 @@ package enum BenchCommand {
         defer { rig.cluster.stop() }
         var bench = Bench(rig: rig, rounds: rounds, scale: input[quick] ? 0.01 : 1)
         let chosen = input[only]
-        for scenario in BenchScenario.allCases where chosen.isEmpty || chosen.contains(scenario) {
+        for scenario in BenchScenario.allCases where chosen.isEmpty ? scenario != .http : chosen.contains(scenario) {
             try bench.run(scenario)
         }
         let report = BenchReport(
@@ -95,4 +97,6 @@ enum BenchScenario: String, CaseIterable, Sendable {
     case heldBack = "held-back"
     case openTransaction = "open-transaction"
     case backlog, producers, memory
+    /// The gateway: it needs wrk and the folder of the sources.
+    case http
 }

@@ -8,20 +8,28 @@ enum StockqProcess {
     private static let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent().appendingPathComponent("stockq")
 
-    private static func start(_ executable: URL, _ arguments: [String], output: Pipe) throws -> Process {
+    private static func start(
+        _ executable: URL, _ arguments: [String], output: Pipe, environment: [String: String] = [:]
+    ) throws -> Process {
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
-        process.environment = try ProcessGuard.environment()
+        process.environment = try ProcessGuard.environment().merging(environment, uniquingKeysWith: { $1 })
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
         try process.run()
         return process
     }
 
-    static func output(of executable: String, _ arguments: [String]) throws -> String {
+    /// Runs stockq to its end and returns what it prints.
+    static func output(of arguments: [String]) throws -> String { try output(of: program.path, arguments) }
+
+    static func output(
+        of executable: String, _ arguments: [String], environment: [String: String] = [:]
+    ) throws -> String {
         let pipe = Pipe()
-        let process = try start(URL(fileURLWithPath: executable), arguments, output: pipe)
+        let process = try start(
+            URL(fileURLWithPath: executable), arguments, output: pipe, environment: environment)
         let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
         if process.terminationStatus != 0 { throw Failure("\(executable) ended with \(process.terminationStatus)") }

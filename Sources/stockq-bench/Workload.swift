@@ -75,6 +75,18 @@ struct Workload {
             ])
     }
 
+    /// A catalog of one store, without jobs; the ids of its products are numbers from 1.
+    static func products(_ count: Int, store: String) -> Workload {
+        Workload(
+            name: "products_\(count)",
+            statements: [
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold)
+                SELECT '\(store)', number, 100000000, 100 FROM generate_series(1, \(count)) AS number
+                """
+            ])
+    }
+
     private static func catalog(stores: Int, items: Int) -> String {
         """
         INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold)

@@ -15,10 +15,8 @@ struct Gateway {
     var log: Log
     var endpoints: [Endpoint] = []
     var workers = 2
-    var vendorSettings = VendorSettings()
-
-    /// Milliseconds that a stop waits for the answers that are under way.
-    private static let graceMs = 10_000
+    var settings = GatewaySettings()
+    var workerSettings = WorkerSettings()
 
     // MARK: before the start
 
@@ -27,12 +25,12 @@ struct Gateway {
         var blockers = try GatewayCheck.blockers(connection, schema)
         if workers > 0 {
             let check = try WorkerStartup(
-                connection: connection, schema: schema, settings: try workerSettings(), stop: StopSignal()
+                connection: connection, schema: schema, settings: workerSettings, stop: StopSignal()
             ).run { _, _ in }
             blockers += check?.blockers ?? []
         }
         do {
-            let server = try HTTPServer(endpoints, settings: ServerSettings(), handler: RouteHandler(RouteTable()))
+            let server = try HTTPServer(endpoints, settings: settings.server, handler: RouteHandler(RouteTable()))
             server.shutDown(graceMs: 0)
             server.wait()
         } catch let error as ListenError {
@@ -41,34 +39,27 @@ struct Gateway {
         return blockers
     }
 
-    private func workerSettings() throws -> WorkerSettings {
-        var settings = WorkerSettings()
-        do throws(ValidationError) {
-            try settings.apply(environment: ProcessInfo.processInfo.environment)
-        } catch {
-            throw Failure(error.message)
-        }
-        if workers > 0 { settings.workers = workers }
-        return settings
-    }
-
     // MARK: serving
 
     /// Serves until a signal.
     func serve() throws -> ExitCode {
         let stop = StopRequest()
         Signals.handle { stop.receive() }
-        try waitForDatabase()
-        var settings = ExecutorSettings()
-        settings.hasWorkers = workers > 0
+        raiseOpenFiles()
+        guard try waitForDatabase(stop.signal) else { return .success }
+        var executorSettings = settings.executor
+        executorSettings.hasWorkers = workers > 0
+        let lanes = LaneHints()
         let executor = GatewayExecutor(
-            connection: executorConnection, schema: schema, settings: settings, vendorSettings: vendorSettings,
-            onEvent: { [log] in log.write($0) })
-        let pool = try workers > 0 ? startWorkers(executor, stop) : nil
+            connection: executorConnection, schema: schema, settings: executorSettings,
+            vendorSettings: settings.vendors,
+            onEvent: { [log] in log.write($0) }, onEnqueued: { lanes.name($0) })
+        let pool = workers > 0 ? startWorkers(executor, stop) : nil
+        lanes.pool = pool?.pool
         executor.start()
         let server: HTTPServer
         do {
-            server = try HTTPServer(endpoints, settings: ServerSettings(), handler: RouteHandler(routes(executor)))
+            server = try HTTPServer(endpoints, settings: settings.server, handler: RouteHandler(routes(executor)))
         } catch {
             executor.stop()
             pool?.finish()
@@ -78,7 +69,7 @@ struct Gateway {
         stop.wait()
         log.write(.info, "stopping")
         // The workers stop last: they decide the jobs of the calls that are under way.
-        server.shutDown(graceMs: Self.graceMs)
+        server.shutDown(graceMs: settings.shutdownTimeout.milliseconds)
         server.wait()
         executor.stop()
         pool?.finish()
@@ -86,17 +77,44 @@ struct Gateway {
         return stop.isFailure ? .failure : .success
     }
 
-    private func waitForDatabase() throws {
-        let startup = WorkerStartup(
-            connection: connection, schema: schema, settings: try workerSettings(), stop: StopSignal())
+    /// Waits for a database that is not reachable yet, and checks it.
+    ///
+    /// - Returns: false if the stop signal came first.
+    private func waitForDatabase(_ stop: StopSignal) throws -> Bool {
         if workers > 0 {
+            let startup = WorkerStartup(connection: connection, schema: schema, settings: workerSettings, stop: stop)
             let check = try startup.run { [log] error, _ in
                 log.write(.warn, "waiting_for_database", [("error", error)])
             }
-            for warning in check?.warnings ?? [] { log.write(.warn, "warning", [("text", warning)]) }
-            try Self.require(check?.blockers ?? [])
+            guard let check else { return false }
+            for warning in check.warnings { log.write(.warn, "warning", [("text", warning)]) }
+            try Self.require(check.blockers)
         }
-        try Self.require(try GatewayCheck.blockers(connection, schema))
+        let deadline = Deadline.after(milliseconds: workerSettings.startTimeout.milliseconds)
+        while !stop.isFinishing {
+            do {
+                try Self.require(try GatewayCheck.blockers(connection, schema))
+                return true
+            } catch let error as PostgresError where error.isTransient && !deadline.hasPassed {
+                log.write(.warn, "waiting_for_database", [("error", error)])
+                _ = stop.wait(milliseconds: workerSettings.reconnectPauseMax.milliseconds)
+            }
+        }
+        return false
+    }
+
+    /// Each connection is an open file. The limit that a process may raise itself is mostly far above the one it has.
+    private func raiseOpenFiles() {
+        let needed = rlim_t(settings.connectionsMax + 100)
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
+            return
+        }
+        limit.rlim_cur = min(needed, limit.rlim_max)
+        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur >= needed { return }
+        log.write(
+            .warn, "warning",
+            [("text", "connectionsMax=\(settings.connectionsMax) needs \(needed) open files; raise ulimit -n")])
     }
 
     private static func require(_ blockers: [String]) throws {
@@ -114,9 +132,21 @@ struct Gateway {
     private func routes(_ executor: GatewayExecutor) -> RouteTable {
         var routes = RouteTable()
         routes.cors = CORSPolicy(origins: .any)
-        routes.add(EcwidAPI(vendorSettings), executor)
-        routes.add(ProspernaAPI(vendorSettings), executor)
-        routes.add(ElasticPathAPI(vendorSettings), executor)
+        routes.setErrorStyle(under: "/", SharedError.style)
+        routes.onBurstEnded = { executor.burstEnded() }
+        routes.add(EcwidAPI(settings.vendors), executor)
+        routes.add(ProspernaAPI(settings.vendors), executor)
+        routes.add(ElasticPathAPI(settings.vendors), executor)
+        routes.add(NativeAPI(settings.vendors), executor)
+        routes.onAnswer = { [log] response, head in
+            guard let id = RequestID.complete(&response, head) else { return }
+            log.write(
+                response.status.code < 500 ? .debug : .warn, "request",
+                [
+                    ("request_id", id), ("method", head.method), ("path", String(decoding: head.path, as: UTF8.self)),
+                    ("status", response.status),
+                ])
+        }
         routes.add(.get, "/healthz") { call in
             call.respond(
                 executor.isAway ? .text(.serviceUnavailable, "the database is away") : .text(.ok, "ok"))
@@ -148,19 +178,30 @@ struct Gateway {
         }
     }
 
-    private func startWorkers(_ executor: GatewayExecutor, _ stop: StopRequest) throws -> Workers {
-        let settings = try workerSettings()
+    /// Names lanes to the pool, which is made after the executor that names them.
+    private final class LaneHints: Sendable {
+        private let state = Mutex<WorkerPool?>(nil)
+
+        var pool: WorkerPool? {
+            get { state.withLock { $0 } }
+            set { state.withLock { $0 = newValue } }
+        }
+
+        func name(_ lanes: [Int16]) { pool?.enqueued(in: lanes) }
+    }
+
+    private func startWorkers(_ executor: GatewayExecutor, _ stop: StopRequest) -> Workers {
+        let settings = workerSettings
         let pool = WorkerPool(
             connection: connection, schema: schema, settings: settings,
             onEvent: { [log] event in
-                if case .batch = event { executor.workersCommitted() }
                 if case .integrityViolation = event, settings.stopOnViolation { stop.fail() }
                 switch event {
                 // The process says so for all its parts.
                 case .stopping, .stopped: break
                 default: log.write(event)
                 }
-            })
+            }, onFinished: { executor.take($0) })
         return Workers(pool, onEnd: { stop.request() })
     }
 }
@@ -173,7 +214,7 @@ final class StopRequest: Sendable {
     }
 
     private let state = Mutex(State())
-    private let isRequested = DispatchSemaphore(value: 0)
+    let signal = StopSignal()
 
     /// A second signal does not wait for the answers under way.
     func receive() {
@@ -185,13 +226,13 @@ final class StopRequest: Sendable {
         request()
     }
 
-    func request() { isRequested.signal() }
+    func request() { signal.finish() }
 
     func fail() { state.withLock { $0.isFailure = true } }
 
     var isFailure: Bool { state.withLock { $0.isFailure } }
 
-    func wait() { isRequested.wait() }
+    func wait() { while !signal.wait(milliseconds: 1_000_000) {} }
 }
 
 extension Log {
@@ -201,8 +242,9 @@ extension Log {
         case .connected(let service): write(.debug, "connected", [("service", service)])
         case .disconnected(let service, let error, let retryMs):
             write(.warn, "disconnected", [("service", service), ("error", error), ("retry_in_ms", retryMs)])
-        case .failed(let service, let error):
-            write(.error, "call_failed", [("service", service), ("error", error)])
+        case .failed(let service, let error, let requestID):
+            let request = requestID.map { [("request_id", $0 as any CustomStringConvertible)] } ?? []
+            write(.error, "call_failed", [("service", service), ("error", error)] + request)
         }
     }
 }

@@ -11,11 +11,13 @@ package enum Main {
         DemoCommand.self, MigrateCommand.self,
         ItemsImportCommand.self, ItemsListCommand.self, ItemsShowCommand.self, ItemsSetCommand.self,
         ItemsRetireCommand.self,
+        JobsListCommand.self, ResultsListCommand.self,
         EnqueueCommand.self, TransferCommand.self, ImportCommand.self,
         RunCommand.self, ServeCommand.self, ResultCommand.self, StatsCommand.self, NotificationsCommand.self,
         ChangesCommand.self, VerifyCommand.self,
         CancelCommand.self, RetryCommand.self, ReprioritizeCommand.self, PauseCommand.self, ResumeCommand.self,
-        LimitsSetCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self,
+        LimitsSetCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self, LimitsListCommand.self,
+        OperationsListCommand.self,
         TokensCreateCommand.self, TokensListCommand.self, TokensRevokeCommand.self,
         ClientsCreateCommand.self, ClientsListCommand.self, ClientsRevokeCommand.self, PruneCommand.self,
         SubscriptionsAddCommand.self, SubscriptionsListCommand.self, SubscriptionsTestCommand.self,
@@ -45,6 +47,7 @@ package enum Main {
         ProcessSetup.begin()
         let code = run()
         let isOutputLost = code == .success && Terminal.outputProblem != nil
+        if isOutputLost { Terminal.note("stockq: what the command does is done; only its output is lost") }
         exit((isOutputLost ? .failure : code).rawValue)
     }
 

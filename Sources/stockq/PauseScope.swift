@@ -3,7 +3,7 @@ import StockQueue
 
 /// The options by which work is paused or resumed.
 enum PauseScope {
-    private static let store = Option("store", .text("STORE"), help: "the jobs of this store")
+    private static let store = Option("store", .text("STORE", bytes: 1...200), help: "the jobs of this store")
     private static let lane = Option("lane", .wholeNumber(QueueAdmin.Scope.lanes), help: "this lane")
     private static let all = Flag("all", help: "everything")
 

@@ -20,7 +20,9 @@ import Testing
         }
     }
 
-    @Test("demo --keep ends and its server keeps running") func keep() async throws {
+    @Test("demo --keep ends, its server keeps running, and the three calls that it prints work") func keep()
+        async throws
+    {
         try await onThread {
             let demo = try Program().start(["demo", "--lines", "1000", "--keep"])
             #expect(eventually(seconds: 60) { demo.outputText.contains("&& rm -rf ") })
@@ -32,6 +34,15 @@ import Testing
                     let state = try? String(contentsOfFile: "/proc/\(demo.processID)/stat", encoding: .utf8)
                     return state.map { $0.contains(") Z ") } ?? true
                 })
+            let gateway = try #require(demo.outputText.firstMatch(of: /kill (\d+); kill -INT/)).1
+            let calls = demo.outputText.split(separator: "\n").filter { $0.hasPrefix("  curl ") }
+            let answers = [#"{"updateCount":1}"#, #""statusCode":200}"#, #""action":"allocate""#]
+            #expect(calls.count == answers.count)
+            for (call, answer) in zip(calls, answers) {
+                let ended = try Program().start(["-c", String(call)], executable: "/bin/sh").wait()
+                #expect(ended.code == 0 && ended.out.contains(answer), "\(call): \(ended)")
+            }
+            kill(try #require(Int32(gateway)), SIGTERM)
             let line = try String(contentsOfFile: "\(folder)/data/postmaster.pid", encoding: .utf8).prefix {
                 $0 != "\n"
             }

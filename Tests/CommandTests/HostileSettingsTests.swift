@@ -67,7 +67,7 @@ import Testing
         #expect(try run("verify").hasSuffix("nothing is wrong\n"))
         _ = try run("enqueue s b 1")
         _ = try run("run --drain --log-level error")
-        #expect(try run("items list --json").contains("\"on_hand\" : 4000"))
+        #expect(try run("items list --json").contains("\"on_hand\":4000"))
         #expect(try run("items show s b --json").contains("+00:00"))
         _ = try run("stats")
         _ = try run("notifications --json")

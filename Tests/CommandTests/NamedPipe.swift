@@ -13,6 +13,12 @@ final class NamedPipe {
 
     func write(_ text: String) throws { try handle.write(contentsOf: Data(text.utf8)) }
 
+    /// Bytes that were written and not read yet.
+    var unreadBytes: Int {
+        var count: Int32 = 0
+        return ioctl(handle.fileDescriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : -1
+    }
+
     func close() {
         try? handle.close()
         try? FileManager.default.removeItem(atPath: path)

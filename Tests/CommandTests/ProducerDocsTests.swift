@@ -117,7 +117,7 @@ import Testing
         for block in blocks { #expect(compiled.contains(Self.words(block)), "not compiled: \(block)") }
     }
 
-    @Test("the Swift examples run", .timeLimit(.minutes(5)))
+    @Test("the Swift examples run", .timeLimit(.minutes(10)))
     func swiftExamplesRun() async throws {
         let database = try TestDatabase()
         defer { database.drop() }

@@ -6,6 +6,9 @@ import Testing
     /// Every point of every sweep, instead of a selection: `STOCKQ_FAULTS=all`, which `make soak` sets.
     static let isFull = ProcessInfo.processInfo.environment["STOCKQ_FAULTS"] == "all"
 
+    /// Each round of jobs comes with calls of a gateway: `STOCKQ_GATEWAY=1`, which `make soak` sets for one run.
+    static let hasGateway = ProcessInfo.processInfo.environment["STOCKQ_GATEWAY"] != nil
+
     /// `make tsan` or `make asan`.
     static let isSanitized = ProcessInfo.processInfo.environment["STOCKQ_SANITIZED"] != nil
 

@@ -238,7 +238,7 @@ extension Faults {
     }
 }
 
-/// Acts on a worker's process at one message of its connection, once.
+/// Acts on a process at one message of its connections, once.
 final class Trap: Sendable {
     private struct State {
         var process: Int32 = 0
@@ -253,7 +253,15 @@ final class Trap: Sendable {
         _ proxy: Proxy, atMessage number: Int, of direction: Proxy.Direction?,
         _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.Effect
     ) {
-        self.init(proxy, number, { direction == nil || $0.direction == direction }, act)
+        self.init(proxy, number, { $0.isOfWorker && (direction == nil || $0.direction == direction) }, act)
+    }
+
+    /// Acts at the gateway's message with this number, counted from 0. Those of its workers do not count.
+    convenience init(
+        _ proxy: Proxy, atGatewayMessage number: Int, of direction: Proxy.Direction?,
+        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.Effect
+    ) {
+        self.init(proxy, number, { $0.isOfGateway && (direction == nil || $0.direction == direction) }, act)
     }
 
     /// Acts when the worker sends the statement.
@@ -261,7 +269,9 @@ final class Trap: Sendable {
         _ proxy: Proxy, on statement: String,
         _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.Effect
     ) {
-        self.init(proxy, 0, { $0.isOf("E") && $0.direction == .toServer && $0.statement == statement }, act)
+        self.init(
+            proxy, 0,
+            { $0.isOfWorker && $0.isOf("E") && $0.direction == .toServer && $0.statement == statement }, act)
     }
 
     private init(
@@ -270,7 +280,7 @@ final class Trap: Sendable {
     ) {
         state = Mutex(State(left: number))
         proxy.setRule { [self] message in
-            guard message.isOfWorker, isMeant(message) else { return .pass }
+            guard isMeant(message) else { return .pass }
             let isNow = state.withLock { state in
                 if state.hit != nil { return false }
                 state.left -= 1

@@ -1,4 +1,5 @@
 import StockQueue
+import StockQueueLocking
 import StockQueuePostgres
 import TestSupport
 import Testing
@@ -8,6 +9,9 @@ final class Rig: Sendable {
     let database: TestDatabase
     let proxy: Proxy
     let shops: Shops
+    /// With `STOCKQ_GATEWAY=1`: calls of a gateway beside the jobs of each round, and their threads.
+    private let gateway: GatewayUnderTest?
+    private let calls = Mutex<[Background]>([])
 
     /// - Parameter seed: of the jobs.
     init(_ database: TestDatabase, seed: UInt64 = 1, stores: Int = 2) throws {
@@ -16,6 +20,10 @@ final class Rig: Sendable {
         try LedgerOracle.install(in: database)
         shops = Shops(seed: seed, stores: stores)
         try database.run(shops.itemsSQL)
+        gateway =
+            try Faults.hasGateway
+            ? GatewayUnderTest(database, Program(database), ["--workers", "0"], store: "calls") : nil
+        try gateway?.start()
     }
 
     /// The program, which connects through the proxy.
@@ -55,6 +63,30 @@ final class Rig: Sendable {
     func enqueueRound(_ count: Int = 8) throws {
         let connection = try database.connect()
         for sql in shops.nextJobs(count) { try connection.executeScript(sql) }
+        guard let gateway else { return }
+        let call = Background {
+            gateway.callOnce()
+            if !gateway.callUntilApplied(seconds: 120) {
+                throw GatewayUnderTest.Failure("a call with a key was not applied within 120 s")
+            }
+        }
+        calls.withLock { $0.append(call) }
+    }
+
+    /// Waits for the calls of the gateway, with workers for their jobs.
+    ///
+    /// - Returns: the answers that were wrong.
+    private func endCalls() throws -> [String] {
+        guard let gateway else { return [] }
+        let workers = startDirectWorkers()
+        for call in calls.withLock({ calls in
+            defer { calls = [] }
+            return calls
+        }) { try call.wait() }
+        let wrong = try gateway.wrongAnswers()
+        try workers.stop()
+        let ended = try gateway.stop()
+        return wrong + (ended?.code == 0 ? [] : ["the gateway ended with \(String(describing: ended))"])
     }
 
     /// Enqueues jobs beside the stores' producers, in a transaction of its own, unless a former call did.
@@ -123,8 +155,9 @@ final class Rig: Sendable {
         // A silent connection keeps its session until the network reports the end; the proxy is that network.
         proxy.passAll()
         proxy.cutAll()
+        let wrong = try endCalls()
         try database.drain()
-        return try Self.violations(database, order)
+        return wrong + (try Self.violations(database, order))
     }
 
     /// Checks all invariants.

@@ -10,6 +10,7 @@ extension Storm {
         case serverFast, serverImmediate, serverKilled
         case connectionsCut, cutInMessage, silence, connectionsRejected, slow, errorInjected, itemsLocked
         case producerHung, readerHeld, triggerRaises, giantGroup
+        case gatewayKilled, gatewayFrozen, gatewayStopped
     }
 
     func strike(_ fault: Fault) throws {
@@ -44,6 +45,14 @@ extension Storm {
         case .readerHeld: try migrateBesideReader()
         case .triggerRaises: try raiseInTrigger()
         case .giantGroup: try enqueueGiantGroup()
+        case .gatewayKilled:
+            gateway.send(SIGKILL)
+            _ = try gateway.wait()
+        case .gatewayStopped:
+            gateway.send(SIGTERM)
+            _ = try gateway.wait()
+        case .gatewayFrozen:
+            if let process = gateway.processID { freeze(process, milliseconds: 200 + random.below(5_000)) }
         }
     }
 

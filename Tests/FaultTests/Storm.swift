@@ -15,6 +15,7 @@ final class Storm {
     let rig: Rig
     let recoveryTimes = RecoveryTimes()
     var workers: [Program.Running] = []
+    let gateway: GatewayUnderTest
     var hungProducers: [Background] = []
     var raised = 0
     var probes = 0
@@ -22,6 +23,7 @@ final class Storm {
     private let faults: [Fault]
     private var count: [Fault: Int] = [:]
     private var starts = 0
+    private var gatewayStarts = 0
     private var checks = 0
 
     /// An administrator changes attributes in the opposite order of the workers' locks, and cancels jobs. If there is a
@@ -55,6 +57,9 @@ final class Storm {
         try #require(Program(rig.database).run(["migrate"]).code == 0)
         try RaisingTrigger.install(in: rig.database)
         try rig.database.run(GiantGroup.itemSQL(stores: Self.stores))
+        // Its workers come and go with it, beside the other processes.
+        gateway = try GatewayUnderTest(
+            rig.database, rig.program, ["--workers", "1", "--deadline", "3s"])
     }
 
     func rage() throws {
@@ -62,6 +67,7 @@ final class Storm {
         let end = Deadline.after(milliseconds: tally.secondsAsked * 1_000)
         setRule { _ in .pass }
         try keepWorkers()
+        try keepGateway()
         while !end.hasPassed {
             let calm = Deadline.after(milliseconds: min(60_000, end.remainingMs))
             let producers = (0..<Self.stores).map { store in
@@ -70,6 +76,7 @@ final class Storm {
                     [rig.shops.nextJobs(round % 50 == 0 ? 600 : 6, store: store)]
                 }
             }
+            let callers = (0..<2).map { _ in HTTPProducer(gateway, everyMs: 20) }
             let admin = RepeatingSession(
                 rig.database, everyMs: 300, accepts: [.deadlockDetected]
             ) { _ in [Self.administratorsSQL] }
@@ -80,8 +87,12 @@ final class Storm {
                 tally.figures.update { $0.faults += 1 }
                 try strike(fault)
                 try keepWorkers()
+                try keepGateway()
             }
             for producer in producers { try producer.stop() }
+            setRule { _ in .pass }
+            rig.proxy.rejectConnections(false)
+            for caller in callers { try caller.stop() }
             try admin.stop()
             try waitForHungProducers()
             try checkAtRest()
@@ -91,6 +102,8 @@ final class Storm {
             let ended = try worker.wait()
             expect(!ended.err.contains("integrity_violation"), ended.err)
         }
+        expect(try gateway.stop()?.code == 0, "the gateway did not end as it should")
+        expectNone(try gateway.wrongAnswers())
         expectNone(try rig.violations(order: .ofItems))
         reportNumbers()
     }
@@ -123,6 +136,18 @@ final class Storm {
         }
     }
 
+    // MARK: the gateway
+
+    /// Starts the gateway again when it has ended.
+    private func keepGateway() throws {
+        guard gateway.hasEnded else { return }
+        if let ended = try gateway.wait() {
+            expect(ended.code == 0 || ended.code == -SIGKILL, "the gateway ended with \(ended.code): \(ended.err)")
+        }
+        gatewayStarts += 1
+        try gateway.start()
+    }
+
     // MARK: at rest
 
     private func checkAtRest() throws {
@@ -131,6 +156,7 @@ final class Storm {
         expect(try rig.jobsFinish(seconds: 80), "jobs do not finish at rest after \(tally.secondsRun) s")
         let violations = try waitingForServer { try LedgerOracle(rig.database).violationsNow() }
         expectNone(violations)
+        expectNone(try gateway.wrongAnswers())
         checks += 1
         let results = try waitingForServer { try rig.database.value("SELECT count(*) FROM stockq.results") }
         tally.figures.update { $0.jobs = Int(results) ?? 0 }
@@ -152,6 +178,10 @@ final class Storm {
         let kinds = faults.map { "\($0.rawValue) \(count[$0] ?? 0)" }.joined(separator: ", ")
         tally.say("\(tally.figures.value.faults) faults: \(kinds)")
         tally.say("\(tally.figures.value.jobs) jobs, \(starts) worker processes, \(checks) checks at rest")
+        let (plain, keyed) = gateway.answers
+        tally.say(
+            "\(gatewayStarts) gateways; calls without a key: \(plain.applied) applied, \(plain.refused) refused, "
+                + "\(plain.lost) not answered; with a key: \(keyed.applied) applied, \(keyed.lost) not")
         tally.say("from a fault to the next applied result: \(recoveryTimes.summary)")
     }
 }

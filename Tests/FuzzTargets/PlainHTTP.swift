@@ -1,7 +1,7 @@
 import HTTPServer
 
 /// The grammar of a request a second time: plain, slow, and with all bytes at hand.
-struct PlainHTTP {
+package struct PlainHTTP {
     private struct Fault: Error {
         var status: Int
         init(_ status: Int) { self.status = status }
@@ -23,7 +23,7 @@ struct PlainHTTP {
     private static let hosts = Set(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:[]%".utf8)
 
-    static func trace(_ bytes: [UInt8], _ limits: ParserLimits) -> RequestTrace {
+    package static func trace(_ bytes: [UInt8], _ limits: ParserLimits) -> RequestTrace {
         var plain = PlainHTTP(rest: bytes, limits: limits)
         var trace = RequestTrace()
         do {

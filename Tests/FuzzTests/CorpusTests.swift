@@ -67,7 +67,7 @@ import Testing
     ) async throws {
         try await withDatabase { database in
             let connection = try database.connect()
-            // The readers do not know the queue's limit of times.
+            // So that jobs for times of the coming decades get as far as the table.
             try connection.executeScript("SELECT stockq.set_time_limit(36500)")
             for target in FuzzTarget.all where target.name.hasSuffix("-\(format.rawValue)") {
                 let seeds = try Self.cases.filter { $0.target.name == target.name }.map {

@@ -46,6 +46,25 @@ import Testing
         for cut in 1..<max(2, bytes.count) { verify([cut, bytes.count]) }
     }
 
+    @Test("each byte at each place of a name and of a value is read as by the plain grammar")
+    func everyByteOfAField() {
+        let head = Array("GET / HTTP/1.1\r\nHost: x\r\n".utf8)
+        let line = Array("X-Requested-2nd: a value, \t with blanks\r\n".utf8)
+        for place in line.indices {
+            for byte in UInt8.min ... .max {
+                var changed = line
+                changed[place] = byte
+                let bytes = head + changed + Array("\r\n".utf8)
+                let expected = PlainHTTP.trace(bytes, Self.limits)
+                let cut = head.count + place
+                for pieces in [[bytes.count], [cut, bytes.count], [cut + 1, bytes.count]] {
+                    let trace = RequestTrace(parsing: bytes, limits: Self.limits, pieces: pieces)
+                    #expect(trace == expected, "\(byte) at \(place), in pieces of \(pieces)")
+                }
+            }
+        }
+    }
+
     // MARK: what is accepted
 
     @Test(

@@ -35,6 +35,20 @@ import Testing
             let response = gateway.respond(plan)
             DispatchQueue.global().async { answer(response) }
         }
+
+        /// One event, and the end.
+        func follow(
+            _ query: EventQuery, onDeparture: (@escaping @Sendable (Departure) -> Void) -> Void,
+            open: @escaping @Sendable (ResponseFields) -> BodyWriter?,
+            fail: @escaping @Sendable (CallFailure, ResponseFields) -> Void
+        ) {
+            guard answers else { return fail(.undecided, ResponseFields()) }
+            DispatchQueue.global().async {
+                let writer = open(ResponseFields().adding("RateLimit", "r"))
+                #expect(writer?.write(NotificationEvents.event("{}", cursor: query.cursor ?? "none")) == .accepted)
+                writer?.finish()
+            }
+        }
     }
 
     /// Serves the vendors' calls on a port of the loopback interface.

@@ -15,6 +15,9 @@ struct TestGateway {
     var token: TokenAnswer = .failure(.internalError)
     var batch: BatchAnswer = .failure(.internalError)
     var ticket: TicketAnswer = .success(nil)
+    var submission: SubmissionAnswer = .success(.decided([]))
+    var native: NativeAnswer = .success(NativeRows([]))
+    var dryRun: DryRunAnswer = .success([])
 
     init() {}
 
@@ -25,14 +28,18 @@ struct TestGateway {
         (access, stock, levels) = (.failure(failure), .failure(failure), .failure(failure))
         (history, item, token) = (.failure(failure), .failure(failure), .failure(failure))
         (batch, ticket) = (.failure(failure), .failure(failure))
+        (submission, native, dryRun) = (.failure(failure), .failure(failure), .failure(failure))
     }
 
-    var vendors: [any VendorAPI] { [EcwidAPI(settings), ProspernaAPI(settings), ElasticPathAPI(settings)] }
+    var vendors: [any VendorAPI] {
+        [EcwidAPI(settings), ProspernaAPI(settings), ElasticPathAPI(settings), NativeAPI(settings)]
+    }
 
     private var handler: RouteHandler {
         var table = RouteTable()
         for vendor in vendors { table.add(vendor, UnusedExecutor()) }
         table.cors = CORSPolicy(origins: .any)
+        table.onAnswer = { _ = RequestID.complete(&$0, $1) }
         return RouteHandler(table)
     }
 
@@ -53,6 +60,10 @@ struct TestGateway {
         case .token(_, let write): write(token)
         case .batch(_, let write): write(batch)
         case .ticket(_, let write): write(ticket)
+        case .submit(_, let write): write(submission)
+        case .native(_, let write): write(native)
+        case .dryRun(_, let write): write(dryRun)
+        case .events(_, let head, _): head
         }
     }
 
@@ -123,6 +134,14 @@ struct UnusedExecutor: CallExecutor {
         answer: @escaping @Sendable (Response) -> Void
     ) {
         Issue.record("executed \(plan)")
+    }
+
+    func follow(
+        _ query: EventQuery, onDeparture: (@escaping @Sendable (Departure) -> Void) -> Void,
+        open: @escaping @Sendable (ResponseFields) -> BodyWriter?,
+        fail: @escaping @Sendable (CallFailure, ResponseFields) -> Void
+    ) {
+        Issue.record("followed \(query)")
     }
 }
 

@@ -163,7 +163,7 @@ import Testing
             "check_store_limit", "check_group_limit", "priority_behind", "job_defaults", "key_in_use",
             "is_same_request", "known_keys",
             "raise_key_conflict",
-            "check_arrays", "check_line_keys", "known_lines", "insert_new_lines", "read_lines",
+            "check_arrays", "check_line_keys", "known_lines", "check_list_length", "insert_new_lines", "read_lines",
             "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "wait_for_result", "find_job", "find_group",
             "find_key",
@@ -179,7 +179,9 @@ import Testing
         ],
         "stockq_gateway": [
             "gateway_access", "gateway_enqueue", "gateway_results", "gateway_cancel", "gateway_levels",
-            "gateway_history", "gateway_issue_tokens", "gateway_change_item",
+            "gateway_history", "gateway_issue_tokens", "gateway_change_item", "gateway_submit", "gateway_jobs",
+            "gateway_cancel_queued", "gateway_items", "gateway_create_item", "gateway_set_item", "gateway_movements",
+            "gateway_stock_at", "gateway_notifications", "gateway_dry_run",
         ],
         "stockq_reader": [
             "partition_bounds", "has_grant", "can_read_all_stores", "read_lines", "job_defaults", "key_in_use",

@@ -23,11 +23,11 @@ import Testing
             """, timeoutMs: 120_000)
     }
 
-    @Test("ten times as many lines take about ten times as long") func growth() async throws {
+    @Test("a hundred times as many lines take about a hundred times as long") func growth() async throws {
         try await withDatabase { database in
             let connection = try database.connect()
             var times: [[Double]] = []
-            for lines in [1_000, 10_000, 100_000] {
+            for lines in [1_000, 100_000] {
                 try Self.enqueueGroup(lines, connection)
                 times.append(
                     try Self.calls.map { call in
@@ -38,9 +38,8 @@ import Testing
             }
             #expect(try database.resultCount() == 200_000)
             for (index, call) in Self.calls.enumerated() {
-                // Linear is 10, quadratic is 100. The machine may be busy with other tests.
-                #expect(times[2][index] / times[1][index] < 40, "\(call): \(times.map { $0[index] }) ms")
-                #expect(times[1][index] / max(20, times[0][index]) < 40, "\(call): \(times.map { $0[index] }) ms")
+                // Linear is 100, quadratic is 10,000. The machine may be busy with other tests.
+                #expect(times[1][index] / max(5, times[0][index]) < 1_500, "\(call): \(times.map { $0[index] }) ms")
             }
         }
     }

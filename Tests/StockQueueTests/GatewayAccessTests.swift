@@ -44,6 +44,125 @@ import Testing
             """
     }
 
+    /// A call of the native API with one job.
+    ///
+    /// - Parameters:
+    ///   - hash: in SQL, as is the item.
+    private static func submit(_ hash: String, _ store: String, _ item: String, key: String = "NULL") -> String {
+        """
+        gateway_submit(
+            ARRAY[\(hash)], '{\(store)}', '{update_catalog}', '{f}', '{NULL}', '{}', '{}', '{1}', ARRAY[\(item)], '{main}',
+            '{adjust}', '{-1}', '{reject}', '{NULL}', ARRAY[\(key)], '{NULL}', '{NULL}', '{2}', '{NULL}', '{NULL}', '{t}',
+            '{10}', '{NULL}', '{NULL}')
+        """
+    }
+
+    @Test("a valid token of another store is unknown_store, and each function of the native API needs its scope")
+    func nativeScopes() async throws {
+        try await Self.withGateway { (database: TestDatabase, gateway: Connection) throws in
+            func failures(_ call: String) throws -> [String] {
+                try database.rows("SELECT failure FROM stockq.\(call) LIMIT 1", gateway)
+            }
+            let (one, two) = ("'\(Self.one)'", "'\(Self.two)'")
+            #expect(try failures(Self.submit(one, "t", "'b'")) == ["unknown_store"])
+            #expect(try failures(Self.submit(one, "s", "'a-red'")) == ["missing_scope"])
+            #expect(try failures(Self.submit(one, "s", "'a'")) == [""])
+            // The item is unknown to the queue, not to the access.
+            #expect(try failures(Self.submit(two, "s", "'none'")) == [""])
+            for (name, arguments, scope) in [
+                ("gateway_jobs", "1, NULL, NULL, NULL", ""), ("gateway_cancel_queued", "99, NULL", "update_catalog"),
+                ("gateway_items", "'a', NULL, NULL, NULL, 10", "read_catalog"),
+                ("gateway_create_item", "'n', 'main', 1, NULL, true, NULL", "manage_items"),
+                ("gateway_set_item", "'a', 'main', NULL, NULL, 5, '{}'", "manage_items"),
+                ("gateway_movements", "'a', 'main', 10", "read_catalog"),
+                ("gateway_stock_at", "'a', 'main', now()", "read_catalog"),
+                ("gateway_dry_run", "'{a}', '{main}', '{}'", "read_catalog"),
+            ] {
+                let ofOne = ["read_catalog", "manage_items"].contains(scope) ? "missing_scope" : ""
+                #expect(try failures("\(name)(\(one), 's', \(arguments))") == [ofOne], "\(name)")
+                let ofTwo = scope == "manage_items" ? "missing_scope" : ""
+                #expect(try failures("\(name)(\(two), 's', \(arguments))") == [ofTwo], "\(name)")
+                #expect(try failures("\(name)(\(one), 't', \(arguments))") == ["unknown_store"], "\(name)")
+            }
+            #expect(
+                try database.rows(
+                    """
+                    SELECT concat_ws(' ', number, failure) FROM stockq.gateway_notifications(
+                        ARRAY[\(one), \(two), \(two)], '{s,s,u}', '{0,0,0}', 10)
+                    """, gateway) == ["1 missing_scope", "2", "3 unknown_store"])
+        }
+    }
+
+    @Test("a job of another store is neither read nor canceled, whatever names it") func nativeStores() async throws {
+        try await Self.withGateway { (database: TestDatabase, gateway: Connection) throws in
+            let job = try database.value(
+                "SELECT job_id FROM stockq.enqueue('t', 'b', -1, group_id => 'g', idempotency_key => 'k')")
+            func json(_ call: String) throws -> [String] {
+                try database.rows("SELECT json FROM stockq.\(call) WHERE json IS NOT NULL", gateway)
+            }
+            for store in ["s", "t"] {
+                let names = [
+                    "\(job), NULL, NULL, NULL", "\(job), \(job), NULL, NULL", "NULL, NULL, 'g', NULL",
+                    "NULL, NULL, NULL, 'k'",
+                ]
+                for name in names {
+                    let found = try json("gateway_jobs('\(Self.two)', '\(store)', \(name))")
+                    #expect(found.count == (store == "s" ? 0 : 1), "\(name)")
+                }
+            }
+            for name in ["\(job), NULL", "NULL, 'g'"] {
+                #expect(try json("gateway_cancel_queued('\(Self.two)', 's', \(name))") == [])
+            }
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "1")
+            #expect(try json("gateway_cancel_queued('\(Self.two)', 't', NULL, 'g')").count == 1)
+        }
+    }
+
+    @Test("a cursor finds each notification once, also one that is committed after a later one") func cursors()
+        async throws
+    {
+        try await Self.withGateway { (database: TestDatabase, gateway: Connection) throws in
+            func insert(_ id: Int, _ store: String, _ connection: Connection) throws {
+                try connection.executeScript(
+                    """
+                    INSERT INTO stockq.notifications (
+                        notification_id, job_id, version, available_before, available_after, kind, store_id, item_id,
+                        location_id
+                    ) OVERRIDING SYSTEM VALUE VALUES (\(id), \(id), \(id), 1, 0, 'out_of_stock', '\(store)', 'a', 'main')
+                    """)
+            }
+            func read(_ cursor: String?, max: Int = 10) throws -> (ids: [String], cursor: String) {
+                let rows = try database.rows(
+                    """
+                    SELECT concat_ws(' ', next_cursor, json::json->>'notification_id')
+                    FROM stockq.gateway_notifications(
+                        ARRAY['\(Self.two)'], '{s}', ARRAY[\(cursor.map { "'\($0)'" } ?? "NULL::text")], \(max))
+                    """, gateway
+                ).map { $0.split(separator: " ").map(String.init) }
+                return (rows.filter { $0.count == 2 }.map { $0[1] }, rows[rows.count - 1][0])
+            }
+            let (writer, late) = (try database.connect(), try database.connect())
+            for id in [1, 3] { try insert(id, "s", writer) }
+            try insert(4, "t", writer)
+            // 2 is committed after 6, which has to wait for it.
+            try late.executeScript("BEGIN")
+            try insert(2, "s", late)
+            try insert(6, "s", writer)
+            let first = try read("0", max: 1)
+            #expect(first.ids == ["1"])
+            let second = try read(first.cursor)
+            #expect(second.ids == ["3"])
+            #expect(try read(second.cursor).ids == [])
+            let news = try read(nil)
+            #expect(news.ids == [])
+            try late.executeScript("COMMIT")
+            let rest = try read(second.cursor)
+            #expect(rest.ids == ["2", "6"])
+            #expect(try read(news.cursor).ids == ["2", "6"])
+            #expect(try read(rest.cursor).ids == [])
+        }
+    }
+
     @Test("with the role's password alone nothing can be read and nothing enqueued") func passwordAlone()
         async throws
     {
@@ -83,7 +202,16 @@ import Testing
                     "gateway_history(\(text), 's', '', 'a', NULL, NULL, 10)",
                     "gateway_change_item(\(text), 's', '', 'new', '{main}', '{1}')",
                     "gateway_change_item(\(text), 's', '', 'a', NULL, NULL)",
-                    "gateway_access(ARRAY[\(text)], '{s}', '{\"\"}')",
+                    "gateway_access(ARRAY[\(text)], '{s}', '{\"\"}')", Self.submit(text, "s", "'a'"),
+                    "gateway_jobs(\(text), 's', 2, NULL, NULL, NULL)", "gateway_jobs(\(text), 's', 1, 2, NULL, NULL)",
+                    "gateway_cancel_queued(\(text), 's', 2, NULL)",
+                    "gateway_items(\(text), 's', 'a', NULL, NULL, NULL, 10)",
+                    "gateway_create_item(\(text), 's', 'new', 'main', 1, NULL, true, NULL)",
+                    "gateway_set_item(\(text), 's', 'a', 'main', NULL, NULL, 5, '{}')",
+                    "gateway_movements(\(text), 's', 'a', 'main', 10)",
+                    "gateway_stock_at(\(text), 's', 'a', 'main', now())",
+                    "gateway_notifications(ARRAY[\(text)], '{s}', '{0}', 10)",
+                    "gateway_dry_run(\(text), 's', '{a}', '{main}', '{}')",
                 ] {
                     #expect(
                         try database.rows("SELECT failure FROM stockq.\(call)", gateway) == ["invalid_token"], "\(call)"
@@ -108,6 +236,7 @@ import Testing
             #expect(try outcome(Self.enqueue(Self.one, nil, "a")) == ["2 f"])
             #expect(try outcome(Self.enqueue(Self.two, nil, "a")) == ["f invalid_token"])
             #expect(try outcome(Self.enqueue(Self.one, "t", "b")) == ["f invalid_token"])
+            #expect(try outcome(Self.enqueue(Self.one, "nowhere", "b")) == ["f unknown_store"])
             #expect(try outcome(Self.enqueue(Self.one, "s", "a-red")) == ["f missing_scope"])
             #expect(try outcome(Self.enqueue(Self.two, "s", "a-red", parent: "a")) == ["3 f"])
             #expect(try outcome(Self.enqueue(Self.two, "s", "a-red", parent: "x")) == ["f unknown_item"])
@@ -124,6 +253,36 @@ import Testing
                         '{-1,-1,-1,-1}', '{reject,reject,reject,reject}', '{t,t,t,t}',
                         ARRAY[NULL,NULL,NULL,NULL]::text[], ARRAY[NULL,NULL,NULL,NULL]::text[])
                     """) == ["1 s", "2 s unknown_item", "3 s invalid_token", "4 t 4"])
+        }
+    }
+
+    @Test("calls of several tokens and stores get jobs in the order of their lines, and the lanes of their stores")
+    func severalStores() async throws {
+        try await Self.withGateway { (database: TestDatabase, gateway: Connection) throws in
+            let calls = """
+                SELECT concat_ws(' ', line, store_id, job_id, is_duplicate, lane = hashtextextended(store_id, 0) & 63)
+                FROM stockq.gateway_enqueue(
+                    ARRAY['\(Self.two)', '\(Self.one)', '\(Self.two)', '\(Self.one)'], '{t,NULL,s,s}',
+                    '{update_catalog,update_catalog,update_catalog,update_catalog}', '{f,f,t,f}', '{1000,1000,1000,1000}',
+                    '{1,2,3,3,4}', '{b,a,a-red,a,a}', '{main,main,main,main,main}', '{adjust,set,adjust,adjust,adjust}',
+                    '{-1,5,-2,-3,-4}', '{reject,reject,reject,reject,allow}', '{t,t,t,t,f}', '{}',
+                    ARRAY[NULL,'','a',NULL,NULL])
+                """
+            #expect(
+                try database.rows(calls, gateway)
+                    == ["1 t 1 f t", "2 s 2 f t", "3 s 3 f t", "4 s 4 f t", "5 s 5 f t"])
+            #expect(
+                try database.rows(
+                    """
+                    SELECT concat_ws(' ', job_id, store_id, item_id, action, quantity, on_insufficient, notify,
+                        group_id IS NOT NULL, expires_at - enqueued_at)
+                    FROM stockq.jobs ORDER BY job_id
+                    """) == [
+                        "1 t b adjust -1 reject t f 00:00:06", "2 s a set 5 reject t f 00:00:06",
+                        "3 s a-red adjust -2 reject t t 00:00:06", "4 s a adjust -3 reject t t 00:00:06",
+                        "5 s a adjust -4 allow f f 00:00:06",
+                    ])
+            #expect(try database.value("SELECT count(DISTINCT group_id) FROM stockq.jobs") == "1")
         }
     }
 

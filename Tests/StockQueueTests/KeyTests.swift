@@ -145,4 +145,26 @@ import Testing
             #expect(try database.queuedJobs() == 0)
         }
     }
+
+    @Test(
+        "a list that is the beginning of the list that used its key first is an error",
+        arguments: ["group_id => 'g', ", ""])
+    func shorterList(group: String) async throws {
+        try await withDatabase { database in
+            func enqueue(_ items: [String]) -> String {
+                let lines = items.map { "{\"item_id\": \"\($0)\", \"quantity\": -1}" }.joined(separator: ", ")
+                return """
+                    SELECT count(*), bool_and(is_duplicate)
+                    FROM stockq.enqueue_lines('s', '[\(lines)]', \(group)idempotency_key => 'k')
+                    """
+            }
+            #expect(try database.rows(enqueue(["a", "b"])) == ["2,f"])
+            #expect(try database.rows(enqueue(["a", "b"])) == ["2,t"])
+            let failure = try database.failure(of: enqueue(["a"]))
+            #expect(
+                failure.hasPrefix("23505") && failure.contains("was used for a list of more than 1 lines"), "\(failure)"
+            )
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "2")
+        }
+    }
 }

@@ -153,6 +153,32 @@ import Testing
         }
     }
 
+    /// What a session does in a transaction that it leaves open while nothing else is enqueued.
+    static let leftOpen = [
+        "SELECT stockq.enqueue('s', 'a', -1)", "SELECT stockq.pause(store_id => 'other')",
+        "SELECT stockq.resume(everything => true)",
+    ]
+
+    @Test("a transaction that holds jobs or lanes is reported on a quiet queue too", arguments: leftOpen)
+    func reportedWhenQuiet(statement: String) async throws {
+        try await withDatabase { database in
+            try database.addItem("a", 10)
+            let workers = database.startWorkers()
+            let session = try database.connect()
+            try session.executeScript("BEGIN")
+            try session.executeScript(statement)
+            var report: WorkEvent.TransactionOpenLong?
+            #expect(
+                eventually(seconds: 60) {
+                    report = workers.events.all.compactMap(\.openTransaction).first
+                    return report != nil
+                })
+            #expect(report?.processID == Int(session.backendProcessID))
+            try session.executeScript("COMMIT")
+            try workers.stop()
+        }
+    }
+
     // MARK: at random
 
     /// A session of a producer whose transactions last for a moment or for seconds.

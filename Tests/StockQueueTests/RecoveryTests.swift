@@ -69,7 +69,7 @@ import Testing
             case .lockTimeout: .skipLockedItems
             case .missingPartition: .addPartitions
             case .connection: .reconnect
-            case .server: .backOff
+            case .otherTransaction, .server: .backOff
             case .jobData, .unexplained, .statementTimeout, .callTimeout: nil
             }
         guard let expected else { return }
@@ -174,6 +174,16 @@ import Testing
             Step(progress: BatchProgress(claimed: 9), successes: 7, expected: .backOff),
             Step(progress: BatchProgress(claimed: 9), successes: 8, expected: .backOff),
         ])
+    }
+
+    @Test("a conflict with another transaction is doubted when it comes a fourth time, until the lane works again")
+    func repeatedConflict() {
+        var history = ErrorHistory()
+        for _ in 1...3 { #expect(history.explained(.otherTransaction) == .otherTransaction) }
+        #expect(history.explained(.server) == .server)
+        #expect(history.explained(.otherTransaction) == .unexplained)
+        history.removeAll()
+        #expect(history.explained(.otherTransaction) == .otherTransaction)
     }
 
     @Test("a condition of the server is never counted, whatever succeeds meanwhile") func serverCondition() {
@@ -292,8 +302,9 @@ import Testing
         // The server ends the session after these.
         server("57P01", .connection), server("57P02", .connection),
         // Not caused by the jobs or the connection.
-        server("40001", .server), server("40P01", .server), server("53100", .server),
-        server("53200", .server), server("55006", .server), server("57P05", .connection), server("58030", .server),
+        server("53100", .server), server("53200", .server), server("57P05", .connection), server("58030", .server),
+        // Another transaction was in the way, or a trigger says so.
+        server("40001", .otherTransaction), server("40P01", .otherTransaction), server("55006", .otherTransaction),
         // A trigger can raise anything; other batches show whose the error is.
         server("P0001", .unexplained), server("XX000", .unexplained), server("42P01", .unexplained),
         server("42703", .unexplained), server("0A000", .unexplained), server("54000", .unexplained),
@@ -308,6 +319,7 @@ import Testing
         FaultCase(kind: .connectionLost, expected: .connection),
         FaultCase(kind: .interrupted, expected: .connection),
         FaultCase(kind: .protocolViolation, expected: .connection),
+        FaultCase(kind: .unexpectedRowCount, expected: .unexplained),
         FaultCase(expected: .connection),
     ]
 

@@ -1,3 +1,4 @@
+import Foundation
 import StockQueue
 import StockQueuePostgres
 import TestSupport
@@ -29,6 +30,29 @@ import Testing
         try await withDatabase { database in
             let ended = try Program(database).run(["enqueue", "s", "a", "1", "--run-at", "2999-01-01T00:00:00Z"])
             #expect(ended.code == 1 && ended.err.contains("The time is too far ahead: 400 days is the limit"))
+        }
+    }
+
+    @Test("an import rejects a job for a far time by its line, and enqueues the others")
+    func importRejectsByLine() async throws {
+        try await withDatabase { database in
+            let now = Date()
+            func line(_ item: String, _ runInDays: Double, _ expiresInDays: Double) -> String {
+                let times = [runInDays, expiresInDays].map { now.addingTimeInterval($0 * 86_400).ISO8601Format() }
+                return "s,\(item),1,\(times[0]),\(times[1])\n"
+            }
+            let input =
+                "store_id,item_id,quantity,run_at,expires_at\n" + line("a", 398, 399) + line("late", 401, 402)
+                + line("expires-late", 1, 402) + line("b", 1, 2)
+            for options in [[], ["--dry-run"]] {
+                let ended = try Program(database).run(["import", "-", "--format", "csv"] + options, input: input)
+                #expect(ended.code == 1)
+                #expect(ended.err.contains("line 3: run_at is too far ahead: 400 days is the limit"), "\(ended.err)")
+                #expect(ended.err.contains("line 4: expires_at is too far ahead: 400 days is the limit"))
+            }
+            #expect(try database.rows("SELECT item_id FROM stockq.jobs ORDER BY job_id") == ["a", "b"])
+            try database.run("SELECT stockq.set_time_limit(500)")
+            #expect(try Program(database).run(["import", "-", "--format", "csv"], input: input).code == 0)
         }
     }
 

@@ -8,7 +8,8 @@
 -- Checks the access of each call. `scopes` has what a call needs, separated by spaces; a call without a store means the
 -- one store of its token.
 --
--- A failure is invalid_token (unknown, expired, revoked, or of other stores) or missing_scope.
+-- A failure is invalid_token (unknown, expired, revoked, or of other stores), unknown_store (the token is of other
+-- stores, and this one has no item) or missing_scope.
 CREATE OR REPLACE FUNCTION :"schema".check_gateway_access(token_hashes text[], store_ids text[], scopes text[])
 RETURNS TABLE (call integer, store_id text, granted text[], failure text)
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp SET jit = off
@@ -17,11 +18,15 @@ BEGIN
     RETURN QUERY
     SELECT c.number::integer, coalesce(c.store_id, t.stores[1]), t.scopes,
         CASE
-            WHEN t.token_id IS NULL OR c.store_id <> ALL (t.stores)
-                OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN t.token_id IS NULL OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN c.store_id <> ALL (t.stores) THEN CASE
+                WHEN EXISTS (SELECT FROM items AS i WHERE i.store_id = c.store_id) THEN 'invalid_token'
+                ELSE 'unknown_store'
+            END
             WHEN NOT string_to_array(c.scopes, ' ') <@ t.scopes THEN 'missing_scope'
         END
-    FROM unnest(token_hashes, store_ids, check_gateway_access.scopes) WITH ORDINALITY
+    -- Sub-selects hide the arrays from the planner: one plan serves all calls. Planning costs more than the look-up.
+    FROM unnest((SELECT token_hashes), (SELECT store_ids), (SELECT check_gateway_access.scopes)) WITH ORDINALITY
         AS c (token_hash, store_id, scopes, number)
     LEFT JOIN LATERAL (
         SELECT g.token_id, g.stores, g.scopes
@@ -43,14 +48,17 @@ $$;
 
 -- Notes the use of tokens. Another transaction that notes the same use is not waited for.
 CREATE OR REPLACE FUNCTION :"schema".note_gateway_use(token_hashes text[]) RETURNS void
-LANGUAGE sql SET search_path = :"schema", pg_temp
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
+BEGIN
     UPDATE gateway_tokens SET last_used_at = now()
     WHERE token_id IN (
         SELECT token_id FROM gateway_tokens
-        WHERE token_hash = ANY ($1) AND (last_used_at < now() - interval '1 minute' OR last_used_at IS NULL)
+        WHERE token_hash = ANY ((SELECT note_gateway_use.token_hashes)::text[])
+            AND (last_used_at < now() - interval '1 minute' OR last_used_at IS NULL)
         FOR UPDATE SKIP LOCKED
-    )
+    );
+END
 $$;
 
 -- Checks accesses that change nothing. A failure is also unknown_store: the store has no item.
@@ -101,69 +109,161 @@ BEGIN
 END
 $$;
 
+-- The distinct accesses of some calls, checked once each: for each call the number of its access, from 1, and for each
+-- access its store, what its token may, and its failure, as check_gateway_access has them.
+CREATE OR REPLACE FUNCTION :"schema".gateway_accesses(
+    token_hashes text[], store_ids text[], scopes text[],
+    OUT of_calls integer[], OUT stores text[], OUT may_update boolean[], OUT may_read boolean[], OUT failures text[]
+)
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp SET jit = off
+AS $$
+DECLARE
+    calls CONSTANT integer := cardinality(token_hashes);
+    hashes text[] := token_hashes[:1];
+    named text[] := store_ids[:1];
+    needed text[] := gateway_accesses.scopes[:1];
+BEGIN
+    -- Mostly all calls have one. Equality of arrays takes NULLs for equal.
+    IF token_hashes = array_fill(hashes[1], ARRAY[calls]) AND store_ids = array_fill(named[1], ARRAY[calls])
+        AND gateway_accesses.scopes = array_fill(needed[1], ARRAY[calls])
+    THEN
+        of_calls := array_fill(1, ARRAY[calls]);
+    ELSE
+        SELECT array_agg(c.access ORDER BY c.number),
+            array_agg(c.token_hash ORDER BY c.access) FILTER (WHERE c.is_first),
+            array_agg(c.store_id ORDER BY c.access) FILTER (WHERE c.is_first),
+            array_agg(c.scopes ORDER BY c.access) FILTER (WHERE c.is_first)
+        INTO of_calls, hashes, named, needed
+        FROM (
+            SELECT u.*, dense_rank() OVER alike AS access, row_number() OVER (
+                PARTITION BY u.token_hash COLLATE "C", u.store_id COLLATE "C", u.scopes COLLATE "C"
+            ) = 1 AS is_first
+            FROM unnest(token_hashes, store_ids, gateway_accesses.scopes) WITH ORDINALITY
+                AS u (token_hash, store_id, scopes, number)
+            WINDOW alike AS (ORDER BY u.token_hash COLLATE "C", u.store_id COLLATE "C", u.scopes COLLATE "C")
+        ) AS c;
+    END IF;
+    SELECT array_agg(a.store_id ORDER BY a.call), array_agg('update_catalog' = ANY (a.granted) ORDER BY a.call),
+        array_agg('read_catalog' = ANY (a.granted) ORDER BY a.call), array_agg(a.failure ORDER BY a.call)
+    INTO stores, may_update, may_read, failures
+    FROM check_gateway_access(hashes, named, needed) AS a;
+END
+$$;
+
 -- Enqueues the jobs of many calls, each call whole or not at all, and returns one row for each line.
 --
 -- The first five arrays have an element a call, the others an element a line, which names its call by the number from
 -- 1. A call without an idempotency key gets the time at which its jobs expire: should the gateway die before its
 -- answer, they are not applied much later. A call of a key that is in use for the same request gets its first jobs.
--- `parent_ids` says what the item must be: null anything, '' an item without a parent, else a variation of that parent.
+-- `idempotency_keys` may be empty: no line has one. `parent_ids` says what the item must be: null anything, '' an item
+-- without a parent, else a variation of that parent.
 --
 -- A line's failure is one of check_gateway_access, unknown_store, unknown_item, idempotency_mismatch or store_limit; a
 -- call is enqueued if none of its lines has one. job_id with enqueued_at names a job beyond doubt, even after a crash
--- that gives its id to another job.
+-- that gives its id to another job. `lane` is that of a new job.
+--
+-- Most transactions have no key, no failure and no store limit. They take a short way: two statements whose plans do
+-- not depend on the arrays.
 CREATE OR REPLACE FUNCTION :"schema".gateway_enqueue(
     token_hashes text[], store_ids text[], scopes text[], groups boolean[], timeouts_ms integer[],
     line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[],
     on_insufficients text[], notifies boolean[], idempotency_keys text[], parent_ids text[]
 ) RETURNS TABLE (
-    line integer, store_id text, job_id bigint, enqueued_at timestamptz, is_duplicate boolean, failure text
+    line integer, store_id text, job_id bigint, enqueued_at timestamptz, is_duplicate boolean, failure text,
+    lane smallint
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET jit = off
 AS $$
 DECLARE
+    access CONSTANT record := gateway_accesses(token_hashes, store_ids, scopes);
+    -- Elements of variables are found faster than those of a record's fields.
+    accesses CONSTANT integer[] := access.of_calls;
+    stores CONSTANT text[] := access.stores;
+    may_read CONSTANT boolean[] := access.may_read;
+    has_limits CONSTANT boolean := EXISTS (SELECT FROM store_limits);
+    known_items bigint := -1;
     room jsonb := '{}';
 BEGIN
-    IF EXISTS (SELECT FROM store_limits) THEN
+    PERFORM note_gateway_use(token_hashes);
+    IF NOT has_limits AND cardinality(array_remove(idempotency_keys, NULL)) = 0
+        AND cardinality(array_remove(access.failures, NULL)) = 0 AND true = ALL (access.may_update)
+    THEN
+        SELECT count(*) INTO known_items
+        FROM unnest((SELECT line_calls), (SELECT item_ids), (SELECT location_ids), (SELECT parent_ids))
+            AS l (call, item_id, location_id, parent_id)
+        JOIN items AS i
+            ON (i.store_id, i.item_id, i.location_id) = (stores[accesses[l.call]], l.item_id, l.location_id)
+        WHERE (l.parent_id IS NULL OR l.parent_id = coalesce(i.parent_id, ''))
+            AND (i.parent_id IS NULL OR may_read[accesses[l.call]]);
+    END IF;
+    IF known_items = cardinality(line_calls) THEN
+        RETURN QUERY
+        WITH added AS (
+            INSERT INTO jobs (
+                store_id, item_id, location_id, action, quantity, on_insufficient, notify, group_id, expires_at,
+                priority
+            )
+            SELECT stores[accesses[l.call]], l.item_id, l.location_id, l.action::action, l.quantity,
+                l.on_insufficient::on_insufficient, l.notify,
+                CASE WHEN groups[l.call] THEN 'http-' || pg_current_xact_id() || '-' || l.call END,
+                now() + (timeouts_ms[l.call] + 5000) * interval '1 millisecond',
+                CASE
+                    WHEN l.action = 'set' THEN priority_behind(
+                        stores[accesses[l.call]], ARRAY[l.item_id], ARRAY[l.location_id], NULL, NULL)
+                    ELSE (job_defaults()).priority
+                END
+            FROM unnest(
+                (SELECT line_calls), (SELECT item_ids), (SELECT location_ids), (SELECT actions), (SELECT quantities),
+                (SELECT on_insufficients), (SELECT notifies)
+            ) WITH ORDINALITY AS l (
+                call, item_id, location_id, action, quantity, on_insufficient, notify, number
+            )
+            ORDER BY l.number
+            RETURNING jobs.job_id, jobs.store_id, jobs.lane
+        )
+        SELECT (row_number() OVER (ORDER BY a.job_id))::integer, a.store_id, a.job_id, now(), false, NULL::text, a.lane
+        FROM added AS a;
+        RETURN;
+    END IF;
+    IF has_limits THEN
         room := gateway_room(ARRAY(
-            SELECT a.store_id
+            SELECT stores[accesses[l.call]]
             FROM unnest(line_calls) AS l (call)
-            JOIN check_gateway_access(token_hashes, store_ids, gateway_enqueue.scopes) AS a USING (call)
-            WHERE a.failure IS NULL
+            WHERE access.failures[accesses[l.call]] IS NULL
         ));
     END IF;
-    PERFORM note_gateway_use(token_hashes);
     RETURN QUERY
-    WITH access AS MATERIALIZED (
-        SELECT a.*, c.is_group, c.timeout_ms
-        FROM check_gateway_access(token_hashes, store_ids, scopes) AS a
-        JOIN unnest(groups, timeouts_ms) WITH ORDINALITY AS c (is_group, timeout_ms, number) ON c.number = a.call
-    ), line AS MATERIALIZED (
-        SELECT l.*, a.store_id, a.is_group, a.timeout_ms, k.job_id AS known_job,
+    WITH line AS MATERIALIZED (
+        SELECT l.*, k.job_id AS known_job,
             CASE
-                WHEN a.failure IS NOT NULL THEN a.failure
+                WHEN access.failures[l.access] IS NOT NULL THEN access.failures[l.access]
                 -- Every call of this function changes stock, whatever it says that it needs.
-                WHEN 'update_catalog' <> ALL (a.granted) THEN 'missing_scope'
+                WHEN NOT access.may_update[l.access] THEN 'missing_scope'
                 WHEN i.item_id IS NULL OR l.parent_id IS NOT NULL AND l.parent_id <> coalesce(i.parent_id, '') THEN
                     CASE
-                        WHEN EXISTS (SELECT FROM items AS other WHERE other.store_id = a.store_id) THEN 'unknown_item'
+                        WHEN EXISTS (SELECT FROM items AS other WHERE other.store_id = l.store_id) THEN 'unknown_item'
                         ELSE 'unknown_store'
                     END
-                WHEN i.parent_id IS NOT NULL AND 'read_catalog' <> ALL (a.granted) THEN 'missing_scope'
+                WHEN i.parent_id IS NOT NULL AND NOT may_read[l.access] THEN 'missing_scope'
                 WHEN k.job_id IS NOT NULL AND NOT is_same_request(
                     k, l.item_id, l.location_id, l.action, l.quantity, l.on_insufficient, NULL
                 ) THEN 'idempotency_mismatch'
             END AS problem
-        FROM unnest(
-            line_calls, item_ids, location_ids, actions, quantities, on_insufficients, notifies, idempotency_keys,
-            parent_ids
-        ) WITH ORDINALITY AS l (
-            call, item_id, location_id, action, quantity, on_insufficient, notify, idempotency_key, parent_id, number
-        )
-        JOIN access AS a USING (call)
+        FROM (
+            SELECT u.*, accesses[u.call] AS access, stores[accesses[u.call]] AS store_id
+            FROM unnest(
+                (SELECT line_calls), (SELECT item_ids), (SELECT location_ids), (SELECT actions), (SELECT quantities),
+                (SELECT on_insufficients), (SELECT notifies), (SELECT idempotency_keys), (SELECT parent_ids)
+            ) WITH ORDINALITY AS u (
+                call, item_id, location_id, action, quantity, on_insufficient, notify, idempotency_key, parent_id,
+                number
+            )
+        ) AS l
         LEFT JOIN items AS i
-            ON (i.store_id, i.item_id, i.location_id) = (a.store_id, l.item_id, l.location_id) AND a.failure IS NULL
-        LEFT JOIN LATERAL key_in_use(a.store_id, l.idempotency_key) AS k
-            ON l.idempotency_key IS NOT NULL AND a.failure IS NULL
+            ON (i.store_id, i.item_id, i.location_id) = (l.store_id, l.item_id, l.location_id)
+            AND access.failures[l.access] IS NULL
+        LEFT JOIN LATERAL key_in_use(l.store_id, l.idempotency_key) AS k
+            ON l.idempotency_key IS NOT NULL AND access.failures[l.access] IS NULL
     ), checked AS (
         SELECT l.*,
             CASE
@@ -190,9 +290,9 @@ BEGIN
         )
         SELECT l.store_id, l.item_id, l.location_id, l.action::action, l.quantity, l.on_insufficient::on_insufficient,
             l.notify, l.idempotency_key,
-            CASE WHEN l.is_group THEN 'http-' || pg_current_xact_id() || '-' || l.call END,
+            CASE WHEN groups[l.call] THEN 'http-' || pg_current_xact_id() || '-' || l.call END,
             CASE WHEN l.idempotency_key IS NULL
-                THEN now() + (l.timeout_ms + 5000) * interval '1 millisecond' END,
+                THEN now() + (timeouts_ms[l.call] + 5000) * interval '1 millisecond' END,
             CASE
                 WHEN l.action = 'set'
                     THEN priority_behind(l.store_id, ARRAY[l.item_id], ARRAY[l.location_id], NULL, NULL)
@@ -201,9 +301,10 @@ BEGIN
         FROM placed AS l
         WHERE l.is_new
         ORDER BY l.number
-        RETURNING jobs.job_id
+        RETURNING jobs.job_id, jobs.lane
     ), new_jobs AS MATERIALIZED (
-        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids FROM added AS a
+        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids, array_agg(a.lane ORDER BY a.job_id) AS lanes
+        FROM added AS a
     )
     SELECT l.number::integer, l.store_id,
         CASE WHEN l.is_new THEN (SELECT n.ids FROM new_jobs AS n)[l.place] ELSE l.known_job END,
@@ -213,7 +314,8 @@ BEGIN
                 (SELECT q.enqueued_at FROM jobs AS q WHERE q.job_id = l.known_job),
                 (SELECT r.enqueued_at FROM results AS r WHERE r.job_id = l.known_job))
         END,
-        l.known_job IS NOT NULL, nullif(l.reason, '')
+        l.known_job IS NOT NULL, nullif(l.reason, ''),
+        CASE WHEN l.is_new THEN (SELECT n.lanes FROM new_jobs AS n)[l.place] END
     FROM placed AS l
     ORDER BY l.number;
 END
@@ -240,7 +342,7 @@ BEGIN
     SELECT wanted.number::integer, (r).job_id, (r).item_id, (r).location_id, (r).action::text, (r).quantity,
         (r).applied_quantity, (r).outcome::text, (r).code::text, (r).warning::text, (r).on_hand_before,
         (r).allocated_before, (r).on_hand_after, (r).allocated_after, (r).finished_at
-    FROM unnest(token_hashes, job_ids, enqueued_ats) WITH ORDINALITY
+    FROM unnest((SELECT token_hashes), (SELECT job_ids), (SELECT enqueued_ats)) WITH ORDINALITY
         AS wanted (token_hash, job_id, enqueued_at, number)
     JOIN results AS own
         ON own.job_id = wanted.job_id AND own.enqueued_at = wanted.enqueued_at

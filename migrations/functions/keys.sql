@@ -126,4 +126,26 @@ BEGIN
 END
 $$;
 
+-- A list whose lines are all known is the beginning of another one if that had more lines under its key.
+CREATE OR REPLACE FUNCTION :"schema".check_list_length(
+    store_id text, idempotency_key text, lines integer
+) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    next_line record;
+BEGIN
+    SELECT k.job_id INTO next_line
+    FROM key_in_use(store_id, check_list_length.idempotency_key || '/' || lines + 1) AS k;
+    IF FOUND THEN
+        RAISE unique_violation USING
+            MESSAGE = format(
+                'idempotency key %L of store %L was used for a list of more than %s lines', idempotency_key, store_id,
+                lines),
+            DETAIL = format('Job %s is its next line.', next_line.job_id),
+            CONSTRAINT = 'idempotency_key';
+    END IF;
+END
+$$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

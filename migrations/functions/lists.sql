@@ -320,6 +320,9 @@ BEGIN
         PERFORM check_line_keys(list);
         known := known_lines(list);
         new_lines := lines - cardinality(known);
+        IF idempotency_key IS NOT NULL AND new_lines = 0 THEN
+            PERFORM check_list_length(store_id, idempotency_key, lines);
+        END IF;
         list.known_jobs := ARRAY(
             SELECT k.job_id
             FROM generate_series(1, lines) AS number

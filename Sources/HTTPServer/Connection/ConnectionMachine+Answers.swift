@@ -124,6 +124,9 @@ package struct OutputBuffer {
     private var bytes: [UInt8] = []
     private var sent = 0
 
+    /// Enough for most answers, and small enough that the allocator has such blocks at hand.
+    private static let firstCapacity = 480
+
     package var isEmpty: Bool { sent == bytes.count }
     package var count: Int { bytes.count - sent }
 
@@ -148,7 +151,7 @@ package struct OutputBuffer {
     }
 
     mutating func append(_ text: StaticString) {
-        if bytes.isEmpty { bytes.reserveCapacity(1_024) }
+        if bytes.isEmpty { bytes.reserveCapacity(Self.firstCapacity) }
         text.withUTF8Buffer { bytes.append(contentsOf: $0) }
     }
 

@@ -118,7 +118,8 @@ package struct ConnectionMachine {
             if parser.isInRequest { return fail(.bodyIncomplete, bytes, end, position) }
             reading = .finished
         case .head:
-            let head = RequestHead(parser.head, bytes: Array(bytes[parser.headStart..<position]), peer: peer)
+            let head = RequestHead(
+                parser.head, bytes: Array(bytes[parser.headStart..<position]), peer: peer, proxies: settings.proxies)
             reading = .blocked(head)
         case .fault(let fault): return fail(fault, bytes, end, position)
         case .body, .end: preconditionFailure("the parser is between two requests")

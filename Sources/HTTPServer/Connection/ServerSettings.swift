@@ -32,6 +32,9 @@ package struct ServerSettings: Sendable, Equatable {
     package var outputBytesMax = 64 << 10
     /// Bytes of a streamed body that wait in addition; with more, its writer has to wait.
     package var streamBytesMax = 64 << 10
+    /// Proxies in front of the server, each of which appends the address of its client to `X-Forwarded-For`. With 0 the
+    /// field is ignored: any client could write it.
+    package var proxies = 0
     /// Threads that each serve a part of the connections.
     package var loops = 1
 

@@ -20,6 +20,8 @@ final class Connection {
     var hasShutDown = false
     /// It is in the loop's list of connections to attend to.
     var isListed = false
+    /// The client sent something that is not wanted yet.
+    var hasEarlyInput = false
 
     init(descriptor: Int32, id: ConnectionID, isBeyondMax: Bool, machine: ConnectionMachine) {
         self.descriptor = descriptor
@@ -36,12 +38,12 @@ final class Connection {
     }
 
     /// - Returns: how many bytes are in the buffer now, from its start.
-    func receive(into buffer: inout [UInt8], from start: Int) -> Received {
+    func receive(into buffer: inout [UInt8]) -> Received {
         while true {
             let count = buffer.withUnsafeMutableBytes { bytes in
-                recv(descriptor, bytes.baseAddress! + start, bytes.count - start, 0)
+                recv(descriptor, bytes.baseAddress!, bytes.count, 0)
             }
-            if count > 0 { return .bytes(start + count) }
+            if count > 0 { return .bytes(count) }
             if count == 0 { return .end }
             if errno == EAGAIN { return .nothing }
             if errno != EINTR { return .failed }
@@ -81,7 +83,13 @@ final class Connection {
     /// The events that matter in the present state.
     var wantedInterest: UInt32 {
         var wanted: UInt32 = 0
-        if machine.wantsBytes, !machine.inputHasEnded { wanted |= stockq_epollin }
+        if machine.wantsBytes {
+            hasEarlyInput = false
+            if !machine.inputHasEnded { wanted |= stockq_epollin }
+        } else if !hasEarlyInput, !machine.inputHasEnded {
+            // Most clients send nothing before their answer: no call of the system for each request.
+            wanted |= interest & stockq_epollin
+        }
         if !peerHasFinished { wanted |= stockq_epollrdhup }
         if !machine.output.isEmpty { wanted |= stockq_epollout }
         return wanted

@@ -62,17 +62,22 @@ final class EventLoop {
             for index in 0..<events { handle(epoll.tag(index), epoll.flags(index)) }
             for message in mailbox.takeAll() { handle(message) }
             if clock.now >= nextDeadline { handleDeadlines() }
+            // Before the answers are sent: the application can go on meanwhile.
+            endBurst()
             attendToListed()
-            if hasHandedOver {
-                hasHandedOver = false
-                handler.burstEnded()
-            }
+            endBurst()
             counters.set(counts)
             if drain != nil, freeSlots.count == connections.count { break }
         }
         // All connections are closed: these are answers without a reader.
         for message in mailbox.seal() { handle(message) }
         epoll.close()
+    }
+
+    private func endBurst() {
+        guard hasHandedOver else { return }
+        hasHandedOver = false
+        handler.burstEnded()
     }
 
     private var sleepMs: Int32 {
@@ -85,7 +90,8 @@ final class EventLoop {
         // It may have been closed earlier in this turn.
         guard let connection = connection(ConnectionID(bits: tag)) else { return }
         let isBroken = flags & (stockq_epollhup | stockq_epollerr) != 0
-        if flags & stockq_epollin != 0 {
+        if flags & stockq_epollin != 0, !connection.machine.wantsBytes { connection.hasEarlyInput = true }
+        if flags & stockq_epollin != 0, connection.machine.wantsBytes {
             // A client of a Unix socket may have sent a request and be gone: the request counts.
             while read(connection), isBroken, connection.machine.wantsBytes {}
         } else if flags & stockq_epollrdhup != 0, !isBroken {
@@ -115,25 +121,19 @@ final class EventLoop {
 
     /// - Returns: whether more may be there.
     private func read(_ connection: Connection) -> Bool {
-        let received: Connection.Received
-        if connection.input.isEmpty {
-            received = connection.receive(into: &scratch, from: 0)
-            if case .bytes(let count) = received {
+        // Into the buffer of the loop: a connection keeps the bytes that it has, and no room for more. A thousand slow
+        // heads are a thousand of them.
+        let received = connection.receive(into: &scratch)
+        if case .bytes(let count) = received {
+            if connection.input.isEmpty {
                 var position = 0
                 advance(connection, scratch, count, &position)
                 if position < count { connection.input = Array(scratch[position..<count]) }
-                return true
-            }
-        } else {
-            let start = connection.input.count
-            connection.input.append(contentsOf: repeatElement(0, count: 16 << 10))
-            received = connection.receive(into: &connection.input, from: start)
-            if case .bytes(let count) = received {
-                connection.input.removeLast(connection.input.count - count)
+            } else {
+                connection.input.append(contentsOf: scratch[..<count])
                 advance(connection)
-                return true
             }
-            connection.input.removeLast(connection.input.count - start)
+            return true
         }
         switch received {
         case .bytes, .nothing: break

@@ -1,11 +1,13 @@
 /// A request method. Methods are case-sensitive: `put` is not `PUT`.
 package enum HTTPMethod: Sendable, Hashable, CustomStringConvertible {
-    case get, head, post, put, patch, delete, options, trace, connect
-    /// A method that RFC 9110 does not define.
+    case get, head, post, put, patch, delete, options, trace, connect, query
+    /// A method that neither RFC 9110 nor the definition of QUERY has.
     case other(String)
 
     /// The methods that a route can have.
-    package static let known: [HTTPMethod] = [.get, .head, .post, .put, .patch, .delete, .options, .trace, .connect]
+    package static let known: [HTTPMethod] = [
+        .get, .head, .post, .put, .patch, .delete, .options, .trace, .connect, .query,
+    ]
 
     package init(_ name: String) { self = Self.known.first { $0.description == name } ?? .other(name) }
 
@@ -20,6 +22,7 @@ package enum HTTPMethod: Sendable, Hashable, CustomStringConvertible {
         case .options: "OPTIONS"
         case .trace: "TRACE"
         case .connect: "CONNECT"
+        case .query: "QUERY"
         case .other(let name): name
         }
     }
@@ -27,7 +30,7 @@ package enum HTTPMethod: Sendable, Hashable, CustomStringConvertible {
     /// Whether the method only reads (RFC 9110, 9.2.1): such requests of one connection may be processed at the same time.
     package var isSafe: Bool {
         switch self {
-        case .get, .head, .options, .trace: true
+        case .get, .head, .options, .trace, .query: true
         default: false
         }
     }
@@ -45,6 +48,7 @@ package enum HTTPMethod: Sendable, Hashable, CustomStringConvertible {
         case 4 where equals("HEAD"): self = .head
         case 5 where equals("PATCH"): self = .patch
         case 5 where equals("TRACE"): self = .trace
+        case 5 where equals("QUERY"): self = .query
         case 6 where equals("DELETE"): self = .delete
         case 7 where equals("OPTIONS"): self = .options
         case 7 where equals("CONNECT"): self = .connect

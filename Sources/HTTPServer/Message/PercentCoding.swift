@@ -46,6 +46,9 @@ package struct QueryParameters: Sendable {
     /// Whether a name or a value could not be decoded; such a parameter is not in `all`.
     package let hasInvalid: Bool
 
+    /// Those of a target without a query.
+    package static let none = QueryParameters([])
+
     /// - Parameter bytes: without a question mark.
     package init(_ bytes: ArraySlice<UInt8>) {
         var all: [(name: String, value: String)] = []

@@ -3,7 +3,7 @@ package final class RequestHead: Sendable {
     package let method: HTTPMethod
     /// Of the version HTTP/1.x.
     package let minorVersion: Int
-    /// The address that the connection came from.
+    /// The address of the client: of the connection, or what the proxies of the settings say.
     package let peer: PeerAddress
     /// Whether a body follows.
     package let hasBody: Bool
@@ -21,11 +21,14 @@ package final class RequestHead: Sendable {
     private let queryRange: Range<Int>?
     private let authorityRange: Range<Int>?
 
-    /// - Parameter bytes: those of the head alone.
-    init(_ parsed: ParsedHead, bytes: [UInt8], peer: PeerAddress) {
+    /// - Parameters:
+    ///   - bytes: those of the head alone.
+    ///   - peer: where the connection came from.
+    ///   - proxies: how many of them are known to append an address to `X-Forwarded-For`.
+    init(_ parsed: ParsedHead, bytes: [UInt8], peer: PeerAddress, proxies: Int) {
         method = parsed.method
         minorVersion = parsed.minorVersion
-        self.peer = peer
+        self.peer = proxies > 0 ? peer.forwarded(by: proxies, parsed.fields, bytes) : peer
         switch parsed.framing {
         case .none: (hasBody, contentLength) = (false, 0)
         case .length(let count): (hasBody, contentLength) = (count > 0, count)
@@ -62,7 +65,7 @@ package final class RequestHead: Sendable {
     }
 
     /// The parameters of the query, decoded.
-    package var query: QueryParameters { QueryParameters(queryRange.map { bytes[$0] } ?? []) }
+    package var query: QueryParameters { queryRange.map { QueryParameters(bytes[$0]) } ?? .none }
 
     /// The value of the first field with a name, without blanks at its ends; nil if there is none.
     ///
@@ -71,12 +74,25 @@ package final class RequestHead: Sendable {
 
     /// The bytes of `field(_:)`, for comparisons that make no text.
     package func fieldBytes(_ name: StaticString) -> ArraySlice<UInt8>? {
-        fields.first { matches($0, name) }.map { bytes[$0.value] }
+        for field in fields where matches(field, name) { return bytes[field.value] }
+        return nil
+    }
+
+    /// The bytes of the only field with a name; nil if there is none, or more than one.
+    package func onlyFieldBytes(_ name: StaticString) -> ArraySlice<UInt8>? {
+        var found: ArraySlice<UInt8>?
+        for field in fields where matches(field, name) {
+            if found != nil { return nil }
+            found = bytes[field.value]
+        }
+        return found
     }
 
     /// The values of all fields with a name, in order.
     package func fields(named name: StaticString) -> [String] {
-        fields.filter { matches($0, name) }.map { text($0.value) }
+        var values: [String] = []
+        for field in fields where matches(field, name) { values.append(text(field.value)) }
+        return values
     }
 
     /// All fields in order, with names as the client wrote them.
@@ -85,7 +101,9 @@ package final class RequestHead: Sendable {
     private func matches(_ field: ParsedHead.Field, _ name: StaticString) -> Bool {
         guard field.name.count == name.utf8CodeUnitCount else { return false }
         let expected = name.utf8Start
-        return bytes[field.name].enumerated().allSatisfy { $1.lowercased == expected[$0] }
+        let start = field.name.lowerBound
+        for offset in 0..<field.name.count where bytes[start + offset].lowercased != expected[offset] { return false }
+        return true
     }
 
     private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
@@ -109,4 +127,20 @@ package struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     package let description: String
 
     package init(_ description: String) { self.description = description }
+}
+
+extension PeerAddress {
+    /// The address before the proxies that are known. Each appended the address that called it, so the entries are
+    /// counted from the end; what a client wrote itself comes before them.
+    fileprivate func forwarded(by proxies: Int, _ fields: [ParsedHead.Field], _ bytes: [UInt8]) -> PeerAddress {
+        let lines = fields.filter { field in
+            bytes[field.name].elementsEqual("x-forwarded-for".utf8) { $0.lowercased == $1 }
+        }
+        let entries = lines.flatMap { bytes[$0.value].split(separator: UInt8(ascii: ",")) }.map { entry in
+            String(decoding: entry.drop { $0 == 0x20 || $0 == 0x09 }, as: UTF8.self).prefix { $0 != " " && $0 != "\t" }
+        }
+        // Longer than any address: no proxy of ours wrote it.
+        guard let entry = entries.suffix(proxies).first, !entry.isEmpty, entry.utf8.count <= 64 else { return self }
+        return PeerAddress(String(entry))
+    }
 }

@@ -48,6 +48,13 @@ package struct ResponseFields: Sendable, Equatable {
     /// Adds other fields behind these.
     package mutating func append(_ other: ResponseFields) { bytes += other.bytes }
 
+    /// The value of the first field with a name, whose letters have the same case; nil if there is none.
+    package func value(of name: String) -> String? {
+        bytes.split(separator: .lineFeed).first { $0.starts(with: "\(name): ".utf8) }.map { line in
+            String(decoding: line.dropFirst(name.utf8.count + 2).dropLast(), as: UTF8.self)
+        }
+    }
+
     /// These fields and one more.
     package func adding(_ name: String, _ value: String) -> ResponseFields {
         var fields = self

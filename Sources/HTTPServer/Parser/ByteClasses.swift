@@ -6,16 +6,6 @@ struct ByteClass {
     private let low: UInt64
     private let high: UInt64
 
-    init(_ characters: StaticString) {
-        var (low, high): (UInt64, UInt64) = (0, 0)
-        characters.withUTF8Buffer { buffer in
-            for byte in buffer {
-                if byte < 64 { low |= 1 << UInt64(byte) } else { high |= 1 << UInt64(byte - 64) }
-            }
-        }
-        (self.low, self.high) = (low, high)
-    }
-
     init(low: UInt64, high: UInt64) { (self.low, self.high) = (low, high) }
 
     @inline(__always)
@@ -30,8 +20,11 @@ extension ByteClass {
     @inline(__always)
     static var token: ByteClass { ByteClass(low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE) }
     /// What a `Host` may contain: a registered name, an address in brackets, and a port.
-    static let host = ByteClass("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:[]%")
-    static let digit = ByteClass("0123456789")
+    /// Letters, digits and ``-._~!$&'()*+,;=:[]%``.
+    @inline(__always)
+    static var host: ByteClass { ByteClass(low: 0x2FFF_7FF2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFE) }
+    @inline(__always)
+    static var digit: ByteClass { ByteClass(low: 0x03FF_0000_0000_0000, high: 0x0000_0000_0000_0000) }
 }
 
 extension UInt8 {
@@ -83,6 +76,44 @@ extension RawSpan {
             guard let found = memchr(buffer.baseAddress! + start, Int32(byte), buffer.count - start) else { return nil }
             return UnsafeRawPointer(found) - buffer.baseAddress!
         }
+    }
+
+    /// The first index in a range of a byte that is not part of a token. Letters and hyphens, of which nearly all names
+    /// consist, are tested eight at a time.
+    @inline(__always)
+    func tokenEnd(_ range: Range<Int>) -> Int {
+        let token = ByteClass.token
+        var index = range.lowerBound
+        while index + 8 <= range.upperBound {
+            let others = block(at: index).othersThanLettersAndHyphens
+            if others == 0 {
+                index += 8
+                continue
+            }
+            index += others.trailingZeroBitCount / 8
+            guard token.contains(self[index]) else { return index }
+            index += 1
+        }
+        while index < range.upperBound, token.contains(self[index]) { index += 1 }
+        return index
+    }
+
+    /// The index of the first control character other than HTAB at or after `start`, or the end of the bytes.
+    @inline(__always)
+    func firstControl(from start: Int) -> Int {
+        var index = start
+        while index + 8 <= byteCount {
+            let controls = block(at: index).controls
+            if controls == 0 {
+                index += 8
+                continue
+            }
+            index += controls.trailingZeroBitCount / 8
+            guard self[index] == .tab else { return index }
+            index += 1
+        }
+        while index < byteCount, !Self.isControl(self[index]) { index += 1 }
+        return index
     }
 
     /// Whether a field value may contain these bytes: everything but control characters other than HTAB. Eight bytes at a
@@ -149,6 +180,29 @@ extension RawSpan {
 }
 
 extension UInt64 {
+    /// The highest bit of each of the eight bytes, in the order of memory, that is below 0x20 or 0x7F.
+    @inline(__always)
+    var controls: UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let low = littleEndian & (ones &* 0x7F)
+        // No sum carries into the next byte.
+        return (~(low &+ ones &* (0x80 - 0x20)) | (low &+ ones)) & ~littleEndian & (ones &* 0x80)
+    }
+
+    /// The highest bit of each of the eight bytes, in the order of memory, that is neither an ASCII letter nor a hyphen.
+    @inline(__always)
+    var othersThanLettersAndHyphens: UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let sevenBits = ones &* 0x7F
+        let lower = littleEndian | ones &* 0x20
+        // No sum carries into the next byte.
+        let isFromA = (lower & sevenBits) &+ ones &* (0x80 - 0x61)
+        let isBeyondZ = (lower & sevenBits) &+ ones &* (0x80 - 0x7B)
+        let difference = littleEndian ^ ones &* UInt64(UInt8(ascii: "-"))
+        let isNoHyphen = ((difference & sevenBits) &+ sevenBits) | difference
+        return (lower | isBeyondZ | ~isFromA) & isNoHyphen & (ones &* 0x80)
+    }
+
     /// Whether one of the eight bytes can be below a limit of at most 128. True for some others too.
     @inline(__always)
     func mayHaveByte(below limit: UInt8) -> Bool {

@@ -14,7 +14,14 @@ struct HeadFacts {
 extension RequestParser {
     mutating func readHeaderLine(_ bytes: RawSpan, _ line: Range<Int>, base: Int) throws(RequestFault) {
         guard head.fields.count < limits.fieldsMax else { throw .tooManyFields }
-        let field = try Self.field(bytes, line)
+        try readHeaderField(bytes, try Self.field(bytes, line), base: base)
+    }
+
+    @inline(__always)
+    mutating func readHeaderField(
+        _ bytes: RawSpan, _ field: ParsedHead.Field, base: Int
+    ) throws(RequestFault) {
+        guard head.fields.count < limits.fieldsMax else { throw .tooManyFields }
         head.fields.append(
             ParsedHead.Field(name: field.name.moved(by: -base), value: field.value.moved(by: -base)))
         switch field.name.count {
@@ -29,12 +36,21 @@ extension RequestParser {
         }
     }
 
+    /// The line that begins here, in one pass, if it is complete and has no fault. What is wrong with another line, or
+    /// whether bytes are missing, `field` finds out.
+    @inline(__always)
+    static func fieldLine(_ bytes: RawSpan, from start: Int) -> (field: ParsedHead.Field, end: Int)? {
+        let nameEnd = bytes.tokenEnd(start..<bytes.byteCount)
+        guard nameEnd > start, nameEnd < bytes.byteCount, bytes[nameEnd] == UInt8(ascii: ":") else { return nil }
+        let end = bytes.firstControl(from: nameEnd + 1)
+        guard end + 1 < bytes.byteCount, bytes[end] == .carriageReturn, bytes[end + 1] == .lineFeed else { return nil }
+        return (ParsedHead.Field(name: start..<nameEnd, value: bytes.trimmed(nameEnd + 1..<end)), end + 2)
+    }
+
     /// `field-name ":" OWS field-value OWS` (RFC 9112, 5). A blank before the colon, an obsolete folded line, a control
     /// character: what two parsers of a chain can read differently is a fault.
     static func field(_ bytes: RawSpan, _ line: Range<Int>) throws(RequestFault) -> ParsedHead.Field {
-        var index = line.lowerBound
-        let token = ByteClass.token
-        while index < line.upperBound, token.contains(bytes[index]) { index += 1 }
+        let index = bytes.tokenEnd(line)
         guard index > line.lowerBound, index < line.upperBound, bytes[index] == UInt8(ascii: ":") else {
             throw bytes[line.lowerBound].isBlank ? .foldedField : .fieldNameInvalid
         }

@@ -85,7 +85,15 @@ package struct RequestParser {
 
     /// - Returns: whether the head is complete.
     private mutating func nextLine(_ bytes: RawSpan, _ position: inout Int) throws(RequestFault) -> Bool {
-        while let end = bytes.firstIndex(of: .lineFeed, from: position + scanned) {
+        while true {
+            if phase == .fields, scanned == lineStart, let line = Self.fieldLine(bytes, from: position + lineStart) {
+                scanned = line.end - position
+                guard scanned - fieldsStart <= limits.fieldBytesMax else { throw .fieldsTooLarge }
+                try readHeaderField(bytes, line.field, base: position)
+                lineStart = scanned
+                continue
+            }
+            guard let end = bytes.firstIndex(of: .lineFeed, from: position + scanned) else { break }
             scanned = end + 1 - position
             let line = position + lineStart..<end
             if phase == .requestLine {

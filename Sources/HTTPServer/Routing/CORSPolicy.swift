@@ -19,7 +19,7 @@ package struct CORSPolicy: Sendable {
 
     /// Adds what a browser needs to an answer. Nothing for a request without `Origin`, except `Vary`.
     func decorate(_ response: inout Response, _ head: RequestHead) {
-        response.fields.add("Vary", "Origin")
+        response.fields.append(Self.varies)
         guard let origin = allowed(head) else { return }
         response.fields.add("Access-Control-Allow-Origin", origin)
         if !exposedFields.isEmpty {
@@ -36,6 +36,8 @@ package struct CORSPolicy: Sendable {
         }
         response.fields.add("Access-Control-Max-Age", String(maxAgeSeconds))
     }
+
+    private static let varies = ResponseFields().adding("Vary", "Origin")
 
     private func allowed(_ head: RequestHead) -> String? {
         guard let origin = head.field("origin") else { return nil }

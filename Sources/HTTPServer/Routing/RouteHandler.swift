@@ -79,9 +79,10 @@ package final class RouteHandler: RequestHandler {
     }
 
     func decorated(_ response: Response, _ head: RequestHead?) -> Response {
-        guard let cors = table.cors, let head else { return response }
+        guard let head, table.cors != nil || table.onAnswer != nil else { return response }
         var response = response
-        cors.decorate(&response, head)
+        table.cors?.decorate(&response, head)
+        table.onAnswer?(&response, head)
         return response
     }
 

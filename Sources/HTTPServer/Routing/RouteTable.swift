@@ -25,6 +25,8 @@ package struct RouteTable: Sendable {
     var styles: [(prefix: [UInt8], style: ErrorStyle)] = []
     /// nil: browsers may not call the server from pages of other origins.
     package var cors: CORSPolicy?
+    /// Completes each answer to a request before it is sent: it can add fields, and log the request.
+    package var onAnswer: (@Sendable (inout Response, RequestHead) -> Void)?
     /// Called after all requests that arrived together have been handed over.
     package var onBurstEnded: @Sendable () -> Void = {}
 

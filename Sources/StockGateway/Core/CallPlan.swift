@@ -14,6 +14,12 @@ package enum CallPlan: Sendable {
     case token(TokenRequest, @Sendable (TokenAnswer) -> Response)
     case batch(BatchCall, @Sendable (BatchAnswer) -> Response)
     case ticket(TicketQuery, @Sendable (TicketAnswer) -> Response)
+    // The plans of the native API.
+    case submit(StockCall, @Sendable (SubmissionAnswer) -> Response)
+    case native(NativeQuery, @Sendable (NativeAnswer) -> Response)
+    case dryRun(DryRunCall, @Sendable (DryRunAnswer) -> Response)
+    /// The head of the stream, and the answer if there is no stream.
+    case events(EventQuery, Response, @Sendable (CallFailure) -> Response)
 }
 
 /// Executes plans: it checks tokens, enqueues jobs, waits for their results and reads. Its functions are called on the
@@ -26,6 +32,14 @@ package protocol CallExecutor: Sendable {
     func execute(
         _ plan: CallPlan, onDeparture: (@escaping @Sendable (Departure) -> Void) -> Void,
         answer: @escaping @Sendable (Response) -> Void)
+
+    /// Follows notifications: calls either `open`, once, and writes events until the client goes away, or `fail`.
+    ///
+    /// - Parameter open: begins the answer with more fields; nil if the client is gone.
+    func follow(
+        _ query: EventQuery, onDeparture: (@escaping @Sendable (Departure) -> Void) -> Void,
+        open: @escaping @Sendable (ResponseFields) -> BodyWriter?,
+        fail: @escaping @Sendable (CallFailure, ResponseFields) -> Void)
 }
 
 /// One route of a vendor, with the pure function that plans its requests.
@@ -74,6 +88,11 @@ extension RouteTable {
                     let plan = try route.plan(call.request, call.path)
                     if case .respond(let response) = plan { return call.respond(response) }
                     let pending = PendingAnswer(call)
+                    if case .events(let query, let head, let failed) = plan {
+                        return executor.follow(
+                            query, onDeparture: call.responder.onDeparture, open: { pending.open(head, $0) },
+                            fail: { pending.give(failed($0), $1) })
+                    }
                     executor.execute(plan, onDeparture: call.responder.onDeparture) { pending.give($0) }
                 })
         }
@@ -87,12 +106,23 @@ private final class PendingAnswer: Sendable {
 
     init(_ call: Call) { self.call = Mutex(call) }
 
-    func give(_ response: Response) {
-        let call = self.call.withLock { call in
+    func give(_ response: Response, _ fields: ResponseFields = ResponseFields()) {
+        var response = response
+        response.fields.append(fields)
+        take()?.respond(response)
+    }
+
+    func open(_ head: Response, _ fields: ResponseFields) -> BodyWriter? {
+        var head = head
+        head.fields.append(fields)
+        return take()?.stream(head)
+    }
+
+    private func take() -> Call? {
+        self.call.withLock { call in
             let pending = call
             call = nil
             return pending
         }
-        call?.respond(response)
     }
 }

@@ -41,6 +41,11 @@ package enum PresentedCredential: Sendable, Hashable {
     ///
     /// - Parameter forms: those that the vendor's API knows; a token in another form is unreadable.
     package init(_ head: RequestHead, accepting forms: Set<Credential.Form>) {
+        // What nearly all clients send.
+        if let token = Self.plainBearer(head), forms.contains(.bearer) {
+            self = .credential(Credential(token, .bearer))
+            return
+        }
         let values = head.fields(named: "authorization")
         let presented = values.count > 1 ? .unreadable : values.first.map { Self.authorization($0[...]) } ?? .none
         switch presented {
@@ -48,6 +53,16 @@ package enum PresentedCredential: Sendable, Hashable {
         case .unreadable: self = .unreadable
         case .none: self = Self.query(head, forms)
         }
+    }
+
+    /// The token of the only `Authorization` field, if that is `Bearer`, a space, and a token.
+    private static func plainBearer(_ head: RequestHead) -> String? {
+        guard let value = head.onlyFieldBytes("authorization"), value.count > 7,
+            value.prefix(7).elementsEqual("Bearer ".utf8)
+        else { return nil }
+        let token = value.dropFirst(7)
+        guard token.count <= tokenBytesMax, token.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+        return String(decoding: token, as: UTF8.self)
     }
 
     private static func query(_ head: RequestHead, _ forms: Set<Credential.Form>) -> PresentedCredential {
@@ -99,6 +114,8 @@ package struct Caller: Sendable, Hashable {
     /// nil: the caller presented none. Only stores that allow calls without a token answer it.
     package var credential: Credential?
     package var peer: PeerAddress
+    /// Names the request in the log, where the answer names it too.
+    package var requestID: String?
 
     package init(_ credential: Credential?, peer: PeerAddress) {
         self.credential = credential

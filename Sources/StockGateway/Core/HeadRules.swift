@@ -7,7 +7,9 @@ extension RequestHead {
         let values = fields(named: "content-type")
         guard let value = values.first else { return nil }
         guard values.count == 1 else { return "" }
-        return value.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
+        let (space, tab) = (UInt8(ascii: " "), UInt8(ascii: "\t"))
+        let type = value.utf8.prefix { $0 != UInt8(ascii: ";") }.filter { $0 != space && $0 != tab }
+        return String(decoding: type, as: UTF8.self).lowercased()
     }
 
     /// Throws for a compressed body.

@@ -60,6 +60,8 @@ package enum CallFailure: Error, Sendable, Hashable {
     case undecided
     /// The idempotency key was used for another request.
     case idempotencyMismatch
+    /// A time of a line, counted from 0, is too far in the future. Only lines of the native API have times.
+    case timeLimit(line: Int)
     /// A fault of the gateway.
     case internalError
 }

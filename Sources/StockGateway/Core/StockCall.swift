@@ -12,6 +12,8 @@ package struct StockCall: Sendable, Hashable {
     /// Milliseconds in which the jobs must be decided. Then the executor cancels them, and whichever comes first, the
     /// result or the cancellation, is the answer.
     package var deadlineMs: Int
+    /// Of the native API: the jobs with all their fields. The lines have their items, actions and quantities too.
+    package var submission: JobSubmission?
 
     package init(
         _ access: Access, _ lines: [StockLine], isGroup: Bool = false, duplicateCheck: DuplicateCheck = .unguarded,
@@ -22,6 +24,14 @@ package struct StockCall: Sendable, Hashable {
         self.isGroup = isGroup
         self.duplicateCheck = duplicateCheck
         self.deadlineMs = deadlineMs
+    }
+
+    package var hasKey: Bool { if case .key = duplicateCheck { true } else { false } }
+
+    /// The idempotency key of a line's job.
+    package func idempotencyKey(ofLine index: Int) -> String? {
+        guard case .key(let key) = duplicateCheck else { return nil }
+        return lines.count == 1 && !isGroup ? key.text : "\(key.text)/\(index + 1)"
     }
 
     /// The jobs of the call, in the order of its lines.
@@ -37,9 +47,7 @@ package struct StockCall: Sendable, Hashable {
             job.onInsufficient = line.onInsufficient
             job.notify = line.notify
             if isGroup { job.groupID = groupID }
-            if case .key(let key) = duplicateCheck {
-                job.idempotencyKey = lines.count == 1 && !isGroup ? key.text : "\(key.text)/\(index + 1)"
-            }
+            job.idempotencyKey = idempotencyKey(ofLine: index)
             return job
         }
     }

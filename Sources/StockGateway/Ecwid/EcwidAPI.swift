@@ -65,9 +65,11 @@ package struct EcwidAPI: VendorAPI {
 
     private func requireCredential(_ head: RequestHead) throws { _ = try credential(head) }
 
+    private static let fieldForms: Set<Credential.Form> = [.bearer, .bearerColon, .bare]
+    private static let allForms = fieldForms.union([.query, .tokenParameter])
+
     private func credential(_ head: RequestHead) throws(EcwidError) -> Credential {
-        var forms: Set<Credential.Form> = [.bearer, .bearerColon, .bare]
-        if settings.acceptsEcwidQueryTokens { forms.formUnion([.query, .tokenParameter]) }
+        let forms = settings.acceptsEcwidQueryTokens ? Self.allForms : Self.fieldForms
         guard case .credential(let credential) = PresentedCredential(head, accepting: forms) else {
             throw .invalidToken
         }

@@ -19,10 +19,13 @@ enum EcwidAdjustment {
 
         var scopes: Set<Scope> {
             switch self {
-            case .product: [.updateCatalog]
-            case .variation: [.readCatalog, .updateCatalog]
+            case .product: Self.productScopes
+            case .variation: Self.variationScopes
             }
         }
+
+        private static let productScopes: Set<Scope> = [.updateCatalog]
+        private static let variationScopes: Set<Scope> = [.readCatalog, .updateCatalog]
 
         var unknown: EcwidError {
             switch self {
@@ -115,6 +118,7 @@ enum EcwidFlag {
     ///
     /// - Returns: nil without the parameter.
     static func value(_ name: String, _ query: QueryParameters) throws(EcwidError) -> Bool? {
+        if query.all.isEmpty { return nil }
         let values = Set(query.values(name).map { $0.lowercased() })
         guard let value = values.first else { return nil }
         if values.count == 1, yes.contains(value) { return true }

@@ -111,7 +111,8 @@ extension ElasticPathError {
         case .unavailable(let seconds): self = .tooManyRequests(seconds, "The server is busy.")
         case .undecided: self = .undecided
         case .idempotencyMismatch: self = .conflict
-        case .internalError: self = .internalError
+        // Lines of this API have no times.
+        case .timeLimit, .internalError: self = .internalError
         }
     }
 

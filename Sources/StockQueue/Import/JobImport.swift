@@ -43,6 +43,8 @@ public struct JobImport {
     private let storeColumn: Int?
     private let groupColumn: Int?
     private var splitGroups = SplitGroups()
+    /// As of the start. The limit moves ahead with time, so what is within it now is within it later.
+    private let latestTimes: (runAt: Int64, expiresAt: Int64)
 
     private var progress = ImportProgress()
     private var unit = WorkUnit()
@@ -116,6 +118,7 @@ public struct JobImport {
         dryRun =
             options.isDryRun
             ? DryRun(connection: connection, schema: schema, groupLinesMax: options.groupLinesMax) : nil
+        latestTimes = LatestTimesStatement.read(try connection.execute(LatestTimesStatement(schema).statement))
         target = try dryRun ?? Self.copy(connection, schema, columns: reader.columns, options)
     }
 
@@ -226,6 +229,7 @@ public struct JobImport {
                 job.idempotencyKey = "\(prefix)/\(record.line)"
             }
             try job.validate()
+            try job.validateTimes(latest: latestTimes)
         } catch {
             return error
         }

@@ -18,19 +18,6 @@ package struct Inspector {
 
     // MARK: items
 
-    /// Items in the order of their keys.
-    ///
-    /// - Parameters:
-    ///   - store: nil for all stores.
-    ///   - level: only items at this alert level or at a worse one.
-    ///   - after: only items after this key.
-    package func items(
-        store: String?, below level: AlertLevel?, limit: Int, after: ItemKey? = nil
-    ) throws -> [JSONRow<Item>] {
-        let parameters = ListItemsStatement.parameters(store: store, level: level, limit: limit, after: after)
-        return try ItemRows.jsonRows(in: run(ListItemsStatement(schema), parameters))
-    }
-
     /// One item; nil when there is no such item.
     package func item(_ key: ItemKey) throws -> JSONRow<Item>? {
         try ItemRows.jsonRows(in: run(ShowItemStatement(schema), ItemKeyReader.parameters(key))).first
@@ -126,6 +113,15 @@ package struct Inspector {
         var parameters = Parameters()
         parameters.add(secondsAgo)
         return try FindCursorStatement<Feed>.cursor(in: run(FindCursorStatement<Feed>(schema), parameters))
+    }
+
+    // MARK: lists
+
+    /// The rows of a list, each as JSON with the names of the table's columns.
+    package func rows(of list: some FilteredList) throws(PostgresError) -> [String] {
+        let (statement, parameters) = list.rows(of: schema).statement(limit: list.limit)
+        let rows = try connection.execute(statement, parameters)
+        return (0..<rows.rowCount).map { rows.string($0, 0) }
     }
 
     // MARK: statistics

@@ -39,7 +39,23 @@ public final class DryRun: JobTarget {
     private let connection: Connection
     private let schema: QueueSchema
     private let groupLinesMax: Int
+    private let source: Source
     private var requests: [JobRequest] = []
+
+    /// Where items and keys are read.
+    private enum Source {
+        /// The tables, with the rights of the caller.
+        case tables
+        /// A function that checks the token of a caller of the gateway.
+        case gateway(tokenHash: String?, store: String)
+    }
+
+    /// Why a caller of the gateway may not read, as the functions of the schema name it.
+    package struct AccessFailure: Error, Sendable {
+        package let name: String
+    }
+
+    private var accessFailure: AccessFailure?
 
     private var items = KeyTable(columns: 3)
     private var stock: [ItemState] = []
@@ -50,7 +66,12 @@ public final class DryRun: JobTarget {
     /// How many jobs would end in which way, by `Answer.summary`.
     public private(set) var counts: [String: Int] = [:]
 
-    init(connection: Connection, schema: QueueSchema, groupLinesMax: Int = GroupLimit.linesMax) {
+    convenience init(connection: Connection, schema: QueueSchema, groupLinesMax: Int = GroupLimit.linesMax) {
+        self.init(connection, schema, .tables, groupLinesMax)
+    }
+
+    private init(_ connection: Connection, _ schema: QueueSchema, _ source: Source, _ groupLinesMax: Int) {
+        self.source = source
         self.connection = connection
         self.schema = schema
         self.groupLinesMax = groupLinesMax
@@ -64,6 +85,17 @@ public final class DryRun: JobTarget {
     ) throws -> [Answer] {
         for job in jobs { try job.validate() }
         return try DryRun(connection: connection, schema: schema).decideAll(jobs)
+    }
+
+    /// Decides the jobs of a caller of the gateway, which are valid and of one store.
+    package static func answers(
+        to jobs: [JobRequest], tokenHash: String?, store: String, connection: Connection, schema: QueueSchema
+    ) throws(PostgresError) -> Result<[Answer], AccessFailure> {
+        let source = Source.gateway(tokenHash: tokenHash, store: store)
+        let dryRun = DryRun(connection, schema, source, GroupLimit.linesMax)
+        let answers = try dryRun.decideAll(jobs)
+        if let failure = dryRun.accessFailure { return .failure(failure) }
+        return .success(answers)
     }
 
     // MARK: the target of an import
@@ -122,6 +154,7 @@ public final class DryRun: JobTarget {
     // MARK: items and keys
 
     private func readState() throws(PostgresError) {
+        if case .gateway(let tokenHash, let store) = source { return try readState(tokenHash, store) }
         try requireReadableStores()
         try readKeys()
         let newItems = Array(Int32(stock.count)..<Int32(items.count))
@@ -143,6 +176,22 @@ public final class DryRun: JobTarget {
         for used in try ReadKeysStatement.used(in: rows, items: &items, addsItems: true) {
             keyStates[Int(newKeys[used.position])] = used.state
         }
+    }
+
+    /// Reads all items and keys, for a caller of the gateway.
+    private func readState(_ tokenHash: String?, _ store: String) throws(PostgresError) {
+        let statement = GatewayDryRunStatement(schema)
+        let rows = try connection.execute(
+            statement.statement, statement.parameters(tokenHash, store, items: items, keys: keys))
+        if let failure = GatewayDryRunStatement.failure(in: rows) { accessFailure = AccessFailure(name: failure) }
+        stock = (0..<items.count).map { _ in ItemState() }
+        keyStates = (0..<keys.count).map { _ in nil }
+        for item in try GatewayDryRunStatement.items(in: rows) { stock[item.position] = item.state }
+        for key in try GatewayDryRunStatement.keys(in: rows, store: store, items: &items) {
+            keyStates[key.position] = key.state
+        }
+        // The items that only an earlier request names.
+        stock += (stock.count..<items.count).map { _ in ItemState() }
     }
 
     private func requireReadableStores() throws(PostgresError) {

@@ -1,15 +1,27 @@
 import StockModel
 import StockQueuePostgres
 
+/// Settings of which each has a description.
+public protocol DescribedSettings: Sendable {
+    /// The defaults.
+    init()
+
+    /// Every setting, in the order of its reference page.
+    static var all: [SettingDescription<Self>] { get }
+}
+
+/// The description of one setting of a worker process.
+public typealias Setting = SettingDescription<WorkerSettings>
+
 /// The description of one setting: from it come the parsing of `--set` and of the environment, `--show-settings`, and
 /// the reference page.
-public struct Setting: Sendable {
+public struct SettingDescription<Settings: DescribedSettings>: Sendable {
     /// The kinds of values, each with its property and its range.
     enum Value: Sendable {
-        case count(any WritableKeyPath<WorkerSettings, Int> & Sendable, ClosedRange<Int>)
-        case duration(any WritableKeyPath<WorkerSettings, Duration> & Sendable, ClosedRange<Duration>)
-        case flag(any WritableKeyPath<WorkerSettings, Bool> & Sendable)
-        case text(any WritableKeyPath<WorkerSettings, String> & Sendable)
+        case count(any WritableKeyPath<Settings, Int> & Sendable, ClosedRange<Int>)
+        case duration(any WritableKeyPath<Settings, Duration> & Sendable, ClosedRange<Duration>)
+        case flag(any WritableKeyPath<Settings, Bool> & Sendable)
+        case text(any WritableKeyPath<Settings, String> & Sendable)
     }
 
     /// The name for `--set NAME=VALUE`, that of the property.
@@ -18,8 +30,8 @@ public struct Setting: Sendable {
     public let help: String
     let value: Value
 
-    init(
-        _ name: String, _ property: any WritableKeyPath<WorkerSettings, Int> & Sendable, _ range: ClosedRange<Int>,
+    package init(
+        _ name: String, _ property: any WritableKeyPath<Settings, Int> & Sendable, _ range: ClosedRange<Int>,
         _ help: String
     ) {
         self.name = name
@@ -27,8 +39,8 @@ public struct Setting: Sendable {
         value = .count(property, range)
     }
 
-    init(
-        _ name: String, _ property: any WritableKeyPath<WorkerSettings, Duration> & Sendable,
+    package init(
+        _ name: String, _ property: any WritableKeyPath<Settings, Duration> & Sendable,
         _ range: ClosedRange<Duration>, _ help: String
     ) {
         self.name = name
@@ -36,13 +48,13 @@ public struct Setting: Sendable {
         value = .duration(property, range)
     }
 
-    init(_ name: String, _ property: any WritableKeyPath<WorkerSettings, Bool> & Sendable, _ help: String) {
+    package init(_ name: String, _ property: any WritableKeyPath<Settings, Bool> & Sendable, _ help: String) {
         self.name = name
         self.help = help
         value = .flag(property)
     }
 
-    init(_ name: String, _ property: any WritableKeyPath<WorkerSettings, String> & Sendable, _ help: String) {
+    init(_ name: String, _ property: any WritableKeyPath<Settings, String> & Sendable, _ help: String) {
         self.name = name
         self.help = help
         value = .text(property)
@@ -65,10 +77,10 @@ public struct Setting: Sendable {
     }
 
     /// The default, as `--set` takes it.
-    public var defaultText: String { text(in: WorkerSettings()) }
+    public var defaultText: String { text(in: Settings()) }
 
     /// The present value, as `--set` takes it.
-    public func text(in settings: WorkerSettings) -> String {
+    public func text(in settings: Settings) -> String {
         switch value {
         case .count(let property, _): "\(settings[keyPath: property])"
         case .duration(let property, _): settings[keyPath: property].text
@@ -80,7 +92,7 @@ public struct Setting: Sendable {
     /// Changes the setting.
     ///
     /// - Throws: `ValidationError` for a text that is none of the allowed values.
-    public func set(_ text: String, in settings: inout WorkerSettings) throws(ValidationError) {
+    public func set(_ text: String, in settings: inout Settings) throws(ValidationError) {
         switch value {
         case .count(let property, let range):
             guard let number = Int(text), range.contains(number) else { throw wrong(text) }
@@ -103,7 +115,37 @@ public struct Setting: Sendable {
     }
 }
 
-extension WorkerSettings {
+extension DescribedSettings {
+    /// Changes one setting by its name.
+    ///
+    /// - Throws: `ValidationError` for an unknown name and for a text that is none of the allowed values.
+    public mutating func set(_ name: String, to text: String) throws(ValidationError) {
+        guard let setting = Self.all.first(where: { $0.name == name }) else {
+            let known = Self.all.map(\.name).joined(separator: ", ")
+            throw ValidationError(
+                "there is no setting \(ValidationError.shown(name.utf8)); known are \(known)", code: .unknownField,
+                field: name)
+        }
+        try setting.set(text, in: &self)
+    }
+
+    /// Changes the settings whose variables are in the environment.
+    ///
+    /// - Throws: `ValidationError` that names the variable.
+    public mutating func apply(environment: [String: String]) throws(ValidationError) {
+        for setting in Self.all {
+            guard let text = environment[setting.environmentName] else { continue }
+            do {
+                try setting.set(text, in: &self)
+            } catch {
+                throw ValidationError(
+                    "\(setting.environmentName): \(error.message)", code: error.code, field: setting.name)
+            }
+        }
+    }
+}
+
+extension WorkerSettings: DescribedSettings {
     /// Every setting, in the order of the reference page.
     public static let all: [Setting] = [
         Setting("workers", \.workers, 1...64, "threads that run batches, each with a connection of its own"),
@@ -220,32 +262,4 @@ extension WorkerSettings {
         Setting(
             "keepKeys", \.keepKeys, .seconds(1)...(.days(36_500)), "how long used idempotency keys are kept"),
     ]
-
-    /// Changes one setting by its name.
-    ///
-    /// - Throws: `ValidationError` for an unknown name and for a text that is none of the allowed values.
-    public mutating func set(_ name: String, to text: String) throws(ValidationError) {
-        guard let setting = Self.all.first(where: { $0.name == name }) else {
-            let known = Self.all.map(\.name).joined(separator: ", ")
-            throw ValidationError(
-                "there is no setting \(ValidationError.shown(name.utf8)); known are \(known)", code: .unknownField,
-                field: name)
-        }
-        try setting.set(text, in: &self)
-    }
-
-    /// Changes the settings whose variables are in the environment.
-    ///
-    /// - Throws: `ValidationError` that names the variable.
-    public mutating func apply(environment: [String: String]) throws(ValidationError) {
-        for setting in Self.all {
-            guard let text = environment[setting.environmentName] else { continue }
-            do {
-                try setting.set(text, in: &self)
-            } catch {
-                throw ValidationError(
-                    "\(setting.environmentName): \(error.message)", code: error.code, field: setting.name)
-            }
-        }
-    }
 }

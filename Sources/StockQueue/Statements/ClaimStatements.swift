@@ -7,7 +7,7 @@ struct ClaimedJobColumns {
     /// The target list of every statement that reads jobs for a batch.
     static let list = """
         job_id, jobs.ctid AS tuple_id, quantity::bigint AS quantity, expected_available::bigint AS expected_available, priority, attempts, max_attempts, action, on_insufficient, notify,
-            coalesce(expires_at <= now(), false) AS is_expired, run_at IS NULL AS is_ready,
+            coalesce(expires_at <= now(), false) AS is_expired, run_at IS NULL AS is_ready, enqueued_at,
             store_id, item_id, location_id,
             group_id, CASE WHEN group_id IS NOT NULL THEN store_id END AS group_store_id,
             CASE WHEN group_id IS NOT NULL THEN submission_id END AS submission_id,
@@ -15,7 +15,7 @@ struct ClaimedJobColumns {
         """
 
     let jobID, tupleID, quantity, expectedAvailable, priority, attempts, maxAttempts, action, policy, notify: Int
-    let isExpired, isReady: Int
+    let isExpired, isReady, enqueuedAt: Int
     /// The first of store_id, item_id and location_id.
     let item: Int
     /// The first of group_id, group_store_id and submission_id.
@@ -36,6 +36,7 @@ struct ClaimedJobColumns {
         notify = rows.column("notify")
         isExpired = rows.column("is_expired")
         isReady = rows.column("is_ready")
+        enqueuedAt = rows.column("enqueued_at")
         item = rows.column("store_id")
         group = rows.column("group_id")
         key = rows.column("idempotency_key")

@@ -17,6 +17,34 @@ struct MustStageStatement: QueueStatement {
     }
 }
 
+/// The latest `run_at` and `expires_at` of a job that is enqueued now.
+///
+/// Only the table's constraints have the span, so that no way into the table passes it by (`set_time_limit`).
+struct LatestTimesStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        let jobs = quoteLiteral("\(schema.quoted).jobs")
+        let columns = [JobField.runAt, .expiresAt].map {
+            """
+            now() + (
+                SELECT substring(pg_get_constraintdef(oid) FROM $$'([^']+)'::interval$$)::interval
+                FROM pg_constraint WHERE conrelid = \(jobs)::regclass AND conname = 'jobs_\($0.rawValue)_limit'
+            ) AS \($0.rawValue)
+            """
+        }
+        statement = Statement("latest_times", [], "SELECT " + columns.joined(separator: ",\n"))
+    }
+
+    /// In microseconds since 2000. An owner who has dropped a constraint has no limit.
+    static func read(_ rows: ResultSet) -> (runAt: Int64, expiresAt: Int64) {
+        func latest(_ field: JobField) -> Int64 {
+            rows.optionalTimestamp(0, rows.column(field.rawValue))?.microsecondsSince2000 ?? .max
+        }
+        return (latest(.runAt), latest(.expiresAt))
+    }
+}
+
 /// The id of the session's transaction, by which another session can ask for its outcome.
 struct TransactionIDStatement: QueueStatement {
     let statement = Statement("transaction_id", [], "SELECT pg_current_xact_id()::text::bigint AS transaction_id")

@@ -5,10 +5,10 @@ import StockQueuePostgres
 struct ItemRows: RowReader {
     static func columns(_ schema: QueueSchema) -> String {
         """
-        \(ItemKeyReader.columns), parent_id, on_hand::bigint AS on_hand, allocated::bigint AS allocated, tracked,
-            low_stock_threshold::bigint AS low_stock_threshold, \(SQL.alertLevel(schema)) AS level, version,
-            coalesce(opening_on_hand, on_hand)::bigint AS opening_on_hand,
-            created_at, updated_at
+        \(ItemKeyReader.columns), parent_id, on_hand::bigint AS on_hand, allocated::bigint AS allocated,
+            available::bigint AS available, tracked, low_stock_threshold::bigint AS low_stock_threshold,
+            \(SQL.alertLevel(schema)) AS level, version,
+            coalesce(opening_on_hand, on_hand)::bigint AS opening_on_hand, created_at, updated_at
         """
     }
 
@@ -50,34 +50,6 @@ struct ItemRows: RowReader {
             alertLevel: try rows.label(row, level, of: AlertLevel.self), version: rows.int64(row, version),
             openingOnHand: rows.int64(row, opening), createdAt: rows.timestamp(row, createdAt).date,
             updatedAt: rows.timestamp(row, updatedAt).date)
-    }
-}
-
-/// Lists items in the order of their keys, page by page: a page begins after the last key of the one before it.
-struct ListItemsStatement: QueueStatement {
-    let statement: Statement
-
-    init(_ schema: QueueSchema) {
-        statement = Statement(
-            "list_items", [.text, .text, .int8, .text, .text, .text],
-            """
-            SELECT \(ItemRows.json(schema)), \(ItemRows.columns(schema))
-            FROM \(schema.quoted).items
-            WHERE ($1 IS NULL OR store_id = $1)
-                AND ($2 IS NULL OR \(SQL.alertLevel(schema)) >= $2::\(schema.quoted).alert_level)
-                AND ($4 IS NULL OR (store_id, item_id, location_id) > ($4, $5, $6))
-            ORDER BY store_id, item_id, location_id
-            LIMIT $3
-            """)
-    }
-
-    static func parameters(store: String?, level: AlertLevel?, limit: Int, after: ItemKey?) -> Parameters {
-        var parameters = Parameters()
-        parameters.add(store)
-        parameters.add(level?.rawValue)
-        parameters.add(Int64(limit))
-        for text in [after?.storeID, after?.itemID, after?.locationID] { parameters.add(text) }
-        return parameters
     }
 }
 

@@ -12,7 +12,7 @@ struct LockLaneStatement: QueueStatement {
         statement = Statement(
             "lock_lane", [.int2],
             """
-            SELECT set_config('stockq.lane', lane::text, true), has_paused_stores, epoch
+            SELECT set_config('stockq.lane', lane::text, true), has_paused_stores, epoch, now() AS began_at
             FROM (
                 SELECT lane, has_paused_stores, epoch
                 FROM \(schema.quoted).lanes
@@ -30,6 +30,8 @@ struct LockLaneStatement: QueueStatement {
         var hasPausedStores: Bool
         /// Raised by an administrator's change that makes older jobs of the lane ready.
         var epoch: Int64
+        /// When the batch began: the time at which its results say that their jobs were finished.
+        var beganAt: Timestamp
     }
 
     /// Nil where another worker has the lane, or where it is paused.
@@ -37,7 +39,8 @@ struct LockLaneStatement: QueueStatement {
         guard rows.rowCount == 1 else { return nil }
         return Lane(
             hasPausedStores: rows.bool(0, rows.column("has_paused_stores")),
-            epoch: rows.int64(0, rows.column("epoch")))
+            epoch: rows.int64(0, rows.column("epoch")),
+            beganAt: rows.timestamp(0, rows.column("began_at")))
     }
 }
 

@@ -14,6 +14,9 @@ struct LastDrawnIDStatement: QueueStatement {
 /// Reads the transactions that may have drawn ids which are not visible yet: a transaction that inserts jobs holds this
 /// lock from before it draws an id until it ends. Prepared transactions are among them.
 ///
+/// So are those that have changed rows of `lanes`, to pause or to resume: they have drawn no id, but while one of them is
+/// open no lane is worked, so the watch has to report it.
+///
 /// A transaction's id comes from the snapshot, as xid8 and without those of its subtransactions. It is missing while the
 /// transaction has written nothing, and while no transaction with a later id has ended.
 struct WritersStatement: QueueStatement {
@@ -27,7 +30,10 @@ struct WritersStatement: QueueStatement {
                 SELECT pid, virtualtransaction, transactionid, relation
                 FROM pg_locks
                 WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock'
-                    OR relation = to_regclass(\(quoteLiteral("\(schema.quoted).jobs")))
+                    OR relation IN (
+                        to_regclass(\(quoteLiteral("\(schema.quoted).jobs"))),
+                        to_regclass(\(quoteLiteral("\(schema.quoted).lanes")))
+                    )
                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                     AND mode = 'RowExclusiveLock'
             ), open AS MATERIALIZED (

@@ -6,14 +6,14 @@ enum DemoCommand: Command {
         "lines", .wholeNumber(100...10_000_000), default: 100_000, help: "about how many jobs")
     private static let workers = Option("workers", .wholeNumber(1...64), default: 2, help: "worker threads")
     private static let seed = Option("seed", .wholeNumber(0...Int.max), default: 1, help: "another number, another day")
-    private static let keep = Flag("keep", help: "keep the server running, to look around in it")
+    private static let keep = Flag("keep", help: "keep the server running, and serve the shop over HTTP")
 
     static let spec = CommandSpec(
         "demo", "Runs one simulated day of orders on a private PostgreSQL and shows the results.",
         options: [lines, workers, seed, keep], usesDatabase: false,
         examples: [
             .init("Run the demo and remove everything."),
-            .init("Keep the server for a look around.", "--keep"),
+            .init("Keep the server for a look around, and call its shop with curl.", "--keep"),
         ],
         notes: [
             "Needs the server's programs (Debian: postgresql). Without --keep the server and its files are removed at the end."
@@ -30,13 +30,13 @@ enum DemoCommand: Command {
         try demo.prepare(lines: input[lines], seed: UInt64(input[seed]))
         try demo.work()
         let isRight = try demo.report()
-        printNextSteps(cluster, isKept: input[keep])
+        printNextSteps(cluster, input[keep] ? try demo.serve() : nil)
         return isRight ? .success : .failure
     }
 
-    private static func printNextSteps(_ cluster: PrivateCluster, isKept: Bool) {
+    private static func printNextSteps(_ cluster: PrivateCluster, _ gateway: DemoGateway?) {
         let program = CommandLine.arguments[0]
-        if isKept {
+        if let gateway {
             Terminal.print(
                 """
 
@@ -45,8 +45,10 @@ enum DemoCommand: Command {
                   \(program) items list --level out
                   \(program) items show berlin shirt-1
                   \(program) stats
-                Stop it and remove it with:
-                  kill -INT $(head -1 \(cluster.folder)/data/postmaster.pid) && rm -rf \(cluster.folder)
+                The shop is served at http://\(gateway.address). Call it as clients of Ecwid, Prosperna and Elastic Path do:
+                  \(gateway.calls.joined(separator: "\n  "))
+                Stop both and remove them with:
+                  kill \(gateway.processID); kill -INT $(head -1 \(cluster.folder)/data/postmaster.pid) && rm -rf \(cluster.folder)
                 """)
         } else {
             Terminal.print(

@@ -6,49 +6,58 @@ enum ItemsListCommand: Command {
     private static let store = Option("store", .text("STORE"), help: "only items of this store")
     private static let level = Option(
         "level", .choice("LEVEL", of: AlertLevel.allCases), help: "only items at this alert level or a worse one")
+    private static let item = Option("item", .text("ITEM"), help: "only this item, at all locations")
+    private static let sort = Option(
+        "sort", .choice("ORDER", of: ItemList.Order.allCases), default: .key, defaultText: "key",
+        help: "by key, or the items first of which the least is available")
     private static let limit = Option("limit", .wholeNumber(1...1_000_000), default: 100, help: "at most N items")
     private static let after = Option(
-        "after", .itemKey, help: "start after this item; a / in a name is written %2F, a % as %25")
-    private static let json = Flag("json", help: "one JSON object a line")
+        "after", .itemKey,
+        help: "start after this item, in the order of the keys; a / in a name is written %2F, a % as %25")
 
     static let spec = CommandSpec(
-        "items list", "Lists items in the order of their keys.", options: [store, level, limit, after, json],
-        usesDatabase: true,
+        "items list", "Lists items.",
+        options: [store, item, level, sort, limit, after, RowTable.json, RowTable.csv], usesDatabase: true,
         examples: [
             .init("List what is out of stock in Berlin.", "--store", "berlin", "--level", "out"),
+            .init(
+                "List what is left of the items that ran low, the least first.", "--level", "low", "--sort", "available"
+            ),
+            .init("Write the items to a file, edit it, and import it again.", "--limit", "1000000", "--csv"),
             .init("Continue a list.", "--after", "berlin/shirt-m/main"),
-        ])
+        ],
+        notes: ["--csv prints the columns that stockq items import reads."])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        let (connection, schema) = try Database.open(input)
-        let items = try Inspector(connection: connection, schema: schema).items(
-            store: input[store], below: input[level], limit: input[limit], after: input[after])
-        if input[json] {
-            for item in items { Terminal.print(item.json) }
-            return .success
+        if input[sort] == .available && input.isGiven(after) {
+            throw input.usageError("--after goes with --sort key")
         }
-        let heading = [
-            "store", "item", "location", "on hand", "allocated", "available", "threshold", "level", "version",
-        ]
-        Terminal.print(table([heading] + items.map { row($0.value) }))
-        if items.count == input[limit], let last = items.last?.value {
-            let key = [last.storeID, last.itemID, last.locationID].map(escaped).joined(separator: "/")
-            Terminal.note("only the first \(grouped(items.count)); continue with --after '\(key)'")
+        var list = ItemList(limit: input[limit])
+        (list.store, list.item, list.level) = (input[store], input[item], input[level])
+        (list.order, list.after) = (input[sort], input[after])
+        let (connection, schema) = try Database.open(input)
+        let rows = try Inspector(connection: connection, schema: schema).rows(of: list)
+        try listing.print(rows, input)
+        if rows.count == input[limit], let last = try rows.last.map({ try Row(json: $0) }) {
+            let key = ["store_id", "item_id", "location_id"].map { escaped(last[$0]) }.joined(separator: "/")
+            let advice = input[sort] == .key ? "continue with --after '\(key)'" : "--limit shows more"
+            Terminal.note("only the first \(grouped(rows.count)); \(advice)")
         }
         return .success
     }
 
+    private static let listing = RowTable(
+        columns: [
+            .init("store", "store_id"), .init("item", "item_id"), .init("location", "location_id"),
+            .init("on hand") { $0.grouped("on_hand") }, .init("allocated") { $0.grouped("allocated") },
+            .init("available") { $0.grouped("available") }, .init("threshold") { $0.grouped("low_stock_threshold") },
+            .init("level") { $0["tracked"] == "true" ? $0["level"] : "untracked" },
+            .init("version") { $0.grouped("version") },
+        ],
+        csvColumns: ItemField.allCases.map(\.rawValue))
+
     private static func escaped(_ name: String) -> String {
         name.addingPercentEncoding(withAllowedCharacters: CharacterSet(charactersIn: "%/'").inverted) ?? name
-    }
-
-    private static func row(_ item: Item) -> [String] {
-        [
-            item.storeID.printable, item.itemID.printable, item.locationID.printable, grouped(item.balance.onHand),
-            grouped(item.balance.allocated), grouped(item.balance.available),
-            item.lowStockThreshold.map { grouped($0) } ?? "–",
-            item.isTracked ? item.alertLevel.rawValue : "untracked", grouped(item.version),
-        ]
     }
 }
 

@@ -31,7 +31,7 @@ enum RunCommand: Command {
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let settings = try settings(input)
         if input[showSettings] {
-            for setting in WorkerSettings.all { Terminal.print("\(setting.name)=\(setting.text(in: settings))") }
+            settings.show()
             return .success
         }
         let log = Log(minimumLevel: input[logLevel])
@@ -170,20 +170,5 @@ enum RunCommand: Command {
         ]
         log.write(.info, "summary", fields.map { ($0.key, $0.value.text) })
         if json { Terminal.print(.object(fields)) }
-    }
-}
-
-/// `NAME=VALUE`
-struct SettingAssignment: Sendable {
-    let name: String
-    let value: String
-}
-
-extension ValueType where Value == SettingAssignment {
-    fileprivate static var settingAssignment: Self {
-        Self("NAME=VALUE", shape: .text(bytes: nil), expectation: "NAME=VALUE") { word in
-            let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
-            return parts.count == 2 ? SettingAssignment(name: parts[0], value: parts[1]) : nil
-        }
     }
 }

@@ -13,16 +13,21 @@ enum ServeCommand: Command {
     private static let workers = Option(
         "workers", .wholeNumber(0...1_000), default: 2, help: "workers in this process; 0 for the gateway alone")
     private static let deadline = Option(
-        "deadline", .duration, default: .seconds(15), help: "a call that is not decided by then is canceled")
+        "deadline", .duration, defaultText: "15s",
+        help: "a call that is not decided by then is canceled; short for --set deadline=DURATION")
     private static let noQueryTokens = Flag(
-        "no-query-tokens", help: "reject Ecwid's calls with ?token=, which some of its clients need")
+        "no-query-tokens", help: "reject Ecwid's calls with ?token=; short for --set acceptQueryTokens=false")
+    private static let set = Option(
+        repeated: "set", .settingAssignment, help: "change a setting of the gateway or of its workers")
+    private static let showSettings = Flag("show-settings", help: "print the settings and stop")
     private static let check = Flag("check", help: "say what keeps the gateway from serving, and stop")
     private static let logLevel = Option(
         "log-level", .choice("LEVEL", of: Log.Level.allCases), default: Log.Level.info, help: "the least severe lines")
 
     static let spec = CommandSpec(
-        "serve", "Answers HTTP calls of Ecwid's, Prosperna's and Elastic Path's clients, and runs workers.",
-        options: [listen, workers, deadline, noQueryTokens, check, logLevel], usesDatabase: true,
+        "serve",
+        "Answers HTTP calls of Ecwid's, Prosperna's and Elastic Path's clients and of its own API; runs workers.",
+        options: [listen, workers, deadline, noQueryTokens, set, showSettings, check, logLevel], usesDatabase: true,
         examples: [
             .init("Serve on the loopback interface."),
             .init(
@@ -36,22 +41,55 @@ enum ServeCommand: Command {
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        let deadlineMs = input[deadline].milliseconds
-        guard (100...18_000).contains(deadlineMs) else {
-            throw input.usageError("--deadline takes 100ms to 18s: the most impatient client waits 20s")
-        }
         let log = Log(minimumLevel: input[logLevel])
-        var gateway = Gateway(connection: try Database.settings(input), schema: try Database.schema(input), log: log)
+        let (settings, workerSettings) = try settings(input)
+        if input[showSettings] {
+            settings.show()
+            if input[workers] > 0 { workerSettings.show() }
+            return .success
+        }
+        var gateway = Gateway(
+            connection: try Database.settings(input), schema: try Database.schema(input), log: log,
+            settings: settings, workerSettings: workerSettings)
         gateway.endpoints = input[listen].isEmpty ? [.tcp("127.0.0.1", 8_080)] : input[listen]
         gateway.workers = input[workers]
-        gateway.vendorSettings.deadlineMs = deadlineMs
-        gateway.vendorSettings.acceptsEcwidQueryTokens = !input[noQueryTokens]
         if input[check] {
             let blockers = try gateway.blockers()
             Terminal.print(blockers.isEmpty ? "ready to serve" : blockers.joined(separator: "\n"))
             return blockers.isEmpty ? .success : .failure
         }
         return try gateway.serve()
+    }
+
+    /// The defaults, changed by the environment, then by the shorthands, then by `--set`.
+    private static func settings(_ input: ParsedCommand) throws -> (GatewaySettings, WorkerSettings) {
+        var settings = GatewaySettings()
+        var workerSettings = WorkerSettings()
+        let environment = ProcessInfo.processInfo.environment
+        do throws(ValidationError) {
+            try settings.apply(environment: environment)
+            try workerSettings.apply(environment: environment)
+        } catch {
+            throw Failure(error.message)
+        }
+        if input[workers] > 0 { workerSettings.workers = input[workers] }
+        var assignments: [SettingAssignment] = []
+        if let duration = input[deadline] {
+            assignments.append(SettingAssignment(name: "deadline", value: duration.text))
+        }
+        if input[noQueryTokens] { assignments.append(SettingAssignment(name: "acceptQueryTokens", value: "false")) }
+        for assignment in assignments + input[set] {
+            do throws(ValidationError) {
+                if WorkerSettings.has(assignment.name) {
+                    try workerSettings.set(assignment.name, to: assignment.value)
+                } else {
+                    try settings.set(assignment.name, to: assignment.value)
+                }
+            } catch {
+                throw input.usageError(error.message)
+            }
+        }
+        return (settings, workerSettings)
     }
 }
 

@@ -88,6 +88,12 @@ struct Demo {
             """)
     }
 
+    /// Serves the shop on the loopback interface, in a process of its own.
+    func serve() throws -> DemoGateway {
+        try DemoGateway(
+            url: cluster.url(database: "demo"), connection: connection, schema: schema, folder: cluster.folder)
+    }
+
     /// Prints what the day came to, and verifies it.
     ///
     /// - Returns: whether the ledger is right.

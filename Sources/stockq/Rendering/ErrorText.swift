@@ -1,4 +1,5 @@
 import CommandLineKit
+import StockModel
 import StockQueue
 import StockQueuePostgres
 
@@ -48,7 +49,6 @@ enum ErrorText {
     /// The limits that `set_time_limit` changes.
     private static func timeLimitHint(_ constraint: String) -> String? {
         ["jobs_run_at_limit", "jobs_expires_at_limit"].contains(constraint)
-            ? "The time is too far ahead: 400 days is the limit unless an administrator has changed it with set_time_limit."
-            : nil
+            ? "The time is too far ahead: \(JobRequest.timeLimitAdvice)." : nil
     }
 }

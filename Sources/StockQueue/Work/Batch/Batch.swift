@@ -11,6 +11,7 @@ final class Batch {
     let settings: WorkerSettings
     let workerName: String
     private let sample: ChangedItemSample
+    private let onFinished: FinishedJobsHandler?
     var claims = ClaimSet()
     /// The tuple id of each item that the batch has locked, by item index.
     var itemTupleIDs: [TupleID?] = []
@@ -33,13 +34,14 @@ final class Batch {
 
     init(
         connection: Connection, statements: BatchStatements, settings: WorkerSettings, workerName: String,
-        sample: ChangedItemSample
+        sample: ChangedItemSample, onFinished: FinishedJobsHandler?
     ) {
         self.connection = connection
         self.statements = statements
         self.settings = settings
         self.workerName = workerName
         self.sample = sample
+        self.onFinished = onFinished
     }
 
     /// Runs one batch of a lane.
@@ -90,6 +92,7 @@ final class Batch {
         }
         try connection.commit()
         self.decision = nil
+        onFinished?(FinishedJobs(claims, decision, finishedAt: lane.beganAt))
         offerSample(decision)
         return .committed(
             BatchReport(
@@ -134,7 +137,7 @@ final class Batch {
     func expect(_ rows: Int, changedBy statement: String, got: Int) throws(PostgresError) {
         if got == rows { return }
         throw PostgresError(
-            kind: .protocolViolation, message: "\(statement) changed \(got) rows, not \(rows)", statement: statement)
+            kind: .unexpectedRowCount, message: "\(statement) changed \(got) rows, not \(rows)", statement: statement)
     }
 
     func rollingBackOnError<Value>(_ body: () throws(PostgresError) -> Value) throws(PostgresError) -> Value {

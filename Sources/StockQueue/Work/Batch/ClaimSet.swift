@@ -8,6 +8,8 @@ struct ClaimSet {
     private(set) var jobs: [ClaimedJob] = []
     /// The tuple id of each job, valid while the claim's locks are held.
     private(set) var tupleIDs: [TupleID] = []
+    /// When each job was enqueued.
+    private(set) var enqueuedAts: [Timestamp] = []
     /// (store, item, location) by item index.
     private(set) var items = KeyTable(columns: 3)
     /// (group, store, submission) by group index.
@@ -31,6 +33,7 @@ struct ClaimSet {
     mutating func removeAll() {
         jobs.removeAll(keepingCapacity: true)
         tupleIDs.removeAll(keepingCapacity: true)
+        enqueuedAts.removeAll(keepingCapacity: true)
         items.removeAll()
         groups.removeAll()
         keys.removeAll()
@@ -46,6 +49,7 @@ struct ClaimSet {
         let columns = ClaimedJobColumns(rows)
         jobs.reserveCapacity(jobs.count + rows.rowCount)
         tupleIDs.reserveCapacity(jobs.count + rows.rowCount)
+        enqueuedAts.reserveCapacity(jobs.count + rows.rowCount)
         for row in 0..<rows.rowCount { try add(rows, row, columns, isClaimed: true) }
     }
 
@@ -90,6 +94,7 @@ struct ClaimSet {
         }
         jobs.append(job)
         tupleIDs.append(rows.tupleID(row, columns.tupleID))
+        enqueuedAts.append(rows.timestamp(row, columns.enqueuedAt))
     }
 
     // MARK: arranging
@@ -106,8 +111,7 @@ struct ClaimSet {
         let order = jobs.indices.sorted { left, right in
             ranks[left] != ranks[right] ? ranks[left] < ranks[right] : jobs[left].id < jobs[right].id
         }
-        jobs = order.map { jobs[$0] }
-        tupleIDs = order.map { tupleIDs[$0] }
+        keep(order)
     }
 
     /// A position in the order of work.
@@ -153,6 +157,7 @@ struct ClaimSet {
     private mutating func keep(_ kept: [Int]) {
         jobs = kept.map { jobs[$0] }
         tupleIDs = kept.map { tupleIDs[$0] }
+        enqueuedAts = kept.map { enqueuedAts[$0] }
     }
 
     // MARK: reading

@@ -5,6 +5,7 @@ extension PostgresError {
     /// What kind of error this is for a batch.
     package var fault: DatabaseFault {
         if kind == .deadline { return .callTimeout }
+        if kind == .unexpectedRowCount { return .unexplained }
         guard kind == .server, !isConnectionFatal, let sqlState else { return .connection }
         if isReadOnlyServer { return .connection }
         switch sqlState {
@@ -16,10 +17,11 @@ extension PostgresError {
         case .checkViolation where constraint == nil && table != nil: return .missingPartition
         default:
             if sqlState.isDataError { return .jobData }
+            if sqlState.isConflict { return .otherTransaction }
             return sqlState.isServerCondition ? .server : .unexplained
         }
     }
 
     /// Another way to write the same job may succeed.
-    var mayBelongToJob: Bool { fault == .jobData || fault == .unexplained }
+    var mayBelongToJob: Bool { [.jobData, .unexplained, .otherTransaction].contains(fault) }
 }

@@ -16,13 +16,16 @@ package final class WorkerPool: Sendable {
     ///   - drains: stop when nothing is ready or due.
     ///   - onlyDelivers: run the deliverer alone.
     ///   - onEvent: takes what happens, from several threads at once.
+    ///   - onFinished: for a producer in this process: takes the finished jobs of all producers. It calls `enqueued` when
+    ///     it has committed jobs.
     package init(
         connection: ConnectionSettings, schema: QueueSchema, settings: WorkerSettings, drains: Bool = false,
-        onlyDelivers: Bool = false, onEvent: @escaping WorkEventHandler = { _ in }
+        onlyDelivers: Bool = false, onEvent: @escaping WorkEventHandler = { _ in },
+        onFinished: FinishedJobsHandler? = nil
     ) {
         self.onlyDelivers = onlyDelivers
         base = connection
-        context = ServiceContext(schema: schema, settings: settings, onEvent: onEvent)
+        context = ServiceContext(schema: schema, settings: settings, onEvent: onEvent, onFinished: onFinished)
         self.drains = drains
     }
 
@@ -73,6 +76,9 @@ package final class WorkerPool: Sendable {
 
     /// What each service does now; empty before `run`.
     package var status: [ServiceStatus] { threads.withLock { $0 }.map(\.status) }
+
+    /// A producer in this process has committed jobs: the workers need not wait until the poller finds their lanes.
+    package func enqueued(in lanes: [Int16]) { context.laneQueue.enqueueOfProducer(lanes) }
 
     /// Lets every worker end its batch; nothing more is claimed.
     package func finish() {

@@ -21,6 +21,8 @@ final class LaneQueue: Sendable {
         var working = 0
         /// Workers that keep a deep lane.
         var keeping = 0
+        /// A producer of this process has enqueued jobs since the last poll.
+        var hasProducerWork = false
         var stopped = false
     }
 
@@ -69,6 +71,23 @@ final class LaneQueue: Sendable {
                 }
             }
             return !state.queue.isEmpty || state.working > 0
+        }
+    }
+
+    /// Queues the lanes in which a producer of this process has committed jobs.
+    func enqueueOfProducer(_ lanes: [Int16]) {
+        state.withLock { $0.hasProducerWork = true }
+        enqueue(lanes)
+    }
+
+    /// A producer of this process has enqueued jobs since the last poll: the poller polls again soon.
+    var hasProducerWork: Bool { state.withLock { $0.hasProducerWork } }
+
+    /// Whether there was a call of `enqueueOfProducer` since the last call of this.
+    func takeProducerWork() -> Bool {
+        state.withLock { state in
+            defer { state.hasProducerWork = false }
+            return state.hasProducerWork
         }
     }
 

@@ -4,21 +4,27 @@ import StockQueuePostgres
 /// Looks for the stable id and for transactions that hold ids back, and reports those that are open for long.
 struct OpenTransactionWatch {
     private static let everyMs = 100
+    /// On a quiet queue no mark has to move, and only the reports count.
+    private static let everyMsWhenQuiet = 5_000
 
     private let lastDrawnID: LastDrawnIDStatement
     private let writers: WritersStatement
     private let describe = DescribeWritersStatement()
     private var tracker = StableIDTracker()
-    private var nextAt: Deadline?
+    private var sinceLast: Stopwatch?
 
     init(_ schema: QueueSchema) {
         lastDrawnID = LastDrawnIDStatement(schema)
         writers = WritersStatement(schema)
     }
 
-    mutating func look(_ connection: Connection, _ context: ServiceContext) throws(PostgresError) {
-        if nextAt?.hasPassed == false { return }
-        nextAt = .after(milliseconds: Self.everyMs)
+    /// - Parameter isQuiet: there has been no work for a while.
+    mutating func look(
+        _ connection: Connection, _ context: ServiceContext, isQuiet: Bool
+    ) throws(PostgresError) {
+        let pauseMs = isQuiet ? Self.everyMsWhenQuiet : Self.everyMs
+        if let sinceLast, sinceLast.milliseconds < pauseMs { return }
+        sinceLast = Stopwatch()
         let marks = context.marks
         let passed = Set(marks.snapshot.passed)
         try connection.sendSessionSettings()

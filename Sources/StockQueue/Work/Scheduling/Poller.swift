@@ -64,6 +64,8 @@ private struct Polling {
     private static let shortPauseMs = 5
     /// All lanes with work are in their cooldown, because another transaction has locked them or their items.
     private static let cooldownPauseMs = 20
+    /// A producer of this process is busy: it names its lanes itself, and the poller looks for the jobs of others.
+    private static let besideProducerPauseMs = 10
     private static let wakeOthersEveryMs = 1_000
 
     mutating func run() throws(PostgresError) {
@@ -74,7 +76,7 @@ private struct Polling {
             // In this order: the thread that stops the pool sets the signal first, then wakes the poller.
             context.pollerWakeUp.clear()
             if context.stop.isFinishing { break }
-            if backoff.isRecent { try openTransactions.look(connection, context) }
+            try openTransactions.look(connection, context, isQuiet: !backoff.isRecent)
             guard let pauseMs = try pollOnce() else { return }
             _ = try connection.waitForNotification(
                 wakeDescriptor: context.pollerWakeUp.descriptor, timeoutMs: pauseMs)
@@ -90,11 +92,15 @@ private struct Polling {
         if try dueJobs.promote(connection, context) { lanes = try poll(probesDueJobs: false) }
         report.healthy()
         var canBeWorked = true
+        let hadProducerWork = context.laneQueue.takeProducerWork()
         if !lanes.isEmpty {
             canBeWorked = context.laneQueue.enqueue(lanes)
             isLastPoll = false
             backoff.foundWork()
             if lanes.count > context.settings.workers { try wakeOtherProcesses() }
+        } else if hadProducerWork {
+            // So that inserts send no wake-ups while a producer of this process is busy.
+            backoff.foundWork()
         } else if context.laneQueue.isIdle {
             if drains && !dueJobs.foundDue {
                 if isLastPoll { return nil }
@@ -105,7 +111,7 @@ private struct Polling {
         }
         if let awake = backoff.changeForProducers() { try setWorkersAwake(awake) }
         let longest = context.settings.pollIntervalMax.milliseconds
-        let pause = backoff.isIdle ? backoff.pauseMs(longest: longest) : busyPauseMs(canBeWorked)
+        let pause = backoff.isIdle ? backoff.pauseMs(longest: longest) : busyPauseMs(canBeWorked, hadProducerWork)
         // Due jobs come a page at a time, or are locked by another transaction: do not spin on them.
         let untilDue = dueJobs.pauseMs.map { max($0, Self.shortPauseMs) } ?? longest
         return min(pause, untilDue, fullScan.pauseMs ?? longest, longest)
@@ -113,8 +119,9 @@ private struct Polling {
 
     /// The workers wake the poller when they run out of lanes, so while all of them are busy it has nothing to find.
     /// While one is idle, work may arrive at any time, or another process may release a lane.
-    private func busyPauseMs(_ canBeWorked: Bool) -> Int {
+    private func busyPauseMs(_ canBeWorked: Bool, _ hadProducerWork: Bool) -> Int {
         if !canBeWorked { return Self.cooldownPauseMs }
+        if hadProducerWork { return Self.besideProducerPauseMs }
         return context.laneQueue.working < context.settings.workers ? Self.shortPauseMs : Self.busyPauseMs
     }
 

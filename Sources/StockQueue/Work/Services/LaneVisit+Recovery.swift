@@ -4,7 +4,8 @@ import StockQueuePostgres
 /// What a worker does after the database failed a batch. `recovery(from:)` chooses; this acts.
 extension LaneVisit {
     mutating func recover(from error: PostgresError) throws(PostgresError) -> Step {
-        let (fault, progress) = (error.fault, batch.progress)
+        let progress = batch.progress
+        let fault = tuning.errors.explained(error.fault)
         if fault == .unexplained {
             tuning.errors.learnError(
                 in: progress.decidedIDs, statement: error.statement,

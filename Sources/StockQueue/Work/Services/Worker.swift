@@ -23,7 +23,7 @@ struct Worker: WorkerService {
     func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {
         let batch = Batch(
             connection: connection, statements: BatchStatements(context.schema), settings: context.settings,
-            workerName: name, sample: context.changedItems)
+            workerName: name, sample: context.changedItems, onFinished: context.onFinished)
         let terminate = TerminateStalledSessionsStatement(context.schema)
         var lanes = tunings.lanes.withLock { $0 }
         defer { tunings.lanes.withLock { $0 = lanes } }
@@ -50,7 +50,7 @@ struct Worker: WorkerService {
                 if step.hasMore && !keepsLane { keepsLane = queue.keepLane() }
             } while keepsLane && step.hasMore && !context.stop.isFinishing
             let isQueueEmpty = queue.release(visit.lane, step.disposition)
-            if isQueueEmpty && step.didWork { context.pollerWakeUp.wake() }
+            if isQueueEmpty && step.didWork && !queue.hasProducerWork { context.pollerWakeUp.wake() }
         } catch {
             // Whatever failed the batch, the lane still has work.
             _ = queue.release(visit.lane, .requeue)

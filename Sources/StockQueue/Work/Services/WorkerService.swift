@@ -29,11 +29,17 @@ struct ServiceContext: Sendable {
     let pollerWakeUp = WakePipe()
     let stop = StopSignal()
     let onEvent: WorkEventHandler
+    /// Of a producer in this process.
+    let onFinished: FinishedJobsHandler?
 
-    init(schema: QueueSchema, settings: WorkerSettings, onEvent: @escaping WorkEventHandler) {
+    init(
+        schema: QueueSchema, settings: WorkerSettings, onEvent: @escaping WorkEventHandler,
+        onFinished: FinishedJobsHandler? = nil
+    ) {
         self.schema = schema
         self.settings = settings
         laneQueue = LaneQueue(workers: settings.workers)
         self.onEvent = onEvent
+        self.onFinished = onFinished
     }
 }

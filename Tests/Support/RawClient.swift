@@ -1,26 +1,24 @@
 import Foundation
-import HTTPServer
-import StockQueueLocking
 
 /// A client that sends and receives bytes as they are. Every wait ends after 20 seconds with an error.
-final class RawClient {
-    struct Answer: Equatable {
-        var status: Int
-        var head: String
-        var body: String
+public final class RawClient {
+    public struct Answer: Equatable {
+        public var status: Int
+        public var head: String
+        public var body: String
     }
 
-    enum Failure: Error {
+    public enum Failure: Error {
         case connect(Int32)
         case timeout
         case reset
         case ended(String)
     }
 
-    let descriptor: Int32
+    public let descriptor: Int32
     private var input: [UInt8] = []
 
-    init(port: Int, receiveBuffer: Int32? = nil) throws {
+    public init(port: Int, receiveBuffer: Int32? = nil) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         if var size = receiveBuffer {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
@@ -32,7 +30,7 @@ final class RawClient {
         try connect(&address)
     }
 
-    init(unix path: String) throws {
+    public init(unix path: String) throws {
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -52,7 +50,7 @@ final class RawClient {
 
     deinit { close(descriptor) }
 
-    func send(_ text: String) {
+    public func send(_ text: String) {
         let bytes = Array(text.utf8)
         var sent = 0
         while sent < bytes.count {
@@ -64,10 +62,10 @@ final class RawClient {
         }
     }
 
-    func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+    public func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// Closes so that the server gets a reset.
-    func reset() {
+    public func reset() {
         var option = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
         // The number stays taken until the end of this object.
@@ -86,21 +84,21 @@ final class RawClient {
     }
 
     /// Everything until the server closes.
-    func readAll() throws -> String {
+    public func readAll() throws -> String {
         while try receive() {}
         defer { input = [] }
         return String(decoding: input, as: UTF8.self)
     }
 
     /// At least so many bytes.
-    func read(atLeast count: Int) throws -> Int {
+    public func read(atLeast count: Int) throws -> Int {
         while input.count < count, try receive() {}
         defer { input = [] }
         return input.count
     }
 
     /// What has arrived, at least one byte.
-    func readSome() throws -> String {
+    public func readSome() throws -> String {
         if input.isEmpty, try !receive() { throw Failure.ended("") }
         defer { input = [] }
         return String(decoding: input, as: UTF8.self)
@@ -109,7 +107,7 @@ final class RawClient {
     /// One answer with a `Content-Length`, or without a body.
     ///
     /// - Parameter hasBody: false for the answer to HEAD.
-    func readAnswer(hasBody: Bool = true) throws -> Answer {
+    public func readAnswer(hasBody: Bool = true) throws -> Answer {
         let separator = Array("\r\n\r\n".utf8)
         var end: Int?
         repeat {
@@ -125,66 +123,5 @@ final class RawClient {
         let body = String(decoding: input[(end! + 4)..<(end! + 4 + count)], as: UTF8.self)
         input.removeFirst(end! + 4 + count)
         return Answer(status: Int(head.dropFirst(9).prefix(3)) ?? 0, head: head, body: body)
-    }
-}
-
-/// A server on the loopback interface, with what its application has received.
-final class TestServer: Sendable {
-    let server: HTTPServer
-    let port: Int
-    private let calls: Calls
-
-    /// Calls that the application has not answered, in order.
-    private final class Calls: Sendable {
-        let waiting = Mutex<[Call]>([])
-        let arrived = DispatchSemaphore(value: 0)
-        let departures = Mutex<[Departure]>([])
-        let departed = DispatchSemaphore(value: 0)
-    }
-
-    /// Routes: `/now` answers at once, `/wait` waits for `next`, `/drop` gives no answer.
-    init(_ endpoints: [Endpoint] = [.tcp("127.0.0.1", 0)], _ change: (inout ServerSettings) -> Void = { _ in }) throws {
-        var settings = ServerSettings()
-        change(&settings)
-        let calls = Calls()
-        var routes = RouteTable()
-        for method in [HTTPMethod.get, .put, .post] {
-            routes.add(method, "/now") { $0.respond(.text(.ok, "\($0.request.body.count)")) }
-            routes.add(method, "/drop") { _ in }
-            routes.add(method, "/small", bodyBytesMax: 3) { $0.respond(.text(.ok, "small")) }
-            routes.add(method, "/fail") { _ in throw HTTPFailure(.conflict, "not now") }
-            routes.add(method, "/wait") { call in
-                call.responder.onDeparture { departure in
-                    calls.departures.withLock { $0.append(departure) }
-                    calls.departed.signal()
-                }
-                calls.waiting.withLock { $0.append(call) }
-                calls.arrived.signal()
-            }
-        }
-        routes.setErrorStyle(under: "/v2") { failure in
-            .json(failure.status, Array(#"{"errors":[{"status":\#(failure.status)}]}"#.utf8))
-        }
-        server = try HTTPServer(endpoints, settings: settings, handler: RouteHandler(routes))
-        port = server.addresses.first.flatMap { Int($0.split(separator: ":").last ?? "") } ?? 0
-        self.calls = calls
-    }
-
-    func client() throws -> RawClient { try RawClient(port: port) }
-
-    /// Waits for the next call of `/wait`.
-    func next() throws -> Call {
-        guard calls.arrived.wait(timeout: .now() + 20) == .success else { throw RawClient.Failure.timeout }
-        return calls.waiting.withLock { $0.removeFirst() }
-    }
-
-    func nextDeparture() throws -> Departure {
-        guard calls.departed.wait(timeout: .now() + 20) == .success else { throw RawClient.Failure.timeout }
-        return calls.departures.withLock { $0.removeFirst() }
-    }
-
-    deinit {
-        server.shutDown(graceMs: 0)
-        server.wait()
     }
 }

@@ -1,0 +1,53 @@
+import CommandLineKit
+import StockQueue
+
+enum JobsListCommand: Command {
+    private static let state = Option(
+        "state", .choice("STATE", of: JobList.State.allCases), defaultText: "all that have no result",
+        help: "only jobs in this state as of now")
+    private static let since = Option("since", .pastMoment, help: "only jobs that were enqueued at this time or later")
+    private static let until = Option("until", .pastMoment, help: "only jobs that were enqueued before this time")
+    private static let after = Option(
+        "after", .wholeNumber(0...Int64.max, "JOB"), help: "only jobs with a higher id, to continue a list")
+    private static let limit = Option("limit", .wholeNumber(1...1_000_000), default: 100, help: "at most N jobs")
+
+    static let spec = CommandSpec(
+        "jobs list", "Lists queued jobs, and failed ones, by their ids.",
+        options: ListFilters.options + [state, since, until, limit, after, RowTable.json, RowTable.csv],
+        usesDatabase: true,
+        examples: [
+            .init("List what waits for stock in Berlin.", "--store", "berlin", "--state", "waiting"),
+            .init("Find the jobs of an order.", "--store", "berlin", "--reference", "order-1041"),
+            .init("List what has failed.", "--state", "failed"),
+        ],
+        notes: [
+            "The index of jobs by group answers --group. The other filters read the queued jobs by their ids, up to the "
+                + "limit."
+        ])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        var list = JobList(limit: input[limit])
+        let filters = ListFilters(input)
+        (list.store, list.item, list.location) = (filters.store, filters.item, filters.location)
+        (list.group, list.reference, list.idempotencyKey) = (filters.group, filters.reference, filters.key)
+        (list.state, list.since, list.until, list.after) = (input[state], input[since], input[until], input[after])
+        let (connection, schema) = try Database.open(input)
+        let rows = try Inspector(connection: connection, schema: schema).rows(of: list)
+        try listing.print(rows, input)
+        try ListFilters.noteRest(rows, limit: input[limit], option: "--after", key: "job_id")
+        return .success
+    }
+
+    private static let listing = RowTable(
+        columns: [
+            .init("job", "job_id"), .init("state") { $0["state"] == "finished" ? "failed" : $0["state"] },
+            .init("action", "action"), .init("quantity") { $0.grouped("quantity") }, .init("item") { $0.item },
+            .init("enqueued") { $0.time("enqueued_at") }, .init("due") { $0.time("run_at") },
+            .init("group", "group_id"), .init("reference", "reference"), .init("last error", "message"),
+        ],
+        csvColumns: [
+            "job_id", "state", "store_id", "item_id", "location_id", "action", "quantity", "on_insufficient",
+            "priority", "group_id", "ordering_key", "idempotency_key", "reference", "reason", "enqueued_at", "run_at",
+            "attempts", "max_attempts", "message",
+        ])
+}

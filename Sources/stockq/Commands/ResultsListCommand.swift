@@ -1,0 +1,61 @@
+import CommandLineKit
+import StockQueue
+
+enum ResultsListCommand: Command {
+    private static let outcome = Option(
+        "outcome", .choice("OUTCOME", of: Outcome.allCases), help: "only results with this outcome")
+    private static let code = Option(
+        "code", .choice("CODE", of: ResultCode.allCases), help: "only results with this code")
+    private static let since = Option("since", .pastMoment, help: "only jobs that were finished at this time or later")
+    private static let until = Option("until", .pastMoment, help: "only jobs that were finished before this time")
+    private static let before = Option(
+        "before", .wholeNumber(0...Int64.max, "JOB"), help: "only jobs with a lower id, to continue a list")
+    private static let limit = Option("limit", .wholeNumber(1...1_000_000), default: 100, help: "at most N results")
+
+    static let spec = CommandSpec(
+        "results list", "Lists results, the newest jobs first: what was applied, what was rejected, and why.",
+        options: ListFilters.options
+            + [outcome, code, since, until, limit, before, RowTable.json, RowTable.csv],
+        usesDatabase: true,
+        examples: [
+            .init("List what was rejected today.", "--outcome", "rejected", "--since", "24h"),
+            .init("List the lines of an order.", "--store", "berlin", "--group", "order-1041"),
+            .init("Write the failed jobs to a file.", "--outcome", "failed", "--csv"),
+        ],
+        notes: [
+            "Indexes answer --group, --outcome failed and --since. Other filters read results, the newest first, until the "
+                + "limit is reached; --since bounds that."
+        ])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        var list = ResultList(limit: input[limit])
+        let filters = ListFilters(input)
+        (list.store, list.item, list.location) = (filters.store, filters.item, filters.location)
+        (list.group, list.reference, list.idempotencyKey) = (filters.group, filters.reference, filters.key)
+        (list.outcome, list.code) = (input[outcome], input[code])
+        (list.since, list.until, list.before) = (input[since], input[until], input[before])
+        let (connection, schema) = try Database.open(input)
+        let rows = try Inspector(connection: connection, schema: schema).rows(of: list)
+        try listing.print(rows, input)
+        try ListFilters.noteRest(rows, limit: input[limit], option: "--before", key: "job_id")
+        return .success
+    }
+
+    private static let listing = RowTable(
+        columns: [
+            .init("job", "job_id"), .init("finished") { $0.time("finished_at") },
+            .init("outcome") { $0["code"].isEmpty ? $0["outcome"] : "\($0["outcome"]) (\($0["code"]))" },
+            .init("action", "action"), .init("quantity") { $0.grouped("quantity") }, .init("item") { $0.item },
+            .init("on hand") { changeText($0.number("on_hand_before"), $0.number("on_hand_after")) },
+            .init("group", "group_id"), .init("reference", "reference"),
+            .init("message") {
+                [$0.printable("sqlstate"), $0.printable("message")].filter { !$0.isEmpty }.joined(separator: ": ")
+            },
+        ],
+        csvColumns: [
+            "job_id", "finished_at", "outcome", "code", "warning", "store_id", "item_id", "location_id", "action",
+            "quantity", "applied_quantity", "on_hand_before", "on_hand_after", "allocated_before", "allocated_after",
+            "version", "group_id", "idempotency_key", "first_job_id", "retry_of", "reference", "reason", "enqueued_at",
+            "attempts", "worker", "sqlstate", "message",
+        ])
+}

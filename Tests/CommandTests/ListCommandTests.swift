@@ -1,0 +1,162 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Lists of jobs, results, items, operations and limits on the command line.
+@Suite("Lists") struct ListCommandTests {
+    /// Jobs of two stores: applied, rejected, failed, waiting, scheduled and ready.
+    private static func fill(_ database: TestDatabase) throws {
+        try database.run(
+            """
+            INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold)
+            VALUES ('berlin', 'mug', 10, 5), ('berlin', 'cup', 2, 5), ('oslo', 'mug', 1, NULL);
+            INSERT INTO stockq.jobs (store_id, item_id, quantity, on_insufficient, reference, group_id)
+            VALUES ('berlin', 'mug', -3, 'reject', 'order-1', NULL), ('berlin', 'cup', -3, 'reject', 'order-2', NULL),
+                ('berlin', 'mug', -1, 'reject', 'order-3', 'g'), ('berlin', 'cup', -1, 'reject', 'order-3', 'g'),
+                ('oslo', 'mug', -5, 'wait', 'order-4', NULL), ('oslo', 'none', -1, 'reject', 'a, "b"', NULL);
+            """)
+        try database.drain()
+        try database.run(
+            """
+            INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at)
+            VALUES ('berlin', 'mug', -1, NULL), ('berlin', 'mug', -2, now() + interval '1 hour')
+            """)
+    }
+
+    private static func jobs(_ database: TestDatabase, _ words: [String]) throws -> [Int] {
+        let ended = try Program(database).run(words + ["--json"])
+        #expect(ended.code == 0, "\(ended.err)")
+        return try ended.out.split(separator: "\n").map { line in
+            let row = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+            return try #require(row?["job_id"] as? Int)
+        }
+    }
+
+    static let jobLists: [([String], [Int])] = [
+        ([], [5, 7, 8]), (["--state", "ready"], [7]), (["--state", "scheduled"], [8]), (["--state", "waiting"], [5]),
+        (["--state", "failed"], []), (["--store", "oslo"], [5]), (["--store", "berlin", "--item", "mug"], [7, 8]),
+        (["--reference", "order-4"], [5]), (["--limit", "1"], [5]), (["--after", "5", "--limit", "1"], [7]),
+        (["--since", "1h"], [5, 7, 8]), (["--until", "1h"], []), (["--since", "2999-01-01T00:00:00Z"], []),
+        (["--group", "g"], []), (["--key", "k"], []), (["--location", "main", "--state", "ready"], [7]),
+    ]
+
+    @Test("each filter of jobs list selects the jobs that it says", arguments: jobLists)
+    func jobsList(options: [String], expected: [Int]) async throws {
+        try await withDatabase { database in
+            try Self.fill(database)
+            #expect(try Self.jobs(database, ["jobs", "list"] + options) == expected)
+        }
+    }
+
+    static let resultLists: [([String], [Int])] = [
+        ([], [6, 4, 3, 2, 1]), (["--outcome", "rejected"], [6, 2]), (["--code", "unknown_item"], [6]),
+        (["--code", "insufficient_stock", "--store", "berlin"], [2]), (["--group", "g"], [4, 3]),
+        (["--group", "g", "--item", "cup"], [4]), (["--reference", "order-3"], [4, 3]), (["--limit", "2"], [6, 4]),
+        (["--before", "4", "--limit", "1"], [3]), (["--since", "1h", "--store", "oslo"], [6]), (["--until", "1h"], []),
+        (["--outcome", "failed"], []), (["--key", "k"], []), (["--location", "main"], [6, 4, 3, 2, 1]),
+    ]
+
+    @Test("each filter of results list selects the results that it says", arguments: resultLists)
+    func resultsList(options: [String], expected: [Int]) async throws {
+        try await withDatabase { database in
+            try Self.fill(database)
+            #expect(try Self.jobs(database, ["results", "list"] + options) == expected)
+        }
+    }
+
+    @Test("failed jobs are in both lists") func failed() async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 1);
+                CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    RAISE data_exception USING MESSAGE = 'not today';
+                END
+                $$;
+                CREATE TRIGGER refuse BEFORE UPDATE ON stockq.items FOR EACH ROW EXECUTE FUNCTION refuse();
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, max_attempts) VALUES ('s', 'a', -1, 1)
+                """)
+            try database.drain()
+            #expect(try Self.jobs(database, ["jobs", "list", "--state", "failed"]) == [1])
+            #expect(try Self.jobs(database, ["jobs", "list"]) == [])
+            #expect(try Self.jobs(database, ["results", "list", "--outcome", "failed"]) == [1])
+            let list = try Program(database).run(["jobs", "list", "--state", "failed"]).out
+            #expect(list.contains("failed") && list.contains("not today"), "\(list)")
+        }
+    }
+
+    @Test("a list for people has a heading, local times to the second and the item's name") func table() async throws {
+        try await withDatabase { database in
+            try Self.fill(database)
+            try database.run("UPDATE stockq.results SET finished_at = '2026-03-01 12:00:00.75Z' WHERE job_id = 2")
+            var program = Program(database)
+            program.environment["TZ"] = "Europe/Berlin"
+            let list = try program.run(
+                ["results", "list", "--outcome", "rejected", "--store", "berlin"])
+            #expect(
+                list.out == """
+                    job  finished             outcome                        action  quantity  item        on hand  group  reference  message
+                      2  2026-03-01 13:00:00  rejected (insufficient_stock)  adjust        -3  berlin/cup        2         order-2
+
+                    """, "\(list.out)")
+            let cut = try Program(database).run(["results", "list", "--limit", "1"])
+            #expect(cut.err == "only the first 1; continue with --before 6\n")
+        }
+    }
+
+    @Test("CSV has a header, and quotes what must be quoted") func csv() async throws {
+        try await withDatabase { database in
+            try Self.fill(database)
+            let ended = try Program(database).run(["results", "list", "--store", "oslo", "--csv"])
+            let lines = ended.out.split(separator: "\n")
+            #expect(lines.count == 2 && lines[0].hasPrefix("job_id,finished_at,outcome,code,"))
+            #expect(
+                lines[1].hasPrefix("6,") && lines[1].contains(",rejected,unknown_item,,oslo,none,main,adjust,-1,0,"))
+            #expect(lines[1].contains(",\"a, \"\"b\"\"\","), "\(ended.out)")
+            let both = try Program(database).run(["jobs", "list", "--csv", "--json"])
+            #expect(both.code == 2 && both.err.contains("give --json or --csv, not both"))
+        }
+    }
+
+    @Test("items list writes the CSV that items import reads") func itemsRoundTrip() async throws {
+        try await withDatabase { database in
+            try Self.fill(database)
+            let written = try Program(database).run(["items", "list", "--csv"]).out
+            let program = Program(database)
+            #expect(try program.run(["migrate", "--schema", "copy"]).code == 0)
+            let words = ["items", "import", "-", "--format", "csv", "--schema", "copy"]
+            let imported = try program.run(words, input: written)
+            #expect(imported.code == 0, "\(imported.err)")
+            #expect(try program.run(["items", "list", "--csv", "--schema", "copy"]).out == written)
+        }
+    }
+
+    @Test("items list sorts by what is left") func itemsByAvailable() async throws {
+        try await withDatabase { database in
+            try Self.fill(database)
+            let ended = try Program(database).run(["items", "list", "--sort", "available", "--csv"])
+            let items = ended.out.split(separator: "\n").dropFirst().map {
+                $0.split(separator: ",")[0...2].joined(separator: "/")
+            }
+            #expect(items == ["berlin/cup/1", "oslo/mug/1", "berlin/mug/6"])
+            let usage = try Program(database).run(["items", "list", "--sort", "available", "--after", "a/b/c"])
+            #expect(usage.code == 2)
+        }
+    }
+
+    @Test("operations list says who did what, and limits list which store has a limit") func administration()
+        async throws
+    {
+        try await withDatabase { database in
+            #expect(try Program(database).run(["limits", "set", "berlin", "100"]).code == 0)
+            #expect(try Program(database).run(["pause", "--store", "oslo"]).code == 0)
+            #expect(
+                try Program(database).run(["limits", "list", "--csv"]).out == "store_id,ready_jobs_max\nberlin,100\n")
+            let operations = try Program(database).run(["operations", "list"]).out
+            #expect(operations.contains("store_id berlin, ready_jobs_max 100"), "\(operations)")
+            let pauses = try Program(database).run(["operations", "list", "--verb", "pause", "--csv"]).out
+            #expect(pauses.split(separator: "\n").count == 2 && pauses.contains("oslo"), "\(pauses)")
+        }
+    }
+}
