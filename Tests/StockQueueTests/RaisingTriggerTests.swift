@@ -66,6 +66,22 @@ import Testing
         }
     }
 
+    @Test("the jobs of other items do not wait for those of an item that all fail", arguments: ["P0001", "22000"])
+    func allOfOneItem(_ state: String) async throws {
+        try await withDatabase { database in
+            try database.addItem("a", 10_000)
+            try database.addItem("bad", 10_000)
+            try database.run(Self.trap(state, when: "NEW.item_id = 'bad' AND NEW.outcome <> 'failed'"))
+            try database.enqueue(Self.jobs(2_000, bad: Set((1...500).map { $0 * 4 })))
+            let events = try database.drain()
+            let lastApplied = try #require(events.lastIndex { ($0.batch?.outcomes[.applied] ?? 0) > 0 })
+            let failures = events.compactMap(\.failedAttempt).count
+            let failuresBefore = events[..<lastApplied].compactMap(\.failedAttempt).count
+            #expect(failures == 500 && failuresBefore <= 30, "\(failuresBefore)")
+            try expectSoundLedger(database)
+        }
+    }
+
     @Test("jobs of one item are never overtaken by each other while their lane looks for the error's owner")
     func oneItem() async throws {
         try await withDatabase { database in

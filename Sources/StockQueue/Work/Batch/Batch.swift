@@ -32,6 +32,9 @@ final class Batch {
         return progress
     }
 
+    /// The hashes of the items of the jobs that were claimed last.
+    var claimedItems: Set<UInt32> { Set((0..<Int32(claims.items.count)).map { claims.items.hash(of: $0) }) }
+
     init(
         connection: Connection, statements: BatchStatements, settings: WorkerSettings, workerName: String,
         sample: ChangedItemSample, onFinished: FinishedJobsHandler?

@@ -13,13 +13,15 @@ struct BatchRequest {
     /// Read which idempotency keys were used before. Otherwise all are taken for unused, and where one is not the batch
     /// is rolled back.
     var readsKeys: Bool
-    /// Jobs that the batch leaves out: see `ErrorHistory`.
+    /// Jobs that the batch leaves out: see `ErrorHistory` and `LaneTuning`.
     var leavesOut = LeftOut.none
 
     enum LeftOut {
         case none
         /// The jobs are skipped, as if another transaction had locked them, and with them later jobs of their items.
         case skipping(Set<Int64>)
+        /// The jobs of the items with these hashes are skipped in the same way.
+        case skippingItems(Set<UInt32>)
         /// The batch does as if the jobs were not there. That is out of order, so it is rolled back.
         case trying(Set<Int64>)
     }

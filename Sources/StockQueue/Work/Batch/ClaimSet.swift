@@ -139,6 +139,9 @@ struct ClaimSet {
         case .none: return
         case .skipping(let ids):
             for index in jobs.indices where ids.contains(jobs[index].id) { jobs[index].isClaimed = false }
+        case .skippingItems(let hashes):
+            let isLeftOut = (0..<Int32(items.count)).map { hashes.contains(items.hash(of: $0)) }
+            for index in jobs.indices where isLeftOut[jobs[index].item.position] { jobs[index].isClaimed = false }
         case .trying(let ids): keep(jobs.indices.filter { !ids.contains(jobs[$0].id) })
         }
     }

@@ -21,6 +21,13 @@ struct LaneTuning {
     /// The next batch does as if the work units that are set aside were not there, because all others are of their
     /// items.
     private var triesBesideSetAside = false
+    /// The items of the work unit of which an attempt was counted last: the next batch leaves them out. Their other jobs
+    /// may fail as well, and each costs some transactions, for which the jobs of all other items would wait.
+    private var failedItems: Set<UInt32> = []
+    /// The most jobs of a batch beside those that are left out: doubled after such a batch, the least after an error.
+    private var jobsBesideMax = LaneTuning.jobsBesideMin
+    /// What the last batch beside those that were left out skipped: jobs of their items pile up at the head of the lane.
+    private var skippedBeside = 0
     /// An attempt to be counted on the next connection, because the error closed the one before it.
     var pendingFailure: (jobIDs: [Int64], error: PostgresError)?
     /// Set while another worker has the lane; if it still has it at this time, it may be stalled.
@@ -30,8 +37,8 @@ struct LaneTuning {
 
     init(batchJobsMax: Int) { self.batchJobsMax = batchJobsMax }
 
-    /// Jobs beside those that are set aside. Few, because one of them can be as bad.
-    private static let jobsBesideSetAside = 64
+    /// Jobs beside those that are left out. Few at first, because one of them can be as bad.
+    private static let jobsBesideMin = 64
     /// A slow batch is never made smaller than this.
     private static let slowBatchJobsMin = 500
     /// The most skipped jobs that a claim takes extra. It bounds the memory.
@@ -49,7 +56,10 @@ struct LaneTuning {
         skippedJobs = report.skipped
         skipsLockedItems = report.skipped > 0
         backoff.reset()
-        if batchJobsMax >= settings.batchJobsMax { errors.removeAll() }
+        if batchJobsMax >= settings.batchJobsMax {
+            errors.removeAll()
+            (jobsBesideMax, skippedBeside) = (Self.jobsBesideMin, 0)
+        }
         if tookMs > settings.batchDurationMax.milliseconds {
             // Half of the jobs that were claimed, not of the limit. A few jobs can be slow only because they waited for
             // a lock, so the limit does not fall below slowBatchJobsMin.
@@ -60,10 +70,14 @@ struct LaneTuning {
         }
     }
 
-    // MARK: work units set aside
+    // MARK: work units and items left out
+
+    /// Whether the next batch leaves anything out.
+    var leavesAnythingOut: Bool { !errors.setAside.isEmpty || !failedItems.isEmpty }
 
     /// The jobs that the next batch leaves out.
     var leavesOut: BatchRequest.LeftOut {
+        if !failedItems.isEmpty { return .skippingItems(failedItems) }
         if errors.setAside.isEmpty { return .none }
         let jobs = Set(errors.setAside.joined())
         return triesBesideSetAside ? .trying(jobs) : .skipping(jobs)
@@ -73,31 +87,54 @@ struct LaneTuning {
     ///
     /// - Parameter skipped: jobs that the last batch skipped.
     mutating func setAside(_ unit: [Int64], skipped: Int, after error: PostgresError) {
+        failedItems.removeAll()
         errors.setAside(unit)
         errorOfSetAside = error
-        skippedJobs = skipped + unit.count
-        batchJobsMax = Self.jobsBesideSetAside
+        skippedJobs = max(skipped + unit.count, skippedBeside)
+        batchJobsMax = jobsBesideMax
+    }
+
+    /// Leaves the items of a failed work unit out of the next batch.
+    ///
+    /// - Parameter items: their hashes.
+    mutating func leaveOut(items: Set<UInt32>) {
+        failedItems = items
+        skippedJobs = max(skippedJobs, skippedBeside)
+        batchJobsMax = jobsBesideMax
+    }
+
+    /// A batch failed, and the next one has fewer jobs.
+    mutating func isolate(jobsMax: Int, skipped: Int) {
+        skippedJobs = skipped
+        batchJobsMax = jobsMax
+        if leavesAnythingOut { jobsBesideMax = Self.jobsBesideMin }
     }
 
     /// Takes the first work unit of the lane again, alone.
-    mutating func endSettingAside() {
+    mutating func takeAllAgain() {
         errors.endSettingAside()
         errorOfSetAside = nil
         triesBesideSetAside = false
+        failedItems.removeAll()
         skippedJobs = 0
         batchJobsMax = 1
     }
 
-    /// Learns from a batch that left work units out.
+    /// Learns from a batch that left jobs out.
     ///
     /// - Returns: whether the next batch leaves them out too, because this one has finished no other job.
-    mutating func learnBesideSetAside(_ report: BatchReport) -> Bool {
-        if report.finished > 0 { return false }
-        if report.mayHaveMore && report.skipped < Self.skippedJobsMax {
-            skippedJobs = report.skipped
-        } else {
-            triesBesideSetAside = true
+    mutating func learnBesideLeftOut(_ report: BatchReport, _ settings: WorkerSettings) -> Bool {
+        if report.finished > 0 {
+            skippedBeside = report.skipped
+            jobsBesideMax = min(jobsBesideMax * 2, max(settings.batchJobsMax, Self.jobsBesideMin))
+            return false
         }
+        if report.mayHaveMore && report.skipped < Self.skippedJobsMax {
+            skippedJobs = min(2 * report.skipped, Self.skippedJobsMax)
+            return true
+        }
+        if !failedItems.isEmpty { return false }
+        triesBesideSetAside = true
         return true
     }
 

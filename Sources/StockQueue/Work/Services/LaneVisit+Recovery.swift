@@ -25,8 +25,7 @@ extension LaneVisit {
             return Step(disposition: .requeue)
         case .addPartitions: return try addPartitions(after: error)
         case .isolate(let jobsMax):
-            tuning.skippedJobs = progress.skipped
-            tuning.batchJobsMax = jobsMax
+            tuning.isolate(jobsMax: jobsMax, skipped: progress.skipped)
             halved(progress, error)
             return Step(disposition: .requeue)
         case .setAside(let jobIDs):
@@ -47,7 +46,7 @@ extension LaneVisit {
             throw error
         case .backOff:
             if fault == .jobData { tuning.skippedJobs = progress.skipped }
-            if !tuning.errors.setAside.isEmpty { tuning.endSettingAside() }
+            if tuning.leavesAnythingOut { tuning.takeAllAgain() }
             return backOff(after: error)
         }
     }
@@ -82,6 +81,7 @@ extension LaneVisit {
             }
             tuning.errors.forget(jobIDs)
             if outcome != .unavailable {
+                tuning.leaveOut(items: batch.claimedItems)
                 worker.context.onEvent(
                     .attemptFailed(
                         .init(

@@ -86,23 +86,23 @@ struct LaneVisit {
         if report.claimed == 0 && report.paused == 0 { return Step(disposition: .idle) }
         if report.skipped == 0 { context.marks.raise(lane, from: request.marks, upTo: report.last) }
         context.onEvent(.batch(event(report, duration)))
-        if !tuning.errors.setAside.isEmpty { return finishBesideSetAside(report) }
+        if tuning.leavesAnythingOut { return finishBesideLeftOut(report) }
         tuning.learn(from: report, tookMs: Int(duration / .milliseconds(1)), context.settings)
         if report.skippedAll { return Step(disposition: .cooldown(milliseconds: Self.skippedJobsCooldownMs)) }
         return Step(disposition: report.mayHaveMore ? .requeue : .idle, didWork: true)
     }
 
-    /// A batch without the work units that are set aside. What it has committed shows next time whose the error is.
-    private mutating func finishBesideSetAside(_ report: BatchReport) -> Step {
-        if tuning.learnBesideSetAside(report) { return Step(disposition: .requeue) }
-        tuning.endSettingAside()
+    /// A batch without the jobs that are left out. What it has committed shows next time whose the error is.
+    private mutating func finishBesideLeftOut(_ report: BatchReport) -> Step {
+        if tuning.learnBesideLeftOut(report, context.settings) { return Step(disposition: .requeue) }
+        tuning.takeAllAgain()
         return Step(disposition: .requeue, didWork: true)
     }
 
     private mutating func finishTrial(_ statements: [String]) -> Step {
         context.successes.add(statements)
         let error = tuning.errorOfSetAside
-        tuning.endSettingAside()
+        tuning.takeAllAgain()
         // Where no other job needs the statement there is nothing to compare with.
         if let error, !statements.contains(error.statement ?? "") { return backOff(after: error) }
         return Step(disposition: .requeue)
