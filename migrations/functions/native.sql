@@ -437,8 +437,8 @@ BEGIN
 END
 $$;
 
--- Reads a store's notifications behind a cursor of notifications_after, each with the cursor behind it. The last row has
--- no JSON, and the cursor behind everything that was read. A null cursor is behind the newest notification.
+-- Reads a store's notifications behind a cursor of notifications_after, each with the cursor behind it. The last row
+-- has no JSON, and the cursor behind everything that was read. A null cursor is behind the newest notification.
 CREATE OR REPLACE FUNCTION :"schema".notifications_behind(store_id text, cursor text, notifications_max integer)
 RETURNS TABLE (next_cursor text, json text)
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
