@@ -97,7 +97,8 @@ extension Storm {
     // MARK: a user's trigger
 
     /// A user's trigger raises for a while: for one item, or at random. Some jobs beside those of the producers have
-    /// one attempt, and fail. While it raises for one item, the jobs of other items go on.
+    /// one attempt, and fail. While it raises for one item, the jobs of items that share no group with it go on. Items
+    /// that share one wait with it, because jobs of an item are applied in their order, and a group is applied whole.
     func raiseInTrigger() throws {
         raised += 1
         let table = random.pick(RaisingTrigger.Table.allCases)
@@ -114,7 +115,7 @@ extension Storm {
             SELECT 'store-\(store)', 'item-' || n % 4, 1, 'raised-\(raised)', 1 FROM generate_series(1, 20) AS n
             """)
         if item != nil {
-            try expectJobFinishes(of: "item-1", store: store, "beside a trigger that raises for item-2")
+            try expectJobFinishes(of: Self.otherItem, store: store, "beside a trigger that raises for item-2")
         }
         pause(milliseconds: lasts)
         try waitingForServer { try RaisingTrigger.stop(in: rig.database) }

@@ -44,6 +44,8 @@ final class Storm {
 
     private static let processes = 3
     static let stores = 6
+    /// An item of each store that is in no group of the producers.
+    static let otherItem = "other"
 
     /// - Parameter without: names of faults to leave out.
     init(_ tally: SoakTally, without: Set<String>) throws {
@@ -57,6 +59,10 @@ final class Storm {
         try #require(Program(rig.database).run(["migrate"]).code == 0)
         try RaisingTrigger.install(in: rig.database)
         try rig.database.run(GiantGroup.itemSQL(stores: Self.stores))
+        try rig.database.run(
+            (0..<Self.stores).map {
+                "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('store-\($0)', '\(Self.otherItem)', 50);"
+            }.joined())
         // Its workers come and go with it, beside the other processes.
         gateway = try GatewayUnderTest(
             rig.database, rig.program, ["--workers", "1", "--deadline", "3s"])
