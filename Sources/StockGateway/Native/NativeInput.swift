@@ -107,13 +107,9 @@ struct NativeInput: Sendable {
     }
 }
 
-/// The form of the cursors that the SQL function `notifications_after` reads: at most two numbers.
+/// The cursors that the SQL function `notifications_after` reads.
 enum NotificationCursorText {
     static let pattern = "^[0-9]{1,18}(-[0-9]{1,18})?$"
 
-    static func isValid(_ text: String) -> Bool {
-        let parts = text.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
-        return (1...2).contains(parts.count)
-            && parts.allSatisfy { (1...18).contains($0.count) && $0.allSatisfy { (0x30...0x39).contains($0) } }
-    }
+    static func isValid(_ text: String) -> Bool { CursorText.isValid(text, numbers: 1...2) }
 }

@@ -1,3 +1,5 @@
+import StockModel
+
 /// A position in the changes of stock of a queue, to go on from later. Store it as it encodes; what is in it may change.
 public struct ChangeCursor: Sendable, Hashable {
     /// As `changes_after` takes it.

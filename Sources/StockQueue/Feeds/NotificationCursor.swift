@@ -1,3 +1,5 @@
+import StockModel
+
 /// A position in the notifications of a queue, to go on from later. Store it as it encodes; what is in it may change.
 ///
 /// Notifications become visible in the order in which transactions commit, which is not the order of their ids. The
