@@ -23,6 +23,8 @@ final class LaneQueue: Sendable {
         var keeping = 0
         /// A producer of this process has enqueued jobs since the last poll.
         var hasProducerWork = false
+        /// It has done so a moment ago.
+        var producerIsBusyUntil: Deadline?
         var stopped = false
     }
 
@@ -74,14 +76,20 @@ final class LaneQueue: Sendable {
         }
     }
 
+    /// Milliseconds for which a producer of this process counts as busy after its last jobs.
+    private static let producerBusyMs = 100
+
     /// Queues the lanes in which a producer of this process has committed jobs.
     func enqueueOfProducer(_ lanes: [Int16]) {
-        state.withLock { $0.hasProducerWork = true }
+        state.withLock { state in
+            state.hasProducerWork = true
+            state.producerIsBusyUntil = .after(milliseconds: Self.producerBusyMs)
+        }
         enqueue(lanes)
     }
 
-    /// A producer of this process has enqueued jobs since the last poll: the poller polls again soon.
-    var hasProducerWork: Bool { state.withLock { $0.hasProducerWork } }
+    /// A producer of this process enqueues jobs and names their lanes: the poller polls at a pace of its own.
+    var isProducerBusy: Bool { state.withLock { $0.producerIsBusyUntil?.hasPassed == false } }
 
     /// Whether there was a call of `enqueueOfProducer` since the last call of this.
     func takeProducerWork() -> Bool {

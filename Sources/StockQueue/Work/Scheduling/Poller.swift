@@ -64,8 +64,9 @@ private struct Polling {
     private static let shortPauseMs = 5
     /// All lanes with work are in their cooldown, because another transaction has locked them or their items.
     private static let cooldownPauseMs = 20
-    /// A producer of this process is busy: it names its lanes itself, and the poller looks for the jobs of others.
-    private static let besideProducerPauseMs = 10
+    /// A producer of this process is busy: it names its lanes itself, and the poller looks for the jobs of others. A poll
+    /// costs as much as 20 jobs.
+    private static let besideProducerPauseMs = 25
     private static let wakeOthersEveryMs = 1_000
 
     mutating func run() throws(PostgresError) {

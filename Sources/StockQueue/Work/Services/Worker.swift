@@ -50,7 +50,7 @@ struct Worker: WorkerService {
                 if step.hasMore && !keepsLane { keepsLane = queue.keepLane() }
             } while keepsLane && step.hasMore && !context.stop.isFinishing
             let isQueueEmpty = queue.release(visit.lane, step.disposition)
-            if isQueueEmpty && step.didWork && !queue.hasProducerWork { context.pollerWakeUp.wake() }
+            if isQueueEmpty && step.didWork && !queue.isProducerBusy { context.pollerWakeUp.wake() }
         } catch {
             // Whatever failed the batch, the lane still has work.
             _ = queue.release(visit.lane, .requeue)
