@@ -5,6 +5,7 @@ package final class RouteHandler: RequestHandler {
     package init(_ table: RouteTable) { self.table = table }
 
     package func admit(_ head: RequestHead) -> Admission {
+        if head.method == .connect { return failure(.notImplemented, "The server opens no tunnels.", head) }
         if head.method.isOptions { return .answer(options(head), closes: false) }
         switch table.router.match(head.method, head.path) {
         case .found(let route, let parameters):

@@ -218,6 +218,24 @@ import Testing
         }
     }
 
+    @Test("E46: a request too many gets 429 with Retry-After, and nothing of it is applied") func fullGateway()
+        async throws
+    {
+        let options = ["--workers", "0", "--deadline", "5s", "--set", "requestsMax=1"]
+        try await withVendorShop(options) { (shop: VendorShop) throws in
+            let clients = try (0..<2).map { _ in try shop.client() }
+            for client in clients { client.send(Self.put(shop, Self.delta("1"))) }
+            // No worker decides, so whichever came first is under way until its deadline.
+            let answers = try clients.map { try $0.readAnswer() }.sorted { $0.status < $1.status }
+            #expect(answers.map(\.status) == [408, 429])
+            #expect(answers[0].body.contains(#""errorCode":"TIMEOUT""#), "\(answers[0])")
+            #expect(answers[1].body.contains(#""errorCode":"RATE_LIMITED""#), "\(answers[1])")
+            #expect(answers[1].head.contains("\r\nRetry-After: 1\r\n"), "\(answers[1])")
+            #expect(try shop.shop.onHand() == "15")
+            #expect(try shop.shop.database.value("SELECT count(*) FROM stockq.jobs") == "0")
+        }
+    }
+
     @Test("E48, E50: 100 deltas on one connection, and 100 on as many, are all applied") func connections() async throws
     {
         try await withVendorShop { (shop: VendorShop) throws in

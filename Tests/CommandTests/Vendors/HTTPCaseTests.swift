@@ -57,6 +57,8 @@ import Testing
                     VendorCase(
                         "H17", VendorCase.request("GET", "/none"), 404, #"{"errors":[{"status":404,"title":"Not Found""#
                     ),
+                    VendorCase(
+                        "H18 CONNECT", "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n", 501),
                     VendorCase("H15 server", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 204, fields: ["Allow: "]),
                     VendorCase(
                         "H15 path", VendorCase.request("OPTIONS", VendorShop.product), 204,
