@@ -40,6 +40,8 @@ RESET search_path;
 CREATE INDEX notifications_feed ON :"schema".notifications (position, notification_id);
 CREATE INDEX notifications_store_feed ON :"schema".notifications (store_id, position, notification_id);
 CREATE INDEX change_log_store ON :"schema".change_log (store_id, position, log_id);
+-- For statistics, for a cursor by time, and for retention.
+CREATE INDEX change_log_created_at ON :"schema".change_log USING brin (created_at);
 
 ALTER TABLE :"schema".change_log ENABLE ROW LEVEL SECURITY;
 CREATE POLICY producers_read ON :"schema".change_log FOR SELECT USING (:"schema".has_grant(store_id));

@@ -53,6 +53,10 @@ public struct QueueStatistics: Sendable, Hashable {
     public let notifications: [NotificationKind: Int64]
     /// Results of the last minute.
     public let finishedLastMinute: Int64
+    /// Workers that are connected to the database, of all its queues.
+    public let workers: Int64
+    /// How old the result with the highest job id is, seconds; nil without a result.
+    public let lastResultSeconds: Double?
     /// Messages on their way to subscriptions.
     public let pendingDeliveries: Int64
     /// Messages that no attempt delivered.
@@ -61,8 +65,10 @@ public struct QueueStatistics: Sendable, Hashable {
     package init(
         windowSeconds: Int64, queue: Backlog, items: Int64, outcomes: [Outcome: Int64], codes: [ResultCode: Int64],
         warnings: Int64, notifications: [NotificationKind: Int64], finishedLastMinute: Int64,
-        pendingDeliveries: Int64, deadDeliveries: Int64
+        workers: Int64, lastResultSeconds: Double?, pendingDeliveries: Int64, deadDeliveries: Int64
     ) {
+        self.workers = workers
+        self.lastResultSeconds = lastResultSeconds
         self.pendingDeliveries = pendingDeliveries
         self.deadDeliveries = deadDeliveries
         self.windowSeconds = windowSeconds

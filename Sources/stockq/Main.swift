@@ -13,8 +13,8 @@ package enum Main {
         ItemsRetireCommand.self,
         JobsListCommand.self, ResultsListCommand.self,
         EnqueueCommand.self, TransferCommand.self, ImportCommand.self,
-        RunCommand.self, ServeCommand.self, ResultCommand.self, StatsCommand.self, NotificationsCommand.self,
-        ChangesCommand.self, VerifyCommand.self,
+        RunCommand.self, ServeCommand.self, ResultCommand.self, StatsCommand.self, WorkersCommand.self,
+        NotificationsCommand.self, ChangesCommand.self, VerifyCommand.self, DoctorCommand.self,
         CancelCommand.self, RetryCommand.self, ReprioritizeCommand.self, PauseCommand.self, ResumeCommand.self,
         LimitsSetCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self, LimitsListCommand.self,
         OperationsListCommand.self,
@@ -33,7 +33,7 @@ package enum Main {
         notes: [
             "Without --database-url the database comes from DATABASE_URL, or from libpq's own variables (PGHOST, PGPORT, PGUSER, "
                 + "PGDATABASE, PGPASSWORD, PGPASSFILE, …).",
-            "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 verify or migrate --status could not check, 130 an import "
+            "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 doctor, verify or migrate --status could not check, 130 an import "
                 + "stopped by a signal.",
         ])
 

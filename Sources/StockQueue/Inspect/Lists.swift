@@ -74,6 +74,10 @@ package struct ResultList: FilteredList {
         rows.filter(outcome == .failed ? "outcome = 'failed'" : nil)
         rows.filter("outcome = $::\(s).outcome", outcome == .failed ? nil : outcome?.rawValue)
         rows.filter("code = $::\(s).code", code?.rawValue)
+        // The index by time leaves applied jobs out, and the planner does not know the value of a parameter's label. An
+        // applied job has no code.
+        let isNotApplied = code != nil || outcome.map { $0 != .applied } ?? false
+        rows.filter(isNotApplied ? "outcome <> 'applied'" : nil)
         rows.filter("finished_at >= $", since)
         rows.filter("finished_at < $", until)
         return rows
@@ -139,4 +143,70 @@ package struct LimitList: FilteredList {
     package func rows(of schema: QueueSchema) -> FilteredRows {
         FilteredRows("list_limits", from: "\(schema.quoted).store_limits", order: "store_id")
     }
+}
+
+/// The sessions of worker processes that are connected to the queue's database, by name.
+package struct WorkerSessionList: FilteredList {
+    package var limit: Int
+
+    package init(limit: Int) { self.limit = limit }
+
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        FilteredRows(
+            "list_worker_sessions",
+            from: """
+                (
+                    SELECT pid AS process_id, application_name AS name, usename AS user_name,
+                        coalesce(client_hostname, host(client_addr), 'local') AS client, backend_start AS connected_at,
+                        CASE WHEN state = 'idle' THEN 'idle' ELSE 'working' END AS state, state_change AS since
+                    FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name ~ '\(SessionNames.service)'
+                )
+                """, order: "name, process_id")
+    }
+}
+
+/// The queued jobs by what they have in common, those with the most ready jobs first.
+package struct BacklogList: FilteredList {
+    package enum Group: String, Sendable, CaseIterable {
+        case store, lane, item
+    }
+
+    package var group: Group
+    package var limit: Int
+
+    package init(by group: Group, limit: Int) { (self.group, self.limit) = (group, limit) }
+
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        let keys =
+            switch group {
+            case .store: "store_id"
+            case .lane: "lane"
+            case .item: "store_id, item_id, location_id"
+            }
+        // Of a store the lanes of its jobs, of a lane the first stores in it.
+        let others =
+            switch group {
+            case .store: "array_agg(DISTINCT lane) AS lanes"
+            case .lane:
+                "count(DISTINCT store_id) AS store_count, (array_agg(DISTINCT store_id))[:\(Self.storesMax)] AS stores"
+            case .item: "sum(quantity) FILTER (WHERE action = 'adjust')::bigint AS adjusted_by"
+            }
+        return FilteredRows(
+            "list_backlog_by_\(group.rawValue)",
+            from: """
+                (
+                    SELECT \(keys), count(*) FILTER (WHERE is_ready) AS ready, count(*) FILTER (WHERE NOT is_ready) AS deferred,
+                        date_trunc('milliseconds', min(since) FILTER (WHERE is_ready)) AS oldest_ready_at, \(others)
+                    FROM (
+                        SELECT *, run_at IS NULL OR run_at <= now() AS is_ready,
+                            greatest(enqueued_at, scheduled_at, run_at) AS since
+                        FROM \(schema.quoted).jobs
+                    ) AS queued
+                    GROUP BY \(keys)
+                )
+                """, order: "ready DESC, deferred DESC, \(keys)")
+    }
+
+    private static let storesMax = 20
 }

@@ -3,7 +3,8 @@ import StockModel
 import StockQueuePostgres
 
 /// Counts the queue, and what was finished and written within a span of time, as one JSON object: one scan of the
-/// queue, one of the results of the span, one of the notifications.
+/// queue, one of the notifications of the span, and of its results those that were not applied. The change log has the
+/// numbers of the others.
 ///
 /// As of now: a job that is due counts as ready since its time, whether a worker has promoted it yet or not.
 struct StatisticsStatement: QueueStatement {
@@ -35,11 +36,16 @@ struct StatisticsStatement: QueueStatement {
             ), finished AS (
                 SELECT outcome, code,
                     count(*) FILTER (WHERE finished_at > now() - $1 * interval '1 second') AS jobs,
-                    count(*) FILTER (WHERE finished_at > now() - interval '1 minute') AS last_minute,
-                    count(*) FILTER (WHERE warning IS NOT NULL AND finished_at > now() - $1 * interval '1 second') AS warned
+                    count(*) FILTER (WHERE finished_at > now() - interval '1 minute') AS last_minute
                 FROM \(s).results
-                WHERE finished_at > now() - greatest($1, 60) * interval '1 second'
+                WHERE outcome <> 'applied' AND finished_at > now() - greatest($1, 60) * interval '1 second'
                 GROUP BY outcome, code
+                UNION ALL
+                SELECT 'applied', NULL,
+                    sum(cardinality(job_ids)) FILTER (WHERE created_at > now() - $1 * interval '1 second'),
+                    sum(cardinality(job_ids)) FILTER (WHERE created_at > now() - interval '1 minute')
+                FROM \(s).change_log
+                WHERE created_at > now() - greatest($1, 60) * interval '1 second'
             ), written AS (
                 SELECT kind, count(*) AS notifications
                 FROM \(s).notifications
@@ -61,7 +67,10 @@ struct StatisticsStatement: QueueStatement {
                     SELECT json_object_agg(code, jobs)
                     FROM (SELECT code, jobs FROM finished WHERE code IS NOT NULL AND jobs > 0 ORDER BY code) AS c
                 ), '{}'),
-                'warnings', (SELECT coalesce(sum(warned), 0)::bigint FROM finished),
+                'warnings', (
+                    SELECT count(*) FROM \(s).results
+                    WHERE warning IS NOT NULL AND finished_at > now() - $1 * interval '1 second'
+                ),
                 'notifications', coalesce((SELECT json_object_agg(kind, notifications) FROM written), '{}'),
                 'deliveries', (
                     SELECT json_build_object(
@@ -69,7 +78,17 @@ struct StatisticsStatement: QueueStatement {
                         'dead', count(*) FILTER (WHERE state = 'dead'))
                     FROM \(s).deliveries WHERE state IN ('pending', 'dead')
                 ),
-                'finished_last_minute', (SELECT coalesce(sum(last_minute), 0)::bigint FROM finished)
+                'finished_last_minute', (SELECT coalesce(sum(last_minute), 0)::bigint FROM finished),
+                'workers', (
+                    SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name ~ '\(SessionNames.worker)'
+                ),
+                'last_result_seconds', (
+                    SELECT extract(epoch FROM now() - finished_at)::float8
+                    FROM \(s).results
+                    ORDER BY job_id DESC
+                    LIMIT 1
+                )
             )::text AS json
             """)
     }
@@ -108,6 +127,8 @@ struct StatisticsStatement: QueueStatement {
         let warnings: Int64
         let notifications: [String: Int64]
         let finishedLastMinute: Int64
+        let workers: Int64
+        let lastResultSeconds: Double?
         let deliveries: Deliveries
 
         func statistics() throws(UnknownLabelError) -> QueueStatistics {
@@ -119,7 +140,8 @@ struct StatisticsStatement: QueueStatement {
                     lanes: queue.lanes, oldestReadySeconds: queue.oldestReadySeconds),
                 items: items, outcomes: try byLabel(outcomes), codes: try byLabel(codes), warnings: warnings,
                 notifications: try byLabel(notifications), finishedLastMinute: finishedLastMinute,
-                pendingDeliveries: deliveries.pending, deadDeliveries: deliveries.dead)
+                workers: workers, lastResultSeconds: lastResultSeconds, pendingDeliveries: deliveries.pending,
+                deadDeliveries: deliveries.dead)
         }
     }
 

@@ -4,15 +4,32 @@ import StockQueue
 enum StatsCommand: Command {
     private static let since = Option(
         "since", .duration, default: .seconds(86_400), help: "count what was finished within this span")
-    private static let json = Flag("json", help: "one JSON object")
+    private static let by = Option(
+        "by", .choice("WHAT", of: BacklogList.Group.allCases),
+        help: "show the queued jobs by store, lane or item instead")
+    private static let limit = Option(
+        "limit", .wholeNumber(1...1_000_000), default: 20, help: "with --by: at most N rows")
+    private static let json = Flag("json", help: "one JSON object, with --by one a line")
 
     static let spec = CommandSpec(
-        "stats", "Shows the queue and what was finished recently.", options: [since, json], usesDatabase: true,
-        examples: [.init("Count the last quarter of an hour.", "--since", "15m")])
+        "stats", "Shows the queue, its workers and what was finished recently.",
+        options: [since, by, limit, json, RowTable.csv], usesDatabase: true,
+        examples: [
+            .init("Count the last quarter of an hour.", "--since", "15m"),
+            .init("Find out whose jobs are queued.", "--by", "store"),
+        ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
+        if input[RowTable.csv] && input[by] == nil { throw input.usageError("--csv needs --by") }
         let (connection, schema) = try Database.open(input)
-        let row = try Inspector(connection: connection, schema: schema).statistics(seconds: input[since].wholeSeconds)
+        let inspector = Inspector(connection: connection, schema: schema)
+        if let group = input[by] {
+            let rows = try inspector.rows(of: BacklogList(by: group, limit: input[limit]))
+            try listing(group).print(rows, input)
+            if rows.count == input[limit] { Terminal.note("only the first \(grouped(rows.count)); --limit shows more") }
+            return .success
+        }
+        let row = try inspector.statistics(seconds: input[since].wholeSeconds)
         Terminal.print(input[json] ? row.json : text(row.value, span: input[since].text))
         return .success
     }
@@ -20,7 +37,9 @@ enum StatsCommand: Command {
     private static func text(_ stats: QueueStatistics, span: String) -> String {
         let perMinute = stats.finishedLastMinute
         var lines = ["queue"] + queueLines(stats.queue)
+        let lastResult = stats.lastResultSeconds.map { ", the last result \(age($0)) ago" } ?? ""
         lines += [
+            "workers      \(grouped(stats.workers)) connected\(lastResult)",
             "items        \(grouped(stats.items))",
             "rate         \(grouped(perMinute)) jobs in the last minute, \(grouped(perMinute / 60)) a second",
             "finished within \(span)",
@@ -65,6 +84,32 @@ enum StatsCommand: Command {
         case ..<120: "\(Int(seconds)) s"
         case ..<7_200: "\(Int(seconds / 60)) min"
         default: "\(Int(seconds / 3_600)) h"
+        }
+    }
+
+    // MARK: the backlog
+
+    private static func listing(_ group: BacklogList.Group) -> RowTable {
+        let counts: [RowTable.Column] = [
+            .init("ready") { $0.grouped("ready") }, .init("deferred") { $0.grouped("deferred") },
+            .init("oldest ready") { $0.time("oldest_ready_at") },
+        ]
+        let csvCounts = ["ready", "deferred", "oldest_ready_at"]
+        switch group {
+        case .store:
+            return RowTable(
+                columns: [.init("store", "store_id")] + counts + [.init("lanes", "lanes")],
+                csvColumns: ["store_id"] + csvCounts + ["lanes"])
+        case .lane:
+            return RowTable(
+                columns: [.init("lane", "lane")] + counts
+                    + [.init("stores") { $0.grouped("store_count") }, .init("the first of them", "stores")],
+                csvColumns: ["lane"] + csvCounts + ["store_count", "stores"])
+        case .item:
+            return RowTable(
+                columns: [.init("item") { $0.item }] + counts
+                    + [.init("adjusts by") { $0.grouped("adjusted_by") }],
+                csvColumns: ["store_id", "item_id", "location_id"] + csvCounts + ["adjusted_by"])
         }
     }
 }

@@ -1,0 +1,59 @@
+import Foundation
+import StockQueuePostgres
+
+/// Finds what an administrator has to act on: missing workers, backlog, failures, and what is wrong with the server.
+///
+/// The free space of the server's disks is not visible in SQL.
+package struct Doctor {
+    /// From where on something is a finding.
+    package struct Limits: Sendable {
+        /// Fewer connected workers are a finding.
+        package var workersMin: Int32 = 1
+        /// How long a ready job may wait. Those of paused stores and lanes do not count.
+        package var ageMax = Duration.minutes(5)
+        /// How many jobs may fail, and how many deliveries may be given up, within `since`. A job that was retried does
+        /// not count.
+        package var failedMax: Int64 = 0
+        package var deadMax: Int64 = 0
+        package var since = Duration.days(1)
+        /// How long a transaction may be open.
+        package var transactionMax = Duration.minutes(10)
+        package var connectionsPercentMax: Int32 = 90
+        /// Between this machine and the server.
+        package var clockDifferenceMax = Duration.seconds(5)
+        /// A table of more rows needs statistics, and may have so many dead rows.
+        package var largeTableRows: Int64 = 1_000_000
+
+        package init() {}
+    }
+
+    package struct Finding: Sendable, Hashable {
+        /// What was checked: `workers`, `backlog`, …
+        package var check: String
+        /// What is wrong and what to do, as a sentence without a full stop.
+        package var text: String
+    }
+
+    private let connection: Connection
+    private let schema: QueueSchema
+
+    package init(connection: Connection, schema: QueueSchema) {
+        self.connection = connection
+        self.schema = schema
+    }
+
+    /// What exceeds the limits now.
+    ///
+    /// - Parameter now: by this machine's clock.
+    package func findings(_ limits: Limits, now: Date = Date()) throws(PostgresError) -> [Finding] {
+        DoctorStatement.findings(
+            in: try connection.execute(
+                DoctorStatement(schema).statement, DoctorStatement.parameters(limits, schema, now: now)))
+    }
+
+    /// Whether this role sees the transactions of other roles, so that it finds those that are open for long.
+    package func seesAllSessions() throws(PostgresError) -> Bool {
+        let rows = try connection.execute(SeesSessionsStatement().statement)
+        return rows.bool(0, rows.column("sees_all"))
+    }
+}

@@ -1,0 +1,174 @@
+import Foundation
+import StockQueuePostgres
+
+/// Finds what an administrator has to act on, one row each: what was checked, and a sentence.
+///
+/// A role without the rights of `pg_read_all_stats` does not see when the transactions of others began, so it does not
+/// find those that are open for long.
+struct DoctorStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        let s = schema.quoted
+        statement = Statement(
+            "doctor", [.int4, .int8, .int8, .int8, .int8, .int8, .int4, .int8, .timestamptz, .int4, .text, .int8],
+            """
+            WITH sessions AS MATERIALIZED (
+                SELECT pid, usename, application_name, backend_type, datname, xact_start, clock_timestamp() - xact_start AS age
+                FROM pg_stat_activity
+            ), connected AS (
+                SELECT count(*) AS workers FROM sessions
+                WHERE datname = current_database() AND application_name ~ '\(SessionNames.worker)'
+            ), last_result AS (
+                SELECT (SELECT finished_at FROM \(s).results ORDER BY job_id DESC LIMIT 1) AS finished_at
+            ), ready AS (
+                SELECT store_id, lane, greatest(enqueued_at, scheduled_at, run_at) AS since, count(*) OVER () AS jobs
+                FROM \(s).jobs
+                WHERE (run_at IS NULL OR run_at <= now())
+                    AND lane NOT IN (SELECT lane FROM \(s).lanes WHERE paused_at IS NOT NULL)
+                    AND store_id NOT IN (SELECT store_id FROM \(s).paused_stores)
+                ORDER BY since
+                LIMIT 1
+            ), failed AS (
+                SELECT count(*) AS jobs FROM \(s).results
+                WHERE outcome = 'failed' AND finished_at > now() - $4 * interval '1 second'
+                    AND NOT EXISTS (SELECT FROM \(s).retries WHERE retries.job_id = results.job_id)
+            ), dead AS (
+                SELECT count(*) AS deliveries FROM \(s).deliveries
+                WHERE state = 'dead' AND finished_at > now() - $4 * interval '1 second'
+            ), partitions AS (
+                SELECT max(upper_bound) AS upper_bound, max(upper_bound - lower_bound) AS jobs,
+                    (SELECT last_value FROM \(s).jobs_job_id_seq) AS last_id
+                FROM \(s).partition_bounds()
+            ), settings AS (
+                SELECT name, setting FROM pg_settings
+                WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'autovacuum', 'track_counts')
+                    AND setting = 'off'
+            ), tables AS (
+                SELECT relname, n_live_tup, n_dead_tup, coalesce(last_analyze, last_autoanalyze) AS analyzed_at
+                FROM pg_stat_user_tables
+                WHERE schemaname = $11
+            )
+            SELECT 'workers' AS check, format('%s, and at least %s expected; the last result is %s; start stockq run',
+                    CASE workers WHEN 0 THEN 'no worker is' WHEN 1 THEN '1 worker is' ELSE workers || ' workers are' END
+                        || ' connected to this database',
+                    CASE $1 WHEN 1 THEN '1 is' ELSE $1 || ' are' END,
+                    coalesce('of ' || date_trunc('second', finished_at), 'still to come')) AS finding
+            FROM connected, last_result
+            WHERE workers < $1
+            UNION ALL
+            SELECT 'backlog', format(
+                    'the oldest ready job has waited for %s, of store %s in lane %s; %s ready',
+                    date_trunc('second', now() - since), store_id, lane,
+                    CASE jobs WHEN 1 THEN '1 job is' ELSE jobs || ' jobs are' END)
+            FROM ready
+            WHERE since < now() - $2 * interval '1 second'
+            UNION ALL
+            SELECT 'failed jobs', format(
+                    '%s failed within %s; see: stockq jobs list --state failed',
+                    CASE jobs WHEN 1 THEN '1 job' ELSE jobs || ' jobs' END, $4 * interval '1 second')
+            FROM failed
+            WHERE jobs > $3
+            UNION ALL
+            SELECT 'deliveries', format(
+                    '%s given up within %s; see: stockq deliveries list --state dead',
+                    CASE deliveries WHEN 1 THEN '1 delivery was' ELSE deliveries || ' deliveries were' END,
+                    $4 * interval '1 second')
+            FROM dead
+            WHERE deliveries > $5
+            UNION ALL
+            SELECT 'partitions', format(
+                    'the results have partitions up to job id %s, and the last job id is %s; '
+                        'a worker adds partitions, or the owner: SELECT %I.add_results_partitions()',
+                    upper_bound, last_id, $11)
+            FROM partitions
+            WHERE upper_bound - last_id < jobs / 2
+            UNION ALL
+            SELECT 'durability', format('%s is off: a crash or a power cut may lose what was committed', name)
+            FROM settings
+            WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit')
+            UNION ALL
+            SELECT 'vacuum', format('%s is off: nothing removes the rows of finished jobs', name)
+            FROM settings
+            WHERE name IN ('autovacuum', 'track_counts')
+            UNION ALL
+            SELECT 'vacuum', format(
+                    'table %s has %s dead rows and %s live ones; look for what holds vacuum back',
+                    relname, n_dead_tup, n_live_tup)
+            FROM tables
+            WHERE n_dead_tup > $12 + 5 * n_live_tup
+            UNION ALL
+            SELECT 'statistics', format('table %s has %s rows and was never analyzed; run: ANALYZE', relname, n_live_tup)
+            FROM tables
+            WHERE n_live_tup > $12 AND analyzed_at IS NULL
+            UNION ALL
+            SELECT 'transactions', format(
+                    'process %s (user %s, application %s) has had a transaction open for %s; it holds vacuum back, and '
+                        'jobs that it has enqueued are not visible; set idle_in_transaction_session_timeout for its role',
+                    pid, usename, application_name, date_trunc('second', age))
+            FROM sessions
+            WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+                AND age > $6 * interval '1 second'
+            UNION ALL
+            SELECT 'transactions', format(
+                    'the transaction %s of %s was prepared %s ago and holds vacuum back; commit it or roll it back',
+                    gid, owner, date_trunc('second', clock_timestamp() - prepared))
+            FROM pg_prepared_xacts
+            WHERE database = current_database() AND prepared < clock_timestamp() - $6 * interval '1 second'
+            UNION ALL
+            SELECT 'connections', format('%s of %s connections are in use', count(*), available)
+            FROM sessions, LATERAL (
+                SELECT current_setting('max_connections')::bigint
+                    - current_setting('superuser_reserved_connections')::bigint AS available
+            ) AS limits
+            WHERE backend_type = 'client backend'
+            GROUP BY available
+            HAVING count(*) * 100 > available * $7
+            UNION ALL
+            SELECT 'clock', format(
+                    'the clock of this machine is %s ms %s that of the server; times that are given in local time are off',
+                    abs(ms), CASE WHEN ms > 0 THEN 'ahead of' ELSE 'behind' END)
+            FROM (SELECT (extract(epoch FROM $9 - clock_timestamp()) * 1000)::bigint AS ms) AS difference
+            WHERE abs(ms) > $8
+            UNION ALL
+            SELECT 'roles', format(
+                    'the role %s does not exist; migrate the schema as a role that may create roles', $11 || kind)
+            FROM unnest(ARRAY['_producer', '_worker', '_gateway', '_reader', '_admin']) AS kind
+            WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $11 || kind)
+            UNION ALL
+            SELECT 'lanes', format('table lanes has no row for lane %s, so its jobs are never worked', number)
+            FROM generate_series(0, $10) AS number
+            WHERE NOT EXISTS (SELECT FROM \(s).lanes WHERE lane = number)
+            """)
+    }
+
+    static func parameters(_ limits: Doctor.Limits, _ schema: QueueSchema, now: Date) -> Parameters {
+        var parameters = Parameters()
+        parameters.add(limits.workersMin)
+        parameters.add(limits.ageMax.wholeSeconds)
+        parameters.add(limits.failedMax)
+        parameters.add(limits.since.wholeSeconds)
+        parameters.add(limits.deadMax)
+        parameters.add(limits.transactionMax.wholeSeconds)
+        parameters.add(limits.connectionsPercentMax)
+        parameters.add(Int64(limits.clockDifferenceMax.milliseconds))
+        parameters.add(Timestamp(now))
+        parameters.add(Int32(LaneQueue.laneCount - 1))
+        parameters.add(schema.name)
+        parameters.add(limits.largeTableRows)
+        return parameters
+    }
+
+    static func findings(in rows: ResultSet) -> [Doctor.Finding] {
+        let (check, finding) = (rows.column("check"), rows.column("finding"))
+        return (0..<rows.rowCount).map {
+            Doctor.Finding(check: rows.string($0, check), text: rows.string($0, finding))
+        }
+    }
+}
+
+/// Whether this role sees what other roles' sessions do (PostgreSQL manual, "Predefined Roles").
+struct SeesSessionsStatement: QueueStatement {
+    let statement = Statement(
+        "sees_sessions", [], "SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all")
+}

@@ -1,0 +1,146 @@
+import Foundation
+import StockQueue
+import StockQueuePostgres
+import TestSupport
+import Testing
+
+/// What an administrator has to act on.
+@Suite("Doctor") struct DoctorTests {
+    /// Limits that a queue without workers keeps.
+    private static var limits: Doctor.Limits {
+        var limits = Doctor.Limits()
+        limits.workersMin = 0
+        return limits
+    }
+
+    /// The findings without those of the test's server, which does not write to the disk.
+    private static func findings(
+        _ database: TestDatabase, _ limits: Doctor.Limits = limits, schema: QueueSchema = .standard, now: Date = Date()
+    ) throws -> [Doctor.Finding] {
+        let doctor = Doctor(connection: try database.connect(), schema: schema)
+        return try doctor.findings(limits, now: now).filter { !["durability", "vacuum"].contains($0.check) }
+    }
+
+    /// Checks that there is one finding, of this kind and with these words.
+    private static func expectOne(_ findings: [Doctor.Finding], _ check: String, _ words: String...) {
+        #expect(findings.map(\.check) == [check], "\(findings)")
+        for word in words { #expect(findings.first?.text.contains(word) == true, "\(word): \(findings)") }
+    }
+
+    @Test("a queue without jobs has no finding but its missing workers") func fresh() async throws {
+        try await withDatabase { database in
+            #expect(try Self.findings(database) == [])
+            Self.expectOne(
+                try Self.findings(database, Doctor.Limits()), "workers", "no worker is connected", "still to come")
+        }
+    }
+
+    @Test("a connected worker is counted") func connectedWorker() async throws {
+        try await withDatabase { database in
+            var settings = database.settings
+            settings.applicationName = "shop worker 1"
+            try withExtendedLifetime(try Connection(settings)) {
+                #expect(try Self.findings(database, Doctor.Limits()) == [])
+                var limits = Doctor.Limits()
+                limits.workersMin = 2
+                Self.expectOne(try Self.findings(database, limits), "workers", "1 worker is connected", "2 are expected")
+            }
+        }
+    }
+
+    @Test("a job that waits too long is named with its store, unless it is paused") func backlog() async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, enqueued_at) VALUES
+                    ('oslo', 'a', -1, now() - interval '4 minutes'), ('berlin', 'a', -1, now() - interval '6 minutes')
+                """)
+            Self.expectOne(
+                try Self.findings(database), "backlog", "waited for 00:06:0", "store berlin", "2 jobs are ready")
+            try database.run("SELECT stockq.pause(store_id => 'berlin')")
+            #expect(try Self.findings(database) == [])
+        }
+    }
+
+    @Test("failed jobs and dead deliveries are counted, but not jobs that were retried") func failures() async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 9);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -1), ('s', 'a', -1)
+                """)
+            try database.drain()
+            try database.run("UPDATE stockq.results SET outcome = 'failed'")
+            Self.expectOne(try Self.findings(database), "failed jobs", "2 jobs failed within 24:00:00")
+            try database.run("SELECT stockq.retry_jobs(ARRAY[1])")
+            Self.expectOne(try Self.findings(database), "failed jobs", "1 job failed")
+            var limits = Self.limits
+            limits.failedMax = 1
+            #expect(try Self.findings(database, limits) == [])
+            try database.run(
+                """
+                INSERT INTO stockq.deliveries (
+                    subscription_id, message_id, event, store_id, item_id, location_id, data, occurred_at, state,
+                    finished_at
+                ) VALUES (1, 'm', 'stock.low', 's', 'a', 'main', '{}', now(), 'dead', now())
+                """)
+            Self.expectOne(try Self.findings(database, limits), "deliveries", "1 delivery was given up")
+        }
+    }
+
+    @Test("transactions that are open for long are named by their session") func openTransaction() async throws {
+        try await withDatabase { database in
+            var settings = database.settings
+            settings.applicationName = "php"
+            let hung = try Connection(settings)
+            try hung.executeScript("BEGIN; INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -1)")
+            #expect(try Self.findings(database) == [])
+            var limits = Self.limits
+            limits.transactionMax = .zero
+            Self.expectOne(
+                try Self.findings(database, limits), "transactions", "process \(hung.backendProcessID) ",
+                "application php", "idle_in_transaction_session_timeout")
+        }
+    }
+
+    @Test("the end of the partitions, a missing lane and a wrong clock are found") func server() async throws {
+        try await withDatabase { database in
+            try database.run("SELECT setval('stockq.jobs_job_id_seq', 9000000)")
+            Self.expectOne(
+                try Self.findings(database), "partitions", "up to job id 10000000", "the last job id is 9000000")
+            try database.run("SELECT stockq.add_results_partitions(); DELETE FROM stockq.lanes WHERE lane = 7")
+            Self.expectOne(try Self.findings(database), "lanes", "no row for lane 7,")
+            try database.run("INSERT INTO stockq.lanes VALUES (7)")
+            Self.expectOne(try Self.findings(database, now: Date(timeIntervalSinceNow: 60)), "clock", "ahead of")
+            Self.expectOne(try Self.findings(database, now: Date(timeIntervalSinceNow: -60)), "clock", "behind")
+        }
+    }
+
+    @Test("a large table without statistics, and too many connections, are found") func load() async throws {
+        try await withDatabase { database in
+            let loader = try database.connect()
+            try loader.executeScript(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand) SELECT 's', 'i' || n, 1 FROM generate_series(1, 50) AS n;
+                SELECT pg_stat_force_next_flush()
+                """)
+            var limits = Self.limits
+            limits.largeTableRows = 20
+            Self.expectOne(try Self.findings(database, limits), "statistics", "table items has 50 rows")
+            try database.run("ANALYZE stockq.items")
+            #expect(try Self.findings(database, limits) == [])
+            limits.connectionsPercentMax = 0
+            Self.expectOne(try Self.findings(database, limits), "connections", "connections are in use")
+        }
+    }
+
+    @Test("roles that do not exist are named") func roles() async throws {
+        try await withDatabase(migrated: false) { database in
+            let schema = try #require(QueueSchema("without_roles"))
+            try Migrator(connection: try database.connect(), schema: schema).migrate()
+            let findings = try Self.findings(database, schema: schema)
+            #expect(findings.map(\.check) == Array(repeating: "roles", count: 5), "\(findings)")
+            #expect(findings.contains { $0.text.contains("the role without_roles_worker does not exist") })
+        }
+    }
+}
