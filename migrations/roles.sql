@@ -90,15 +90,17 @@ DECLARE
             has_restrictive_policies, inserts_as_caller, check_store_limit, check_group_limit, priority_behind,
             job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict, check_arrays, check_line_keys,
             known_lines, check_list_length, read_lines, insert_lines, insert_lines_for, insert_new_lines, enqueue,
-            enqueue_arrays, enqueue_lines, transfer, wait_for_result, find_job, find_group, find_key, find_reference,
-            item_history, stock_at TO %1$I'
+            enqueue_arrays, enqueue_lines, transfer, cancel_jobs, cancel_jobs_for, wait_for_result,
+            wait_for_results, wait_for_group, find_job, find_group, find_key, find_reference, item_history, stock,
+            stock_at TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
         'GRANT SELECT ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I',
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, can_read_all_stores, job_defaults, key_in_use,
-            read_lines, wait_for_result, find_job, find_group, find_key, find_reference, item_history, stock_at TO %1$I'
+            read_lines, wait_for_result, wait_for_results, wait_for_group, find_job, find_group,
+            find_key, find_reference, item_history, stock, stock_at TO %1$I'
     ];
     work text[] := ARRAY[
         'GRANT SELECT, DELETE ON jobs TO %1$I',
@@ -134,7 +136,7 @@ DECLARE
             notified_level, opening_on_hand, opening_allocated) ON items TO %1$I',
         'GRANT UPDATE (parent_id, low_stock_threshold, tracked, notified_level, updated_at) ON items TO %1$I',
         'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, find_retention_blocker, grant_store,
-            revoke_store, cancel_jobs, retry_jobs, pause, resume, reprioritize, set_item, retire_item, set_store_limit,
+            revoke_store, retry_jobs, pause, resume, reprioritize, set_item, retire_item, set_store_limit,
             set_time_limit, create_gateway_token, revoke_gateway_token, list_gateway_tokens, create_gateway_client,
             revoke_gateway_client, list_gateway_clients, add_subscription, set_subscription_enabled,
             rotate_subscription_secret, remove_subscription, test_subscription, list_subscriptions, subscription_names,

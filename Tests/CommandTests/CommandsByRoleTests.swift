@@ -39,7 +39,8 @@ import stockq
         Call(command: "import -", input: "store_id,item_id,quantity\ns,a,-1\n", roles: producers),
         Call(
             command: "import - --idempotency-prefix p", input: "store_id,item_id,quantity\ns,a,-1\n", roles: producers),
-        Call(command: "cancel 3", roles: ["admin"]),
+        Call(command: "cancel 3", roles: producers),
+        Call(command: "cancel --store s --key k", roles: producers),
         Call(command: "retry 2", roles: ["admin"]),
         Call(command: "reprioritize 1 3", roles: ["admin"]),
         Call(command: "run --drain --log-level error", roles: ["worker"]),
@@ -53,6 +54,10 @@ import stockq
         Call(command: "operations list", roles: readers),
         Call(command: "limits list", roles: ["producer", "reader", "admin"]),
         Call(command: "stats", roles: ["worker", "reader", "admin"]),
+        Call(command: "stats --by store", roles: ["producer", "worker", "reader", "admin"]),
+        // Nobody is connected, and doctor finds that.
+        Call(command: "workers", code: 1, roles: ["producer", "worker", "reader", "admin"]),
+        Call(command: "doctor", code: 1, roles: readers),
         Call(command: "notifications", roles: ["producer", "worker", "reader", "admin"]),
         Call(command: "verify", roles: ["worker", "reader", "admin"]),
         Call(command: "grant %producer --store s", roles: ["admin"]),
@@ -122,7 +127,7 @@ import stockq
             SELECT stockq.enqueue('s', 'a', -1), stockq.enqueue('s', 'a', -100);
             """)
         try database.drain()
-        try database.run("SELECT stockq.enqueue('s', 'a', -1)")
+        try database.run("SELECT stockq.enqueue('s', 'a', -1), stockq.enqueue('s', 'a', -1, idempotency_key => 'k')")
     }
 
     @Test("the table has every command that uses the database") func everyCommand() {

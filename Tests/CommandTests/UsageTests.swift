@@ -231,10 +231,11 @@ import stockq_bench
         Mistake("items", "set", "s", "a", "--tracked", "x", message: "--tracked takes yes or no, not 'x'"),
         Mistake(
             "limits", "set", "s", "0", message: "N|none takes a whole number from 1 to 100000000, or none, not '0'"),
-        Mistake("cancel", message: "name jobs by their ids, or by --group, or by --reference"),
-        Mistake("cancel", "--group", "g", message: "a group or a reference belongs to a store: give --store"),
+        Mistake("cancel", message: "name jobs by their ids, or by --group, --reference or --key"),
+        Mistake("cancel", "--group", "g", message: "a group, a reference or a key belongs to a store: give --store"),
         Mistake(
-            "cancel", "1", "--store", "s", message: "--store goes with --group or --reference, not with job ids"),
+            "cancel", "1", "--store", "s",
+            message: "--store goes with --group, --reference or --key, not with job ids"),
         Mistake(
             "retry", "1", "--since", "1h",
             message: "--store and --since go with --failed or --code, not with job ids"),

@@ -89,7 +89,7 @@ import Testing
                     "UPDATE stockq.results SET quantity = 1", "DELETE FROM stockq.results",
                     "INSERT INTO stockq.idempotency_keys SELECT * FROM stockq.idempotency_keys",
                     "UPDATE stockq.items SET on_hand = 1", "SELECT * FROM stockq.grants",
-                    "SELECT stockq.cancel_jobs('{1}')",
+                    "SELECT stockq.retry_jobs('{1}')",
                     "SELECT stockq.grant_store(current_user, 'theirs', '{update_catalog}')",
                     "SELECT * FROM stockq.results_000000000000000", "SELECT stockq.drop_expired_results('0')",
                     "CREATE TABLE stockq.mine (id int)", "COPY stockq.grants TO STDOUT",

@@ -49,9 +49,33 @@ BEGIN
         MESSAGE = format('%I lacks the scope %s for store %L', producer, scope, store_id),
         DETAIL = CASE scope
             WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
-            ELSE 'Enqueueing needs this scope.'
+            ELSE 'Enqueueing and canceling need this scope.'
         END,
         HINT = 'An administrator grants it with: stockq grant PRODUCER --store STORE --scope ' || scope;
+END
+$$;
+
+-- Raises an error unless the token is that of the named role in this transaction, and the role may enqueue; see
+-- my_caller_token.
+CREATE OR REPLACE FUNCTION :"schema".check_caller_token(producer text, caller_token bytea) RETURNS void
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    expected_token CONSTANT bytea := (
+        SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret)
+        FROM caller_token_secret
+    );
+BEGIN
+    IF caller_token IS NULL OR expected_token IS NULL OR caller_token <> expected_token
+        OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
+    THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = CASE
+                WHEN producer IS NULL THEN 'the caller token names no producer'
+                ELSE format('the caller token is not the one of %I in this transaction', producer)
+            END,
+            HINT = 'Call enqueue_arrays, enqueue_lines or cancel_jobs.';
+    END IF;
 END
 $$;
 

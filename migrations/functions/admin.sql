@@ -59,17 +59,68 @@ $$;
 -- Cancels queued jobs, groups whole: each gets the outcome 'canceled', and its idempotency key stays unused. Returns
 -- the jobs that were canceled.
 --
--- It waits for a batch that has claimed them; what that batch finishes stays finished.
+-- A producer cancels jobs of stores for which it has the scope update_catalog; jobs of stores without a grant are
+-- unknown to it. It waits for a batch that has claimed them; what that batch finishes stays finished.
 CREATE OR REPLACE FUNCTION :"schema".cancel_jobs(
     job_ids bigint[] DEFAULT NULL, store_id text DEFAULT NULL, group_id text DEFAULT NULL,
     reference text DEFAULT NULL, reason text DEFAULT NULL
 ) RETURNS SETOF bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT unnest(cancel_jobs_for(
+        t.producer, t.caller_token, job_ids, cancel_jobs.store_id, cancel_jobs.group_id, cancel_jobs.reference,
+        cancel_jobs.reason))
+    FROM my_caller_token AS t;
+END
+$$;
+
+-- Those of the jobs that a role may cancel. Administrators and the owner may cancel all.
+CREATE OR REPLACE FUNCTION :"schema".jobs_to_cancel(producer text, job_ids bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
+    may_read_only record;
+BEGIN
+    IF pg_has_role(producer, (SELECT relowner FROM pg_class WHERE oid = 'jobs'::regclass), 'USAGE')
+        OR EXISTS (
+            SELECT FROM pg_roles
+            WHERE rolname = current_schema() || '_admin' AND pg_has_role(jobs_to_cancel.producer, oid, 'USAGE')
+        )
+    THEN
+        RETURN job_ids;
+    END IF;
+    SELECT j.store_id, j.item_id INTO may_read_only
+    FROM jobs AS j
+    JOIN grants AS g ON g.store_id = j.store_id AND g.producer = jobs_to_cancel.producer
+    WHERE j.job_id = ANY (job_ids) AND 'update_catalog' <> ALL (g.scopes)
+    LIMIT 1;
+    IF FOUND THEN
+        PERFORM raise_missing_scope(producer, 'update_catalog', may_read_only.store_id, may_read_only.item_id);
+    END IF;
+    RETURN ARRAY(
+        SELECT j.job_id
+        FROM jobs AS j
+        JOIN grants AS g ON g.store_id = j.store_id AND g.producer = jobs_to_cancel.producer
+        WHERE j.job_id = ANY (job_ids)
+        ORDER BY j.job_id
+    );
+END
+$$;
+
+-- Cancels jobs for a role that has proved its name with its caller token; see my_caller_token.
+CREATE OR REPLACE FUNCTION :"schema".cancel_jobs_for(
+    producer text, caller_token bytea, job_ids bigint[], store_id text, group_id text, reference text, reason text
+) RETURNS bigint[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET debug_print_plan = off
+AS $$
+DECLARE
+    wanted bigint[];
     canceled bigint[];
 BEGIN
+    PERFORM check_caller_token(producer, caller_token);
+    wanted := jobs_to_cancel(producer, queued_jobs(job_ids, store_id, group_id, reference));
     -- No worker may have built the partitions for these jobs yet.
     PERFORM add_results_partitions();
     EXECUTE format($cancel$
@@ -108,7 +159,7 @@ BEGIN
         jsonb_build_object(
             'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference, 'reason', reason),
         cardinality(canceled));
-    RETURN QUERY SELECT unnest(canceled);
+    RETURN canceled;
 END
 $$;
 

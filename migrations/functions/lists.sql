@@ -165,23 +165,14 @@ CREATE OR REPLACE FUNCTION :"schema".insert_lines_for(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET debug_print_plan = off
 AS $$
 DECLARE
-    expected_token bytea;
     granted text[];
     new_jobs bigint[];
     variation text;
 BEGIN
-    SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret)
-    INTO expected_token
-    FROM caller_token_secret;
-    IF caller_token IS NULL OR expected_token IS NULL OR caller_token <> expected_token
-        OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
-        OR has_restrictive_policies()
-    THEN
+    PERFORM check_caller_token(producer, caller_token);
+    IF has_restrictive_policies() THEN
         RAISE insufficient_privilege USING
-            MESSAGE = CASE
-                WHEN producer IS NULL THEN 'the caller token names no producer'
-                ELSE format('the caller token is not the one of %I in this transaction', producer)
-            END,
+            MESSAGE = 'the owner of the tables has restricted what may be inserted with policies',
             HINT = 'Call enqueue_arrays or enqueue_lines.';
     END IF;
     SELECT scopes INTO granted

@@ -6,17 +6,24 @@
 -- They compile nothing and say how few rows they return: before the first ANALYZE of the results the planner expects
 -- millions of rows, and compiling a query for them took 0.6 s for ten rows.
 
--- Waits until a job has its result, at most `timeout_ms` milliseconds. Returns no row if the timeout expires.
+-- Waits until all of some jobs have results, at most `timeout_ms` milliseconds, and returns those that there are then.
 --
--- The job must be committed: workers do not see it earlier. Each poll is one probe of the primary key.
-CREATE OR REPLACE FUNCTION :"schema".wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000)
+-- The jobs must be committed: workers do not see them earlier. Each poll probes the primary key for the jobs that had
+-- no result before.
+CREATE OR REPLACE FUNCTION :"schema".wait_for_results(job_ids bigint[], timeout_ms integer DEFAULT 5000)
 RETURNS SETOF :"schema".results
-LANGUAGE plpgsql ROWS 1 SET search_path = :"schema", pg_temp SET jit = off
+LANGUAGE plpgsql ROWS 10 SET search_path = :"schema", pg_temp SET jit = off
 AS $$
 DECLARE
     deadline timestamptz := clock_timestamp() + coalesce(timeout_ms, 5000) * interval '1 millisecond';
     pause_ms double precision := 1;
+    missing bigint[] := job_ids;
+    own_job bigint;
 BEGIN
+    IF cardinality(job_ids) > 10000 THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s jobs in one call, at most 10000 are allowed', cardinality(job_ids));
+    END IF;
     IF timeout_ms NOT BETWEEN 0 AND 60000 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('timeout_ms must be 0 to 60000, not %s', timeout_ms),
@@ -29,25 +36,52 @@ BEGIN
             HINT = 'Wait outside the transaction, or in one that is READ COMMITTED.';
     END IF;
     -- A retried group keeps its first submission, so its own transaction is known by its time.
-    IF EXISTS (
-        SELECT FROM jobs AS j
-        WHERE j.job_id = wait_for_result.job_id
-            AND (j.submission_id = pg_current_xact_id_if_assigned() OR j.retry_of IS NOT NULL AND j.enqueued_at = now())
-    ) THEN
+    SELECT j.job_id INTO own_job
+    FROM jobs AS j
+    WHERE j.job_id = ANY (job_ids)
+        AND (j.submission_id = pg_current_xact_id_if_assigned() OR j.retry_of IS NOT NULL AND j.enqueued_at = now())
+    LIMIT 1;
+    IF FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format(
-                'job %s was enqueued by this transaction, and workers see it only after the commit', job_id),
+                'job %s was enqueued by this transaction, and workers see it only after the commit', own_job),
             HINT = 'Commit first, then wait.';
     END IF;
     LOOP
-        RETURN QUERY SELECT * FROM results WHERE results.job_id = wait_for_result.job_id;
-        IF FOUND OR clock_timestamp() >= deadline THEN
+        missing := ARRAY(
+            SELECT id FROM unnest(missing) AS id WHERE NOT EXISTS (SELECT FROM results AS r WHERE r.job_id = id)
+        );
+        IF cardinality(missing) = 0 OR clock_timestamp() >= deadline THEN
+            RETURN QUERY SELECT * FROM results AS r WHERE r.job_id = ANY (job_ids) ORDER BY r.job_id;
             RETURN;
         END IF;
         PERFORM pg_sleep(
             least(pause_ms / 1000, greatest(0.001, extract(epoch FROM deadline - clock_timestamp()))));
         pause_ms := least(pause_ms * 2, 50);
     END LOOP;
+END
+$$;
+
+-- Waits until a job has its result. Returns no row if the timeout expires.
+CREATE OR REPLACE FUNCTION :"schema".wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000)
+RETURNS SETOF :"schema".results
+LANGUAGE plpgsql ROWS 1 SET search_path = :"schema", pg_temp SET jit = off
+AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM wait_for_results(ARRAY[job_id], timeout_ms);
+END
+$$;
+
+-- Waits until all lines of every group of that name have results, and returns those that there are then.
+CREATE OR REPLACE FUNCTION :"schema".wait_for_group(store_id text, group_id text, timeout_ms integer DEFAULT 5000)
+RETURNS SETOF :"schema".results
+LANGUAGE plpgsql ROWS 10 SET search_path = :"schema", pg_temp SET jit = off
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT * FROM wait_for_results(
+        ARRAY(SELECT line.job_id FROM find_group(wait_for_group.store_id, wait_for_group.group_id) AS line),
+        timeout_ms);
 END
 $$;
 
@@ -120,6 +154,41 @@ AS $$
     FROM movement
     JOIN results USING (job_id)
     ORDER BY step
+$$;
+
+-- The stock of some items of a store, a row for each location; none for an item that is unknown or that the caller may
+-- not see. An untracked item never runs out, whatever its numbers say.
+--
+-- `queued` is the sum of the ready and due adjustments that no worker has applied, if it is asked for: it reads the
+-- ready jobs of the store's lane.
+CREATE OR REPLACE FUNCTION :"schema".stock(store_id text, item_ids text[], with_queued boolean DEFAULT false)
+RETURNS TABLE (
+    item_id text, location_id text, on_hand bigint, allocated bigint, available bigint, tracked boolean,
+    low_stock_threshold bigint, queued bigint
+)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = :"schema", pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF cardinality(item_ids) > 10000 THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s items in one call, at most 10000 are allowed', cardinality(item_ids));
+    END IF;
+    RETURN QUERY
+    WITH waiting AS MATERIALIZED (
+        SELECT j.item_id, j.location_id, sum(j.quantity)::bigint AS quantity
+        FROM jobs AS j
+        WHERE with_queued AND j.store_id = stock.store_id AND j.item_id = ANY (item_ids) AND j.action = 'adjust'
+            AND (j.run_at IS NULL OR j.run_at <= now())
+        GROUP BY j.item_id, j.location_id
+    )
+    SELECT i.item_id, i.location_id, i.on_hand::bigint, i.allocated::bigint, (i.on_hand - i.allocated)::bigint,
+        i.tracked, i.low_stock_threshold::bigint, CASE WHEN with_queued THEN coalesce(w.quantity, 0) END
+    FROM items AS i
+    LEFT JOIN waiting AS w USING (item_id, location_id)
+    WHERE i.store_id = stock.store_id AND i.item_id = ANY (item_ids)
+    ORDER BY i.item_id, i.location_id;
+END
 $$;
 
 -- An item's balance at a past time, by walking back from now. Returns no row if the item did not exist then, or if

@@ -21,6 +21,8 @@ public struct QueueAdmin {
         case jobs([Int64])
         case group(store: String, String)
         case reference(store: String, String)
+        /// The job with an idempotency key.
+        case key(store: String, String)
     }
 
     /// A job that was enqueued again.

@@ -6,11 +6,19 @@ import StockQueuePostgres
 
 /// The parameters that name queued jobs.
 private enum SelectionParameters {
-    static let types: [TypeOID] = [.int8Array, .text, .text, .text]
+    static let types: [TypeOID] = [.int8Array, .text, .text, .text, .text]
+
+    /// The arguments of the functions that name queued jobs.
+    static func arguments(_ schema: QueueSchema) -> String {
+        """
+        job_ids => CASE WHEN $5 IS NULL THEN $1 ELSE ARRAY(SELECT job_id FROM \(schema.quoted).find_key($2, $5)) END,
+            store_id => $2, group_id => $3, reference => $4
+        """
+    }
 
     static func parameters(_ selection: QueueAdmin.Selection) -> Parameters {
         var parameters = Parameters()
-        var (store, group, reference): (String?, String?, String?)
+        var (store, group, reference, key): (String?, String?, String?, String?)
         switch selection {
         case .jobs(let jobs): parameters.addArray(of: jobs.count, int64: { jobs[$0] })
         case .group(let ofStore, let name):
@@ -19,8 +27,11 @@ private enum SelectionParameters {
         case .reference(let ofStore, let text):
             parameters.add(nil as String?)
             (store, reference) = (ofStore, text)
+        case .key(let ofStore, let text):
+            parameters.add(nil as String?)
+            (store, key) = (ofStore, text)
         }
-        for text in [store, group, reference] { parameters.add(text) }
+        for text in [store, group, reference, key] { parameters.add(text) }
         return parameters
     }
 }
@@ -35,7 +46,7 @@ struct CancelJobsStatement: QueueStatement {
             """
             SELECT canceled.job_id
             FROM \(schema.quoted).cancel_jobs(
-                job_ids => $1, store_id => $2, group_id => $3, reference => $4, reason => $5
+                \(SelectionParameters.arguments(schema)), reason => $6
             ) AS canceled (job_id)
             """)
     }
@@ -60,7 +71,7 @@ struct ReprioritizeStatement: QueueStatement {
         statement = Statement(
             "admin_reprioritize", SelectionParameters.types + [.int4],
             """
-            SELECT \(schema.quoted).reprioritize($5, job_ids => $1, store_id => $2, group_id => $3, reference => $4) AS jobs
+            SELECT \(schema.quoted).reprioritize($6, \(SelectionParameters.arguments(schema))) AS jobs
             """)
     }
 

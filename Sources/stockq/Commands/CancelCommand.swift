@@ -16,8 +16,9 @@ enum CancelCommand: Command {
             ),
         ],
         notes: [
+            "A producer cancels jobs of the stores for which it has the scope update_catalog.",
             "A job that a worker has finished is not canceled. Exit code 1 if nothing was canceled. Without --json only the first ids "
-                + "are printed."
+                + "are printed.",
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {

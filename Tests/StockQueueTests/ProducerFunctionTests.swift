@@ -1,0 +1,129 @@
+import Foundation
+import StockQueue
+import StockQueuePostgres
+import TestSupport
+import Testing
+
+/// What a producer does with its jobs after it has enqueued them: cancel, wait, look at the stock.
+@Suite("Functions for producers") struct ProducerFunctionTests {
+    /// A producer of the store `mine`, which may only read in `seen`, and knows nothing of `theirs`.
+    private static func withProducer(
+        _ database: TestDatabase, _ body: (Connection) throws -> Void
+    ) throws {
+        let producer = "shop_of_\(database.name)"
+        try database.run(
+            """
+            CREATE ROLE \(producer) LOGIN; GRANT stockq_producer TO \(producer);
+            SELECT stockq.grant_store('\(producer)', 'mine', '{update_catalog,read_catalog}'),
+                stockq.grant_store('\(producer)', 'seen', '{read_catalog}');
+            INSERT INTO stockq.items (store_id, item_id, location_id, on_hand, allocated, low_stock_threshold, tracked) VALUES
+                ('mine', 'mug', 'main', 10, 3, 5, true), ('mine', 'mug', 'cellar', 4, 0, NULL, true),
+                ('mine', 'voucher', 'main', 0, 0, NULL, false), ('theirs', 'mug', 'main', 10, 0, NULL, true);
+            INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, reference) VALUES
+                ('mine', 'mug', -1, 'order', NULL), ('mine', 'mug', -2, 'order', NULL), ('mine', 'mug', -1, NULL, 'r'),
+                ('seen', 'mug', -1, NULL, NULL), ('theirs', 'mug', -1, NULL, 'r')
+            """)
+        try body(database.connect(as: producer))
+        try database.run("DROP OWNED BY \(producer); DROP ROLE \(producer)")
+    }
+
+    @Test("a producer cancels jobs of its own stores, groups whole, and those of others are unknown to it")
+    func cancel() async throws {
+        try await withDatabase { database in
+            try Self.withProducer(database) { (mine: Connection) throws in
+                #expect(
+                    try database.rows("SELECT stockq.cancel_jobs('{1}', reason => 'by mistake')", mine) == ["1", "2"])
+                #expect(try database.rows("SELECT stockq.cancel_jobs('{5,99}')", mine) == [])
+                #expect(
+                    try database.rows("SELECT stockq.cancel_jobs(store_id => 'theirs', reference => 'r')", mine) == [])
+                #expect(
+                    mine.failure(of: "SELECT stockq.cancel_jobs('{3,4}')")
+                        == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'seen'")
+                #expect(
+                    try database.rows("SELECT stockq.cancel_jobs(store_id => 'mine', reference => 'r')", mine) == ["3"])
+                #expect(
+                    try database.rows(
+                        "SELECT job_id, outcome, message FROM stockq.results ORDER BY 1") == [
+                            "1,canceled,by mistake", "2,canceled,by mistake", "3,canceled,",
+                        ])
+                #expect(
+                    try database.value("SELECT who FROM stockq.operations WHERE verb = 'cancel' ORDER BY 1 LIMIT 1")
+                        == "shop_of_\(database.name)")
+                #expect(try database.rows("SELECT job_id FROM stockq.jobs ORDER BY 1") == ["4", "5"])
+            }
+        }
+    }
+
+    @Test("another role's name and a token of another transaction cancel nothing") func forgedCaller() async throws {
+        try await withDatabase { database in
+            try Self.withProducer(database) { (mine: Connection) throws in
+                let arguments = "'{5}', NULL, NULL, NULL, NULL"
+                for call in [
+                    "stockq.cancel_jobs_for('stockq', caller_token, \(arguments))",
+                    "stockq.cancel_jobs_for('stockq', NULL, \(arguments))",
+                    "stockq.cancel_jobs_for(NULL, caller_token, \(arguments))",
+                ] {
+                    #expect(
+                        mine.failure(of: "SELECT \(call) FROM stockq.my_caller_token").hasPrefix("42501"), "\(call)")
+                }
+                let token = try database.rows("SELECT caller_token FROM stockq.my_caller_token", mine)[0]
+                let producer = "shop_of_\(database.name)"
+                #expect(
+                    mine.failure(
+                        of: "SELECT stockq.cancel_jobs_for('\(producer)', '\(token)', '{3}', NULL, NULL, NULL, NULL)"
+                    )
+                    .hasPrefix("42501"))
+                #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "5")
+            }
+        }
+    }
+
+    @Test("waiting for several jobs and for a group returns their results when all have one, or those that there are")
+    func wait() async throws {
+        try await withDatabase { database in
+            try Self.withProducer(database) { (mine: Connection) throws in
+                #expect(try database.rows("SELECT * FROM stockq.wait_for_results('{1,2,3}', 1)", mine) == [])
+                try database.drain()
+                #expect(
+                    try database.rows("SELECT job_id, outcome FROM stockq.wait_for_results('{3,1,2}')", mine) == [
+                        "1,applied", "2,applied", "3,applied",
+                    ])
+                // Job 5 is another store's, so nothing is seen of it.
+                #expect(try database.rows("SELECT job_id FROM stockq.wait_for_results('{1,5}', 10)", mine) == ["1"])
+                #expect(
+                    try database.rows("SELECT job_id FROM stockq.wait_for_group('mine', 'order')", mine) == ["1", "2"])
+                #expect(try database.rows("SELECT * FROM stockq.wait_for_group('mine', 'none')", mine) == [])
+                try mine.executeScript("BEGIN")
+                let own = try database.rows("SELECT job_id FROM stockq.enqueue('mine', 'mug', -1)", mine)[0]
+                #expect(
+                    mine.failure(of: "SELECT * FROM stockq.wait_for_results('{1,\(own)}')")
+                        == "55000 job \(own) was enqueued by this transaction, and workers see it only after the commit"
+                )
+                try mine.executeScript("ROLLBACK")
+                #expect(
+                    mine.failure(
+                        of: "SELECT * FROM stockq.wait_for_results(ARRAY(SELECT generate_series(1::bigint, 10001)))"
+                    ).hasPrefix("54000 10001 jobs in one call"))
+            }
+        }
+    }
+
+    @Test("the stock of items is shown by location, with what is queued if that is asked for") func stock() async throws
+    {
+        try await withDatabase { database in
+            try Self.withProducer(database) { (mine: Connection) throws in
+                let columns =
+                    "item_id, location_id, on_hand, allocated, available, tracked, low_stock_threshold, queued"
+                #expect(
+                    try database.rows(
+                        "SELECT \(columns) FROM stockq.stock('mine', '{voucher,mug,none}', with_queued => true)", mine)
+                        == ["mug,cellar,4,0,4,t,,0", "mug,main,10,3,7,t,5,-4", "voucher,main,0,0,0,f,,0"])
+                #expect(
+                    try database.rows("SELECT item_id, queued FROM stockq.stock('mine', '{voucher}')", mine) == [
+                        "voucher,"
+                    ])
+                #expect(try database.rows("SELECT * FROM stockq.stock('theirs', '{mug}')", mine) == [])
+            }
+        }
+    }
+}
