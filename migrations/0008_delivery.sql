@@ -167,3 +167,105 @@ CREATE TABLE :"schema".threshold_changes (
     CONSTRAINT threshold_changes_level_changes CHECK (alert_before <> alert_after)
 );
 CREATE INDEX threshold_changes_item ON :"schema".threshold_changes (item_id, store_id, location_id, version);
+
+-- How the alerts of a store are sent: a row for each change, of which the last one is in force.
+CREATE TABLE :"schema".alert_policies (
+    policy_id bigint GENERATED ALWAYS AS IDENTITY,
+    store_id text COLLATE "C" NOT NULL,
+    -- After a message about an item no other follows for this time.
+    quiet_period interval NOT NULL,
+    -- An item that was announced as low is restocked when more than threshold + margin is available.
+    rearm_margin bigint NOT NULL,
+    -- It decides the notifications after this position.
+    from_position bigint NOT NULL,
+    from_row bigint NOT NULL,
+    set_at timestamptz NOT NULL,
+    set_by text NOT NULL DEFAULT session_user,
+    CONSTRAINT alert_policies_pkey PRIMARY KEY (policy_id),
+    CONSTRAINT alert_policies_store_id_length CHECK (octet_length(store_id) BETWEEN 1 AND 200),
+    CONSTRAINT alert_policies_quiet_period_range CHECK (quiet_period BETWEEN interval '0' AND interval '366 days'),
+    CONSTRAINT alert_policies_rearm_margin_range CHECK (rearm_margin BETWEEN 0 AND 9007199254740991)
+);
+CREATE INDEX alert_policies_store ON :"schema".alert_policies (store_id, policy_id);
+
+-- Items about which no message is sent until a time: a row for each change, of which the last one is in force.
+CREATE TABLE :"schema".snoozes (
+    snooze_id bigint GENERATED ALWAYS AS IDENTITY,
+    store_id text COLLATE "C" NOT NULL,
+    item_id text COLLATE "C" NOT NULL,
+    location_id text COLLATE "C" NOT NULL,
+    until timestamptz NOT NULL,
+    -- As in alert_policies.
+    from_position bigint NOT NULL,
+    from_row bigint NOT NULL,
+    set_at timestamptz NOT NULL,
+    set_by text NOT NULL DEFAULT session_user,
+    CONSTRAINT snoozes_pkey PRIMARY KEY (snooze_id),
+    CONSTRAINT snoozes_until_finite CHECK (isfinite(until))
+);
+CREATE INDEX snoozes_item ON :"schema".snoozes (item_id, store_id, location_id, snooze_id);
+
+-- The stores that have had a quiet period, a margin or a snoozed item, with the position after which their
+-- notifications are sent as announcements say. In all other stores every notification is sent.
+CREATE TABLE :"schema".announced_stores (
+    store_id text COLLATE "C" NOT NULL,
+    from_position bigint NOT NULL,
+    from_row bigint NOT NULL,
+    CONSTRAINT announced_stores_pkey PRIMARY KEY (store_id)
+);
+
+-- The notifications that are sent, and what is sent: the level may have changed several times since the message before.
+CREATE TABLE :"schema".announcements (
+    notification_id bigint NOT NULL,
+    store_id text COLLATE "C" NOT NULL,
+    item_id text COLLATE "C" NOT NULL,
+    location_id text COLLATE "C" NOT NULL,
+    kind :"schema".notification_kind NOT NULL,
+    -- The level that was announced before, and this one.
+    alert_before :"schema".alert_level NOT NULL,
+    alert_after :"schema".alert_level NOT NULL,
+    -- Of the change that the message is about: the notification's, or a later one that exceeded the margin.
+    job_id bigint,
+    version bigint NOT NULL,
+    available_before bigint NOT NULL,
+    available_after bigint NOT NULL,
+    low_stock_threshold bigint,
+    -- False: the level counts as announced without a message.
+    is_sent boolean NOT NULL,
+    -- When it was due: the time from which the next quiet period counts.
+    announced_at timestamptz NOT NULL,
+    -- Later if no deliverer was running.
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT announcements_pkey PRIMARY KEY (notification_id),
+    CONSTRAINT announcements_level_changes CHECK (alert_before <> alert_after)
+);
+
+-- Where each item of such a store is: its last notification, and the level that was announced last.
+CREATE TABLE :"schema".announced_items (
+    store_id text COLLATE "C" NOT NULL,
+    item_id text COLLATE "C" NOT NULL,
+    location_id text COLLATE "C" NOT NULL,
+    notification_id bigint NOT NULL,
+    -- After that notification.
+    level :"schema".alert_level NOT NULL,
+    announced_level :"schema".alert_level NOT NULL,
+    -- Null: nothing was announced yet.
+    announced_at timestamptz,
+    -- More than this must be available before the level is announced; null if nothing is waited for.
+    rearm_above bigint,
+    -- No version up to this one had more.
+    searched_version bigint NOT NULL,
+    -- The job that brought more.
+    rearmed_by bigint,
+    -- Since when the level could be announced, were it not for the quiet period and the snooze.
+    ready_at timestamptz,
+    -- When a policy or a snooze was set after the notification.
+    not_before timestamptz,
+    -- When the level is announced; null: it is announced already, or waits for more stock.
+    due_at timestamptz,
+    CONSTRAINT announced_items_pkey PRIMARY KEY (item_id, store_id, location_id)
+) WITH (fillfactor = 70);
+CREATE INDEX announced_items_due ON :"schema".announced_items (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX announced_items_rearming ON :"schema".announced_items (item_id, store_id, location_id)
+    WHERE rearm_above IS NOT NULL;
+CREATE INDEX announced_items_waiting ON :"schema".announced_items (store_id) WHERE level <> announced_level;

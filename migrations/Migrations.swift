@@ -49,6 +49,7 @@ package struct Migration: Sendable {
         Migration(.numbered, "0008_delivery.sql", PackageResources._008_delivery_sql),
         Migration(.repeatable, "views/own_rows.sql", PackageResources.own_rows_sql),
         Migration(.repeatable, "views/jobs.sql", PackageResources.jobs_sql),
+        Migration(.repeatable, "views/messages.sql", PackageResources.messages_sql),
         Migration(.repeatable, "functions/access.sql", PackageResources.access_sql),
         Migration(.repeatable, "functions/partitions.sql", PackageResources.partitions_sql),
         Migration(.repeatable, "functions/retention.sql", PackageResources.retention_sql),
@@ -64,6 +65,7 @@ package struct Migration: Sendable {
         Migration(.repeatable, "functions/tokens.sql", PackageResources.tokens_sql),
         Migration(.repeatable, "functions/gateway.sql", PackageResources.gateway_sql),
         Migration(.repeatable, "functions/native.sql", PackageResources.native_sql),
+        Migration(.repeatable, "functions/alerts.sql", PackageResources.alerts_sql),
         Migration(.repeatable, "functions/delivery.sql", PackageResources.delivery_sql),
         Migration(.wakeUpTrigger, "wakeup_trigger.sql", PackageResources.wakeup_trigger_sql),
     ]

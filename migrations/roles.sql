@@ -113,7 +113,9 @@ DECLARE
         'GRANT UPDATE (epoch) ON lanes TO %1$I',
         'GRANT SELECT, INSERT ON results, notifications, idempotency_keys TO %1$I',
         'GRANT SELECT, INSERT ON change_log TO %1$I',
-        'GRANT SELECT ON deliveries, threshold_changes TO %1$I',
+        -- What verify reads.
+        'GRANT SELECT ON deliveries, threshold_changes, alert_policies, snoozes, announced_stores, announcements,
+            announced_items, delivery_progress TO %1$I',
         'GRANT SELECT ON SEQUENCE ' || feed_sequences || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION can_read_all_stores, ' || feeds || ' TO %1$I',
         'GRANT SELECT, INSERT, DELETE ON too_large_groups TO %1$I',
@@ -140,7 +142,8 @@ DECLARE
             set_time_limit, create_gateway_token, revoke_gateway_token, list_gateway_tokens, create_gateway_client,
             revoke_gateway_client, list_gateway_clients, add_subscription, set_subscription_enabled,
             rotate_subscription_secret, remove_subscription, test_subscription, list_subscriptions, subscription_names,
-            retry_deliveries, replay_deliveries, drop_old_deliveries TO %1$I'
+            retry_deliveries, replay_deliveries, drop_old_deliveries, set_alert_policy, remove_alert_policy,
+            snooze_item TO %1$I'
     ];
 BEGIN
     FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'gateway', 'reader', 'admin'] LOOP

@@ -88,6 +88,13 @@ CREATE TYPE stockq.receipt AS (
 	on_hand_after bigint,
 	allocated_after bigint
 );
+CREATE FUNCTION stockq.add_announced_store(store_id text, from_position bigint, from_row bigint) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    INSERT INTO announced_stores (store_id, from_position, from_row) VALUES ($1, $2, $3)
+    ON CONFLICT ON CONSTRAINT announced_stores_pkey DO NOTHING
+$_$;
 CREATE FUNCTION stockq.add_results_partition(job_id bigint, jobs_per_partition bigint) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -168,11 +175,8 @@ BEGIN
             HINT = 'Name one of pg_timezone_names, for instance Europe/Berlin.';
     END IF;
     -- The fan-out may be about to read the notifications up to the same horizon.
-    PERFORM FROM delivery_progress FOR UPDATE;
+    PERFORM lock_delivery_progress();
     horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);
-    IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL) THEN
-        UPDATE delivery_progress SET position = horizon.position, row_id = horizon.row_id;
-    END IF;
     INSERT INTO subscriptions (
         name, channel, target, store_id, events, secret, item_prefix, location_prefix, digest_window, digest_at,
         time_zone, next_digest_at, start_position, start_row, changes_cursor
@@ -193,6 +197,186 @@ BEGIN
     RETURN added;
 END
 $$;
+CREATE TABLE stockq.alert_policies (
+    policy_id bigint NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    quiet_period interval NOT NULL,
+    rearm_margin bigint NOT NULL,
+    from_position bigint NOT NULL,
+    from_row bigint NOT NULL,
+    set_at timestamp with time zone NOT NULL,
+    set_by text DEFAULT SESSION_USER NOT NULL,
+    CONSTRAINT alert_policies_quiet_period_range CHECK (((quiet_period >= '00:00:00'::interval) AND (quiet_period <= '366 days'::interval))),
+    CONSTRAINT alert_policies_rearm_margin_range CHECK (((rearm_margin >= 0) AND (rearm_margin <= '9007199254740991'::bigint))),
+    CONSTRAINT alert_policies_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+);
+CREATE FUNCTION stockq.alert_policy(store_id text) RETURNS stockq.alert_policies
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    policy alert_policies;
+BEGIN
+    SELECT * INTO policy FROM alert_policies AS p
+    WHERE p.store_id = alert_policy.store_id
+    ORDER BY p.policy_id DESC
+    LIMIT 1;
+    policy.quiet_period := coalesce(policy.quiet_period, interval '0');
+    policy.rearm_margin := coalesce(policy.rearm_margin, 0);
+    RETURN policy;
+END
+$$;
+CREATE TABLE stockq.announced_items (
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    notification_id bigint NOT NULL,
+    level stockq.alert_level NOT NULL,
+    announced_level stockq.alert_level NOT NULL,
+    announced_at timestamp with time zone,
+    rearm_above bigint,
+    searched_version bigint NOT NULL,
+    rearmed_by bigint,
+    ready_at timestamp with time zone,
+    not_before timestamp with time zone,
+    due_at timestamp with time zone
+)
+WITH (fillfactor='70');
+CREATE FUNCTION stockq.announce(item stockq.announced_items, is_sent boolean DEFAULT true) RETURNS stockq.announced_items
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO announcements (
+        notification_id, store_id, item_id, location_id, kind, alert_before, alert_after, job_id, version,
+        available_before, available_after, low_stock_threshold, is_sent, announced_at
+    )
+    SELECT n.notification_id, n.store_id, n.item_id, n.location_id, kind_of(item.announced_level, item.level),
+        item.announced_level, item.level, coalesce(r.job_id, n.job_id), coalesce(r.version, n.version),
+        coalesce(r.on_hand_before - r.allocated_before, n.available_before),
+        coalesce(r.on_hand_after - r.allocated_after, n.available_after), n.low_stock_threshold, announce.is_sent,
+        item.due_at
+    FROM notifications AS n
+    LEFT JOIN results AS r ON r.job_id = item.rearmed_by
+    WHERE n.notification_id = item.notification_id;
+    item.announced_level := item.level;
+    item.announced_at := CASE WHEN announce.is_sent THEN item.due_at ELSE item.announced_at END;
+    item.ready_at := NULL;
+    item.due_at := NULL;
+    RETURN item;
+END
+$$;
+CREATE FUNCTION stockq.announce_due(max_rows integer) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    item announced_items;
+    found_item record;
+    announced bigint[] := '{}';
+BEGIN
+    FOR found_item IN
+        SELECT waiting, i.last_job_id, i.version
+        FROM announced_items AS waiting
+        JOIN items AS i USING (store_id, item_id, location_id)
+        WHERE waiting.rearm_above IS NOT NULL AND i.version > waiting.searched_version
+            -- A later notification comes first: it is committed, and not read yet.
+            AND NOT EXISTS (
+                SELECT FROM notifications AS n
+                WHERE (n.item_id, n.store_id, n.location_id)
+                        = (waiting.item_id, waiting.store_id, waiting.location_id)
+                    AND n.job_id IS NOT NULL AND n.version > waiting.searched_version
+            )
+            AND NOT EXISTS (
+                SELECT FROM threshold_changes AS c
+                WHERE (c.item_id, c.store_id, c.location_id)
+                        = (waiting.item_id, waiting.store_id, waiting.location_id)
+                    AND c.notification_id > waiting.notification_id
+            )
+        LIMIT max_rows
+    LOOP
+        item := found_item.waiting;
+        PERFORM save_announced_item(search_rise(item, found_item.last_job_id, found_item.version));
+    END LOOP;
+    FOR item IN SELECT * FROM announced_items AS i WHERE i.due_at <= now() ORDER BY i.due_at LIMIT max_rows LOOP
+        item := announce(item);
+        announced := announced || item.notification_id;
+        PERFORM save_announced_item(item);
+    END LOOP;
+    RETURN announced;
+END
+$$;
+CREATE FUNCTION stockq.announce_notifications(from_position bigint, from_row bigint, to_position bigint, to_row bigint) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    n notifications;
+    item announced_items;
+    -- The level before the notification, as its kind says; of out_of_stock it may be low too.
+    level_before alert_level;
+    announced bigint[] := '{}';
+BEGIN
+    FOR n IN
+        SELECT x.* FROM notifications AS x
+        JOIN announced_stores AS s ON s.store_id = x.store_id
+        WHERE (x.position, x.notification_id) > (announce_notifications.from_position, announce_notifications.from_row)
+            AND (x.position, x.notification_id) <= (to_position, to_row)
+            AND (x.position, x.notification_id) > (s.from_position, s.from_row)
+        ORDER BY x.position, x.notification_id
+    LOOP
+        level_before := CASE n.kind WHEN 'restocked' THEN 'low' WHEN 'back_in_stock' THEN 'out' ELSE 'ok' END;
+        SELECT * INTO item FROM announced_items AS i
+        WHERE (i.item_id, i.store_id, i.location_id) = (n.item_id, n.store_id, n.location_id);
+        IF NOT FOUND THEN
+            item.store_id := n.store_id;
+            item.item_id := n.item_id;
+            item.location_id := n.location_id;
+            item.announced_level := level_before;
+        ELSE
+            IF item.rearm_above IS NOT NULL THEN
+                item := search_rise(
+                    item,
+                    CASE WHEN n.job_id IS NOT NULL
+                        THEN (SELECT r.previous_job_id FROM results AS r WHERE r.job_id = n.job_id)
+                        ELSE (
+                            SELECT i.last_job_id FROM items AS i
+                            WHERE (i.store_id, i.item_id, i.location_id) = (n.store_id, n.item_id, n.location_id)
+                        )
+                    END,
+                    CASE WHEN n.job_id IS NOT NULL THEN n.version - 1 ELSE n.version END);
+            END IF;
+            IF item.due_at <= n.created_at THEN
+                item := announce(item);
+                announced := announced || item.notification_id;
+            END IF;
+            -- A job without notifications made the level better in between.
+            IF (CASE n.kind WHEN 'out_of_stock' THEN item.level = 'out' ELSE item.level <> level_before END) THEN
+                item.announced_level := level_before;
+            END IF;
+        END IF;
+        item.notification_id := n.notification_id;
+        item.level := level_of(n.available_after, n.low_stock_threshold);
+        item.not_before := NULL;
+        item := decide_item(item);
+        IF item.level <> item.announced_level AND n.kind = 'back_in_stock' AND is_first_supply(n.job_id) THEN
+            item.due_at := n.created_at;
+            item := announce(item, is_sent => false);
+        ELSIF item.due_at <= n.created_at THEN
+            item := announce(item);
+            announced := announced || item.notification_id;
+        END IF;
+        PERFORM save_announced_item(item);
+    END LOOP;
+    RETURN announced;
+END
+$$;
 CREATE FUNCTION stockq.can_read_all_stores() RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -208,28 +392,13 @@ BEGIN
 END
 $$;
 CREATE FUNCTION stockq.cancel_jobs(job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text) RETURNS SETOF bigint
-    LANGUAGE plpgsql
-    SET search_path TO 'stockq', 'pg_temp'
-    AS $$
-BEGIN
-    RETURN QUERY
-    SELECT unnest(cancel_jobs_for(
-        t.producer, t.caller_token, job_ids, cancel_jobs.store_id, cancel_jobs.group_id, cancel_jobs.reference,
-        cancel_jobs.reason))
-    FROM my_caller_token AS t;
-END
-$$;
-CREATE FUNCTION stockq.cancel_jobs_for(producer text, caller_token bytea, job_ids bigint[], store_id text, group_id text, reference text, reason text) RETURNS bigint[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
-    SET debug_print_plan TO 'off'
     AS $_$
 DECLARE
-    wanted bigint[];
+    wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
     canceled bigint[];
 BEGIN
-    PERFORM check_caller_token(producer, caller_token);
-    wanted := jobs_to_cancel(producer, queued_jobs(job_ids, store_id, group_id, reference));
     -- No worker may have built the partitions for these jobs yet.
     PERFORM add_results_partitions();
     EXECUTE format($cancel$
@@ -268,7 +437,7 @@ BEGIN
         jsonb_build_object(
             'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference, 'reason', reason),
         cardinality(canceled));
-    RETURN canceled;
+    RETURN QUERY SELECT unnest(canceled);
 END
 $_$;
 CREATE FUNCTION stockq.changes_after(after_cursor text, max_rows integer DEFAULT 100, only_store text DEFAULT NULL::text) RETURNS TABLE(job_id bigint, store_id text, item_id text, location_id text, version bigint, action stockq.action, quantity bigint, applied_quantity bigint, on_hand_before bigint, on_hand_after bigint, allocated_before bigint, allocated_after bigint, group_id text, reason text, reference text, finished_at timestamp with time zone, cursor text)
@@ -402,28 +571,6 @@ BEGIN
     LIMIT 1;
     IF problem IS NOT NULL THEN
         RAISE array_subscript_error USING MESSAGE = problem;
-    END IF;
-END
-$$;
-CREATE FUNCTION stockq.check_caller_token(producer text, caller_token bytea) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'stockq', 'pg_temp'
-    AS $$
-DECLARE
-    expected_token CONSTANT bytea := (
-        SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret)
-        FROM caller_token_secret
-    );
-BEGIN
-    IF caller_token IS NULL OR expected_token IS NULL OR caller_token <> expected_token
-        OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
-    THEN
-        RAISE insufficient_privilege USING
-            MESSAGE = CASE
-                WHEN producer IS NULL THEN 'the caller token names no producer'
-                ELSE format('the caller token is not the one of %I in this transaction', producer)
-            END,
-            HINT = 'Call enqueue_arrays, enqueue_lines or cancel_jobs.';
     END IF;
 END
 $$;
@@ -848,6 +995,32 @@ BEGIN
         NULL);
 END
 $$;
+CREATE FUNCTION stockq.decide_item(item stockq.announced_items) RETURNS stockq.announced_items
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    n notifications;
+    rearm_above bigint;
+BEGIN
+    SELECT * INTO n FROM notifications WHERE notification_id = item.notification_id;
+    item.searched_version := n.version;
+    item.ready_at := NULL;
+    item.rearm_above := NULL;
+    item.rearmed_by := NULL;
+    IF item.level <> item.announced_level THEN
+        IF item.announced_level = 'low' AND item.level = 'ok' THEN
+            rearm_above := n.low_stock_threshold + (alert_policy(item.store_id)).rearm_margin;
+        END IF;
+        IF n.available_after <= rearm_above THEN
+            item.rearm_above := rearm_above;
+        ELSE
+            item.ready_at := n.created_at;
+        END IF;
+    END IF;
+    RETURN with_due_time(item);
+END
+$$;
 CREATE FUNCTION stockq.digest_items(subscription_id bigint, max_rows integer) RETURNS TABLE(store_id text, item_id text, location_id text, available bigint, low_stock_threshold bigint)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 100
     SET search_path TO 'stockq', 'pg_temp'
@@ -857,6 +1030,13 @@ CREATE FUNCTION stockq.digest_items(subscription_id bigint, max_rows integer) RE
     FROM subscriptions AS s
     JOIN items AS i ON s.store_id IS NULL OR i.store_id = s.store_id
     WHERE s.subscription_id = $1 AND i.tracked
+        AND NOT coalesce(
+            (
+                SELECT z.until > now() FROM snoozes AS z
+                WHERE (z.item_id, z.store_id, z.location_id) = (i.item_id, i.store_id, i.location_id)
+                ORDER BY z.snooze_id DESC
+                LIMIT 1
+            ), false)
         AND (i.available <= 0 OR i.available <= i.low_stock_threshold)
         AND starts_with(i.item_id, s.item_prefix) AND starts_with(i.location_id, s.location_prefix)
     ORDER BY i.store_id, i.item_id, i.location_id
@@ -1157,11 +1337,15 @@ DECLARE
     horizon record;
     last_position bigint;
     last_row bigint;
+    announced bigint[];
     digest record;
 BEGIN
     notifications := 0;
     deliveries := 0;
-    IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL) THEN
+    -- Announcements do not depend on subscriptions.
+    IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL)
+        AND NOT EXISTS (SELECT FROM announced_stores)
+    THEN
         RETURN;
     END IF;
     -- A poll that finds nothing writes nothing, and a row lock is a write.
@@ -1176,6 +1360,7 @@ BEGIN
             SELECT FROM subscriptions AS s
             WHERE s.disabled_at IS NULL AND (s.next_digest_at <= now() OR s.changes_cursor IS NOT NULL)
         )
+        AND NOT is_announcement_due()
     THEN
         RETURN;
     END IF;
@@ -1194,8 +1379,16 @@ BEGIN
             LIMIT max_rows
         ) AS n
     ) AS page;
+    last_position := coalesce(last_position, progress.position);
+    last_row := coalesce(last_row, progress.row_id);
+    announced := announce_notifications(progress.position, progress.row_id, last_position, last_row);
+    -- A level is due as the notifications have it, so all of them are read first.
+    IF notifications < max_rows THEN
+        announced := announced || announce_due(max_rows);
+    END IF;
+    deliveries := insert_deliveries(
+        progress.position, progress.row_id, last_position, last_row, announced => announced);
     IF notifications > 0 THEN
-        deliveries := insert_deliveries(progress.position, progress.row_id, last_position, last_row);
         UPDATE delivery_progress SET position = last_position, row_id = last_row;
     END IF;
     deliveries := deliveries + fan_out_changes();
@@ -2461,7 +2654,7 @@ BEGIN
     RETURN 'U+' || upper(lpad(to_hex(ascii(substring(id FROM '^ | $|' || hidden))), 4, '0'));
 END
 $_$;
-CREATE FUNCTION stockq.insert_deliveries(from_position bigint, from_row bigint, to_position bigint, to_row bigint, only_subscription bigint DEFAULT NULL::bigint) RETURNS integer
+CREATE FUNCTION stockq.insert_deliveries(from_position bigint, from_row bigint, to_position bigint, to_row bigint, only_subscription bigint DEFAULT NULL::bigint, announced bigint[] DEFAULT '{}'::bigint[]) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -2481,24 +2674,30 @@ BEGIN
             'cause', json_build_object(
                 'action', CASE WHEN n.job_id IS NULL THEN 'threshold' ELSE r.action::text END,
                 'quantity', r.applied_quantity, 'reference', r.reference, 'reason', r.reason)),
-        n.created_at,
+        n.occurred_at,
         CASE WHEN s.channel = 'mail' THEN coalesce(s.next_digest_at, now() + s.digest_window, now()) ELSE now() END
-    FROM notifications AS n
+    FROM (
+        SELECT m.*, false AS is_late FROM alert_messages AS m
+        WHERE (m.position, m.notification_id) > (from_position, from_row)
+            AND (m.position, m.notification_id) <= (to_position, to_row)
+        UNION ALL
+        SELECT m.*, true FROM alert_messages AS m
+        WHERE m.notification_id = ANY (announced) AND (m.position, m.notification_id) <= (from_position, from_row)
+    ) AS n
     LEFT JOIN results AS r ON r.job_id = n.job_id
     CROSS JOIN LATERAL (
         SELECT * FROM subscriptions AS of_store WHERE of_store.store_id = n.store_id
         UNION ALL
         SELECT * FROM subscriptions AS of_all WHERE of_all.store_id IS NULL
     ) AS s
-    WHERE (n.position, n.notification_id) > (from_position, from_row)
-        AND (n.position, n.notification_id) <= (to_position, to_row)
-        AND s.disabled_at IS NULL AND event_of(n.kind) = ANY (s.events)
+    WHERE s.disabled_at IS NULL AND event_of(n.kind) = ANY (s.events)
         AND starts_with(n.item_id, s.item_prefix) AND starts_with(n.location_id, s.location_prefix)
         AND CASE
             WHEN only_subscription IS NULL THEN
-                (n.position, n.notification_id) > (s.start_position, s.start_row)
+                n.is_late OR (n.position, n.notification_id) > (s.start_position, s.start_row)
             ELSE s.subscription_id = only_subscription
         END
+        AND (n.is_announced OR n.kind <> 'back_in_stock' OR r.group_id IS NULL OR NOT is_first_supply(n.job_id))
     ORDER BY n.position, n.notification_id, s.subscription_id;
     GET DIAGNOSTICS inserted = ROW_COUNT;
     RETURN inserted;
@@ -2544,14 +2743,23 @@ CREATE FUNCTION stockq.insert_lines_for(producer text, caller_token bytea, list 
     SET debug_print_plan TO 'off'
     AS $$
 DECLARE
+    expected_token bytea;
     granted text[];
     new_jobs bigint[];
     variation text;
 BEGIN
-    PERFORM check_caller_token(producer, caller_token);
-    IF has_restrictive_policies() THEN
+    SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret)
+    INTO expected_token
+    FROM caller_token_secret;
+    IF caller_token IS NULL OR expected_token IS NULL OR caller_token <> expected_token
+        OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
+        OR has_restrictive_policies()
+    THEN
         RAISE insufficient_privilege USING
-            MESSAGE = 'the owner of the tables has restricted what may be inserted with policies',
+            MESSAGE = CASE
+                WHEN producer IS NULL THEN 'the caller token names no producer'
+                ELSE format('the caller token is not the one of %I in this transaction', producer)
+            END,
             HINT = 'Call enqueue_arrays or enqueue_lines.';
     END IF;
     SELECT scopes INTO granted
@@ -2680,6 +2888,40 @@ BEGIN
         );
 END
 $$;
+CREATE FUNCTION stockq.is_announcement_due() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+    SELECT EXISTS (SELECT FROM announced_items WHERE due_at <= now())
+        OR EXISTS (
+            SELECT FROM announced_items AS waiting
+            JOIN items AS i USING (store_id, item_id, location_id)
+            WHERE waiting.rearm_above IS NOT NULL AND i.version > waiting.searched_version
+        )
+$$;
+CREATE FUNCTION stockq.is_first_supply(job_id bigint) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+    SELECT EXISTS (SELECT FROM results AS r WHERE r.job_id = $1 AND r.applied_quantity > 0 AND is_transfer(r))
+        AND NOT EXISTS (
+            WITH RECURSIVE change AS (
+                SELECT r.previous_job_id AS job_id, 1 AS step FROM results AS r WHERE r.job_id = $1
+                UNION ALL
+                SELECT r.previous_job_id, change.step + 1
+                FROM change
+                JOIN results AS r ON r.job_id = change.job_id
+                WHERE change.step <= 1000
+            )
+            SELECT FROM change
+            JOIN results AS r ON r.job_id = change.job_id
+            WHERE change.step > 1000
+                OR (r.on_hand_after - r.allocated_after < r.on_hand_before - r.allocated_before AND NOT is_transfer(r))
+        )
+$_$;
 CREATE FUNCTION stockq.job_defaults() RETURNS stockq.job_defaults
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ROW('main'::text, 'adjust'::text, 'reject'::text, (2)::smallint, (10)::smallint, true)::stockq.job_defaults;
@@ -2724,6 +2966,22 @@ UNION ALL
 CREATE FUNCTION stockq.is_same_request(first stockq.keys_in_use, item_id text, location_id text, action text, quantity bigint, on_insufficient text, expected_available bigint) RETURNS boolean
     LANGUAGE sql STABLE
     RETURN (NOT (((((((first).item_id IS DISTINCT FROM item_id) OR ((first).location_id IS DISTINCT FROM COALESCE(location_id, (stockq.job_defaults()).location_id))) OR (((first).action)::text IS DISTINCT FROM COALESCE(action, (stockq.job_defaults()).action))) OR ((first).quantity IS DISTINCT FROM quantity)) OR (((first).on_insufficient)::text IS DISTINCT FROM COALESCE(on_insufficient, (stockq.job_defaults()).on_insufficient))) OR ((first).expected_available IS DISTINCT FROM expected_available)));
+CREATE FUNCTION stockq.is_transfer(line stockq.results) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+    SELECT line.action = 'adjust' AND line.group_id IS NOT NULL AND EXISTS (
+        SELECT FROM results AS first
+        JOIN results AS other ON other.job_id BETWEEN first.job_id AND first.group_last_job_id
+        WHERE first.group_id = line.group_id AND first.store_id = line.store_id
+            AND first.group_last_job_id IS NOT NULL AND line.job_id BETWEEN first.job_id AND first.group_last_job_id
+            AND (other.group_id, other.store_id, other.submission_id)
+                = (line.group_id, line.store_id, line.submission_id)
+            AND other.item_id = line.item_id AND other.location_id <> line.location_id AND other.action = 'adjust'
+            AND other.outcome = 'applied' AND other.applied_quantity = -line.applied_quantity
+    )
+$$;
 CREATE FUNCTION stockq.item_history(store_id text, item_id text, location_id text DEFAULT NULL::text, movements integer DEFAULT 10) RETURNS SETOF stockq.results
     LANGUAGE sql STABLE ROWS 10
     SET search_path TO 'stockq', 'pg_temp'
@@ -2746,38 +3004,6 @@ CREATE FUNCTION stockq.item_history(store_id text, item_id text, location_id tex
     JOIN results USING (job_id)
     ORDER BY step
 $_$;
-CREATE FUNCTION stockq.jobs_to_cancel(producer text, job_ids bigint[]) RETURNS bigint[]
-    LANGUAGE plpgsql STABLE
-    SET search_path TO 'stockq', 'pg_temp'
-    AS $$
-DECLARE
-    may_read_only record;
-BEGIN
-    IF pg_has_role(producer, (SELECT relowner FROM pg_class WHERE oid = 'jobs'::regclass), 'USAGE')
-        OR EXISTS (
-            SELECT FROM pg_roles
-            WHERE rolname = current_schema() || '_admin' AND pg_has_role(jobs_to_cancel.producer, oid, 'USAGE')
-        )
-    THEN
-        RETURN job_ids;
-    END IF;
-    SELECT j.store_id, j.item_id INTO may_read_only
-    FROM jobs AS j
-    JOIN grants AS g ON g.store_id = j.store_id AND g.producer = jobs_to_cancel.producer
-    WHERE j.job_id = ANY (job_ids) AND 'update_catalog' <> ALL (g.scopes)
-    LIMIT 1;
-    IF FOUND THEN
-        PERFORM raise_missing_scope(producer, 'update_catalog', may_read_only.store_id, may_read_only.item_id);
-    END IF;
-    RETURN ARRAY(
-        SELECT j.job_id
-        FROM jobs AS j
-        JOIN grants AS g ON g.store_id = j.store_id AND g.producer = jobs_to_cancel.producer
-        WHERE j.job_id = ANY (job_ids)
-        ORDER BY j.job_id
-    );
-END
-$$;
 CREATE FUNCTION stockq.jobs_to_retry(job_ids bigint[], failed boolean, code text, store_id text, since interval) RETURNS bigint[]
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -2853,6 +3079,17 @@ CREATE FUNCTION stockq.key_in_use(store_id text, idempotency_key text) RETURNS S
    ORDER BY k.is_used DESC, k.job_id
   LIMIT 1;
 END;
+CREATE FUNCTION stockq.kind_of(level_before stockq.alert_level, level_after stockq.alert_level) RETURNS stockq.notification_kind
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT CASE
+        WHEN level_after = 'out' THEN 'out_of_stock'
+        WHEN level_before = 'out' THEN 'back_in_stock'
+        WHEN level_after = 'low' THEN 'low_stock'
+        ELSE 'restocked'
+    END::notification_kind
+$$;
 CREATE FUNCTION stockq.known_keys(list stockq.lines) RETURNS SETOF stockq.receipt
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -2961,6 +3198,12 @@ BEGIN
     END IF;
 END
 $$;
+CREATE FUNCTION stockq.level_of(available bigint, threshold bigint) RETURNS stockq.alert_level
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN available <= 0 THEN 'out' WHEN available <= threshold THEN 'low' ELSE 'ok' END::alert_level
+$$;
 CREATE FUNCTION stockq.list_gateway_clients() RETURNS TABLE(name text, client_id text, store_id text, scopes text[], created_by text, created_at timestamp with time zone, last_used_at timestamp with time zone, revoked_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -2990,6 +3233,30 @@ CREATE FUNCTION stockq.list_subscriptions() RETURNS TABLE(name text, subscriptio
         (SELECT count(*) FROM deliveries AS d WHERE d.subscription_id = s.subscription_id AND d.state = 'dead')
     FROM subscriptions AS s
     ORDER BY s.name
+$$;
+CREATE TABLE stockq.delivery_progress (
+    is_only_row boolean DEFAULT true NOT NULL,
+    "position" bigint DEFAULT 0 NOT NULL,
+    row_id bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT delivery_progress_is_only_row CHECK (is_only_row)
+);
+CREATE FUNCTION stockq.lock_delivery_progress() RETURNS stockq.delivery_progress
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    progress delivery_progress;
+    horizon record;
+BEGIN
+    SELECT * INTO progress FROM delivery_progress FOR UPDATE;
+    IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL)
+        AND NOT EXISTS (SELECT FROM announced_stores)
+    THEN
+        horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);
+        UPDATE delivery_progress SET position = horizon.position, row_id = horizon.row_id RETURNING * INTO progress;
+    END IF;
+    RETURN progress;
+END
 $$;
 CREATE FUNCTION stockq.may_enqueue(store_id text, item_id text, location_id text) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -3405,7 +3672,7 @@ BEGIN
         MESSAGE = format('%I lacks the scope %s for store %L', producer, scope, store_id),
         DETAIL = CASE scope
             WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
-            ELSE 'Enqueueing and canceling need this scope.'
+            ELSE 'Enqueueing needs this scope.'
         END,
         HINT = 'An administrator grants it with: stockq grant PRODUCER --store STORE --scope ' || scope;
 END
@@ -3529,6 +3796,21 @@ CREATE FUNCTION stockq.record_operation(verb text, subject jsonb, jobs bigint) R
         $1, jsonb_strip_nulls($2), $3
     )
 $_$;
+CREATE FUNCTION stockq.remove_alert_policy(store_id text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    policy CONSTANT alert_policies := alert_policy(remove_alert_policy.store_id);
+BEGIN
+    IF policy.quiet_period = interval '0' AND policy.rearm_margin = 0 THEN
+        RETURN false;
+    END IF;
+    PERFORM set_alert_policy(
+        remove_alert_policy.store_id, clear => '{quiet_period,rearm_margin}');
+    RETURN true;
+END
+$$;
 CREATE FUNCTION stockq.remove_subscription(name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -3792,12 +4074,101 @@ BEGIN
         'subscriptions rotate', jsonb_build_object('name', rotate_subscription_secret.name), NULL);
 END
 $$;
+CREATE FUNCTION stockq.save_announced_item(item stockq.announced_items) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO announced_items SELECT item.*
+    ON CONFLICT ON CONSTRAINT announced_items_pkey DO UPDATE
+    SET notification_id = excluded.notification_id, level = excluded.level,
+        announced_level = excluded.announced_level, announced_at = excluded.announced_at,
+        rearm_above = excluded.rearm_above, searched_version = excluded.searched_version,
+        rearmed_by = excluded.rearmed_by, ready_at = excluded.ready_at, not_before = excluded.not_before,
+        due_at = excluded.due_at;
+END
+$$;
+CREATE FUNCTION stockq.search_rise(item stockq.announced_items, last_job bigint, last_version bigint) RETURNS stockq.announced_items
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    rise record;
+BEGIN
+    -- From the last job back, from each result to the one before it.
+    WITH RECURSIVE change AS (
+        SELECT r.job_id, r.previous_job_id, r.version, r.on_hand_after - r.allocated_after AS available, r.finished_at
+        FROM results AS r
+        WHERE r.job_id = last_job AND r.version > item.searched_version
+        UNION ALL
+        SELECT r.job_id, r.previous_job_id, r.version, r.on_hand_after - r.allocated_after, r.finished_at
+        FROM change
+        JOIN results AS r ON r.job_id = change.previous_job_id
+        WHERE r.version > item.searched_version
+    )
+    SELECT change.job_id, change.finished_at INTO rise
+    FROM change
+    WHERE change.available > item.rearm_above AND change.version <= last_version
+    ORDER BY change.version
+    LIMIT 1;
+    IF FOUND THEN
+        item.ready_at := rise.finished_at;
+        item.rearmed_by := rise.job_id;
+        item.rearm_above := NULL;
+    END IF;
+    item.searched_version := greatest(item.searched_version, last_version);
+    RETURN with_due_time(item);
+END
+$$;
 CREATE FUNCTION stockq.send_wakeup() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
     PERFORM pg_notify(TG_TABLE_SCHEMA, '');
     RETURN NULL;
+END
+$$;
+CREATE FUNCTION stockq.set_alert_policy(store_id text, quiet_period interval DEFAULT NULL::interval, rearm_margin bigint DEFAULT NULL::bigint, clear text[] DEFAULT '{}'::text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    progress CONSTANT delivery_progress := lock_delivery_progress();
+    -- After the lock, so that the times of changes and of announcements are in one order.
+    set_at CONSTANT timestamptz := clock_timestamp();
+    policy alert_policies := alert_policy(set_alert_policy.store_id);
+    item announced_items;
+BEGIN
+    IF NOT clear <@ ARRAY['quiet_period', 'rearm_margin'] THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('quiet_period and rearm_margin can be cleared, not %s', clear);
+    END IF;
+    policy.quiet_period := CASE WHEN 'quiet_period' = ANY (clear) THEN interval '0'
+        ELSE coalesce(set_alert_policy.quiet_period, policy.quiet_period) END;
+    policy.rearm_margin := CASE WHEN 'rearm_margin' = ANY (clear) THEN 0
+        ELSE coalesce(set_alert_policy.rearm_margin, policy.rearm_margin) END;
+    INSERT INTO alert_policies (
+        store_id, quiet_period, rearm_margin, from_position, from_row, set_at
+    ) VALUES (
+        set_alert_policy.store_id, policy.quiet_period, policy.rearm_margin, progress.position, progress.row_id,
+        set_at);
+    IF policy.quiet_period > interval '0' OR policy.rearm_margin > 0 THEN
+        PERFORM add_announced_store(set_alert_policy.store_id, progress.position, progress.row_id);
+    END IF;
+    FOR item IN
+        SELECT * FROM announced_items AS i
+        WHERE i.store_id = set_alert_policy.store_id AND i.level <> i.announced_level
+    LOOP
+        item.not_before := set_at;
+        PERFORM save_announced_item(decide_item(item));
+    END LOOP;
+    PERFORM record_operation(
+        'alerts set',
+        jsonb_build_object(
+            'store_id', set_alert_policy.store_id, 'quiet_period', policy.quiet_period,
+            'rearm_margin', policy.rearm_margin),
+        NULL);
 END
 $$;
 CREATE FUNCTION stockq.set_item(store_id text, item_id text, location_id text DEFAULT NULL::text, low_stock_threshold bigint DEFAULT NULL::bigint, tracked boolean DEFAULT NULL::boolean, parent_id text DEFAULT NULL::text, clear text[] DEFAULT '{}'::text[]) RETURNS boolean
@@ -3866,11 +4237,8 @@ DECLARE
     horizon record;
 BEGIN
     IF enabled THEN
-        PERFORM FROM delivery_progress FOR UPDATE;
+        PERFORM lock_delivery_progress();
         horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);
-        IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL) THEN
-            UPDATE delivery_progress SET position = horizon.position, row_id = horizon.row_id;
-        END IF;
         UPDATE subscriptions
         SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL, start_position = horizon.position,
             start_row = horizon.row_id
@@ -3907,31 +4275,44 @@ BEGIN
     PERFORM record_operation('limits set', jsonb_build_object('days', days), NULL);
 END
 $$;
-CREATE FUNCTION stockq.stock(store_id text, item_ids text[], with_queued boolean DEFAULT false) RETURNS TABLE(item_id text, location_id text, on_hand bigint, allocated bigint, available bigint, tracked boolean, low_stock_threshold bigint, queued bigint)
-    LANGUAGE plpgsql STABLE ROWS 10
+CREATE FUNCTION stockq.snooze_item(store_id text, item_id text, until timestamp with time zone, location_id text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
-    SET jit TO 'off'
     AS $$
 #variable_conflict use_column
+DECLARE
+    location CONSTANT text := coalesce(snooze_item.location_id, (job_defaults()).location_id);
+    progress delivery_progress;
+    set_at timestamptz;
+    item announced_items;
 BEGIN
-    IF cardinality(item_ids) > 10000 THEN
-        RAISE program_limit_exceeded USING
-            MESSAGE = format('%s items in one call, at most 10000 are allowed', cardinality(item_ids));
+    IF NOT EXISTS (
+        SELECT FROM items AS i
+        WHERE (i.store_id, i.item_id, i.location_id) = (snooze_item.store_id, snooze_item.item_id, location)
+    ) THEN
+        RETURN false;
     END IF;
-    RETURN QUERY
-    WITH waiting AS MATERIALIZED (
-        SELECT j.item_id, j.location_id, sum(j.quantity)::bigint AS quantity
-        FROM jobs AS j
-        WHERE with_queued AND j.store_id = stock.store_id AND j.item_id = ANY (item_ids) AND j.action = 'adjust'
-            AND (j.run_at IS NULL OR j.run_at <= now())
-        GROUP BY j.item_id, j.location_id
-    )
-    SELECT i.item_id, i.location_id, i.on_hand::bigint, i.allocated::bigint, (i.on_hand - i.allocated)::bigint,
-        i.tracked, i.low_stock_threshold::bigint, CASE WHEN with_queued THEN coalesce(w.quantity, 0) END
-    FROM items AS i
-    LEFT JOIN waiting AS w USING (item_id, location_id)
-    WHERE i.store_id = stock.store_id AND i.item_id = ANY (item_ids)
-    ORDER BY i.item_id, i.location_id;
+    progress := lock_delivery_progress();
+    set_at := clock_timestamp();
+    INSERT INTO snoozes (store_id, item_id, location_id, until, from_position, from_row, set_at)
+    VALUES (
+        snooze_item.store_id, snooze_item.item_id, location, coalesce(snooze_item.until, set_at), progress.position,
+        progress.row_id, set_at);
+    PERFORM add_announced_store(snooze_item.store_id, progress.position, progress.row_id);
+    SELECT * INTO item FROM announced_items AS i
+    WHERE (i.item_id, i.store_id, i.location_id) = (snooze_item.item_id, snooze_item.store_id, location)
+        AND i.level <> i.announced_level;
+    IF FOUND THEN
+        item.not_before := set_at;
+        PERFORM save_announced_item(decide_item(item));
+    END IF;
+    PERFORM record_operation(
+        'items snooze',
+        jsonb_build_object(
+            'store_id', snooze_item.store_id, 'item_id', snooze_item.item_id, 'location_id', location,
+            'until', snooze_item.until),
+        NULL);
+    RETURN true;
 END
 $$;
 CREATE FUNCTION stockq.stock_at(store_id text, item_id text, location_id text, at timestamp with time zone, OUT on_hand bigint, OUT allocated bigint, OUT available bigint, OUT version bigint) RETURNS SETOF record
@@ -4017,42 +4398,15 @@ BEGIN
         "references" => ARRAY[reference, reference], reasons => ARRAY[reason, reason]);
 END
 $$;
-CREATE FUNCTION stockq.wait_for_group(store_id text, group_id text, timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results
-    LANGUAGE plpgsql ROWS 10
-    SET search_path TO 'stockq', 'pg_temp'
-    SET jit TO 'off'
-    AS $$
-BEGIN
-    RETURN QUERY
-    SELECT * FROM wait_for_results(
-        ARRAY(SELECT line.job_id FROM find_group(wait_for_group.store_id, wait_for_group.group_id) AS line),
-        timeout_ms);
-END
-$$;
 CREATE FUNCTION stockq.wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results
     LANGUAGE plpgsql ROWS 1
-    SET search_path TO 'stockq', 'pg_temp'
-    SET jit TO 'off'
-    AS $$
-BEGIN
-    RETURN QUERY SELECT * FROM wait_for_results(ARRAY[job_id], timeout_ms);
-END
-$$;
-CREATE FUNCTION stockq.wait_for_results(job_ids bigint[], timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results
-    LANGUAGE plpgsql ROWS 10
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
     AS $$
 DECLARE
     deadline timestamptz := clock_timestamp() + coalesce(timeout_ms, 5000) * interval '1 millisecond';
     pause_ms double precision := 1;
-    missing bigint[] := job_ids;
-    own_job bigint;
 BEGIN
-    IF cardinality(job_ids) > 10000 THEN
-        RAISE program_limit_exceeded USING
-            MESSAGE = format('%s jobs in one call, at most 10000 are allowed', cardinality(job_ids));
-    END IF;
     IF timeout_ms NOT BETWEEN 0 AND 60000 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('timeout_ms must be 0 to 60000, not %s', timeout_ms),
@@ -4065,23 +4419,19 @@ BEGIN
             HINT = 'Wait outside the transaction, or in one that is READ COMMITTED.';
     END IF;
     -- A retried group keeps its first submission, so its own transaction is known by its time.
-    SELECT j.job_id INTO own_job
-    FROM jobs AS j
-    WHERE j.job_id = ANY (job_ids)
-        AND (j.submission_id = pg_current_xact_id_if_assigned() OR j.retry_of IS NOT NULL AND j.enqueued_at = now())
-    LIMIT 1;
-    IF FOUND THEN
+    IF EXISTS (
+        SELECT FROM jobs AS j
+        WHERE j.job_id = wait_for_result.job_id
+            AND (j.submission_id = pg_current_xact_id_if_assigned() OR j.retry_of IS NOT NULL AND j.enqueued_at = now())
+    ) THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format(
-                'job %s was enqueued by this transaction, and workers see it only after the commit', own_job),
+                'job %s was enqueued by this transaction, and workers see it only after the commit', job_id),
             HINT = 'Commit first, then wait.';
     END IF;
     LOOP
-        missing := ARRAY(
-            SELECT id FROM unnest(missing) AS id WHERE NOT EXISTS (SELECT FROM results AS r WHERE r.job_id = id)
-        );
-        IF cardinality(missing) = 0 OR clock_timestamp() >= deadline THEN
-            RETURN QUERY SELECT * FROM results AS r WHERE r.job_id = ANY (job_ids) ORDER BY r.job_id;
+        RETURN QUERY SELECT * FROM results WHERE results.job_id = wait_for_result.job_id;
+        IF FOUND OR clock_timestamp() >= deadline THEN
             RETURN;
         END IF;
         PERFORM pg_sleep(
@@ -4090,10 +4440,45 @@ BEGIN
     END LOOP;
 END
 $$;
-CREATE TABLE stockq.caller_token_secret (
-    is_only_row boolean DEFAULT true NOT NULL,
-    secret bytea DEFAULT (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) NOT NULL,
-    CONSTRAINT caller_token_secret_is_only_row CHECK (is_only_row)
+CREATE FUNCTION stockq.with_due_time(item stockq.announced_items) RETURNS stockq.announced_items
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    item.due_at := CASE WHEN item.ready_at IS NOT NULL THEN greatest(
+        item.ready_at, item.not_before, item.announced_at + (alert_policy(item.store_id)).quiet_period,
+        (
+            SELECT s.until FROM snoozes AS s
+            WHERE (s.item_id, s.store_id, s.location_id) = (item.item_id, item.store_id, item.location_id)
+            ORDER BY s.snooze_id DESC
+            LIMIT 1
+        ))
+    END;
+    RETURN item;
+END
+$$;
+CREATE TABLE stockq.announced_stores (
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    from_position bigint NOT NULL,
+    from_row bigint NOT NULL
+);
+CREATE TABLE stockq.announcements (
+    notification_id bigint NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    kind stockq.notification_kind NOT NULL,
+    alert_before stockq.alert_level NOT NULL,
+    alert_after stockq.alert_level NOT NULL,
+    job_id bigint,
+    version bigint NOT NULL,
+    available_before bigint NOT NULL,
+    available_after bigint NOT NULL,
+    low_stock_threshold bigint,
+    is_sent boolean NOT NULL,
+    announced_at timestamp with time zone NOT NULL,
+    made_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT announcements_level_changes CHECK ((alert_before <> alert_after))
 );
 CREATE SEQUENCE stockq.feed_base
     START WITH 1
@@ -4101,6 +4486,59 @@ CREATE SEQUENCE stockq.feed_base
     NO MINVALUE
     NO MAXVALUE
     CACHE 1;
+CREATE TABLE stockq.notifications (
+    notification_id bigint NOT NULL,
+    job_id bigint,
+    version bigint NOT NULL,
+    available_before bigint NOT NULL,
+    available_after bigint NOT NULL,
+    low_stock_threshold bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    kind stockq.notification_kind NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    "position" bigint DEFAULT (GREATEST(((pg_current_xact_id())::text)::bigint, (((pg_snapshot_xmax(pg_current_snapshot()))::text)::bigint - 1)) + COALESCE(pg_sequence_last_value('stockq.feed_base'::regclass), (0)::bigint)) NOT NULL
+);
+CREATE VIEW stockq.alert_messages WITH (security_invoker='true') AS
+ SELECT n."position",
+    n.notification_id,
+    n.store_id,
+    n.item_id,
+    n.location_id,
+    COALESCE(a.kind, n.kind) AS kind,
+        CASE
+            WHEN (a.notification_id IS NULL) THEN n.job_id
+            ELSE a.job_id
+        END AS job_id,
+    COALESCE(a.version, n.version) AS version,
+    COALESCE(a.available_before, n.available_before) AS available_before,
+    COALESCE(a.available_after, n.available_after) AS available_after,
+    n.low_stock_threshold,
+    COALESCE(a.announced_at, n.created_at) AS occurred_at,
+    (a.notification_id IS NOT NULL) AS is_announced
+   FROM (stockq.notifications n
+     LEFT JOIN stockq.announcements a ON ((a.notification_id = n.notification_id)))
+  WHERE
+        CASE
+            WHEN (a.notification_id IS NOT NULL) THEN a.is_sent
+            ELSE (NOT (EXISTS ( SELECT
+               FROM stockq.announced_stores s
+              WHERE ((s.store_id = n.store_id) AND (ROW(n."position", n.notification_id) > ROW(s.from_position, s.from_row))))))
+        END;
+ALTER TABLE stockq.alert_policies ALTER COLUMN policy_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stockq.alert_policies_policy_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE stockq.caller_token_secret (
+    is_only_row boolean DEFAULT true NOT NULL,
+    secret bytea DEFAULT (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) NOT NULL,
+    CONSTRAINT caller_token_secret_is_only_row CHECK (is_only_row)
+);
 CREATE TABLE stockq.change_log (
     "position" bigint DEFAULT (GREATEST(((pg_current_xact_id())::text)::bigint, (((pg_snapshot_xmax(pg_current_snapshot()))::text)::bigint - 1)) + COALESCE(pg_sequence_last_value('stockq.feed_base'::regclass), (0)::bigint)) NOT NULL,
     log_id bigint NOT NULL,
@@ -4145,12 +4583,6 @@ ALTER TABLE stockq.deliveries ALTER COLUMN delivery_id ADD GENERATED ALWAYS AS I
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-CREATE TABLE stockq.delivery_progress (
-    is_only_row boolean DEFAULT true NOT NULL,
-    "position" bigint DEFAULT 0 NOT NULL,
-    row_id bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT delivery_progress_is_only_row CHECK (is_only_row)
 );
 CREATE TABLE stockq.gateway_clients (
     client_id text NOT NULL COLLATE pg_catalog."C",
@@ -4258,20 +4690,6 @@ CREATE VIEW stockq.my_variations WITH (security_barrier='true') AS
    FROM (stockq.items
      JOIN stockq.grants USING (store_id))
   WHERE ((grants.producer = (CURRENT_USER)::text) AND (items.parent_id IS NOT NULL));
-CREATE TABLE stockq.notifications (
-    notification_id bigint NOT NULL,
-    job_id bigint,
-    version bigint NOT NULL,
-    available_before bigint NOT NULL,
-    available_after bigint NOT NULL,
-    low_stock_threshold bigint,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    kind stockq.notification_kind NOT NULL,
-    store_id text NOT NULL COLLATE pg_catalog."C",
-    item_id text NOT NULL COLLATE pg_catalog."C",
-    location_id text NOT NULL COLLATE pg_catalog."C",
-    "position" bigint DEFAULT (GREATEST(((pg_current_xact_id())::text)::bigint, (((pg_snapshot_xmax(pg_current_snapshot()))::text)::bigint - 1)) + COALESCE(pg_sequence_last_value('stockq.feed_base'::regclass), (0)::bigint)) NOT NULL
-);
 ALTER TABLE stockq.notifications ALTER COLUMN notification_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME stockq.notifications_notification_id_seq
     START WITH 1
@@ -4406,6 +4824,26 @@ CREATE TABLE stockq.retries (
     job_id bigint NOT NULL,
     retry_job_id bigint NOT NULL
 );
+CREATE TABLE stockq.snoozes (
+    snooze_id bigint NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    until timestamp with time zone NOT NULL,
+    from_position bigint NOT NULL,
+    from_row bigint NOT NULL,
+    set_at timestamp with time zone NOT NULL,
+    set_by text DEFAULT SESSION_USER NOT NULL,
+    CONSTRAINT snoozes_until_finite CHECK (isfinite(until))
+);
+ALTER TABLE stockq.snoozes ALTER COLUMN snooze_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stockq.snoozes_snooze_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE stockq.store_limits (
     store_id text NOT NULL COLLATE pg_catalog."C",
     ready_jobs_max integer NOT NULL,
@@ -4491,6 +4929,14 @@ CREATE SEQUENCE stockq.workers_awake
     CACHE 1;
 ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000000000000 FOR VALUES FROM ('0') TO ('5000000');
 ALTER TABLE ONLY stockq.results ATTACH PARTITION stockq.results_000000005000000 FOR VALUES FROM ('5000000') TO ('10000000');
+ALTER TABLE ONLY stockq.alert_policies
+    ADD CONSTRAINT alert_policies_pkey PRIMARY KEY (policy_id);
+ALTER TABLE ONLY stockq.announced_items
+    ADD CONSTRAINT announced_items_pkey PRIMARY KEY (item_id, store_id, location_id);
+ALTER TABLE ONLY stockq.announced_stores
+    ADD CONSTRAINT announced_stores_pkey PRIMARY KEY (store_id);
+ALTER TABLE ONLY stockq.announcements
+    ADD CONSTRAINT announcements_pkey PRIMARY KEY (notification_id);
 ALTER TABLE ONLY stockq.caller_token_secret
     ADD CONSTRAINT caller_token_secret_pkey PRIMARY KEY (is_only_row);
 ALTER TABLE ONLY stockq.change_log
@@ -4543,6 +4989,8 @@ ALTER TABLE ONLY stockq.retired_items
     ADD CONSTRAINT retired_items_pkey PRIMARY KEY (store_id, item_id, location_id, version);
 ALTER TABLE ONLY stockq.retries
     ADD CONSTRAINT retries_pkey PRIMARY KEY (job_id);
+ALTER TABLE ONLY stockq.snoozes
+    ADD CONSTRAINT snoozes_pkey PRIMARY KEY (snooze_id);
 ALTER TABLE ONLY stockq.store_limits
     ADD CONSTRAINT store_limits_pkey PRIMARY KEY (store_id);
 ALTER TABLE ONLY stockq.subscriptions
@@ -4553,6 +5001,10 @@ ALTER TABLE ONLY stockq.threshold_changes
     ADD CONSTRAINT threshold_changes_pkey PRIMARY KEY (change_id);
 ALTER TABLE ONLY stockq.too_large_groups
     ADD CONSTRAINT too_large_groups_pkey PRIMARY KEY (group_id, store_id, submission_id);
+CREATE INDEX alert_policies_store ON stockq.alert_policies USING btree (store_id, policy_id);
+CREATE INDEX announced_items_due ON stockq.announced_items USING btree (due_at) WHERE (due_at IS NOT NULL);
+CREATE INDEX announced_items_rearming ON stockq.announced_items USING btree (item_id, store_id, location_id) WHERE (rearm_above IS NOT NULL);
+CREATE INDEX announced_items_waiting ON stockq.announced_items USING btree (store_id) WHERE (level <> announced_level);
 CREATE INDEX change_log_created_at ON stockq.change_log USING brin (created_at);
 CREATE INDEX change_log_store ON stockq.change_log USING btree (store_id, "position", log_id);
 CREATE INDEX deliveries_dead ON stockq.deliveries USING btree (subscription_id, delivery_id) WHERE (state = 'dead'::text);
@@ -4581,6 +5033,7 @@ CREATE INDEX results_000000000000000_job_id_idx ON stockq.results_00000000000000
 CREATE INDEX results_000000005000000_finished_at_idx ON stockq.results_000000005000000 USING brin (finished_at) WHERE ((outcome <> 'applied'::stockq.outcome) OR (warning IS NOT NULL));
 CREATE INDEX results_000000005000000_group_id_store_id_idx ON stockq.results_000000005000000 USING btree (group_id, store_id) WHERE (group_last_job_id IS NOT NULL);
 CREATE INDEX results_000000005000000_job_id_idx ON stockq.results_000000005000000 USING btree (job_id) WHERE (outcome = 'failed'::stockq.outcome);
+CREATE INDEX snoozes_item ON stockq.snoozes USING btree (item_id, store_id, location_id, snooze_id);
 CREATE INDEX subscriptions_store ON stockq.subscriptions USING btree (store_id);
 CREATE INDEX threshold_changes_item ON stockq.threshold_changes USING btree (item_id, store_id, location_id, version);
 ALTER INDEX stockq.results_not_applied ATTACH PARTITION stockq.results_000000000000000_finished_at_idx;

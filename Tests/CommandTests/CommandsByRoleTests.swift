@@ -32,6 +32,10 @@ import stockq
         Call(command: "items show s a", roles: ["producer", "reader", "admin"]),
         Call(command: "items set s a --threshold 3", roles: ["admin"]),
         Call(command: "items retire s empty", roles: ["admin"]),
+        Call(command: "items snooze s a +1h", roles: ["admin"]),
+        Call(command: "alerts set s --quiet 1h --margin 2", roles: ["admin"]),
+        Call(command: "alerts list", roles: ["worker", "reader", "admin"]),
+        Call(command: "alerts remove s", roles: ["admin"]),
         Call(command: "enqueue s a -1", roles: producers),
         Call(command: "enqueue s a 5 --action set", roles: producers),
         Call(command: "enqueue s a -1 --dry-run", roles: ["producer", "reader", "admin"]),
@@ -116,7 +120,9 @@ import stockq
             """
             TRUNCATE stockq.jobs, stockq.results, stockq.items, stockq.notifications, stockq.idempotency_keys,
                 stockq.retries, stockq.retired_items, stockq.gateway_tokens, stockq.gateway_clients, stockq.subscriptions,
-                stockq.deliveries, stockq.change_log RESTART IDENTITY;
+                stockq.deliveries, stockq.change_log, stockq.alert_policies, stockq.snoozes, stockq.announced_stores,
+                stockq.announced_items, stockq.announcements RESTART IDENTITY;
+            SELECT stockq.set_alert_policy('s', rearm_margin => 1);
             SELECT stockq.add_subscription('first', 'webhook', 'http://localhost/', secret => 'whsec_x');
             SELECT stockq.create_gateway_token('first', repeat('0', 64), '{s}', '{read_catalog}');
             SELECT stockq.create_gateway_client('first', 'first', repeat('1', 64), 's', '{read_catalog}');

@@ -13,10 +13,15 @@ import Testing
     /// S SELECT, I INSERT, U UPDATE, D DELETE, T TRUNCATE, R REFERENCES, G TRIGGER; small letters for some columns
     /// only. The columns are producer, worker, gateway, reader, admin and a role that is none of them.
     private static let tables = """
+        alert_messages      -    -    -    S    S    -
+        alert_policies      -    S    -    S    S    -
+        announced_items     -    S    -    S    S    -
+        announced_stores    -    S    -    S    S    -
+        announcements       -    S    -    S    S    -
         caller_token_secret -    -    -    S    S    -
         change_log          S    SI   -    S    S    -
         deliveries          -    S    -    S    S    -
-        delivery_progress   -    -    -    S    S    -
+        delivery_progress   -    S    -    S    S    -
         gateway_clients     -    -    -    S    S    -
         gateway_tokens      -    -    -    S    S    -
         grants              -    -    -    S    S    -
@@ -38,6 +43,7 @@ import Testing
         results             S    SI   -    S    S    -
         retired_items       -    S    -    S    S    -
         retries             -    -    -    S    S    -
+        snoozes             -    S    -    S    S    -
         store_limits        S    -    -    S    S    -
         subscriptions       -    -    -    S    S    -
         threshold_changes   -    S    -    S    S    -
@@ -199,7 +205,8 @@ import Testing
         "create_gateway_token", "revoke_gateway_token", "list_gateway_tokens", "create_gateway_client",
         "revoke_gateway_client", "list_gateway_clients", "add_subscription", "set_subscription_enabled",
         "rotate_subscription_secret", "remove_subscription", "test_subscription", "list_subscriptions",
-        "subscription_names", "retry_deliveries", "replay_deliveries", "drop_old_deliveries",
+        "subscription_names", "retry_deliveries", "replay_deliveries", "drop_old_deliveries", "set_alert_policy",
+        "remove_alert_policy", "snooze_item",
     ]
 
     @Test("privileges on functions and types, pinned search paths, and owners") func functionsAndTypes() async throws {
@@ -273,7 +280,9 @@ import Testing
                     == Set(
                         needed + [
                             "SELECT migrations", "SELECT notifications", "SELECT retired_items", "SELECT change_log",
-                            "SELECT deliveries", "SELECT threshold_changes", "SELECT change_log_log_id_seq",
+                            "SELECT deliveries", "SELECT threshold_changes", "SELECT alert_policies",
+                            "SELECT snoozes", "SELECT announced_stores", "SELECT announcements",
+                            "SELECT announced_items", "SELECT delivery_progress", "SELECT change_log_log_id_seq",
                             "SELECT notifications_notification_id_seq",
                         ]))
         }

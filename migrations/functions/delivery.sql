@@ -23,9 +23,11 @@ AS $$
     WHERE due > after
 $$;
 
--- The notifications of a part of the feed as deliveries to enabled subscriptions, in order. Returns how many.
+-- What is sent of the notifications of a part of the feed, and of older ones that were announced since, as deliveries
+-- to enabled subscriptions, in order. Returns how many.
 CREATE OR REPLACE FUNCTION :"schema".insert_deliveries(
-    from_position bigint, from_row bigint, to_position bigint, to_row bigint, only_subscription bigint DEFAULT NULL
+    from_position bigint, from_row bigint, to_position bigint, to_row bigint, only_subscription bigint DEFAULT NULL,
+    announced bigint[] DEFAULT '{}'
 ) RETURNS integer
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp SET enable_seqscan = off
 AS $$
@@ -44,24 +46,30 @@ BEGIN
             'cause', json_build_object(
                 'action', CASE WHEN n.job_id IS NULL THEN 'threshold' ELSE r.action::text END,
                 'quantity', r.applied_quantity, 'reference', r.reference, 'reason', r.reason)),
-        n.created_at,
+        n.occurred_at,
         CASE WHEN s.channel = 'mail' THEN coalesce(s.next_digest_at, now() + s.digest_window, now()) ELSE now() END
-    FROM notifications AS n
+    FROM (
+        SELECT m.*, false AS is_late FROM alert_messages AS m
+        WHERE (m.position, m.notification_id) > (from_position, from_row)
+            AND (m.position, m.notification_id) <= (to_position, to_row)
+        UNION ALL
+        SELECT m.*, true FROM alert_messages AS m
+        WHERE m.notification_id = ANY (announced) AND (m.position, m.notification_id) <= (from_position, from_row)
+    ) AS n
     LEFT JOIN results AS r ON r.job_id = n.job_id
     CROSS JOIN LATERAL (
         SELECT * FROM subscriptions AS of_store WHERE of_store.store_id = n.store_id
         UNION ALL
         SELECT * FROM subscriptions AS of_all WHERE of_all.store_id IS NULL
     ) AS s
-    WHERE (n.position, n.notification_id) > (from_position, from_row)
-        AND (n.position, n.notification_id) <= (to_position, to_row)
-        AND s.disabled_at IS NULL AND event_of(n.kind) = ANY (s.events)
+    WHERE s.disabled_at IS NULL AND event_of(n.kind) = ANY (s.events)
         AND starts_with(n.item_id, s.item_prefix) AND starts_with(n.location_id, s.location_prefix)
         AND CASE
             WHEN only_subscription IS NULL THEN
-                (n.position, n.notification_id) > (s.start_position, s.start_row)
+                n.is_late OR (n.position, n.notification_id) > (s.start_position, s.start_row)
             ELSE s.subscription_id = only_subscription
         END
+        AND (n.is_announced OR n.kind <> 'back_in_stock' OR r.group_id IS NULL OR NOT is_first_supply(n.job_id))
     ORDER BY n.position, n.notification_id, s.subscription_id;
     GET DIAGNOSTICS inserted = ROW_COUNT;
     RETURN inserted;
@@ -81,11 +89,15 @@ DECLARE
     horizon record;
     last_position bigint;
     last_row bigint;
+    announced bigint[];
     digest record;
 BEGIN
     notifications := 0;
     deliveries := 0;
-    IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL) THEN
+    -- Announcements do not depend on subscriptions.
+    IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL)
+        AND NOT EXISTS (SELECT FROM announced_stores)
+    THEN
         RETURN;
     END IF;
     -- A poll that finds nothing writes nothing, and a row lock is a write.
@@ -100,6 +112,7 @@ BEGIN
             SELECT FROM subscriptions AS s
             WHERE s.disabled_at IS NULL AND (s.next_digest_at <= now() OR s.changes_cursor IS NOT NULL)
         )
+        AND NOT is_announcement_due()
     THEN
         RETURN;
     END IF;
@@ -118,8 +131,16 @@ BEGIN
             LIMIT max_rows
         ) AS n
     ) AS page;
+    last_position := coalesce(last_position, progress.position);
+    last_row := coalesce(last_row, progress.row_id);
+    announced := announce_notifications(progress.position, progress.row_id, last_position, last_row);
+    -- A level is due as the notifications have it, so all of them are read first.
+    IF notifications < max_rows THEN
+        announced := announced || announce_due(max_rows);
+    END IF;
+    deliveries := insert_deliveries(
+        progress.position, progress.row_id, last_position, last_row, announced => announced);
     IF notifications > 0 THEN
-        deliveries := insert_deliveries(progress.position, progress.row_id, last_position, last_row);
         UPDATE delivery_progress SET position = last_position, row_id = last_row;
     END IF;
     deliveries := deliveries + fan_out_changes();
@@ -358,7 +379,7 @@ BEGIN
 END
 $$;
 
--- What is low or out now, in the stores of a subscription and within its prefixes: for a daily digest.
+-- What is low or out now and not snoozed, in the stores of a subscription and within its prefixes: for a daily digest.
 CREATE OR REPLACE FUNCTION :"schema".digest_items(subscription_id bigint, max_rows integer) RETURNS TABLE (
     store_id text, item_id text, location_id text, available bigint, low_stock_threshold bigint
 )
@@ -368,6 +389,13 @@ AS $$
     FROM subscriptions AS s
     JOIN items AS i ON s.store_id IS NULL OR i.store_id = s.store_id
     WHERE s.subscription_id = $1 AND i.tracked
+        AND NOT coalesce(
+            (
+                SELECT z.until > now() FROM snoozes AS z
+                WHERE (z.item_id, z.store_id, z.location_id) = (i.item_id, i.store_id, i.location_id)
+                ORDER BY z.snooze_id DESC
+                LIMIT 1
+            ), false)
         AND (i.available <= 0 OR i.available <= i.low_stock_threshold)
         AND starts_with(i.item_id, s.item_prefix) AND starts_with(i.location_id, s.location_prefix)
     ORDER BY i.store_id, i.item_id, i.location_id
@@ -399,11 +427,8 @@ BEGIN
             HINT = 'Name one of pg_timezone_names, for instance Europe/Berlin.';
     END IF;
     -- The fan-out may be about to read the notifications up to the same horizon.
-    PERFORM FROM delivery_progress FOR UPDATE;
+    PERFORM lock_delivery_progress();
     horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);
-    IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL) THEN
-        UPDATE delivery_progress SET position = horizon.position, row_id = horizon.row_id;
-    END IF;
     INSERT INTO subscriptions (
         name, channel, target, store_id, events, secret, item_prefix, location_prefix, digest_window, digest_at,
         time_zone, next_digest_at, start_position, start_row, changes_cursor
@@ -450,11 +475,8 @@ DECLARE
     horizon record;
 BEGIN
     IF enabled THEN
-        PERFORM FROM delivery_progress FOR UPDATE;
+        PERFORM lock_delivery_progress();
         horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);
-        IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL) THEN
-            UPDATE delivery_progress SET position = horizon.position, row_id = horizon.row_id;
-        END IF;
         UPDATE subscriptions
         SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL, start_position = horizon.position,
             start_row = horizon.row_id

@@ -210,3 +210,25 @@ package struct BacklogList: FilteredList {
 
     private static let storesMax = 20
 }
+
+/// How the alerts of stores are sent, by store.
+package struct AlertPolicyList: FilteredList {
+    package var limit: Int
+
+    package init(limit: Int) { self.limit = limit }
+
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        let source = """
+            (
+                SELECT DISTINCT ON (store_id) store_id,
+                    extract(epoch FROM quiet_period)::bigint AS quiet_seconds, rearm_margin, set_at, set_by
+                FROM \(schema.quoted).alert_policies
+                ORDER BY store_id, policy_id DESC
+            )
+            """
+        var rows = FilteredRows("list_alert_policies", from: source, order: "store_id")
+        // A row without any of them says that the policy was removed.
+        rows.filter("quiet_seconds > 0 OR rearm_margin > 0")
+        return rows
+    }
+}

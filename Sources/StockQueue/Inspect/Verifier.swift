@@ -44,7 +44,7 @@ package struct Verifier {
         self.connection = connection
         self.schema = schema
         let s = schema.quoted
-        checks = Check.ofBalances(s) + Check.ofJobs(s) + Check.ofNotifications(s)
+        checks = Check.ofBalances(s) + Check.ofJobs(s) + Check.ofNotifications(s) + Check.ofAlerts(s)
     }
 
     /// Runs one check. It takes the longer the larger the tables are.
@@ -57,9 +57,10 @@ package struct Verifier {
 
     /// Whether this role may read all rows of the tables that the checks read. Otherwise they prove nothing.
     package func seesEverything() throws(PostgresError) -> Bool {
-        let needs = ["items", "jobs", "results", "notifications", "threshold_changes"].map {
-            (object: $0, privileges: ["SELECT"])
-        }
+        let needs = [
+            "items", "jobs", "results", "notifications", "threshold_changes", "alert_policies", "snoozes",
+            "announced_stores", "announcements", "announced_items", "deliveries", "delivery_progress",
+        ].map { (object: $0, privileges: ["SELECT"]) }
         do throws(PostgresError) {
             let missing = try connection.execute(
                 FindMissingPrivilegesStatement().statement,

@@ -1,0 +1,84 @@
+import CommandLineKit
+import StockQueue
+import StockQueuePostgres
+
+/// The argument of the commands below.
+private let store = Argument(.text("STORE", bytes: 1...200), help: "the store")
+
+enum AlertsSetCommand: Command {
+    private static let quiet = Option(
+        "quiet", ValueType.duration.orNone, help: "after a message about an item, send no other for this time")
+    private static let margin = Option(
+        "margin", ValueType.wholeNumber(0...Quantity.max).orNone,
+        help: "an item that was low is restocked above its threshold and this margin")
+
+    static let spec = CommandSpec(
+        "alerts set", "Sets when messages about a store's items are sent.", arguments: [store],
+        options: [quiet, margin], usesDatabase: true,
+        examples: [
+            .init("Send one message where stock swings.", "berlin", "--margin", "3", "--quiet", "1h"),
+            .init("Send every message at once again.", "berlin", "--margin", "none", "--quiet", "none"),
+        ],
+        notes: [
+            "What is not given stays as it is. At the end of a quiet period a message follows if the level of the item "
+                + "differs from that of the last message."
+        ])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        guard input.isGiven(quiet) || input.isGiven(margin) else {
+            throw input.usageError("give --quiet or --margin")
+        }
+        if let period = input[quiet]?.value, period > .seconds(366 * 86_400) {
+            throw input.usageError("--quiet takes at most 366d")
+        }
+        var change = QueueAdmin.AlertPolicyChange(store: input[store])
+        change.quietSeconds = input[quiet].map { $0.value.map { .set($0.wholeSeconds) } ?? .cleared }
+        change.rearmMargin = input[margin].map { $0.value.map { .set($0) } ?? .cleared }
+        let (connection, schema) = try Database.open(input)
+        try QueueAdmin(connection: connection, schema: schema).setAlertPolicy(change)
+        Terminal.print("set")
+        return .success
+    }
+}
+
+enum AlertsRemoveCommand: Command {
+    static let spec = CommandSpec(
+        "alerts remove", "Removes what alerts set has set for a store.", arguments: [store], usesDatabase: true,
+        examples: [.init("Send every message of a store at once again.", "berlin")])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let (connection, schema) = try Database.open(input)
+        let hadOne = try QueueAdmin(connection: connection, schema: schema).removeAlertPolicy(store: input[store])
+        guard hadOne else {
+            throw Failure(
+                "nothing is set for the store \(input[store].shownName); stockq alerts list shows what is set")
+        }
+        Terminal.print("removed")
+        return .success
+    }
+}
+
+enum AlertsListCommand: Command {
+    private static let limit = Option("limit", .wholeNumber(1...1_000_000), default: 1_000, help: "at most N stores")
+
+    static let spec = CommandSpec(
+        "alerts list", "Lists what alerts set has set, by store.", options: [limit, RowTable.json, RowTable.csv],
+        usesDatabase: true, examples: [.init("List all stores with settings.")])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let (connection, schema) = try Database.open(input)
+        let list = AlertPolicyList(limit: input[limit])
+        let rows = try Inspector(connection: connection, schema: schema).rows(of: list)
+        try listing.print(rows, input)
+        if rows.count == input[limit] { Terminal.note("only the first \(grouped(rows.count)); --limit shows more") }
+        return .success
+    }
+
+    private static let listing = RowTable(
+        columns: [
+            .init("store", "store_id"),
+            .init("quiet") { $0.number("quiet_seconds").map { Duration.seconds($0).text } ?? "–" },
+            .init("margin") { $0.grouped("rearm_margin") }, .init("set") { $0.time("set_at") }, .init("by", "set_by"),
+        ],
+        csvColumns: ["store_id", "quiet_seconds", "rearm_margin", "set_at", "set_by"])
+}
