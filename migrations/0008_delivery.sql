@@ -168,10 +168,16 @@ CREATE TABLE :"schema".threshold_changes (
 );
 CREATE INDEX threshold_changes_item ON :"schema".threshold_changes (item_id, store_id, location_id, version);
 
+-- An item without a threshold of its own has its store's: low_stock_threshold is then a copy of it, so that workers
+-- read one column.
+ALTER TABLE :"schema".items ADD COLUMN threshold_is_default boolean NOT NULL DEFAULT false;
+
 -- How the alerts of a store are sent: a row for each change, of which the last one is in force.
 CREATE TABLE :"schema".alert_policies (
     policy_id bigint GENERATED ALWAYS AS IDENTITY,
     store_id text COLLATE "C" NOT NULL,
+    -- Of the items without a threshold of their own.
+    default_threshold bigint,
     -- After a message about an item no other follows for this time.
     quiet_period interval NOT NULL,
     -- An item that was announced as low is restocked when more than threshold + margin is available.
@@ -183,6 +189,7 @@ CREATE TABLE :"schema".alert_policies (
     set_by text NOT NULL DEFAULT session_user,
     CONSTRAINT alert_policies_pkey PRIMARY KEY (policy_id),
     CONSTRAINT alert_policies_store_id_length CHECK (octet_length(store_id) BETWEEN 1 AND 200),
+    CONSTRAINT alert_policies_default_threshold_range CHECK (default_threshold BETWEEN 0 AND 9007199254740991),
     CONSTRAINT alert_policies_quiet_period_range CHECK (quiet_period BETWEEN interval '0' AND interval '366 days'),
     CONSTRAINT alert_policies_rearm_margin_range CHECK (rearm_margin BETWEEN 0 AND 9007199254740991)
 );

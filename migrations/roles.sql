@@ -136,14 +136,15 @@ DECLARE
     administer text[] := ARRAY[
         'GRANT INSERT (store_id, item_id, location_id, parent_id, on_hand, allocated, low_stock_threshold, tracked,
             notified_level, opening_on_hand, opening_allocated) ON items TO %1$I',
-        'GRANT UPDATE (parent_id, low_stock_threshold, tracked, notified_level, updated_at) ON items TO %1$I',
+        'GRANT UPDATE (parent_id, low_stock_threshold, threshold_is_default, tracked, notified_level, updated_at)
+            ON items TO %1$I',
         'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, find_retention_blocker, grant_store,
             revoke_store, retry_jobs, pause, resume, reprioritize, set_item, retire_item, set_store_limit,
             set_time_limit, create_gateway_token, revoke_gateway_token, list_gateway_tokens, create_gateway_client,
             revoke_gateway_client, list_gateway_clients, add_subscription, set_subscription_enabled,
             rotate_subscription_secret, remove_subscription, test_subscription, list_subscriptions, subscription_names,
             retry_deliveries, replay_deliveries, drop_old_deliveries, set_alert_policy, remove_alert_policy,
-            snooze_item TO %1$I'
+            apply_default_threshold, snooze_item TO %1$I'
     ];
 BEGIN
     FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'gateway', 'reader', 'admin'] LOOP

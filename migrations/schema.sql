@@ -200,12 +200,14 @@ $$;
 CREATE TABLE stockq.alert_policies (
     policy_id bigint NOT NULL,
     store_id text NOT NULL COLLATE pg_catalog."C",
+    default_threshold bigint,
     quiet_period interval NOT NULL,
     rearm_margin bigint NOT NULL,
     from_position bigint NOT NULL,
     from_row bigint NOT NULL,
     set_at timestamp with time zone NOT NULL,
     set_by text DEFAULT SESSION_USER NOT NULL,
+    CONSTRAINT alert_policies_default_threshold_range CHECK (((default_threshold >= 0) AND (default_threshold <= '9007199254740991'::bigint))),
     CONSTRAINT alert_policies_quiet_period_range CHECK (((quiet_period >= '00:00:00'::interval) AND (quiet_period <= '366 days'::interval))),
     CONSTRAINT alert_policies_rearm_margin_range CHECK (((rearm_margin >= 0) AND (rearm_margin <= '9007199254740991'::bigint))),
     CONSTRAINT alert_policies_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
@@ -375,6 +377,43 @@ BEGIN
         PERFORM save_announced_item(item);
     END LOOP;
     RETURN announced;
+END
+$$;
+CREATE FUNCTION stockq.apply_default_threshold(store_id text, after_item text DEFAULT ''::text, after_location text DEFAULT ''::text, max_rows integer DEFAULT 1000, OUT items integer, OUT last_item text, OUT last_location text) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    threshold CONSTANT bigint := (alert_policy(apply_default_threshold.store_id)).default_threshold;
+BEGIN
+    WITH page AS MATERIALIZED (
+        SELECT i.store_id, i.item_id, i.location_id, i.low_stock_threshold, i.threshold_is_default
+        FROM items AS i
+        WHERE i.store_id = apply_default_threshold.store_id
+            AND (i.item_id, i.location_id) > (after_item, after_location)
+        ORDER BY i.item_id, i.location_id
+        LIMIT max_rows
+    ), locked AS MATERIALIZED (
+        SELECT i.store_id, i.item_id, i.location_id
+        FROM page
+        JOIN items AS i USING (store_id, item_id, location_id)
+        WHERE (page.threshold_is_default OR page.low_stock_threshold IS NULL)
+            AND page.low_stock_threshold IS DISTINCT FROM threshold
+        ORDER BY i.store_id, i.item_id, i.location_id
+        FOR NO KEY UPDATE OF i
+    ), changed AS (
+        UPDATE items AS i
+        SET low_stock_threshold = NULL, updated_at = now() -- compare_threshold() fills in the default
+        FROM locked
+        WHERE (i.store_id, i.item_id, i.location_id) = (locked.store_id, locked.item_id, locked.location_id)
+            AND (i.threshold_is_default OR i.low_stock_threshold IS NULL)
+    )
+    SELECT count(*), (array_agg(p.item_id ORDER BY p.item_id DESC, p.location_id DESC))[1],
+        (array_agg(p.location_id ORDER BY p.item_id DESC, p.location_id DESC))[1]
+    INTO items, last_item, last_location
+    FROM page AS p;
 END
 $$;
 CREATE FUNCTION stockq.can_read_all_stores() RETURNS boolean
@@ -655,6 +694,7 @@ CREATE TABLE stockq.items (
     notified_level stockq.alert_level,
     tracked boolean DEFAULT true NOT NULL,
     available bigint GENERATED ALWAYS AS (((on_hand - allocated))::bigint) STORED NOT NULL,
+    threshold_is_default boolean DEFAULT false NOT NULL,
     CONSTRAINT items_allocated_range CHECK (((allocated >= (0)::numeric) AND (allocated <= ('9007199254740991'::bigint)::numeric))),
     CONSTRAINT items_allocated_whole CHECK ((allocated = ((allocated)::bigint)::numeric)),
     CONSTRAINT items_available_range CHECK ((((on_hand - allocated) >= ('-9007199254740991'::bigint)::numeric) AND ((on_hand - allocated) <= ('9007199254740991'::bigint)::numeric))),
@@ -911,13 +951,22 @@ CREATE FUNCTION stockq.compare_threshold() RETURNS trigger
     AS $$
 DECLARE
     available CONSTANT bigint := NEW.on_hand - NEW.allocated;
-    level CONSTANT alert_level := CASE
+    level alert_level;
+    written bigint;
+BEGIN
+    IF NEW.low_stock_threshold IS NULL THEN
+        NEW.low_stock_threshold := default_threshold(NEW.store_id);
+        NEW.threshold_is_default := NEW.low_stock_threshold IS NOT NULL;
+    ELSIF NEW.low_stock_threshold IS DISTINCT FROM OLD.low_stock_threshold
+        AND NEW.threshold_is_default = OLD.threshold_is_default
+    THEN
+        NEW.threshold_is_default := false;
+    END IF;
+    level := CASE
         WHEN available <= 0 THEN 'out'
         WHEN available <= NEW.low_stock_threshold THEN 'low'
         ELSE 'ok'
     END;
-    written bigint;
-BEGIN
     IF NOT NEW.tracked OR NEW.notified_level IS NULL OR level = NEW.notified_level THEN
         RETURN NEW;
     END IF;
@@ -1021,6 +1070,12 @@ BEGIN
     RETURN with_due_time(item);
 END
 $$;
+CREATE FUNCTION stockq.default_threshold(store_id text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    SELECT p.default_threshold FROM alert_policies AS p WHERE p.store_id = $1 ORDER BY p.policy_id DESC LIMIT 1
+$_$;
 CREATE FUNCTION stockq.digest_items(subscription_id bigint, max_rows integer) RETURNS TABLE(store_id text, item_id text, location_id text, available bigint, low_stock_threshold bigint)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 100
     SET search_path TO 'stockq', 'pg_temp'
@@ -3480,7 +3535,12 @@ BEGIN
     IF NEW.store_id || NEW.item_id || NEW.location_id || coalesce(NEW.parent_id, '') ~ '[^!-~]' THEN
         PERFORM check_item_ids(NEW);
     END IF;
-    IF NEW.notified_level IS NULL THEN
+    IF NEW.low_stock_threshold IS NULL THEN
+        NEW.low_stock_threshold := default_threshold(NEW.store_id);
+        NEW.threshold_is_default := NEW.low_stock_threshold IS NOT NULL;
+    END IF;
+    -- A level that comes with the row does not know the default.
+    IF NEW.notified_level IS NULL OR NEW.threshold_is_default THEN
         NEW.notified_level := CASE
             WHEN NOT NEW.tracked THEN 'ok'
             WHEN NEW.on_hand - NEW.allocated <= 0 THEN 'out'
@@ -3803,11 +3863,11 @@ CREATE FUNCTION stockq.remove_alert_policy(store_id text) RETURNS boolean
 DECLARE
     policy CONSTANT alert_policies := alert_policy(remove_alert_policy.store_id);
 BEGIN
-    IF policy.quiet_period = interval '0' AND policy.rearm_margin = 0 THEN
+    IF policy.default_threshold IS NULL AND policy.quiet_period = interval '0' AND policy.rearm_margin = 0 THEN
         RETURN false;
     END IF;
     PERFORM set_alert_policy(
-        remove_alert_policy.store_id, clear => '{quiet_period,rearm_margin}');
+        remove_alert_policy.store_id, clear => '{default_threshold,quiet_period,rearm_margin}');
     RETURN true;
 END
 $$;
@@ -4128,7 +4188,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE FUNCTION stockq.set_alert_policy(store_id text, quiet_period interval DEFAULT NULL::interval, rearm_margin bigint DEFAULT NULL::bigint, clear text[] DEFAULT '{}'::text[]) RETURNS void
+CREATE FUNCTION stockq.set_alert_policy(store_id text, default_threshold bigint DEFAULT NULL::bigint, quiet_period interval DEFAULT NULL::interval, rearm_margin bigint DEFAULT NULL::bigint, clear text[] DEFAULT '{}'::text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
@@ -4140,19 +4200,21 @@ DECLARE
     policy alert_policies := alert_policy(set_alert_policy.store_id);
     item announced_items;
 BEGIN
-    IF NOT clear <@ ARRAY['quiet_period', 'rearm_margin'] THEN
+    IF NOT clear <@ ARRAY['default_threshold', 'quiet_period', 'rearm_margin'] THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('quiet_period and rearm_margin can be cleared, not %s', clear);
+            MESSAGE = format('default_threshold, quiet_period and rearm_margin can be cleared, not %s', clear);
     END IF;
+    policy.default_threshold := CASE WHEN 'default_threshold' <> ALL (clear)
+        THEN coalesce(set_alert_policy.default_threshold, policy.default_threshold) END;
     policy.quiet_period := CASE WHEN 'quiet_period' = ANY (clear) THEN interval '0'
         ELSE coalesce(set_alert_policy.quiet_period, policy.quiet_period) END;
     policy.rearm_margin := CASE WHEN 'rearm_margin' = ANY (clear) THEN 0
         ELSE coalesce(set_alert_policy.rearm_margin, policy.rearm_margin) END;
     INSERT INTO alert_policies (
-        store_id, quiet_period, rearm_margin, from_position, from_row, set_at
+        store_id, default_threshold, quiet_period, rearm_margin, from_position, from_row, set_at
     ) VALUES (
-        set_alert_policy.store_id, policy.quiet_period, policy.rearm_margin, progress.position, progress.row_id,
-        set_at);
+        set_alert_policy.store_id, policy.default_threshold, policy.quiet_period, policy.rearm_margin,
+        progress.position, progress.row_id, set_at);
     IF policy.quiet_period > interval '0' OR policy.rearm_margin > 0 THEN
         PERFORM add_announced_store(set_alert_policy.store_id, progress.position, progress.row_id);
     END IF;
@@ -4166,8 +4228,8 @@ BEGIN
     PERFORM record_operation(
         'alerts set',
         jsonb_build_object(
-            'store_id', set_alert_policy.store_id, 'quiet_period', policy.quiet_period,
-            'rearm_margin', policy.rearm_margin),
+            'store_id', set_alert_policy.store_id, 'default_threshold', policy.default_threshold,
+            'quiet_period', policy.quiet_period, 'rearm_margin', policy.rearm_margin),
         NULL);
 END
 $$;
@@ -4186,6 +4248,8 @@ BEGIN
     UPDATE items AS i
     SET low_stock_threshold = CASE WHEN 'low_stock_threshold' = ANY (clear) THEN NULL
             ELSE coalesce(set_item.low_stock_threshold, i.low_stock_threshold) END,
+        -- A value that equals the store's is the item's own all the same.
+        threshold_is_default = i.threshold_is_default AND set_item.low_stock_threshold IS NULL,
         parent_id = CASE WHEN 'parent_id' = ANY (clear) THEN NULL ELSE coalesce(set_item.parent_id, i.parent_id) END,
         tracked = coalesce(set_item.tracked, i.tracked),
         -- Where no trigger has recorded the baseline, it is the level before the attributes change.

@@ -33,7 +33,7 @@ import stockq
         Call(command: "items set s a --threshold 3", roles: ["admin"]),
         Call(command: "items retire s empty", roles: ["admin"]),
         Call(command: "items snooze s a +1h", roles: ["admin"]),
-        Call(command: "alerts set s --quiet 1h --margin 2", roles: ["admin"]),
+        Call(command: "alerts set s --threshold 5 --quiet 1h --margin 2", roles: ["admin"]),
         Call(command: "alerts list", roles: ["worker", "reader", "admin"]),
         Call(command: "alerts remove s", roles: ["admin"]),
         Call(command: "enqueue s a -1", roles: producers),

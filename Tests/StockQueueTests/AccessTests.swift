@@ -93,7 +93,7 @@ import Testing
             insertOfJobs,
             "INSERT items allocated item_id location_id low_stock_threshold notified_level on_hand opening_allocated "
                 + "opening_on_hand parent_id store_id tracked",
-            "UPDATE items low_stock_threshold notified_level parent_id tracked updated_at",
+            "UPDATE items low_stock_threshold notified_level parent_id threshold_is_default tracked updated_at",
         ],
         "outsider": [],
     ]
@@ -206,7 +206,7 @@ import Testing
         "revoke_gateway_client", "list_gateway_clients", "add_subscription", "set_subscription_enabled",
         "rotate_subscription_secret", "remove_subscription", "test_subscription", "list_subscriptions",
         "subscription_names", "retry_deliveries", "replay_deliveries", "drop_old_deliveries", "set_alert_policy",
-        "remove_alert_policy", "snooze_item",
+        "remove_alert_policy", "apply_default_threshold", "snooze_item",
     ]
 
     @Test("privileges on functions and types, pinned search paths, and owners") func functionsAndTypes() async throws {

@@ -365,8 +365,11 @@ AS $$
 $$;
 
 -- Changes how the alerts of a store are sent: a null keeps what was set, and a name in `clear` removes it.
+--
+-- It does not change thresholds: apply_default_threshold does that, in steps.
 CREATE OR REPLACE FUNCTION :"schema".set_alert_policy(
-    store_id text, quiet_period interval DEFAULT NULL, rearm_margin bigint DEFAULT NULL, clear text[] DEFAULT '{}'
+    store_id text, default_threshold bigint DEFAULT NULL, quiet_period interval DEFAULT NULL,
+    rearm_margin bigint DEFAULT NULL, clear text[] DEFAULT '{}'
 ) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
@@ -378,19 +381,21 @@ DECLARE
     policy alert_policies := alert_policy(set_alert_policy.store_id);
     item announced_items;
 BEGIN
-    IF NOT clear <@ ARRAY['quiet_period', 'rearm_margin'] THEN
+    IF NOT clear <@ ARRAY['default_threshold', 'quiet_period', 'rearm_margin'] THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('quiet_period and rearm_margin can be cleared, not %s', clear);
+            MESSAGE = format('default_threshold, quiet_period and rearm_margin can be cleared, not %s', clear);
     END IF;
+    policy.default_threshold := CASE WHEN 'default_threshold' <> ALL (clear)
+        THEN coalesce(set_alert_policy.default_threshold, policy.default_threshold) END;
     policy.quiet_period := CASE WHEN 'quiet_period' = ANY (clear) THEN interval '0'
         ELSE coalesce(set_alert_policy.quiet_period, policy.quiet_period) END;
     policy.rearm_margin := CASE WHEN 'rearm_margin' = ANY (clear) THEN 0
         ELSE coalesce(set_alert_policy.rearm_margin, policy.rearm_margin) END;
     INSERT INTO alert_policies (
-        store_id, quiet_period, rearm_margin, from_position, from_row, set_at
+        store_id, default_threshold, quiet_period, rearm_margin, from_position, from_row, set_at
     ) VALUES (
-        set_alert_policy.store_id, policy.quiet_period, policy.rearm_margin, progress.position, progress.row_id,
-        set_at);
+        set_alert_policy.store_id, policy.default_threshold, policy.quiet_period, policy.rearm_margin,
+        progress.position, progress.row_id, set_at);
     IF policy.quiet_period > interval '0' OR policy.rearm_margin > 0 THEN
         PERFORM add_announced_store(set_alert_policy.store_id, progress.position, progress.row_id);
     END IF;
@@ -404,25 +409,67 @@ BEGIN
     PERFORM record_operation(
         'alerts set',
         jsonb_build_object(
-            'store_id', set_alert_policy.store_id, 'quiet_period', policy.quiet_period,
-            'rearm_margin', policy.rearm_margin),
+            'store_id', set_alert_policy.store_id, 'default_threshold', policy.default_threshold,
+            'quiet_period', policy.quiet_period, 'rearm_margin', policy.rearm_margin),
         NULL);
 END
 $$;
 
--- Removes the policy of a store. Returns whether it had one.
+-- Removes the policy of a store. Returns whether it had one. apply_default_threshold then removes the thresholds.
 CREATE OR REPLACE FUNCTION :"schema".remove_alert_policy(store_id text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
     policy CONSTANT alert_policies := alert_policy(remove_alert_policy.store_id);
 BEGIN
-    IF policy.quiet_period = interval '0' AND policy.rearm_margin = 0 THEN
+    IF policy.default_threshold IS NULL AND policy.quiet_period = interval '0' AND policy.rearm_margin = 0 THEN
         RETURN false;
     END IF;
     PERFORM set_alert_policy(
-        remove_alert_policy.store_id, clear => '{quiet_period,rearm_margin}');
+        remove_alert_policy.store_id, clear => '{default_threshold,quiet_period,rearm_margin}');
     RETURN true;
+END
+$$;
+
+-- Gives the items of a store without a threshold of their own the default, or takes it from them: the items after a
+-- key, in the order of workers, at most `max_rows`. Returns how many were seen and the key of the last one. An item
+-- whose level changes with it is notified by compare_threshold().
+CREATE OR REPLACE FUNCTION :"schema".apply_default_threshold(
+    store_id text, after_item text DEFAULT '', after_location text DEFAULT '', max_rows integer DEFAULT 1000,
+    OUT items integer, OUT last_item text, OUT last_location text
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    threshold CONSTANT bigint := (alert_policy(apply_default_threshold.store_id)).default_threshold;
+BEGIN
+    WITH page AS MATERIALIZED (
+        SELECT i.store_id, i.item_id, i.location_id, i.low_stock_threshold, i.threshold_is_default
+        FROM items AS i
+        WHERE i.store_id = apply_default_threshold.store_id
+            AND (i.item_id, i.location_id) > (after_item, after_location)
+        ORDER BY i.item_id, i.location_id
+        LIMIT max_rows
+    ), locked AS MATERIALIZED (
+        SELECT i.store_id, i.item_id, i.location_id
+        FROM page
+        JOIN items AS i USING (store_id, item_id, location_id)
+        WHERE (page.threshold_is_default OR page.low_stock_threshold IS NULL)
+            AND page.low_stock_threshold IS DISTINCT FROM threshold
+        ORDER BY i.store_id, i.item_id, i.location_id
+        FOR NO KEY UPDATE OF i
+    ), changed AS (
+        UPDATE items AS i
+        SET low_stock_threshold = NULL, updated_at = now() -- compare_threshold() fills in the default
+        FROM locked
+        WHERE (i.store_id, i.item_id, i.location_id) = (locked.store_id, locked.item_id, locked.location_id)
+            AND (i.threshold_is_default OR i.low_stock_threshold IS NULL)
+    )
+    SELECT count(*), (array_agg(p.item_id ORDER BY p.item_id DESC, p.location_id DESC))[1],
+        (array_agg(p.location_id ORDER BY p.item_id DESC, p.location_id DESC))[1]
+    INTO items, last_item, last_location
+    FROM page AS p;
 END
 $$;
 

@@ -43,8 +43,15 @@ BEGIN
 END
 $$;
 
--- Before an item is inserted: checks its ids, records its level as the baseline, and continues the versions of an
--- earlier item with the same key.
+-- The threshold of the items of a store that have none of their own.
+CREATE OR REPLACE FUNCTION :"schema".default_threshold(store_id text) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT p.default_threshold FROM alert_policies AS p WHERE p.store_id = $1 ORDER BY p.policy_id DESC LIMIT 1
+$$;
+
+-- Before an item is inserted: checks its ids, gives it its store's threshold if it has none of its own, records its
+-- level as the baseline, and continues the versions of an earlier item with the same key.
 CREATE OR REPLACE FUNCTION :"schema".open_item() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
@@ -54,7 +61,12 @@ BEGIN
     IF NEW.store_id || NEW.item_id || NEW.location_id || coalesce(NEW.parent_id, '') ~ '[^!-~]' THEN
         PERFORM check_item_ids(NEW);
     END IF;
-    IF NEW.notified_level IS NULL THEN
+    IF NEW.low_stock_threshold IS NULL THEN
+        NEW.low_stock_threshold := default_threshold(NEW.store_id);
+        NEW.threshold_is_default := NEW.low_stock_threshold IS NOT NULL;
+    END IF;
+    -- A level that comes with the row does not know the default.
+    IF NEW.notified_level IS NULL OR NEW.threshold_is_default THEN
         NEW.notified_level := CASE
             WHEN NOT NEW.tracked THEN 'ok'
             WHEN NEW.on_hand - NEW.allocated <= 0 THEN 'out'
@@ -77,19 +89,29 @@ BEGIN
 END
 $$;
 
--- Before an item's threshold changes: if its level changes with it, writes the notification and records the change.
+-- Before an item's threshold changes: if its level changes with it, writes the notification and records the change. An
+-- item that loses its threshold gets its store's.
 CREATE OR REPLACE FUNCTION :"schema".compare_threshold() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
     available CONSTANT bigint := NEW.on_hand - NEW.allocated;
-    level CONSTANT alert_level := CASE
+    level alert_level;
+    written bigint;
+BEGIN
+    IF NEW.low_stock_threshold IS NULL THEN
+        NEW.low_stock_threshold := default_threshold(NEW.store_id);
+        NEW.threshold_is_default := NEW.low_stock_threshold IS NOT NULL;
+    ELSIF NEW.low_stock_threshold IS DISTINCT FROM OLD.low_stock_threshold
+        AND NEW.threshold_is_default = OLD.threshold_is_default
+    THEN
+        NEW.threshold_is_default := false;
+    END IF;
+    level := CASE
         WHEN available <= 0 THEN 'out'
         WHEN available <= NEW.low_stock_threshold THEN 'low'
         ELSE 'ok'
     END;
-    written bigint;
-BEGIN
     IF NOT NEW.tracked OR NEW.notified_level IS NULL OR level = NEW.notified_level THEN
         RETURN NEW;
     END IF;

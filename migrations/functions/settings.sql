@@ -20,6 +20,8 @@ BEGIN
     UPDATE items AS i
     SET low_stock_threshold = CASE WHEN 'low_stock_threshold' = ANY (clear) THEN NULL
             ELSE coalesce(set_item.low_stock_threshold, i.low_stock_threshold) END,
+        -- A value that equals the store's is the item's own all the same.
+        threshold_is_default = i.threshold_is_default AND set_item.low_stock_threshold IS NULL,
         parent_id = CASE WHEN 'parent_id' = ANY (clear) THEN NULL ELSE coalesce(set_item.parent_id, i.parent_id) END,
         tracked = coalesce(set_item.tracked, i.tracked),
         -- Where no trigger has recorded the baseline, it is the level before the attributes change.

@@ -13,6 +13,8 @@ extension QueueAdmin {
     /// How the alerts of a store are sent from now on. What is nil does not change.
     package struct AlertPolicyChange: Sendable {
         package var store: String
+        /// The threshold of the items that have none of their own.
+        package var defaultThreshold: Change?
         /// For so many seconds after a message about an item no other follows.
         package var quietSeconds: Change?
         /// An item that was announced as low is restocked when more than threshold + margin is available.
@@ -21,9 +23,12 @@ extension QueueAdmin {
         package init(store: String) { self.store = store }
     }
 
-    /// Changes how the alerts of a store are sent.
+    /// Changes how the alerts of a store are sent. Where the threshold of its items changes, they are notified at once.
+    ///
+    /// The items are changed in steps. After an error the same call goes on.
     package func setAlertPolicy(_ change: AlertPolicyChange) throws(PostgresError) {
         try run(SetAlertPolicyStatement(schema), SetAlertPolicyStatement.parameters(change))
+        if change.defaultThreshold != nil { try applyDefaultThreshold(store: change.store) }
     }
 
     /// Removes the policy of a store.
@@ -32,7 +37,18 @@ extension QueueAdmin {
     package func removeAlertPolicy(store: String) throws(PostgresError) -> Bool {
         var parameters = Parameters()
         parameters.add(store)
-        return RemoveAlertPolicyStatement.hadOne(in: try run(RemoveAlertPolicyStatement(schema), parameters))
+        let hadOne = RemoveAlertPolicyStatement.hadOne(in: try run(RemoveAlertPolicyStatement(schema), parameters))
+        try applyDefaultThreshold(store: store)
+        return hadOne
+    }
+
+    private func applyDefaultThreshold(store: String) throws(PostgresError) {
+        let statement = ApplyDefaultThresholdStatement(schema)
+        var after: (item: String, location: String)? = ("", "")
+        while let last = after {
+            let parameters = ApplyDefaultThresholdStatement.parameters(store: store, after: last)
+            after = ApplyDefaultThresholdStatement.last(in: try run(statement, parameters))
+        }
     }
 
     /// Until when no message is sent about an item.

@@ -220,7 +220,7 @@ package struct AlertPolicyList: FilteredList {
     package func rows(of schema: QueueSchema) -> FilteredRows {
         let source = """
             (
-                SELECT DISTINCT ON (store_id) store_id,
+                SELECT DISTINCT ON (store_id) store_id, default_threshold,
                     extract(epoch FROM quiet_period)::bigint AS quiet_seconds, rearm_margin, set_at, set_by
                 FROM \(schema.quoted).alert_policies
                 ORDER BY store_id, policy_id DESC
@@ -228,7 +228,7 @@ package struct AlertPolicyList: FilteredList {
             """
         var rows = FilteredRows("list_alert_policies", from: source, order: "store_id")
         // A row without any of them says that the policy was removed.
-        rows.filter("quiet_seconds > 0 OR rearm_margin > 0")
+        rows.filter("default_threshold IS NOT NULL OR quiet_seconds > 0 OR rearm_margin > 0")
         return rows
     }
 }

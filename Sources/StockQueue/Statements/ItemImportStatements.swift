@@ -33,11 +33,13 @@ struct UpsertItemsStatement: QueueStatement {
                 SET parent_id = CASE WHEN $8 THEN excluded.parent_id ELSE old.parent_id END,
                     tracked = CASE WHEN $9 THEN excluded.tracked ELSE old.tracked END,
                     low_stock_threshold = CASE WHEN $10 THEN excluded.low_stock_threshold ELSE old.low_stock_threshold END,
+                    threshold_is_default = CASE WHEN $10 THEN excluded.threshold_is_default ELSE old.threshold_is_default END,
                     notified_level = coalesce(old.notified_level, \(level("old.low_stock_threshold", "old.tracked", "old"))),
                     updated_at = now()
                 WHERE ($8 AND excluded.parent_id IS DISTINCT FROM old.parent_id)
                     OR ($9 AND excluded.tracked IS DISTINCT FROM old.tracked)
                     OR ($10 AND excluded.low_stock_threshold IS DISTINCT FROM old.low_stock_threshold)
+                    OR ($10 AND excluded.threshold_is_default AND NOT old.threshold_is_default)
                 RETURNING xmax = 0 AS is_new
             )
             SELECT count(*) FILTER (WHERE is_new) AS created, count(*) FILTER (WHERE NOT is_new) AS changed FROM written

@@ -6,6 +6,9 @@ import StockQueuePostgres
 private let store = Argument(.text("STORE", bytes: 1...200), help: "the store")
 
 enum AlertsSetCommand: Command {
+    private static let threshold = Option(
+        "threshold", ValueType.wholeNumber(0...Quantity.max).orNone,
+        help: "low stock when no more than this is available, for items without a threshold of their own")
     private static let quiet = Option(
         "quiet", ValueType.duration.orNone, help: "after a message about an item, send no other for this time")
     private static let margin = Option(
@@ -14,24 +17,28 @@ enum AlertsSetCommand: Command {
 
     static let spec = CommandSpec(
         "alerts set", "Sets when messages about a store's items are sent.", arguments: [store],
-        options: [quiet, margin], usesDatabase: true,
+        options: [threshold, quiet, margin], usesDatabase: true,
         examples: [
+            .init("Report low stock from 5 down, for all items that have no threshold.", "berlin", "--threshold", "5"),
             .init("Send one message where stock swings.", "berlin", "--margin", "3", "--quiet", "1h"),
             .init("Send every message at once again.", "berlin", "--margin", "none", "--quiet", "none"),
         ],
         notes: [
             "What is not given stays as it is. At the end of a quiet period a message follows if the level of the item "
-                + "differs from that of the last message."
+                + "differs from that of the last message.",
+            "A changed threshold is compared at once; the items are changed in steps, and the same command goes on after "
+                + "an error.",
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        guard input.isGiven(quiet) || input.isGiven(margin) else {
-            throw input.usageError("give --quiet or --margin")
+        guard input.isGiven(threshold) || input.isGiven(quiet) || input.isGiven(margin) else {
+            throw input.usageError("give --threshold, --quiet or --margin")
         }
         if let period = input[quiet]?.value, period > .seconds(366 * 86_400) {
             throw input.usageError("--quiet takes at most 366d")
         }
         var change = QueueAdmin.AlertPolicyChange(store: input[store])
+        change.defaultThreshold = input[threshold].map { $0.value.map { .set($0) } ?? .cleared }
         change.quietSeconds = input[quiet].map { $0.value.map { .set($0.wholeSeconds) } ?? .cleared }
         change.rearmMargin = input[margin].map { $0.value.map { .set($0) } ?? .cleared }
         let (connection, schema) = try Database.open(input)
@@ -44,7 +51,8 @@ enum AlertsSetCommand: Command {
 enum AlertsRemoveCommand: Command {
     static let spec = CommandSpec(
         "alerts remove", "Removes what alerts set has set for a store.", arguments: [store], usesDatabase: true,
-        examples: [.init("Send every message of a store at once again.", "berlin")])
+        examples: [.init("Send every message of a store at once again.", "berlin")],
+        notes: ["Items that had the store's threshold have none afterwards."])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let (connection, schema) = try Database.open(input)
@@ -76,9 +84,9 @@ enum AlertsListCommand: Command {
 
     private static let listing = RowTable(
         columns: [
-            .init("store", "store_id"),
+            .init("store", "store_id"), .init("threshold") { $0.grouped("default_threshold") },
             .init("quiet") { $0.number("quiet_seconds").map { Duration.seconds($0).text } ?? "–" },
             .init("margin") { $0.grouped("rearm_margin") }, .init("set") { $0.time("set_at") }, .init("by", "set_by"),
         ],
-        csvColumns: ["store_id", "quiet_seconds", "rearm_margin", "set_at", "set_by"])
+        csvColumns: ["store_id", "default_threshold", "quiet_seconds", "rearm_margin", "set_at", "set_by"])
 }
