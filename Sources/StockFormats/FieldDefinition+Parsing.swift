@@ -15,18 +15,24 @@ extension FieldDefinition {
 
     private func text(_ bytes: ArraySlice<UInt8>) throws(ValidationError) -> String {
         if let text = UTF8Text.string(bytes) { return text }
-        throw ValidationError("\(name) is not valid UTF-8", code: .malformed, field: name)
+        throw ValidationError(
+            "\(name) is not valid UTF-8; a file in Windows-1252 needs --encoding windows-1252", code: .malformed,
+            field: name)
     }
 
     private func wholeNumber(
         _ bytes: ArraySlice<UInt8>, _ range: ClosedRange<Int64>
     ) throws(ValidationError) -> Int64 {
-        switch WholeNumber(bytes) {
+        switch WholeNumber(written: bytes) {
         case .value(let value): return value
         case .overflow: throw outOfRange(ValidationError.shown(bytes), range)
         case .malformed:
             throw ValidationError(
                 "\(name) must be a whole number, not '\(ValidationError.shown(bytes))'", code: .malformed, field: name)
+        case .ambiguous(let value):
+            throw ValidationError(
+                "\(name) is '\(ValidationError.shown(bytes))', which may be \(value) or \(value)000; write it without the point",
+                code: .malformed, field: name)
         }
     }
 

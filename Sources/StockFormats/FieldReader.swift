@@ -2,103 +2,134 @@ import Foundation
 import StockModel
 
 /// Reads the records of an input, in any format, as fields by column.
-package struct FieldReader<Column: RawRepresentable & CaseIterable & Hashable> where Column.RawValue == String {
-    /// The columns of the input: of a CSV the header's, of NDJSON all that an object may have.
+package struct FieldReader<Column: InputColumn> {
+    /// The fields of a record: of a CSV those of the header and those with a fixed value, of NDJSON all that an object
+    /// may have.
     package let columns: [Column]
-    /// The header line with its break, for the file of rejects; empty for NDJSON.
+    /// The header line with its break and without a byte order mark, for the file of rejects; empty for NDJSON.
     package let header: [UInt8]
+    /// The byte between the fields of a CSV.
+    package let delimiter: UInt8
+    /// The input is not plain UTF-8, or has a byte order mark: a file of rejects needs one too, for the same programs.
+    package let hasMark: Bool
+    /// How many records a preset left out, by the reason.
+    package private(set) var leftOut: [String: Int] = [:]
 
-    private let names: [String]
     private var reader: RecordReader
-    private let format: InputFormat
     private let trims: Bool
+    /// Of a CSV whose fields are the columns of its header, each in its place: how many there are.
+    private let plainWidth: Int?
+    /// Nil for NDJSON and for a plain CSV, whose records need none.
+    private var plan: ColumnPlan<Column>?
+    /// The keys of an object.
+    private let names: [String]
+    /// The values of fields that an object lacks, by their positions.
+    private let fixedValues: [Int: ArraySlice<UInt8>]
 
     /// Reads the header of a CSV.
     ///
-    /// - Parameter trims: remove white space at both ends of each field.
     /// - Throws: what is wrong with the input as a whole: it is empty, or its header has unknown, missing or duplicate
     ///   columns.
     package init(
-        _ source: ByteSource, format: InputFormat, required: [Column], trims: Bool = false,
-        recordBytesMax: Int = 1 << 20
+        _ source: ByteSource, form: InputForm, required: [Column], recordBytesMax: Int = 1 << 20
     ) throws {
-        self.format = format
-        self.trims = trims
-        reader = RecordReader(source: source, isCSV: format == .csv, recordBytesMax: recordBytesMax)
-        if let problem = ForeignInput.problem(with: try reader.peek(ForeignInput.bytesNeeded), format) {
+        trims = form.trims
+        reader = RecordReader(source: source, isCSV: form.format == .csv, recordBytesMax: recordBytesMax)
+        let first = try reader.peek(ForeignInput.bytesNeeded)
+        let marked = TextEncoding(markIn: first)
+        let encoding = marked ?? form.encoding ?? TextEncoding(zerosIn: first) ?? .utf8
+        hasMark = marked != nil || encoding != .utf8
+        reader.decode(encoding, first: first)
+        if let problem = ForeignInput.problem(with: try reader.peek(ForeignInput.bytesNeeded), form.format) {
             throw ValidationError(problem)
         }
-        guard format == .csv else {
+        guard form.format == .csv else {
             columns = Array(Column.allCases)
             names = columns.map(\.rawValue)
-            header = []
+            fixedValues = try Self.fixedValues(ofObjects: form, names)
+            (header, delimiter, plainWidth) = ([], 0, nil)
             return
         }
+        if let given = form.delimiter {
+            delimiter = given.byte
+        } else {
+            delimiter = Delimiter(ofHeader: try reader.peekLine()).byte
+        }
+        reader.separator = delimiter
         guard let record = try reader.next() else {
             throw ValidationError("the file is empty; a CSV begins with a header that names its columns")
         }
         if let problem = record.problem {
             throw ValidationError("the header: \(problem.message)", code: problem.code, line: record.line)
         }
-        columns = try Self.columns(ofHeader: record, required: required)
-        names = columns.map(\.rawValue)
-        header = Array(record.raw)
+        let plan = try ColumnPlan<Column>(header: record.fields, form: form, required: required)
+        plainWidth = plan.isPlain ? plan.width : nil
+        if !plan.isPlain { self.plan = plan }
+        columns = plan.columns
+        (names, fixedValues) = ([], [:])
+        let hasOwnMark = record.raw.starts(with: RecordReader.byteOrderMark)
+        header = Array(hasOwnMark ? record.raw.dropFirst(RecordReader.byteOrderMark.count) : record.raw)
+    }
+
+    private static func fixedValues(
+        ofObjects form: InputForm, _ names: [String]
+    ) throws(ValidationError) -> [Int: ArraySlice<UInt8>] {
+        if !form.fieldNames.isEmpty || form.preset != nil || form.ignoresUnknownColumns {
+            throw ValidationError("--map, --from and --ignore-unknown are for CSV; in NDJSON the keys are the fields")
+        }
+        var values: [Int: ArraySlice<UInt8>] = [:]
+        for (name, value) in form.fixedValues {
+            guard let position = names.firstIndex(of: name) else {
+                throw ValidationError(
+                    "--set \(name)=\(value): there is no field \(name); known are \(names.joined(separator: ", "))")
+            }
+            values[position] = Array(value.utf8)[...]
+        }
+        return values
     }
 
     /// The next record; nil at the end. Its fields are in the order of `columns`.
-    package mutating func next() throws -> InputRecord? { try reader.next().map(withFields) }
+    package mutating func next() throws -> InputRecord? {
+        if case .record(let record) = try next(until: nil) { record } else { nil }
+    }
 
     /// The next record, if it comes before a time.
     package mutating func next(until time: ContinuousClock.Instant?) throws -> RecordReading {
-        switch try reader.next(until: time) {
-        case .record(let record): .record(withFields(record))
-        case .end: .end
-        case .notYet: .notYet
+        while true {
+            switch try reader.next(until: time) {
+            case .end: return .end
+            case .notYet: return .notYet
+            case .record(var record):
+                if record.problem != nil { return .record(record) }
+                do throws(ValidationError) {
+                    if try !setFields(of: &record) { continue }
+                } catch {
+                    record.problem = error
+                }
+                return .record(record)
+            }
         }
     }
 
-    private func withFields(_ record: InputRecord) -> InputRecord {
-        if record.problem != nil { return record }
-        var record = record
-        switch format {
-        case .csv:
-            if record.fields.count != columns.count {
-                record.problem = ValidationError(
-                    "\(record.fields.count) fields, the header has \(columns.count)", code: .malformed)
+    /// - Returns: false for a record that is left out: by a preset, or as a row of empty fields, which a spreadsheet
+    ///   writes for an empty row.
+    private mutating func setFields(of record: inout InputRecord) throws(ValidationError) -> Bool {
+        if let plainWidth {
+            if record.isBlank { return false }
+            try record.require(width: plainWidth)
+        } else if header.isEmpty {
+            record.fields = try ObjectFields.read(record.fields[0], names)
+            for (position, value) in fixedValues where record.fields[position].isEmpty {
+                record.fields[position] = value
             }
-        case .ndjson:
-            do throws(ValidationError) {
-                record.fields = try ObjectFields.read(record.fields[0], names)
-            } catch {
-                record.problem = error
+        } else {
+            if record.isBlank { return false }
+            if let reason = try plan?.apply(to: &record) {
+                leftOut[reason, default: 0] += 1
+                return false
             }
         }
-        if trims && record.problem == nil { record.fields = record.fields.map(UTF8Text.trimmed) }
-        return record
-    }
-
-    private static func columns(ofHeader record: InputRecord, required: [Column]) throws(ValidationError) -> [Column] {
-        if record.fields.count == 1, let problem = ForeignInput.problem(withHeader: record.fields[0]) {
-            throw ValidationError(problem, code: .malformed)
-        }
-        var columns: [Column] = []
-        for field in record.fields {
-            let name = String(decoding: field, as: UTF8.self).trimmingCharacters(in: .whitespaces)
-            guard let column = Column(rawValue: name) else {
-                let known = Column.allCases.map(\.rawValue).joined(separator: ", ")
-                throw ValidationError(
-                    "the header names an unknown column '\(ValidationError.shown(field))'; known are \(known)",
-                    code: .unknownField)
-            }
-            if columns.contains(column) {
-                throw ValidationError("the header names \(name) twice", code: .duplicateField, field: name)
-            }
-            columns.append(column)
-        }
-        for column in required where !columns.contains(column) {
-            throw ValidationError(
-                "the header lacks the column \(column.rawValue)", code: .required, field: column.rawValue)
-        }
-        return columns
+        if trims { record.fields = record.fields.map(UTF8Text.trimmed) }
+        return true
     }
 }

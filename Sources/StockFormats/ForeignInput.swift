@@ -15,16 +15,11 @@ enum ForeignInput {
         ([0xD0, 0xCF, 0x11, 0xE0], "the input is an Excel workbook (.xls); save the sheet as CSV in UTF-8"),
     ]
 
-    private static let inUTF16 = "the input is encoded in UTF-16; convert it first (iconv -f UTF-16 -t UTF-8)"
     private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     /// What is wrong with an input that begins with these bytes; nil where they can be those of the format.
     static func problem(with bytes: ArraySlice<UInt8>, _ format: InputFormat) -> String? {
         if let known = signatures.first(where: { bytes.starts(with: $0.bytes) }) { return known.problem }
-        // ASCII in UTF-16 has a zero byte beside each letter.
-        if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) || bytes.prefix(2).contains(0) {
-            return inUTF16
-        }
         let first = (bytes.starts(with: byteOrderMark) ? bytes.dropFirst(byteOrderMark.count) : bytes).first
         switch (first, format) {
         case (UInt8(ascii: "["), _):
@@ -35,12 +30,4 @@ enum ForeignInput {
         }
     }
 
-    /// What is wrong with the only field of a CSV's header; nil where it can be a column's name.
-    static func problem(withHeader field: ArraySlice<UInt8>) -> String? {
-        let separators: [(byte: UInt8, name: String)] = [
-            (UInt8(ascii: ";"), "a semicolon"), (UInt8(ascii: "\t"), "a tab"), (UInt8(ascii: "|"), "a bar"),
-        ]
-        guard let found = separators.first(where: { field.contains($0.byte) }) else { return nil }
-        return "the header's columns are separated by \(found.name); export the file as CSV with commas"
-    }
 }

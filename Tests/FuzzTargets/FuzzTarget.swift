@@ -17,6 +17,7 @@ public struct FuzzTarget: Sendable {
         FuzzTarget(name: "jobs-ndjson", bytesMax: 2_048) { JobsCheck.problem(with: $0, .ndjson) },
         FuzzTarget(name: "items-csv", bytesMax: 2_048) { ItemsCheck.problem(with: $0, .csv) },
         FuzzTarget(name: "items-ndjson", bytesMax: 2_048) { ItemsCheck.problem(with: $0, .ndjson) },
+        FuzzTarget(name: "files", bytesMax: 2_048, check: FilesCheck.problem),
         FuzzTarget(name: "json", bytesMax: 1_024, check: JSONCheck.problem),
         FuzzTarget(name: "http", bytesMax: 2_048, check: RequestsCheck.problem),
         FuzzTarget(name: "http-connection", bytesMax: 256, check: ConnectionCheck.problem),

@@ -4,7 +4,7 @@ import StockModel
 
 /// Reads an import's input in chunks of several sizes and compares the records with those of a plain reader, which sees
 /// the whole input at once and reads one byte at a time.
-struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Column.RawValue == String {
+struct InputCheck<Column: InputColumn> {
     struct Record: Equatable {
         var line: Int
         var raw: [UInt8]
@@ -23,7 +23,8 @@ struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Colu
     var problem: String?
 
     init(_ bytes: [UInt8], _ format: InputFormat, required: [Column]) {
-        let readings = [1, 7, 4_096].map { Self.read(bytes, format, required, chunk: $0) }
+        let form = InputForm(format)
+        let readings = [1, 7, 4_096].map { InputReading(bytes, form, required, chunk: $0) }
         columns = readings[0].columns
         records = readings[0].records
         let seen = readings.map(\.seen)
@@ -31,52 +32,38 @@ struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Colu
             problem = "read in chunks of 1, 7 and 4096 bytes it is \(seen)"
             return
         }
-        let plain = PlainReader(bytes, isCSV: format == .csv, recordBytesMax: Self.recordBytesMax).records
+        // The target "files" is for other encodings.
+        if PlainReader.isUTF16(bytes) { return }
+        let separator = format == .csv ? PlainReader.separator(of: bytes) : nil
+        let plain = PlainReader(bytes, separator: separator, recordBytesMax: Self.recordBytesMax).records
         guard case .success(let mine) = seen[0] else {
             problem = Self.rejectionProblem(plain, required)
             return
         }
-        let expected = format == .csv ? Array(plain.dropFirst()) : plain
-        problem = Self.difference(mine, expected, format, fieldCount: columns.count)
+        guard format == .csv, let header = plain.first?.fields else {
+            problem = Self.difference(mine, plain, format)
+            return
+        }
+        problem = Self.difference(mine, Self.expected(plain.dropFirst(), header), format)
     }
 
-    private struct Reading {
-        var columns: [Column] = []
-        var records: [InputRecord] = []
-        var rejection: ValidationError?
-
-        var seen: Result<[Record], ValidationError> {
-            if let rejection { return .failure(rejection) }
-            return .success(
-                records.map { record in
-                    Record(
-                        line: record.line, raw: Array(record.raw),
-                        fields: record.problem == nil ? record.fields.map { Array($0) } : nil,
-                        isUnterminated: record.isUnterminated)
-                })
+    /// The records behind a header: without the columns of a file of rejects, and without rows of empty fields, which are
+    /// blank lines.
+    private static func expected(
+        _ records: some Sequence<PlainReader.Record>, _ header: [[UInt8]]
+    ) -> [PlainReader.Record] {
+        let isNote = header.map { name in
+            let name = String(decoding: name, as: UTF8.self).trimmingCharacters(in: .whitespaces)
+            return ["_line", "_problem"].contains(name)
         }
-    }
-
-    private static func read(
-        _ bytes: [UInt8], _ format: InputFormat, _ required: [Column], chunk: Int
-    ) -> Reading {
-        var reading = Reading()
-        // Short enough for a pipe to hold.
-        var ends: [Int32] = [-1, -1]
-        precondition(pipe(&ends) == 0 && write(ends[1], bytes, bytes.count) == bytes.count && close(ends[1]) == 0)
-        defer { close(ends[0]) }
-        do {
-            var reader = try FieldReader(
-                ByteSource(descriptor: ends[0], chunkBytes: chunk), format: format, required: required,
-                recordBytesMax: recordBytesMax)
-            reading.columns = reader.columns
-            while let record = try reader.next() { reading.records.append(record) }
-        } catch let error as ValidationError {
-            reading.rejection = error
-        } catch {
-            preconditionFailure("\(error)")
+        return records.compactMap { record in
+            var record = record
+            if record.fields?.allSatisfy(\.isEmpty) == true { return nil }
+            record.fields = record.fields.flatMap { fields in
+                fields.count == header.count ? zip(fields, isNote).filter { !$0.1 }.map { $0.0 } : nil
+            }
+            return record
         }
-        return reading
     }
 
     /// A CSV is rejected as a whole only for its header.
@@ -90,15 +77,11 @@ struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Colu
         return isGood ? "the header \(names) is rejected" : nil
     }
 
-    private static func difference(
-        _ mine: [Record], _ plain: [PlainReader.Record], _ format: InputFormat, fieldCount: Int
-    ) -> String? {
+    private static func difference(_ mine: [Record], _ plain: [PlainReader.Record], _ format: InputFormat) -> String? {
         if mine.count != plain.count { return "\(mine.count) records, the plain reader has \(plain.count)" }
         for (record, expected) in zip(mine, plain) {
-            var fields = expected.fields
-            if format == .csv, let split = fields, split.count != fieldCount { fields = nil }
             // The members of an object are compared by the format's own check.
-            let areEqual = format == .csv || fields == nil ? record.fields == fields : true
+            let areEqual = format == .csv || expected.fields == nil ? record.fields == expected.fields : true
             if record.line != expected.line || record.raw != expected.raw
                 || record.isUnterminated != expected.isUnterminated || !areEqual
             {
@@ -106,6 +89,44 @@ struct InputCheck<Column: RawRepresentable & CaseIterable & Hashable> where Colu
             }
         }
         return nil
+    }
+}
+
+/// What the program reads of an input that comes in chunks of a size.
+struct InputReading<Column: InputColumn> {
+    private(set) var columns: [Column] = []
+    private(set) var records: [InputRecord] = []
+    private(set) var leftOut = 0
+    private var rejection: ValidationError?
+
+    init(_ bytes: [UInt8], _ form: InputForm, _ required: [Column], chunk: Int) {
+        // Short enough for a pipe to hold.
+        var ends: [Int32] = [-1, -1]
+        precondition(pipe(&ends) == 0 && write(ends[1], bytes, bytes.count) == bytes.count && close(ends[1]) == 0)
+        defer { close(ends[0]) }
+        do {
+            var reader = try FieldReader(
+                ByteSource(descriptor: ends[0], chunkBytes: chunk), form: form, required: required,
+                recordBytesMax: InputCheck<Column>.recordBytesMax)
+            columns = reader.columns
+            while let record = try reader.next() { records.append(record) }
+            leftOut = reader.leftOut.values.reduce(0, +)
+        } catch let error as ValidationError {
+            rejection = error
+        } catch {
+            preconditionFailure("\(error)")
+        }
+    }
+
+    var seen: Result<[InputCheck<Column>.Record], ValidationError> {
+        if let rejection { return .failure(rejection) }
+        return .success(
+            records.map { record in
+                InputCheck<Column>.Record(
+                    line: record.line, raw: Array(record.raw),
+                    fields: record.problem == nil ? record.fields.map { Array($0) } : nil,
+                    isUnterminated: record.isUnterminated)
+            })
     }
 }
 
@@ -121,13 +142,14 @@ struct PlainReader {
 
     private(set) var records: [Record] = []
 
-    init(_ bytes: [UInt8], isCSV: Bool, recordBytesMax: Int) {
+    /// - Parameter separator: nil for an input that is no CSV.
+    init(_ bytes: [UInt8], separator: UInt8?, recordBytesMax: Int) {
         let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
         var start = 0
         while start < bytes.count {
             var quotes = 0
             let newline = bytes[start...].firstIndex { byte in
-                if byte == UInt8(ascii: "\"") && isCSV { quotes += 1 }
+                if byte == UInt8(ascii: "\"") && separator != nil { quotes += 1 }
                 return byte == UInt8(ascii: "\n") && quotes % 2 == 0
             }
             let isBroken = (newline ?? bytes.count) - start > recordBytesMax || newline == nil && quotes % 2 == 1
@@ -147,15 +169,34 @@ struct PlainReader {
             if content.isEmpty && !isBroken { continue }
             records.append(
                 Record(
-                    line: line, raw: raw, fields: isBroken ? nil : isCSV ? Self.split(content) : [content],
+                    line: line, raw: raw,
+                    fields: isBroken ? nil : separator.map { Self.split(content, $0) } ?? [content],
                     isUnterminated: last == nil))
         }
+    }
+
+    /// Whether an input begins as UTF-16 does.
+    static func isUTF16(_ bytes: [UInt8]) -> Bool {
+        [[0xFF, 0xFE], [0xFE, 0xFF]].contains(Array(bytes.prefix(2))) || bytes.prefix(2).contains(0)
+    }
+
+    /// The separator that the first line has most of outside of quotes: a comma, a semicolon, a tab or a bar.
+    static func separator(of bytes: [UInt8]) -> UInt8 {
+        let line = bytes.drop { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }.prefix {
+            $0 != UInt8(ascii: "\n")
+        }
+        let parts = line.split(separator: UInt8(ascii: "\""), omittingEmptySubsequences: false)
+        let unquoted = parts.enumerated().filter { $0.offset % 2 == 0 }.flatMap { Array($0.element) }
+        func count(_ separator: UInt8) -> Int { unquoted.count { $0 == separator } }
+        let separators = Array(",;\t|".utf8)
+        return separators.first { separator in separators.allSatisfy { count($0) <= count(separator) } }
+            ?? separators[0]
     }
 
     private enum State { case start, plain, quoted, afterQuote }
 
     /// The fields of a CSV record; nil where a quote is in a wrong position.
-    private static func split(_ content: [UInt8]) -> [[UInt8]]? {
+    private static func split(_ content: [UInt8], _ separator: UInt8) -> [[UInt8]]? {
         var fields: [[UInt8]] = [[]]
         var state = State.start
         for byte in content {
@@ -166,7 +207,7 @@ struct PlainReader {
             case (.afterQuote, UInt8(ascii: "\"")):
                 fields[fields.count - 1].append(byte)
                 state = .quoted
-            case (_, UInt8(ascii: ",")):
+            case (_, separator):
                 fields.append([])
                 state = .start
             case (.afterQuote, _), (.plain, UInt8(ascii: "\"")): return nil

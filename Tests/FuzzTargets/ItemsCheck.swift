@@ -35,7 +35,7 @@ enum ItemsCheck {
     private static func item(_ fields: [ItemField: [UInt8]]) -> ItemRequest? {
         func given(_ column: ItemField) -> [UInt8]? { fields[column].flatMap { $0.isEmpty ? nil : $0 } }
         for column in [ItemField.storeID, .itemID, .locationID, .parentID] {
-            if let bytes = given(column), !PlainRules.isID(bytes) { return nil }
+            if let bytes = given(column), !PlainRules.isFileID(bytes) { return nil }
         }
         func text(_ column: ItemField) -> String? { given(column).flatMap(PlainRules.text) }
         guard let store = text(.storeID), let itemID = text(.itemID) else { return nil }

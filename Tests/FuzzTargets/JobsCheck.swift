@@ -72,7 +72,7 @@ enum JobsCheck {
         func isNumber(_ range: ClosedRange<Int128>) -> Bool { PlainRules.number(bytes).map(range.contains) == true }
         switch column {
         case .storeID, .itemID, .locationID, .groupID, .orderingKey, .idempotencyKey:
-            return PlainRules.isID(bytes)
+            return PlainRules.isFileID(bytes)
         case .reason, .reference: return PlainRules.isText(bytes, bytesMax: 2_000)
         case .quantity, .expectedAvailable: return isNumber(-PlainRules.quantityMax...PlainRules.quantityMax)
         case .priority: return isNumber(1...4)

@@ -29,7 +29,34 @@ enum PlainRules {
             })
     }()
 
+    /// Digits with an optional sign, with blanks around them and zeros behind a point; not one to three digits and three
+    /// zeros, which may be thousands.
     static func number(_ bytes: [UInt8]) -> Int128? {
+        if let number = integer(bytes) { return number }
+        guard let text = String(bytes: bytes, encoding: .utf8) else { return nil }
+        var scalars = Array(text.unicodeScalars)
+        while scalars.last?.properties.isWhitespace == true { scalars.removeLast() }
+        scalars = Array(scalars.drop { $0.properties.isWhitespace })
+        if let point = scalars.firstIndex(of: "."), point < scalars.count - 1,
+            scalars[(point + 1)...].allSatisfy({ $0 == "0" })
+        {
+            let zeros = scalars.count - point - 1
+            scalars = Array(scalars[..<point])
+            let whole = integer(scalars.flatMap { Array(UTF8.encode($0)!) })
+            return zeros == 3 && (1...999).contains(whole?.magnitude ?? 0) ? nil : whole
+        }
+        return integer(scalars.flatMap { Array(UTF8.encode($0)!) })
+    }
+
+    /// An id in a file: not a long number that a spreadsheet has rounded.
+    static func isFileID(_ bytes: [UInt8]) -> Bool {
+        let isRounded =
+            String(decoding: bytes, as: UTF8.self)
+            .wholeMatch(of: /[0-9]+([.,][0-9]+)?[eE]\+[0-9]+/) != nil
+        return isID(bytes) && !isRounded
+    }
+
+    private static func integer(_ bytes: [UInt8]) -> Int128? {
         let signs = Set("+-".utf8)
         let digits = bytes.first.map(signs.contains) == true ? bytes.dropFirst() : bytes[...]
         guard !digits.isEmpty, digits.allSatisfy(Set("0123456789".utf8).contains) else { return nil }
@@ -52,7 +79,7 @@ enum PlainRules {
     static let years =
         timestamp(Array("0001-01-01T00:00Z".utf8))!...timestamp(Array("9999-12-31T23:59:59.999999Z".utf8))!
 
-    /// `2026-03-01T12:00[:00[.000000]]` and a zone: `Z`, `+02`, `+0200` or `+02:00`.
+    /// `2026-03-01T12:00[:00[.000000]]` and a zone, with a blank before it or not: `Z`, `+02`, `+0200` or `+02:00`.
     ///
     /// - Returns: microseconds since 2000-01-01 00:00 UTC; nil for another text.
     static func timestamp(_ bytes: [UInt8]) -> Int64? {
@@ -84,6 +111,7 @@ enum PlainRules {
                 microsecond = Int(digits.padding(toLength: 6, withPad: "0", startingAt: 0)) ?? 0
             }
         }
+        _ = skip(" ")
         var zone = (0, 0)
         var isWest = false
         if !skip("Zz") {

@@ -108,7 +108,8 @@ import Testing
                 return try importer.run().enqueued
             }
             var importer = try ItemImport(
-                connection: connection, schema: .standard, source: source, format: format, setsStock: false,
+                connection: connection, schema: .standard, source: source, form: InputForm(format), setsStock: false,
+                allowsNegativeStock: true,
                 onReject: { _, _ in })
             return try importer.run().created
         } catch is ValidationError {

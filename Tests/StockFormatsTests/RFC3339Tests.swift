@@ -63,11 +63,8 @@ import Testing
 
     /// The rule as a regular expression.
     private static func isTimestamp(_ text: String) -> Bool {
-        guard
-            let match = text.wholeMatch(
-                of: /(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,6})?)?(?:[Zz]|[+-](\d\d)(?::?(\d\d))?)/
-                    .asciiOnlyDigits())
-        else { return false }
+        let form = /(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,6})?)? ?(?:[Zz]|[+-](\d\d)(?::?(\d\d))?)/
+        guard let match = text.wholeMatch(of: form.asciiOnlyDigits()) else { return false }
         func number(_ part: Substring?) -> Int { part.flatMap { Int($0) } ?? 0 }
         let (year, month, day) = (number(match.1), number(match.2), number(match.3))
         let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)

@@ -17,6 +17,31 @@ import Testing
         #expect(WholeNumber(Array(text.utf8)[...]) == expected)
     }
 
+    @Test(
+        "a whole number of a file may have blanks around it and zeros behind a point, which is not one of thousands",
+        arguments: [
+            ("12", .value(12)), (" 12\u{A0}", .value(12)), ("12.0", .value(12)), ("-12.00 ", .value(-12)),
+            ("0.000", .value(0)), ("1000.000", .value(1_000)), ("1.0000", .value(1)), ("1.000", .ambiguous(1)),
+            ("-999.000", .ambiguous(-999)), ("12.", .malformed), (".0", .malformed), ("12.5", .malformed),
+            ("1.000.000", .malformed), ("12,0", .malformed), ("1e3", .malformed), (" ", .malformed),
+            ("1 2", .malformed),
+            ("9223372036854775808.0", .overflow),
+        ] as [(String, WholeNumber)])
+    func writtenNumbers(text: String, expected: WholeNumber) {
+        #expect(WholeNumber(written: Array(text.utf8)[...]) == expected)
+    }
+
+    @Test(
+        "a long number that a spreadsheet has rounded is known by its form",
+        arguments: [
+            ("4.00638E+12", true), ("4,00638E+12", true), ("4.00638e+12", true), ("4E+12", true), ("E+12", false),
+            ("4.E+12", false), ("4.1.2E+12", false), ("4.00638E12", false), ("4.00638E+", false), ("A4E+12", false),
+            ("+", false), ("4006381333931", false), ("", false),
+        ])
+    func roundedNumbers(text: String, isRounded: Bool) {
+        #expect(WholeNumber.isRounded(Array(text.utf8)[...]) == isRounded)
+    }
+
     @Test("texts become a typed job with the table's defaults")
     func typedJob() throws {
         let job = try JobRequest(texts: [

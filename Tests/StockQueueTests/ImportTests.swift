@@ -148,7 +148,8 @@ import Testing
         BadLine("s,\"a\"b,1,adjust,reject,", "unexpected text after a closing quote"),
         BadLine(bytes: Array("s,a".utf8) + [0] + Array(",1,adjust,reject,".utf8), "item_id contains a NUL byte"),
         BadLine(
-            bytes: Array("s,a".utf8) + [0xC3, 0x28] + Array(",1,adjust,reject,".utf8), "item_id is not valid UTF-8"),
+            bytes: Array("s,a".utf8) + [0xC3, 0x28] + Array(",1,adjust,reject,".utf8),
+            "item_id is not valid UTF-8; a file in Windows-1252 needs --encoding windows-1252"),
     ]
 
     @Test("a bad line is reported and the good lines are enqueued", arguments: badLines) func aBadLineIsReported(
@@ -379,10 +380,13 @@ import Testing
         "an unusable file is rejected as a whole",
         arguments: [
             ("", "the file is empty; a CSV begins with a header that names its columns"),
-            ("store_id,item_id\ns,a\n", "the header lacks the column quantity"),
+            (
+                "store_id,item_id\ns,a\n",
+                "the header lacks the column quantity; name its column with --map COLUMN=quantity, or give one value for all lines with --set quantity=VALUE"
+            ),
             (
                 "store_id,item_id,quantity,shade\n",
-                "the header names an unknown column 'shade'; known are \(JobField.list)"
+                "the header names an unknown column 'shade'; known are \(JobField.list); name its field with --map 'shade=FIELD', or leave it out with --ignore-unknown"
             ),
             ("store_id,item_id,quantity,item_id\n", "the header names item_id twice"),
         ]) func unusableFile(text: String, reason: String) async throws

@@ -19,7 +19,7 @@ import Testing
                 s,c,-3,,,no,4
                 s,d,x,,,,
                 s,e,1,,,,-1
-                """)
+                """, allowsNegativeStock: true)
             #expect(report.created == 3)
             #expect(
                 rejects == [

@@ -6,7 +6,8 @@ import StockQueue
 /// - Parameter isPipe: the input can be read once only.
 /// - Returns: the report, and what was rejected, as `LINE: REASON`.
 public func importItems(
-    _ database: TestDatabase, _ text: String, setsStock: Bool = false, trims: Bool = false, isPipe: Bool = false
+    _ database: TestDatabase, _ text: String, setsStock: Bool = false, trims: Bool = false, isPipe: Bool = false,
+    allowsNegativeStock: Bool = false, form: InputForm = InputForm()
 ) throws -> (ItemImportReport, rejects: [String]) {
     let path = NSTemporaryDirectory() + "stockq-items-\(UUID().uuidString)"
     try Data(text.utf8).write(to: URL(fileURLWithPath: path))
@@ -19,9 +20,11 @@ public func importItems(
     }
     let input = isPipe ? pipe.fileHandleForReading : file
     var rejects: [String] = []
+    var form = form
+    form.trims = trims
     var importer = try ItemImport(
         connection: database.connect(), schema: .standard, source: ByteSource(descriptor: input.fileDescriptor),
-        format: .csv, setsStock: setsStock, trims: trims,
+        form: form, setsStock: setsStock, allowsNegativeStock: allowsNegativeStock,
         onReject: { error, _ in rejects.append("\(error.line ?? 0): \(error.message)") })
     let report = try importer.run()
     return withExtendedLifetime((file, pipe)) { (report, rejects) }

@@ -29,6 +29,7 @@ public struct ItemImport {
     private let connection: Connection
     private let schema: QueueSchema
     private let setsStock: Bool
+    private let allowsNegativeStock: Bool
     private let onReject: (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
     private let onProgress: (ItemImportReport) -> Void
     private var reader: FieldReader<ItemField>
@@ -41,32 +42,38 @@ public struct ItemImport {
     private static let rowsPerCommit = 5_000
 
     /// - Parameters:
-    ///   - trims: remove white space at both ends of each field.
+    ///   - form: how the records are written.
+    ///   - setsStock: enqueue a stock count for each item whose stock differs or that has queued jobs.
+    ///   - allowsNegativeStock: an opening stock may be below 0.
     ///   - onReject: is called with each record that is not imported, and with the reason and the line; may throw to
     ///     end the import.
     /// - Throws: what is wrong with the input as a whole.
     public init(
-        connection: Connection, schema: QueueSchema, source: ByteSource, format: InputFormat, setsStock: Bool,
-        trims: Bool = false, onProgress: @escaping (ItemImportReport) -> Void = { _ in },
+        connection: Connection, schema: QueueSchema, source: ByteSource, form: InputForm, setsStock: Bool,
+        allowsNegativeStock: Bool = false, onProgress: @escaping (ItemImportReport) -> Void = { _ in },
         onReject: @escaping (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
     ) throws {
         self.connection = connection
         self.schema = schema
         self.setsStock = setsStock
+        self.allowsNegativeStock = allowsNegativeStock
         self.onReject = onReject
         self.onProgress = onProgress
         let start = source.position
-        reader = try FieldReader(source, format: format, required: ItemField.required, trims: trims)
+        reader = try FieldReader(source, form: form, required: ItemField.required)
         parser = RecordParser(reader.columns.map(\.definition))
         if let start {
             repeatedItems = try RepeatedItems(&reader, parser)
             try source.goBack(to: start)
-            reader = try FieldReader(source, format: format, required: ItemField.required, trims: trims)
+            reader = try FieldReader(source, form: form, required: ItemField.required)
         }
     }
 
-    /// The input's header, for a file of rejects.
-    public var header: [UInt8] { reader.header }
+    /// How the input's rejected records are kept.
+    public var rejectsForm: RejectsForm { RejectsForm(reader) }
+
+    /// How many records the preset of the form left out, by the reason.
+    public var leftOut: [String: Int] { reader.leftOut }
 
     /// Runs the import to its end. Bad records are reported and skipped.
     public mutating func run() throws -> ItemImportReport {
@@ -94,6 +101,11 @@ public struct ItemImport {
         if setsStock && !StockAction.set.accepts(item.onHand) {
             throw ValidationError(
                 "on_hand must not be below 0 for a stock count, not \(item.onHand)", code: .outOfRange,
+                field: ItemField.onHand.rawValue)
+        }
+        if !allowsNegativeStock && item.onHand < 0 {
+            throw ValidationError(
+                "on_hand is \(item.onHand): an opening stock below 0 needs --allow-negative", code: .outOfRange,
                 field: ItemField.onHand.rawValue)
         }
         if let other = repeatedItems.add(item, line: line) { throw RepeatedItems.error(otherLine: other) }

@@ -7,7 +7,12 @@ import StockQueuePostgres
 public struct JobImport {
     public struct Options: Sendable {
         /// How the records are written.
-        public var format = InputFormat.csv
+        public var form = InputForm()
+        /// CSV by default.
+        public var format: InputFormat {
+            get { form.format }
+            set { form.format = newValue }
+        }
         /// The priority of jobs whose record gives none. Default 3: below the jobs of live orders.
         public var defaultPriority = 3
         /// One bad record rejects the whole input: nothing is enqueued.
@@ -25,7 +30,10 @@ public struct JobImport {
         /// so that importing the input again enqueues nothing twice.
         public var idempotencyPrefix: String?
         /// Remove white space at both ends of each field.
-        public var trims = false
+        public var trims: Bool {
+            get { form.trims }
+            set { form.trims = newValue }
+        }
         /// Decide what would happen, and enqueue nothing.
         public var isDryRun = false
 
@@ -61,6 +69,8 @@ public struct JobImport {
     private struct WorkUnit {
         var groupKey: [UInt8] = []
         var jobs: [JobRequest] = []
+        /// Of the jobs, in a dry run.
+        var lines: [Int] = []
         var rows = 0
         var lastLine = 0
         /// The records of a group and bad records, in case the unit is rejected.
@@ -77,6 +87,7 @@ public struct JobImport {
                 self = WorkUnit()
             } else {
                 jobs.removeAll(keepingCapacity: true)
+                if !lines.isEmpty { lines.removeAll() }
                 rows = 0
             }
         }
@@ -91,25 +102,26 @@ public struct JobImport {
     /// When the rows that were read are to be committed; nil while there are none.
     private var commitTime: ContinuousClock.Instant?
 
-    /// - Parameter onReject: is called with each record that is not enqueued, and with the reason and the line; may
-    ///   throw to end the import.
+    /// - Parameters:
+    ///   - onReject: is called with each record that is not enqueued, and with the reason and the line; may throw to end
+    ///     the import.
+    ///   - onAnswer: is called in a dry run with each job, its line and what would become of it.
     /// - Throws: what is wrong with the input as a whole; nothing has been enqueued then.
     public init(
         connection: Connection, schema: QueueSchema, source: ByteSource, options: Options,
         onProgress: @escaping (ImportProgress) -> Void = { _ in },
-        onReject: @escaping (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
+        onReject: @escaping (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void,
+        onAnswer: ((_ line: Int, JobRequest, DryRun.Answer) -> Void)? = nil
     ) throws {
         self.options = options
         self.onProgress = onProgress
         self.onReject = onReject
         let start = source.position
-        reader = try FieldReader(
-            source, format: options.format, required: JobField.required, trims: options.trims)
+        reader = try FieldReader(source, form: options.form, required: JobField.required)
         if let start, !options.isStrict, reader.columns.contains(.groupID) {
             splitGroups = try SplitGroups(&reader)
             try source.goBack(to: start)
-            reader = try FieldReader(
-                source, format: options.format, required: JobField.required, trims: options.trims)
+            reader = try FieldReader(source, form: options.form, required: JobField.required)
         }
         parser = RecordParser(reader.columns.map(\.definition))
         columns = reader.columns
@@ -118,6 +130,7 @@ public struct JobImport {
         dryRun =
             options.isDryRun
             ? DryRun(connection: connection, schema: schema, groupLinesMax: options.groupLinesMax) : nil
+        dryRun?.onAnswer = onAnswer
         latestTimes = LatestTimesStatement.read(try connection.execute(LatestTimesStatement(schema).statement))
         target = try dryRun ?? Self.copy(connection, schema, columns: reader.columns, options)
     }
@@ -132,8 +145,11 @@ public struct JobImport {
         return try JobCopy(connection: connection, schema: schema, fields: fields, skipsDuplicates: hasKeys)
     }
 
-    /// The input's header, for a file of rejects.
-    public var header: [UInt8] { reader.header }
+    /// How the input's rejected records are kept.
+    public var rejectsForm: RejectsForm { RejectsForm(reader) }
+
+    /// How many records the preset of the form left out, by the reason.
+    public var leftOut: [String: Int] { reader.leftOut }
 
     /// Runs the import to its end.
     ///
@@ -233,7 +249,9 @@ public struct JobImport {
         } catch {
             return error
         }
-        if !unit.isBad { unit.jobs.append(job) }
+        if unit.isBad { return nil }
+        unit.jobs.append(job)
+        if dryRun != nil { unit.lines.append(record.line) }
         return nil
     }
 
@@ -284,6 +302,7 @@ public struct JobImport {
 
     private mutating func writeUnit() throws {
         for job in unit.jobs { try target.write(job) }
+        dryRun?.addLines(unit.lines)
         transaction.rows += unit.rows
         transaction.lastLine = unit.lastLine
         if transaction.rows >= options.rowsPerCommit && !options.isStrict { try endTransaction() }

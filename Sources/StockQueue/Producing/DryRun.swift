@@ -41,6 +41,10 @@ public final class DryRun: JobTarget {
     private let groupLinesMax: Int
     private let source: Source
     private var requests: [JobRequest] = []
+    /// Of the requests of an import.
+    private var lines: [Int] = []
+    /// Is called with each decided job of an import and its line.
+    var onAnswer: ((_ line: Int, JobRequest, Answer) -> Void)?
 
     /// Where items and keys are read.
     private enum Source {
@@ -102,9 +106,17 @@ public final class DryRun: JobTarget {
 
     func write(_ job: JobRequest) throws(PostgresError) { requests.append(job) }
 
+    /// Notes the lines of the jobs that were written.
+    func addLines(_ lines: [Int]) { self.lines += lines }
+
     func end(rows: Int) throws(PostgresError) -> WrittenJobs {
-        for answer in try decideAll(requests) { counts[answer.summary, default: 0] += 1 }
+        let answers = try decideAll(requests)
+        for answer in answers { counts[answer.summary, default: 0] += 1 }
+        if let onAnswer {
+            for (line, (job, answer)) in zip(lines, zip(requests, answers)) { onAnswer(line, job, answer) }
+        }
         requests.removeAll(keepingCapacity: true)
+        lines.removeAll(keepingCapacity: true)
         return WrittenJobs(transaction: 0, enqueued: rows)
     }
 

@@ -27,26 +27,32 @@ enum ImportCommand: Command {
     private static let groupLinesMax = Option(
         "group-lines-max", .wholeNumber(1...100_000), default: JobImport.Options().groupLinesMax,
         help: "lines in a group; a larger group is rejected, as it is by workers with the setting groupLinesMax")
+    private static let from = InputFormOptions.from([.shopifyOrders])
+    private static let lines = Flag(
+        "lines", help: "with --dry-run: print each line and what would become of it, with --json an object a line")
+    private static let csv = Flag("csv", help: "with --dry-run: print each line as CSV")
     private static let json = Flag("json", help: "print the summary as JSON")
 
     static let spec = CommandSpec(
         "import", "Enqueues the jobs of a CSV or NDJSON file.", arguments: [InputFile.file],
         options: [
-            strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, commitInterval, groupLinesMax,
-            InputFile.trim, InputFile.format,
-            RejectsFile.rejects,
-            json,
-        ],
+            from, strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, commitInterval, groupLinesMax,
+        ] + InputFormOptions.parameters + [RejectsFile.rejects, lines, csv, json],
         usesDatabase: true,
         examples: [
             .init("Import a file so that it is safe to import it again.", "day.csv", "--idempotency-prefix", "day 42"),
             .init("Keep the bad lines for correction.", "day.csv", "--rejects", "rejects.csv"),
+            .init(
+                "Import a spreadsheet's file with columns of other names.", "sales.csv", "--map", "SKU=item_id",
+                "--map", "Sold=quantity", "--set", "store_id=berlin", "--ignore-unknown"),
+            .init("Show what each line would do.", "day.csv", "--dry-run", "--csv"),
             .init("Import NDJSON from a pipe.", "-", "--format", "ndjson", before: "zcat jobs.ndjson.gz |"),
             .init("Enqueue the lines of a file while they are written.", "-", before: "tail -f -n +1 live.csv |"),
         ],
         notes: [
             "Columns: \(JobField.list).",
-            "The first two and quantity are required. A CSV's header names the columns; in NDJSON they are the keys.",
+            "The first two and quantity are required.",
+            InputFormOptions.note,
             "The rows of a group must be adjacent; a group with a bad line is rejected whole. A line has at most 1 MiB.",
             "The last group of an input that is still written is enqueued when the next line or the end comes.",
             "Bad lines are reported by number and reason and do not stop the others, unless --strict is given. Exit code 1 if "
@@ -54,11 +60,13 @@ enum ImportCommand: Command {
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
+        let listing = try DryRunListing(
+            lines: input[lines], csv: input[csv], json: input[json], isDryRun: input[dryRun], input)
         let stop = StopOnSignal()
-        let file = try InputFile(input, stop: stop.signal)
-        let options = options(input, file.format)
+        let file = try InputFile(input, from: from, stop: stop.signal)
+        let options = options(input, file.form)
         let (connection, schema) = try Database.open(input)
-        let rejects = try RejectsFile(input, file)
+        let rejects = try RejectsFile(input, file, isListed: listing != nil)
         let start = Stopwatch()
         stop.begin()
         let last = LastProgress()
@@ -68,40 +76,50 @@ enum ImportCommand: Command {
                 last.progress = progress
                 Terminal.showProgress(summary(progress, start))
             },
-            onReject: rejects.add)
-        rejects.header = importer.header
+            onReject: { error, raw in
+                try rejects.add(error, raw: raw)
+                listing?.add(error)
+            },
+            onAnswer: listing?.add)
+        rejects.form = importer.rejectsForm
+        listing?.begin()
         let progress: ImportProgress
         do {
             progress = try importer.run()
         } catch {
+            listing?.end()
             Terminal.endProgress()
             explainStop(&importer, last.progress, options, input)
             throw error
         }
+        listing?.end()
         Terminal.endProgress()
         if progress.rejected > 0 && options.idempotencyPrefix != nil {
             Terminal.note(
                 "line numbers in a corrected rejects file differ from the original; re-import it with a different --idempotency-prefix"
             )
         }
+        InputFile.note(leftOut: importer.leftOut)
         if progress.endedInMidLine { Terminal.note(InputFile.unterminatedLastLine) }
-        if let dryRun = importer.dryRun {
-            printDryRun(dryRun, progress, json: input[json])
+        if listing != nil {
+            Terminal.note(
+                "\(grouped(progress.read)) read, \(counted(progress.rejected, "bad line")); nothing was enqueued")
+        } else if let dryRun = importer.dryRun {
+            printDryRun(dryRun, progress, leftOut: importer.leftOut, json: input[json])
         } else {
-            printSummary(progress, start, json: input[json])
+            printSummary(progress, start, leftOut: importer.leftOut, json: input[json])
         }
         return progress.rejected == 0 ? .success : .failure
     }
 
-    private static func options(_ input: ParsedCommand, _ format: InputFormat) -> JobImport.Options {
+    private static func options(_ input: ParsedCommand, _ form: InputForm) -> JobImport.Options {
         var options = JobImport.Options()
-        options.format = format
+        options.form = form
         options.isStrict = input[strict]
         options.defaultPriority = input[priority]
         options.afterLine = input[afterLine]
         options.rowsPerCommit = input[rowsPerCommit]
         options.commitInterval = input[commitInterval]
-        options.trims = input[InputFile.trim]
         options.groupLinesMax = input[groupLinesMax]
         options.isDryRun = input[dryRun]
         options.idempotencyPrefix = input[idempotencyPrefix]
@@ -172,11 +190,14 @@ enum ImportCommand: Command {
 
     // MARK: what it prints
 
-    private static func printDryRun(_ dryRun: DryRun, _ progress: ImportProgress, json: Bool) {
+    private static func printDryRun(
+        _ dryRun: DryRun, _ progress: ImportProgress, leftOut: [String: Int], json: Bool
+    ) {
         let counts = dryRun.counts.sorted { $0.key < $1.key }
         if json {
             Terminal.print([
                 "read": .integer(progress.read), "rejected": .integer(progress.rejected),
+                "left_out": .integer(leftOut.values.reduce(0, +)),
                 "would_be": .object(counts.map { ($0.key, .integer($0.value)) }),
             ])
             return
@@ -188,11 +209,14 @@ enum ImportCommand: Command {
         for (name, count) in counts { Terminal.print("  \(name.padding(toWidth: width))  \(grouped(count))") }
     }
 
-    private static func printSummary(_ progress: ImportProgress, _ start: Stopwatch, json: Bool) {
+    private static func printSummary(
+        _ progress: ImportProgress, _ start: Stopwatch, leftOut: [String: Int], json: Bool
+    ) {
         if json {
             Terminal.print([
                 "read": .integer(progress.read), "enqueued": .integer(progress.enqueued),
-                "rejected": .integer(progress.rejected), "duplicates": .integer(progress.duplicates),
+                "rejected": .integer(progress.rejected), "left_out": .integer(leftOut.values.reduce(0, +)),
+                "duplicates": .integer(progress.duplicates),
                 "committed_through_line": .integer(progress.committedThroughLine), "seconds": .number(seconds(start)),
                 "peak_rss_kib": .integer(ProcessUsage.peakResidentKiB),
             ])
@@ -204,7 +228,7 @@ enum ImportCommand: Command {
     private static func seconds(_ start: Stopwatch) -> Double { Double(max(1, start.milliseconds)) / 1_000 }
 
     private static func summary(_ progress: ImportProgress, _ start: Stopwatch) -> String {
-        "jobs: \(grouped(progress.read)) read, \(grouped(progress.enqueued)) enqueued, \(grouped(progress.rejected)) rejected, "
+        "jobs: \(grouped(progress.read)) read, \(grouped(progress.enqueued)) enqueued, \(counted(progress.rejected, "bad line")), "
             + (progress.duplicates > 0 ? "\(grouped(progress.duplicates)) duplicates, " : "")
             + "\(grouped(Int(Double(progress.read) / seconds(start)))) rows/s"
     }

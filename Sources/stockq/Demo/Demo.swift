@@ -29,7 +29,7 @@ struct Demo {
         var shop = DemoShop(seed: seed, itemsPerStore: 500)
         let items = try withInput(shop.catalog()) { source in
             var importer = try ItemImport(
-                connection: connection, schema: schema, source: source, format: .csv, setsStock: false,
+                connection: connection, schema: schema, source: source, form: InputForm(), setsStock: false,
                 onReject: { error, _ in throw Failure("the catalog: \(error)") })
             return try importer.run()
         }

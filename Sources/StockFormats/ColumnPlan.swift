@@ -1,0 +1,202 @@
+import Foundation
+import StockModel
+
+/// Where the fields of a record come from: the columns of a header, and values that are given for all records.
+struct ColumnPlan<Column: InputColumn> {
+    /// The fields of a record, in their order.
+    private(set) var columns: [Column] = []
+    /// How many columns the header has.
+    let width: Int
+    private var sources: [FieldSource] = []
+    /// The fields are the columns of the header, each in its place.
+    private(set) var isPlain = false
+    private var preset: PresetReading<Column>?
+
+    /// - Throws: what is wrong with the header.
+    init(header: [ArraySlice<UInt8>], form: InputForm, required: [Column]) throws(ValidationError) {
+        width = header.count
+        let names = header.map { String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespaces) }
+        try takeMapped(names, form)
+        var rules: PresetRules<Column>?
+        if let given = form.preset {
+            rules = Column.rules(of: given)
+            guard let rules else {
+                throw ValidationError("a file of \(given.rawValue) is for the other of the two imports")
+            }
+            try takeColumns(of: rules, names, form)
+        }
+        try takeKnown(names, header, form)
+        try addFixedValues(form)
+        for column in required where !columns.contains(column) {
+            let usual = rules?.sources.first { $0.field == column }?.names.first.map { "'\($0)' for " } ?? ""
+            throw ValidationError(
+                "the header lacks the column \(usual)\(column.rawValue); name its column with --map COLUMN=\(column.rawValue), or give one value for all lines with --set \(column.rawValue)=VALUE",
+                code: .required, field: column.rawValue)
+        }
+        isPlain = rules == nil && sources.map(\.positions) == (0..<width).map { [$0] }
+        preset = rules.map { PresetReading($0, names, columns) }
+    }
+
+    /// The fields of a record's columns.
+    ///
+    /// - Returns: why the record is left out; nil where it is not.
+    mutating func apply(to record: inout InputRecord) throws(ValidationError) -> String? {
+        try record.require(width: width)
+        if let reason = preset?.reasonToLeaveOut(columns: &record.fields) { return reason }
+        let given = record.fields
+        record.fields = sources.map { $0.value(of: given) }
+        return preset?.reasonToLeaveOut(fields: &record.fields)
+    }
+
+    // MARK: the header
+
+    /// A name without what people write in different ways: `Store ID` and `store-id` are `storeid`.
+    private static func letters(_ name: String) -> String { name.lowercased().filter { $0.isLetter || $0.isNumber } }
+
+    private static func field(named name: String) -> Column? {
+        let name = letters(name)
+        return Column.allCases.first { letters($0.rawValue) == name }
+    }
+
+    private static var known: String { Column.allCases.map(\.rawValue).joined(separator: ", ") }
+
+    private mutating func take(_ column: Column, _ source: FieldSource) throws(ValidationError) {
+        if columns.contains(column) {
+            throw ValidationError(
+                "the header names \(column.rawValue) twice", code: .duplicateField, field: column.rawValue)
+        }
+        columns.append(column)
+        sources.append(source)
+    }
+
+    /// Takes the columns that the caller names, before all others.
+    private mutating func takeMapped(_ names: [String], _ form: InputForm) throws(ValidationError) {
+        for (name, field) in form.fieldNames.sorted(by: { $0.key < $1.key }) {
+            guard let column = Column(rawValue: field) else {
+                throw ValidationError("--map \(name)=\(field): there is no field \(field); known are \(Self.known)")
+            }
+            let exact = names.indices.filter { names[$0] == name }
+            let found = exact.isEmpty ? names.indices.filter { Self.letters(names[$0]) == Self.letters(name) } : exact
+            if found.count != 1 {
+                let many = found.isEmpty ? "no column" : "more than one column"
+                throw ValidationError("--map \(name)=\(field): the header has \(many) \(name)")
+            }
+            try take(column, FieldSource(positions: found))
+        }
+    }
+
+    /// Takes the columns that a preset names.
+    private mutating func takeColumns(
+        of rules: PresetRules<Column>, _ names: [String], _ form: InputForm
+    ) throws(ValidationError) {
+        let header = PresetHeader(names: names, location: form.fixedValues[ItemField.locationID.rawValue])
+        for source in rules.sources where !columns.contains(source.field) {
+            if form.fixedValues[source.field.rawValue] != nil { continue }
+            var taken = FieldSource()
+            for name in source.names {
+                if let position = try header.position(of: name, for: source.field.rawValue) {
+                    taken.positions.append(position)
+                }
+            }
+            if let name = source.switchName {
+                taken.switchPosition = try header.position(of: name, for: source.field.rawValue)
+            }
+            if !taken.positions.isEmpty { try take(source.field, taken) }
+        }
+    }
+
+    /// Takes the columns that have the name of a field.
+    private mutating func takeKnown(
+        _ names: [String], _ header: [ArraySlice<UInt8>], _ form: InputForm
+    ) throws(ValidationError) {
+        let taken = Set(sources.flatMap(\.positions))
+        var unknown: [ArraySlice<UInt8>] = []
+        for (position, name) in names.enumerated() where !taken.contains(position) {
+            if NoteColumn.names.contains(name) { continue }
+            // A preset has names of its own, beside which the same word may mean something else.
+            let column = form.preset == nil ? Self.field(named: name) : Column(rawValue: name)
+            let isMapped = column.map { form.fieldNames.values.contains($0.rawValue) } == true
+            if form.ignoresUnknownColumns || form.preset != nil, column == nil || isMapped { continue }
+            guard let column else {
+                unknown.append(header[position])
+                continue
+            }
+            if isMapped {
+                throw ValidationError(
+                    "the header has a column \(column.rawValue) beside that of --map; leave it out with --ignore-unknown",
+                    code: .duplicateField, field: column.rawValue)
+            }
+            try take(column, FieldSource(positions: [position]))
+        }
+        if !unknown.isEmpty { throw Self.error(unknown: unknown) }
+    }
+
+    private static func error(unknown names: [ArraySlice<UInt8>]) -> ValidationError {
+        guard names.allSatisfy({ UTF8Text.string($0) != nil }) else {
+            return ValidationError(
+                "the header is not valid UTF-8; a file in Windows-1252 needs --encoding windows-1252", code: .malformed)
+        }
+        let plain = names.map { String(decoding: $0, as: UTF8.self).lowercased().replacing(" ", with: "_") }
+        let shown = names.map { "'\(ValidationError.shown($0))'" }.joined(separator: ", ")
+        let isOne = names.count == 1
+        let advice =
+            plain.lazy.compactMap(Column.advice(onColumn:)).first
+            ?? "name \(isOne ? "its field" : "their fields") with --map '\(ValidationError.shown(names[0]))=FIELD', or leave \(isOne ? "it" : "them") out with --ignore-unknown"
+        return ValidationError(
+            "the header names \(isOne ? "an unknown column" : "unknown columns") \(shown); known are \(known); \(advice)",
+            code: .unknownField)
+    }
+
+    private mutating func addFixedValues(_ form: InputForm) throws(ValidationError) {
+        for (field, value) in form.fixedValues.sorted(by: { $0.key < $1.key }) {
+            guard let column = Column(rawValue: field) else {
+                throw ValidationError("--set \(field)=\(value): there is no field \(field); known are \(Self.known)")
+            }
+            if columns.contains(column) {
+                throw ValidationError("--set \(field)=\(value): the header has a column for \(field)")
+            }
+            try take(column, FieldSource(fixedValue: Array(value.utf8)[...]))
+        }
+    }
+}
+
+/// Where a field comes from.
+struct FieldSource {
+    /// In the header, the preferred one first; none for a fixed value.
+    var positions: [Int] = []
+    var fixedValue: ArraySlice<UInt8> = []
+    /// The column which, with `N`, turns the field off.
+    var switchPosition: Int?
+
+    func value(of columns: [ArraySlice<UInt8>]) -> ArraySlice<UInt8> {
+        guard let first = positions.first else { return fixedValue }
+        if let switchPosition, UTF8Text.trimmed(columns[switchPosition]).elementsEqual("N".utf8) { return [] }
+        return columns[positions.first { !columns[$0].isEmpty } ?? first]
+    }
+}
+
+/// The names of a shop system's columns.
+private struct PresetHeader {
+    let names: [String]
+    /// Which of several columns for locations is meant.
+    let location: String?
+
+    /// - Parameter pattern: a name in any case; with a star at its end, the beginning of one.
+    /// - Throws: if several columns have the name.
+    func position(of pattern: String, for field: String) throws(ValidationError) -> Int? {
+        let beginning = pattern.hasSuffix("*") ? String(pattern.dropLast()) : nil
+        let wanted = (beginning ?? pattern).lowercased()
+        let found = names.indices.filter {
+            beginning == nil ? names[$0].lowercased() == wanted : names[$0].lowercased().hasPrefix(wanted)
+        }
+        if found.count < 2 { return found.first }
+        func place(_ position: Int) -> Substring { names[position].dropFirst(wanted.count) }
+        let chosen = found.filter { beginning != nil && place($0).lowercased() == location?.lowercased() }
+        if chosen.count == 1 { return chosen[0] }
+        let all = found.map { "'\(names[$0])'" }.joined(separator: " and ")
+        let advice = beginning == nil ? "" : "a location with --set 'location_id=\(place(found[0]))', or "
+        throw ValidationError(
+            "the header has \(all); choose \(advice)a column with --map '\(names[found[0]])=\(field)'",
+            code: .duplicateField, field: field)
+    }
+}

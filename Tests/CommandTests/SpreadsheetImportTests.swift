@@ -1,0 +1,166 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Files as spreadsheets and shop systems write them.
+@Suite struct SpreadsheetImportTests {
+    private static let jobs = "SELECT store_id, item_id, quantity FROM stockq.jobs ORDER BY job_id"
+
+    private static func utf16(_ text: String, isBigEndian: Bool) -> [UInt8] {
+        text.utf16.flatMap { isBigEndian ? [UInt8($0 >> 8), UInt8($0 & 255)] : [UInt8($0 & 255), UInt8($0 >> 8)] }
+    }
+
+    @Test(
+        "the separator of a file is that of its header",
+        arguments: [(",", "comma"), (";", ";"), ("\t", "tab"), ("|", "bar")]
+    ) func separators(separator: String, name: String) async throws {
+        try await withDatabase { database in
+            let text = "Store ID,ITEM-ID,Quantity,reason\ns,a,1,\"x,;|\t\"\ns,b,2,\n"
+            let quoted = text.replacingOccurrences(of: "\"x,;|\t\"", with: "@")
+                .replacingOccurrences(of: ",", with: separator).replacingOccurrences(of: "@", with: "\"x,;|\t\"")
+            let recognized = try Program(database).run(["import", "-"], input: quoted)
+            #expect(recognized.code == 0, "\(recognized.err)")
+            let named = try Program(database).run(["import", "-", "--delimiter", name], input: quoted)
+            #expect(named.code == 0, "\(named.err)")
+            #expect(try database.rows(Self.jobs) == ["s,a,1", "s,b,2", "s,a,1", "s,b,2"])
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs WHERE reason = E'x,;|\\t'") == "2")
+        }
+    }
+
+    private static let letters = "store_id;item_id;quantity\r\nZürich;Käse – 5€;1\r\n"
+
+    @Test("UTF-16 and a marked UTF-8 are read as such, Windows-1252 on request") func encodings() async throws {
+        try await withDatabase { database in
+            let marked = "\u{FEFF}" + Self.letters
+            let windows = Self.letters.unicodeScalars.map { scalar -> UInt8 in
+                switch scalar {
+                case "€": 0x80
+                case "–": 0x96
+                default: UInt8(scalar.value)
+                }
+            }
+            let inputs: [(bytes: [UInt8], options: [String])] = [
+                (Array(marked.utf8), []), (Array(marked.utf8), ["--encoding", "windows-1252"]),
+                (Self.utf16(marked, isBigEndian: false), []), (Self.utf16(marked, isBigEndian: true), []),
+                (Self.utf16(Self.letters, isBigEndian: false), ["--encoding", "utf-16"]),
+                (Self.utf16(Self.letters, isBigEndian: true), []), (windows, ["--encoding", "windows-1252"]),
+            ]
+            for (bytes, options) in inputs {
+                let done = try Program(database).run(["import", "-"] + options, input: bytes)
+                #expect(done.code == 0, "\(done.err)")
+            }
+            #expect(
+                try database.rows("SELECT DISTINCT store_id, item_id, count(*) FROM stockq.jobs GROUP BY 1, 2")
+                    == ["Zürich,Käse – 5€,\(inputs.count)"])
+            let broken = try Program(database).run(["import", "-"], input: windows)
+            #expect(broken.err.contains("line 2: store_id is not valid UTF-8; a file in Windows-1252 needs --encoding"))
+            let header = try Program(database).run(["import", "-"], input: [0x47, 0x72, 0xF6, 0xDF, 0x65, 0x0A])
+            #expect(header.err.contains("the header is not valid UTF-8; a file in Windows-1252 needs --encoding"))
+        }
+    }
+
+    @Test("columns of other names, fixed values and columns to leave out") func columns() async throws {
+        try await withDatabase { database in
+            let text = "SKU,Sold,Title\na,-1,Mug\nb,-2,Cap\n"
+            let program = Program(database)
+            let unknown = try program.run(["import", "-"], input: text)
+            #expect(unknown.code == 1 && unknown.err.contains("unknown columns 'SKU', 'Sold', 'Title'"))
+            #expect(unknown.err.contains("--map 'SKU=FIELD'") && unknown.err.contains("--ignore-unknown"))
+            let options = ["--map", "sku=item_id", "--map", "Sold=quantity", "--ignore-unknown"]
+            let missing = try program.run(["import", "-"] + options, input: text)
+            #expect(missing.err.contains("the header lacks the column store_id"), "\(missing.err)")
+            let done = try program.run(["import", "-", "--set", "store_id=berlin"] + options, input: text)
+            #expect(done.code == 0, "\(done.err)")
+            #expect(try database.rows(Self.jobs) == ["berlin,a,-1", "berlin,b,-2"])
+            for (options, message) in [
+                (["--map", "Price=quantity"], "the header has no column Price"),
+                (["--map", "SKU=sku"], "there is no field sku"), (["--set", "shop=x"], "there is no field shop"),
+                (
+                    ["--map", "SKU=item_id", "--map", "Sold=item_id"], "the header names item_id twice"
+                ),
+                (["--set", "reason=a", "--set", "reason=b"], "--set names reason twice"),
+                (["--map", "SKU"], "COLUMN=FIELD"),
+            ] {
+                let ended = try program.run(["import", "-", "--ignore-unknown"] + options, input: text)
+                #expect(ended.code != 0 && ended.err.contains(message), "\(ended.err)")
+            }
+        }
+    }
+
+    @Test("a column that --map names goes before one that has the field's name") func mappedBeforeNamed() async throws {
+        try await withDatabase { database in
+            let text = "Store_ID,Item ID,SKU,quantity\ns,17,mug,1\n"
+            let options = ["import", "-", "--map", "SKU=item_id"]
+            let both = try Program(database).run(options, input: text)
+            #expect(both.code == 1 && both.err.contains("has a column item_id beside that of --map"), "\(both.err)")
+            let mapped = try Program(database).run(options + ["--ignore-unknown"], input: text)
+            #expect(mapped.code == 0, "\(mapped.err)")
+            #expect(try database.rows(Self.jobs) == ["s,mug,1"])
+        }
+    }
+
+    @Test("the header of the other command's file is named") func otherCommand() async throws {
+        try await withDatabase { database in
+            let items = try Program(database).run(["import", "-"], input: "store_id,item_id,on_hand\n")
+            #expect(items.err.contains("this looks like items: use stockq items import"), "\(items.err)")
+            let jobs = try Program(database).run(["items", "import", "-"], input: "store_id,item_id,Quantity\n")
+            #expect(jobs.err.contains("this looks like jobs: use stockq import"), "\(jobs.err)")
+        }
+    }
+
+    @Test("numbers, times and empty rows are read as spreadsheets write them, rounded ids are refused") func values()
+        async throws
+    {
+        try await withDatabase { database in
+            let time = try database.value(
+                "SELECT to_char(now() AT TIME ZONE 'UTC' + interval '9 days', 'YYYY-MM-DD HH24:MI:SS') || ' +0100'")
+            let text = """
+                store_id,item_id,quantity,run_at
+                s,a, 12.0 ,
+                s,b,12.5,
+                ,,,
+                ,,,,,
+                s,4.00638E+12,1,
+                s,"4,00638e+12",1,
+                s,c,1.000,
+                s,d,1000.000,
+                s,E+12,3,\(time)
+
+                """
+            let done = try Program(database).run(["import", "-", "--set", "reason=sheet"], input: text)
+            #expect(done.code == 1)
+            #expect(done.out.hasPrefix("jobs: 7 read, 3 enqueued, 4 bad lines"), "\(done.out)")
+            #expect(done.err.contains("line 3: quantity must be a whole number, not '12.5'"), "\(done.err)")
+            for id in ["4.00638E+12", "4,00638e+12"] {
+                #expect(done.err.contains("item_id is '\(id)': a spreadsheet has rounded the number"), "\(done.err)")
+            }
+            #expect(
+                done.err.contains("line 8: quantity is '1.000', which may be 1 or 1000; write it without the point"))
+            #expect(try database.rows(Self.jobs) == ["s,a,12", "s,d,1000", "s,E+12,3"])
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs WHERE run_at = '\(time)'") == "1")
+        }
+    }
+
+    @Test("--trim removes blanks around ids, which are refused without it") func trim() async throws {
+        try await withDatabase { database in
+            let text = "store_id;item_id;quantity\n s ;\u{A0}TEA ;1\n"
+            let refused = try Program(database).run(["import", "-"], input: text)
+            #expect(refused.code == 1)
+            #expect(refused.err.contains("store_id begins with U+0020 (SPACE)") && refused.err.contains("--trim"))
+            #expect(try Program(database).run(["import", "-", "--trim"], input: text).code == 0)
+            #expect(try database.rows(Self.jobs) == ["s,TEA,1"])
+        }
+    }
+
+    @Test("a negative opening stock is taken only on request") func negativeStock() async throws {
+        try await withDatabase { database in
+            let text = "store_id,item_id,on_hand\ns,a,-2\n"
+            let refused = try Program(database).run(["items", "import", "-"], input: text)
+            #expect(refused.code == 1)
+            #expect(refused.err.contains("line 2: on_hand is -2: an opening stock below 0 needs --allow-negative"))
+            let taken = try Program(database).run(["items", "import", "-", "--allow-negative"], input: text)
+            #expect(taken.code == 0, "\(taken.err)")
+            #expect(try database.value("SELECT on_hand FROM stockq.items") == "-2")
+        }
+    }
+}
