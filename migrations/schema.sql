@@ -431,13 +431,28 @@ BEGIN
 END
 $$;
 CREATE FUNCTION stockq.cancel_jobs(job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT unnest(cancel_jobs_for(
+        t.producer, t.caller_token, job_ids, cancel_jobs.store_id, cancel_jobs.group_id, cancel_jobs.reference,
+        cancel_jobs.reason))
+    FROM my_caller_token AS t;
+END
+$$;
+CREATE FUNCTION stockq.cancel_jobs_for(producer text, caller_token bytea, job_ids bigint[], store_id text, group_id text, reference text, reason text) RETURNS bigint[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
+    SET debug_print_plan TO 'off'
     AS $_$
 DECLARE
-    wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
+    wanted bigint[];
     canceled bigint[];
 BEGIN
+    PERFORM check_caller_token(producer, caller_token);
+    wanted := jobs_to_cancel(producer, queued_jobs(job_ids, store_id, group_id, reference));
     -- No worker may have built the partitions for these jobs yet.
     PERFORM add_results_partitions();
     EXECUTE format($cancel$
@@ -476,7 +491,7 @@ BEGIN
         jsonb_build_object(
             'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference, 'reason', reason),
         cardinality(canceled));
-    RETURN QUERY SELECT unnest(canceled);
+    RETURN canceled;
 END
 $_$;
 CREATE FUNCTION stockq.changes_after(after_cursor text, max_rows integer DEFAULT 100, only_store text DEFAULT NULL::text) RETURNS TABLE(job_id bigint, store_id text, item_id text, location_id text, version bigint, action stockq.action, quantity bigint, applied_quantity bigint, on_hand_before bigint, on_hand_after bigint, allocated_before bigint, allocated_after bigint, group_id text, reason text, reference text, finished_at timestamp with time zone, cursor text)
@@ -610,6 +625,28 @@ BEGIN
     LIMIT 1;
     IF problem IS NOT NULL THEN
         RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_caller_token(producer text, caller_token bytea) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    expected_token CONSTANT bytea := (
+        SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret)
+        FROM caller_token_secret
+    );
+BEGIN
+    IF caller_token IS NULL OR expected_token IS NULL OR caller_token <> expected_token
+        OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
+    THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = CASE
+                WHEN producer IS NULL THEN 'the caller token names no producer'
+                ELSE format('the caller token is not the one of %I in this transaction', producer)
+            END,
+            HINT = 'Call enqueue_arrays, enqueue_lines or cancel_jobs.';
     END IF;
 END
 $$;
@@ -2798,23 +2835,14 @@ CREATE FUNCTION stockq.insert_lines_for(producer text, caller_token bytea, list 
     SET debug_print_plan TO 'off'
     AS $$
 DECLARE
-    expected_token bytea;
     granted text[];
     new_jobs bigint[];
     variation text;
 BEGIN
-    SELECT sha256(convert_to(pg_current_xact_id()::text || ' ' || producer, 'UTF8') || secret)
-    INTO expected_token
-    FROM caller_token_secret;
-    IF caller_token IS NULL OR expected_token IS NULL OR caller_token <> expected_token
-        OR NOT has_any_column_privilege(producer, 'jobs', 'INSERT')
-        OR has_restrictive_policies()
-    THEN
+    PERFORM check_caller_token(producer, caller_token);
+    IF has_restrictive_policies() THEN
         RAISE insufficient_privilege USING
-            MESSAGE = CASE
-                WHEN producer IS NULL THEN 'the caller token names no producer'
-                ELSE format('the caller token is not the one of %I in this transaction', producer)
-            END,
+            MESSAGE = 'the owner of the tables has restricted what may be inserted with policies',
             HINT = 'Call enqueue_arrays or enqueue_lines.';
     END IF;
     SELECT scopes INTO granted
@@ -3059,6 +3087,38 @@ CREATE FUNCTION stockq.item_history(store_id text, item_id text, location_id tex
     JOIN results USING (job_id)
     ORDER BY step
 $_$;
+CREATE FUNCTION stockq.jobs_to_cancel(producer text, job_ids bigint[]) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    may_read_only record;
+BEGIN
+    IF pg_has_role(producer, (SELECT relowner FROM pg_class WHERE oid = 'jobs'::regclass), 'USAGE')
+        OR EXISTS (
+            SELECT FROM pg_roles
+            WHERE rolname = current_schema() || '_admin' AND pg_has_role(jobs_to_cancel.producer, oid, 'USAGE')
+        )
+    THEN
+        RETURN job_ids;
+    END IF;
+    SELECT j.store_id, j.item_id INTO may_read_only
+    FROM jobs AS j
+    JOIN grants AS g ON g.store_id = j.store_id AND g.producer = jobs_to_cancel.producer
+    WHERE j.job_id = ANY (job_ids) AND 'update_catalog' <> ALL (g.scopes)
+    LIMIT 1;
+    IF FOUND THEN
+        PERFORM raise_missing_scope(producer, 'update_catalog', may_read_only.store_id, may_read_only.item_id);
+    END IF;
+    RETURN ARRAY(
+        SELECT j.job_id
+        FROM jobs AS j
+        JOIN grants AS g ON g.store_id = j.store_id AND g.producer = jobs_to_cancel.producer
+        WHERE j.job_id = ANY (job_ids)
+        ORDER BY j.job_id
+    );
+END
+$$;
 CREATE FUNCTION stockq.jobs_to_retry(job_ids bigint[], failed boolean, code text, store_id text, since interval) RETURNS bigint[]
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -3732,7 +3792,7 @@ BEGIN
         MESSAGE = format('%I lacks the scope %s for store %L', producer, scope, store_id),
         DETAIL = CASE scope
             WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
-            ELSE 'Enqueueing needs this scope.'
+            ELSE 'Enqueueing and canceling need this scope.'
         END,
         HINT = 'An administrator grants it with: stockq grant PRODUCER --store STORE --scope ' || scope;
 END
@@ -4379,6 +4439,33 @@ BEGIN
     RETURN true;
 END
 $$;
+CREATE FUNCTION stockq.stock(store_id text, item_ids text[], with_queued boolean DEFAULT false) RETURNS TABLE(item_id text, location_id text, on_hand bigint, allocated bigint, available bigint, tracked boolean, low_stock_threshold bigint, queued bigint)
+    LANGUAGE plpgsql STABLE ROWS 10
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF cardinality(item_ids) > 10000 THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s items in one call, at most 10000 are allowed', cardinality(item_ids));
+    END IF;
+    RETURN QUERY
+    WITH waiting AS MATERIALIZED (
+        SELECT j.item_id, j.location_id, sum(j.quantity)::bigint AS quantity
+        FROM jobs AS j
+        WHERE with_queued AND j.store_id = stock.store_id AND j.item_id = ANY (item_ids) AND j.action = 'adjust'
+            AND (j.run_at IS NULL OR j.run_at <= now())
+        GROUP BY j.item_id, j.location_id
+    )
+    SELECT i.item_id, i.location_id, i.on_hand::bigint, i.allocated::bigint, (i.on_hand - i.allocated)::bigint,
+        i.tracked, i.low_stock_threshold::bigint, CASE WHEN with_queued THEN coalesce(w.quantity, 0) END
+    FROM items AS i
+    LEFT JOIN waiting AS w USING (item_id, location_id)
+    WHERE i.store_id = stock.store_id AND i.item_id = ANY (item_ids)
+    ORDER BY i.item_id, i.location_id;
+END
+$$;
 CREATE FUNCTION stockq.stock_at(store_id text, item_id text, location_id text, at timestamp with time zone, OUT on_hand bigint, OUT allocated bigint, OUT available bigint, OUT version bigint) RETURNS SETOF record
     LANGUAGE sql STABLE ROWS 1
     SET search_path TO 'stockq', 'pg_temp'
@@ -4462,15 +4549,42 @@ BEGIN
         "references" => ARRAY[reference, reference], reasons => ARRAY[reason, reason]);
 END
 $$;
+CREATE FUNCTION stockq.wait_for_group(store_id text, group_id text, timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results
+    LANGUAGE plpgsql ROWS 10
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY
+    SELECT * FROM wait_for_results(
+        ARRAY(SELECT line.job_id FROM find_group(wait_for_group.store_id, wait_for_group.group_id) AS line),
+        timeout_ms);
+END
+$$;
 CREATE FUNCTION stockq.wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results
     LANGUAGE plpgsql ROWS 1
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM wait_for_results(ARRAY[job_id], timeout_ms);
+END
+$$;
+CREATE FUNCTION stockq.wait_for_results(job_ids bigint[], timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results
+    LANGUAGE plpgsql ROWS 10
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
     AS $$
 DECLARE
     deadline timestamptz := clock_timestamp() + coalesce(timeout_ms, 5000) * interval '1 millisecond';
     pause_ms double precision := 1;
+    missing bigint[] := job_ids;
+    own_job bigint;
 BEGIN
+    IF cardinality(job_ids) > 10000 THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s jobs in one call, at most 10000 are allowed', cardinality(job_ids));
+    END IF;
     IF timeout_ms NOT BETWEEN 0 AND 60000 THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('timeout_ms must be 0 to 60000, not %s', timeout_ms),
@@ -4483,19 +4597,23 @@ BEGIN
             HINT = 'Wait outside the transaction, or in one that is READ COMMITTED.';
     END IF;
     -- A retried group keeps its first submission, so its own transaction is known by its time.
-    IF EXISTS (
-        SELECT FROM jobs AS j
-        WHERE j.job_id = wait_for_result.job_id
-            AND (j.submission_id = pg_current_xact_id_if_assigned() OR j.retry_of IS NOT NULL AND j.enqueued_at = now())
-    ) THEN
+    SELECT j.job_id INTO own_job
+    FROM jobs AS j
+    WHERE j.job_id = ANY (job_ids)
+        AND (j.submission_id = pg_current_xact_id_if_assigned() OR j.retry_of IS NOT NULL AND j.enqueued_at = now())
+    LIMIT 1;
+    IF FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format(
-                'job %s was enqueued by this transaction, and workers see it only after the commit', job_id),
+                'job %s was enqueued by this transaction, and workers see it only after the commit', own_job),
             HINT = 'Commit first, then wait.';
     END IF;
     LOOP
-        RETURN QUERY SELECT * FROM results WHERE results.job_id = wait_for_result.job_id;
-        IF FOUND OR clock_timestamp() >= deadline THEN
+        missing := ARRAY(
+            SELECT id FROM unnest(missing) AS id WHERE NOT EXISTS (SELECT FROM results AS r WHERE r.job_id = id)
+        );
+        IF cardinality(missing) = 0 OR clock_timestamp() >= deadline THEN
+            RETURN QUERY SELECT * FROM results AS r WHERE r.job_id = ANY (job_ids) ORDER BY r.job_id;
             RETURN;
         END IF;
         PERFORM pg_sleep(
