@@ -43,7 +43,8 @@ import Testing
                 #expect(try Self.findings(database, Doctor.Limits()) == [])
                 var limits = Doctor.Limits()
                 limits.workersMin = 2
-                Self.expectOne(try Self.findings(database, limits), "workers", "1 worker is connected", "2 are expected")
+                Self.expectOne(
+                    try Self.findings(database, limits), "workers", "1 worker is connected", "2 are expected")
             }
         }
     }
