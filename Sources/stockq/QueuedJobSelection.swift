@@ -1,7 +1,7 @@
 import CommandLineKit
 import StockQueue
 
-/// The queued jobs that somebody names: ids, or a group, a reference or a key of a store.
+/// The queued jobs that a caller names: ids, or a group, a reference or a key of a store.
 enum QueuedJobSelection {
     static let jobs = JobIDs.argument(min: 0, help: "the ids of queued jobs")
     private static let group = Option("group", .text("GROUP"), help: "the jobs of this group of --store")

@@ -59,7 +59,7 @@ import stockq
         Call(command: "limits list", roles: ["producer", "reader", "admin"]),
         Call(command: "stats", roles: ["worker", "reader", "admin"]),
         Call(command: "stats --by store", roles: ["producer", "worker", "reader", "admin"]),
-        // Nobody is connected, and doctor finds that.
+        // No worker is connected, and doctor finds that.
         Call(command: "workers", code: 1, roles: ["producer", "worker", "reader", "admin"]),
         Call(command: "doctor", code: 1, roles: readers),
         Call(command: "notifications", roles: ["producer", "worker", "reader", "admin"]),

@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test("workers ends with 1 where nobody is connected") func nobody() async throws {
+    @Test("workers ends with 1 where no worker is connected") func noWorker() async throws {
         try await withDatabase { database in
             let ended = try Program(database).run(["workers"])
             #expect(ended.code == 1 && ended.err == "no worker is connected; start one with: stockq run\n")
