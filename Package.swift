@@ -70,12 +70,12 @@ let package = Package(
         .target(
             name: "StockQueue",
             dependencies: [
-                "StockModel", "StockDecision", "StockFormats", "StockQueueLocking", "StockQueuePostgres",
+                "CLinux", "StockModel", "StockDecision", "StockFormats", "StockQueueLocking", "StockQueuePostgres",
                 "StockQueueMigrations",
             ],
             swiftSettings: flags
         ),
-        // epoll and eventfd, which Swift's Glibc module leaves out.
+        // epoll, eventfd and the like, which Swift's Glibc module leaves out.
         .systemLibrary(name: "CLinux"),
         // HTTP/1.1 on sockets: it knows nothing of stock.
         .target(name: "HTTPServer", dependencies: ["CLinux", "StockQueueLocking"], swiftSettings: flags),

@@ -122,11 +122,13 @@ import Testing
         #expect(try server.client().readAll() == "")
     }
 
-    @Test("a thousand slow heads and a thousand idle connections do not delay others")
+    /// Not thousands: with more than 1,300 open files Foundation's `Process`, which other tests of this process start, can
+    /// read beyond its buffer. `make bench-http` has 10,000 idle connections.
+    @Test("slow heads and idle connections, 200 each, do not delay others")
     func manyConnections() throws {
         let server = try TestServer { $0.headMs = 1_500 }
-        let idle = try (0..<1_000).map { _ in try server.client() }
-        let slow = try (0..<1_000).map { _ in try server.client() }
+        let idle = try (0..<200).map { _ in try server.client() }
+        let slow = try (0..<200).map { _ in try server.client() }
         for client in slow { client.send("GET /now HTTP/1.1\r\nHost: x\r\nA: ") }
         let busy = try server.client()
         for _ in 0..<100 {

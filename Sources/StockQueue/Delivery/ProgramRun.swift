@@ -13,10 +13,6 @@ enum ProgramRun {
         _ path: String, _ arguments: [String], input: String, timeout: Duration, environment: [String: String]? = nil
     ) -> String? {
         let name = URL(fileURLWithPath: path).lastPathComponent
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
-        if let environment { process.environment = environment }
         // A file too: a write to a pipe that the program does not read would block, or raise SIGPIPE.
         let text = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent("stockq-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: text) }
@@ -31,27 +27,18 @@ enum ProgramRun {
             let errorFile = FileHandle(forUpdatingAtPath: errors.path)
         else { return "the temporary file \(errors.path) cannot be made" }
         defer { try? FileManager.default.removeItem(at: errors) }
-        process.standardInput = inputFile
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = errorFile
-        let ended = DispatchSemaphore(value: 0)
-        process.terminationHandler = { _ in ended.signal() }
+        let child: ChildProgram
         do {
-            try process.run()
+            child = try ChildProgram(
+                path, arguments, environment: environment ?? ProcessInfo.processInfo.environment,
+                input: inputFile.fileDescriptor, errors: errorFile.fileDescriptor)
         } catch {
-            return "\(name) could not be started: \(error.localizedDescription)"
+            return "\(name) could not be started: \(String(cString: strerror(error.number)))"
         }
-        if ended.wait(timeout: .now() + .milliseconds(timeout.milliseconds)) == .timedOut {
-            // Its end is noticed when its last child has ended, so this thread does not wait for that.
-            kill(process.processIdentifier, SIGKILL)
-            return "\(name) did not end within \(timeout.text)"
-        }
-        if process.terminationReason == .exit && process.terminationStatus == 0 { return nil }
+        guard let end = child.end(within: timeout) else { return "\(name) did not end within \(timeout.text)" }
+        if end == .exited(0) { return nil }
         let said = (try? FileHandle(forReadingFrom: errors).read(upToCount: errorBytesMax)) ?? Data()
         let message = String(decoding: said, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-        let end =
-            process.terminationReason == .exit
-            ? "ended with \(process.terminationStatus)" : "was ended by signal \(process.terminationStatus)"
         return "\(name) \(end)" + (message.isEmpty ? "" : ": \(message)")
     }
 }
