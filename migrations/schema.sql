@@ -999,24 +999,14 @@ BEGIN
     THEN
         NEW.threshold_is_default := false;
     END IF;
-    level := CASE
-        WHEN available <= 0 THEN 'out'
-        WHEN available <= NEW.low_stock_threshold THEN 'low'
-        ELSE 'ok'
-    END;
+    level := level_of(available, NEW.low_stock_threshold::bigint);
     IF NOT NEW.tracked OR NEW.notified_level IS NULL OR level = NEW.notified_level THEN
         RETURN NEW;
     END IF;
     INSERT INTO notifications (
         version, available_before, available_after, low_stock_threshold, kind, store_id, item_id, location_id
     ) VALUES (
-        NEW.version, available, available, NEW.low_stock_threshold,
-        CASE
-            WHEN level = 'out' THEN 'out_of_stock'
-            WHEN NEW.notified_level = 'out' THEN 'back_in_stock'
-            WHEN level = 'low' THEN 'low_stock'
-            ELSE 'restocked'
-        END::notification_kind,
+        NEW.version, available, available, NEW.low_stock_threshold, kind_of(NEW.notified_level, level),
         NEW.store_id, NEW.item_id, NEW.location_id)
     RETURNING notification_id INTO written;
     INSERT INTO threshold_changes (

@@ -13,27 +13,6 @@
 -- are subscriptions or not. So `verify` can repeat it. Policies and snoozes are set under the lock of
 -- delivery_progress and count from its position.
 
--- The level of an available quantity.
-CREATE OR REPLACE FUNCTION :"schema".level_of(available bigint, threshold bigint) RETURNS :"schema".alert_level
-LANGUAGE sql IMMUTABLE SET search_path = :"schema", pg_temp
-AS $$
-    SELECT CASE WHEN available <= 0 THEN 'out' WHEN available <= threshold THEN 'low' ELSE 'ok' END::alert_level
-$$;
-
--- The notification for a change of the level.
-CREATE OR REPLACE FUNCTION :"schema".kind_of(
-    level_before :"schema".alert_level, level_after :"schema".alert_level
-) RETURNS :"schema".notification_kind
-LANGUAGE sql IMMUTABLE SET search_path = :"schema", pg_temp
-AS $$
-    SELECT CASE
-        WHEN level_after = 'out' THEN 'out_of_stock'
-        WHEN level_before = 'out' THEN 'back_in_stock'
-        WHEN level_after = 'low' THEN 'low_stock'
-        ELSE 'restocked'
-    END::notification_kind
-$$;
-
 -- Whether a result is one side of a transfer: in its group the same item has as much less, or more, at another
 -- location.
 CREATE OR REPLACE FUNCTION :"schema".is_transfer(line :"schema".results) RETURNS boolean

@@ -89,6 +89,27 @@ BEGIN
 END
 $$;
 
+-- The level of an available quantity.
+CREATE OR REPLACE FUNCTION :"schema".level_of(available bigint, threshold bigint) RETURNS :"schema".alert_level
+LANGUAGE sql IMMUTABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT CASE WHEN available <= 0 THEN 'out' WHEN available <= threshold THEN 'low' ELSE 'ok' END::alert_level
+$$;
+
+-- The notification for a change of the level.
+CREATE OR REPLACE FUNCTION :"schema".kind_of(
+    level_before :"schema".alert_level, level_after :"schema".alert_level
+) RETURNS :"schema".notification_kind
+LANGUAGE sql IMMUTABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT CASE
+        WHEN level_after = 'out' THEN 'out_of_stock'
+        WHEN level_before = 'out' THEN 'back_in_stock'
+        WHEN level_after = 'low' THEN 'low_stock'
+        ELSE 'restocked'
+    END::notification_kind
+$$;
+
 -- Before an item's threshold changes: if its level changes with it, writes the notification and records the change. An
 -- item that loses its threshold gets its store's.
 CREATE OR REPLACE FUNCTION :"schema".compare_threshold() RETURNS trigger
@@ -107,24 +128,14 @@ BEGIN
     THEN
         NEW.threshold_is_default := false;
     END IF;
-    level := CASE
-        WHEN available <= 0 THEN 'out'
-        WHEN available <= NEW.low_stock_threshold THEN 'low'
-        ELSE 'ok'
-    END;
+    level := level_of(available, NEW.low_stock_threshold::bigint);
     IF NOT NEW.tracked OR NEW.notified_level IS NULL OR level = NEW.notified_level THEN
         RETURN NEW;
     END IF;
     INSERT INTO notifications (
         version, available_before, available_after, low_stock_threshold, kind, store_id, item_id, location_id
     ) VALUES (
-        NEW.version, available, available, NEW.low_stock_threshold,
-        CASE
-            WHEN level = 'out' THEN 'out_of_stock'
-            WHEN NEW.notified_level = 'out' THEN 'back_in_stock'
-            WHEN level = 'low' THEN 'low_stock'
-            ELSE 'restocked'
-        END::notification_kind,
+        NEW.version, available, available, NEW.low_stock_threshold, kind_of(NEW.notified_level, level),
         NEW.store_id, NEW.item_id, NEW.location_id)
     RETURNING notification_id INTO written;
     INSERT INTO threshold_changes (

@@ -46,9 +46,23 @@ package struct Doctor {
     ///
     /// - Parameter now: by this machine's clock.
     package func findings(_ limits: Limits, now: Date = Date()) throws(PostgresError) -> [Finding] {
-        DoctorStatement.findings(
+        let found = DoctorStatement.findings(
             in: try connection.execute(
                 DoctorStatement(schema).statement, DoctorStatement.parameters(limits, schema, now: now)))
+        return found + (try ofStartup())
+    }
+
+    /// What a worker process looks for before it starts, too.
+    private func ofStartup() throws(PostgresError) -> [Finding] {
+        let server = ReadServerStateStatement.state(
+            in: try connection.execute(
+                ReadServerStateStatement().statement, ReadServerStateStatement.parameters(schema)))
+        let lanes = FindMissingLanesStatement.lanes(
+            in: try connection.execute(FindMissingLanesStatement(schema).statement))
+        return server.durabilityProblems.map { Finding(check: "durability", text: $0) }
+            + lanes.map {
+                Finding(check: "lanes", text: "table lanes has no row for lane \($0), so its jobs are never worked")
+            }
     }
 
     /// Whether this role sees the transactions of other roles, so that it finds those that are open for long.

@@ -199,8 +199,7 @@ package struct BacklogList: FilteredList {
                     SELECT \(keys), count(*) FILTER (WHERE is_ready) AS ready, count(*) FILTER (WHERE NOT is_ready) AS deferred,
                         date_trunc('milliseconds', min(since) FILTER (WHERE is_ready)) AS oldest_ready_at, \(others)
                     FROM (
-                        SELECT *, run_at IS NULL OR run_at <= now() AS is_ready,
-                            greatest(enqueued_at, scheduled_at, run_at) AS since
+                        SELECT *, \(SQL.isReady) AS is_ready, \(SQL.readySince) AS since
                         FROM \(schema.quoted).jobs
                     ) AS queued
                     GROUP BY \(keys)

@@ -11,7 +11,7 @@ struct DoctorStatement: QueueStatement {
     init(_ schema: QueueSchema) {
         let s = schema.quoted
         statement = Statement(
-            "doctor", [.int4, .int8, .int8, .int8, .int8, .int8, .int4, .int8, .timestamptz, .int4, .text, .int8],
+            "doctor", [.int4, .int8, .int8, .int8, .int8, .int8, .int4, .int8, .timestamptz, .text, .int8],
             """
             WITH sessions AS MATERIALIZED (
                 SELECT pid, usename, application_name, backend_type, datname, xact_start, clock_timestamp() - xact_start AS age
@@ -21,14 +21,16 @@ struct DoctorStatement: QueueStatement {
                 WHERE datname = current_database() AND application_name ~ '\(SessionNames.worker)'
             ), last_result AS (
                 SELECT (SELECT finished_at FROM \(s).results ORDER BY job_id DESC LIMIT 1) AS finished_at
-            ), ready AS (
-                SELECT store_id, lane, greatest(enqueued_at, scheduled_at, run_at) AS since, count(*) OVER () AS jobs
+            ), ready AS NOT MATERIALIZED (
+                SELECT store_id, lane, \(SQL.readySince) AS since
                 FROM \(s).jobs
-                WHERE (run_at IS NULL OR run_at <= now())
+                WHERE \(SQL.isReady)
                     AND lane NOT IN (SELECT lane FROM \(s).lanes WHERE paused_at IS NOT NULL)
                     AND store_id NOT IN (SELECT store_id FROM \(s).paused_stores)
-                ORDER BY since
-                LIMIT 1
+            ), oldest AS (
+                SELECT * FROM ready ORDER BY since LIMIT 1
+            ), ready_jobs AS (
+                SELECT count(*) AS jobs FROM ready
             ), failed AS (
                 SELECT count(*) AS jobs FROM \(s).results
                 WHERE outcome = 'failed' AND finished_at > now() - $4 * interval '1 second'
@@ -42,12 +44,11 @@ struct DoctorStatement: QueueStatement {
                 FROM \(s).partition_bounds()
             ), settings AS (
                 SELECT name, setting FROM pg_settings
-                WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'autovacuum', 'track_counts')
-                    AND setting = 'off'
+                WHERE name IN ('autovacuum', 'track_counts') AND setting = 'off'
             ), tables AS (
                 SELECT relname, n_live_tup, n_dead_tup, coalesce(last_analyze, last_autoanalyze) AS analyzed_at
                 FROM pg_stat_user_tables
-                WHERE schemaname = $11
+                WHERE schemaname = $10
             )
             SELECT 'workers' AS check, format('%s, and at least %s expected; the last result is %s; start stockq run',
                     CASE workers WHEN 0 THEN 'no worker is' WHEN 1 THEN '1 worker is' ELSE workers || ' workers are' END
@@ -61,7 +62,7 @@ struct DoctorStatement: QueueStatement {
                     'the oldest ready job has waited for %s, of store %s in lane %s; %s ready',
                     date_trunc('second', now() - since), store_id, lane,
                     CASE jobs WHEN 1 THEN '1 job is' ELSE jobs || ' jobs are' END)
-            FROM ready
+            FROM oldest, ready_jobs
             WHERE since < now() - $2 * interval '1 second'
             UNION ALL
             SELECT 'failed jobs', format(
@@ -80,27 +81,22 @@ struct DoctorStatement: QueueStatement {
             SELECT 'partitions', format(
                     'the results have partitions up to job id %s, and the last job id is %s; '
                         'a worker adds partitions, or the owner: SELECT %I.add_results_partitions()',
-                    upper_bound, last_id, $11)
+                    upper_bound, last_id, $10)
             FROM partitions
             WHERE upper_bound - last_id < jobs / 2
             UNION ALL
-            SELECT 'durability', format('%s is off: a crash or a power cut may lose what was committed', name)
-            FROM settings
-            WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit')
-            UNION ALL
             SELECT 'vacuum', format('%s is off: nothing removes the rows of finished jobs', name)
             FROM settings
-            WHERE name IN ('autovacuum', 'track_counts')
             UNION ALL
             SELECT 'vacuum', format(
                     'table %s has %s dead rows and %s live ones; look for what holds vacuum back',
                     relname, n_dead_tup, n_live_tup)
             FROM tables
-            WHERE n_dead_tup > $12 + 5 * n_live_tup
+            WHERE n_dead_tup > $11 + 5 * n_live_tup
             UNION ALL
             SELECT 'statistics', format('table %s has %s rows and was never analyzed; run: ANALYZE', relname, n_live_tup)
             FROM tables
-            WHERE n_live_tup > $12 AND analyzed_at IS NULL
+            WHERE n_live_tup > $11 AND analyzed_at IS NULL
             UNION ALL
             SELECT 'transactions', format(
                     'process %s (user %s, application %s) has had a transaction open for %s; it holds vacuum back, and '
@@ -132,13 +128,9 @@ struct DoctorStatement: QueueStatement {
             WHERE abs(ms) > $8
             UNION ALL
             SELECT 'roles', format(
-                    'the role %s does not exist; migrate the schema as a role that may create roles', $11 || kind)
+                    'the role %s does not exist; migrate the schema as a role that may create roles', $10 || kind)
             FROM unnest(ARRAY['_producer', '_worker', '_gateway', '_reader', '_admin']) AS kind
-            WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $11 || kind)
-            UNION ALL
-            SELECT 'lanes', format('table lanes has no row for lane %s, so its jobs are never worked', number)
-            FROM generate_series(0, $10) AS number
-            WHERE NOT EXISTS (SELECT FROM \(s).lanes WHERE lane = number)
+            WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $10 || kind)
             """)
     }
 
@@ -153,7 +145,6 @@ struct DoctorStatement: QueueStatement {
         parameters.add(limits.connectionsPercentMax)
         parameters.add(Int64(limits.clockDifferenceMax.milliseconds))
         parameters.add(Timestamp(now))
-        parameters.add(Int32(LaneQueue.laneCount - 1))
         parameters.add(schema.name)
         parameters.add(limits.largeTableRows)
         return parameters

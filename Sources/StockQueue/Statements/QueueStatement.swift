@@ -27,6 +27,12 @@ enum SQL {
     static let requestedTime =
         "coalesce(scheduled_at, CASE WHEN attempts = 0 AND waiting_since IS NULL AND paused_at IS NULL THEN run_at END)"
 
+    /// Of a row of `jobs`: a worker may take it now, whether it has been promoted yet or not.
+    static let isReady = "(run_at IS NULL OR run_at <= now())"
+
+    /// Since when a ready row of `jobs` could have been worked.
+    static let readySince = "greatest(enqueued_at, scheduled_at, run_at)"
+
     /// The alert level of an item; `AlertLevel.init` is the same rule.
     ///
     /// - Parameters:

@@ -26,9 +26,14 @@ struct ReadServerStateStatement: QueueStatement {
     struct State {
         let isStandby: Bool
         /// The settings that are off and without which a commit may be lost.
-        let durabilityOff: [String]
+        fileprivate let durabilityOff: [String]
         let canAddPartitions: Bool
         let canDropExpired: Bool
+
+        /// A sentence for each of the settings that are off.
+        var durabilityProblems: [String] {
+            durabilityOff.map { "\($0) is off: a crash or a power cut may lose what was committed" }
+        }
     }
 
     static func state(in rows: ResultSet) -> State {

@@ -28,9 +28,9 @@ struct StatisticsStatement: QueueStatement {
                     extract(epoch FROM now() - least(now(), min(ready_since) FILTER (WHERE is_ready)))::float8
                         AS oldest_ready_seconds
                 FROM (
-                    SELECT *, run_at IS NULL OR run_at <= now() AS is_ready,
+                    SELECT *, \(SQL.isReady) AS is_ready,
                         run_at > now() AND run_at < 'infinity' AS is_deferred,
-                        greatest(enqueued_at, scheduled_at, run_at) AS ready_since
+                        \(SQL.readySince) AS ready_since
                     FROM \(s).jobs
                 ) AS jobs
             ), finished AS (

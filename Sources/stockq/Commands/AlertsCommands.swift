@@ -77,8 +77,7 @@ enum AlertsListCommand: Command {
         let (connection, schema) = try Database.open(input)
         let list = AlertPolicyList(limit: input[limit])
         let rows = try Inspector(connection: connection, schema: schema).rows(of: list)
-        try listing.print(rows, input)
-        if rows.count == input[limit] { Terminal.note("only the first \(grouped(rows.count)); --limit shows more") }
+        try listing.print(rows, input, limit: input[limit])
         return .success
     }
 

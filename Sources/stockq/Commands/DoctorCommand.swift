@@ -39,24 +39,13 @@ enum DoctorCommand: Command {
             "The free space of the server's disks is not visible in SQL. The ledger is proved by: stockq verify",
         ])
 
-    private static let mayNotRead = Failure(
-        "nothing was checked, because this role may not read all rows of the queue; run doctor as the owner of its tables, as "
-            + "a reader or as an administrator")
-
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        try CheckFailure.wrapping {
-            do {
-                return try check(input)
-            } catch let error as PostgresError where error.sqlState == .insufficientPrivilege {
-                throw mayNotRead
-            }
+        try CheckFailure.seeingEverything(input, done: "checked") { connection, schema in
+            try check(input, Doctor(connection: connection, schema: schema))
         }
     }
 
-    private static func check(_ input: ParsedCommand) throws -> ExitCode {
-        let (connection, schema) = try Database.open(input)
-        if !(try Verifier(connection: connection, schema: schema).seesEverything()) { throw mayNotRead }
-        let doctor = Doctor(connection: connection, schema: schema)
+    private static func check(_ input: ParsedCommand, _ doctor: Doctor) throws -> ExitCode {
         let findings = try doctor.findings(limits(input))
         for finding in findings {
             if input[json] {

@@ -11,8 +11,7 @@ enum LimitsListCommand: Command {
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let (connection, schema) = try Database.open(input)
         let rows = try Inspector(connection: connection, schema: schema).rows(of: LimitList(limit: input[limit]))
-        try listing.print(rows, input)
-        if rows.count == input[limit] { Terminal.note("only the first \(grouped(rows.count)); --limit shows more") }
+        try listing.print(rows, input, limit: input[limit])
         return .success
     }
 

@@ -25,8 +25,7 @@ enum StatsCommand: Command {
         let inspector = Inspector(connection: connection, schema: schema)
         if let group = input[by] {
             let rows = try inspector.rows(of: BacklogList(by: group, limit: input[limit]))
-            try listing(group).print(rows, input)
-            if rows.count == input[limit] { Terminal.note("only the first \(grouped(rows.count)); --limit shows more") }
+            try listing(group).print(rows, input, limit: input[limit])
             return .success
         }
         let row = try inspector.statistics(seconds: input[since].wholeSeconds)

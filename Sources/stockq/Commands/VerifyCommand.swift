@@ -16,24 +16,13 @@ enum VerifyCommand: Command {
 
     private static let timeout = Duration.seconds(3_600)
 
-    private static let mayNotRead = Failure(
-        "nothing was verified, because this role may not read all rows of the queue; run verify as the owner of its tables, "
-            + "as a reader or as an administrator")
-
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        try CheckFailure.wrapping {
-            do {
-                return try verify(input)
-            } catch let error as PostgresError where error.sqlState == .insufficientPrivilege {
-                throw mayNotRead
-            }
+        try CheckFailure.seeingEverything(input, timeout: timeout, done: "verified") { connection, schema in
+            try verify(input, Verifier(connection: connection, schema: schema))
         }
     }
 
-    private static func verify(_ input: ParsedCommand) throws -> ExitCode {
-        let (connection, schema) = try Database.open(input, timeout: timeout)
-        let verifier = Verifier(connection: connection, schema: schema)
-        if !(try verifier.seesEverything()) { throw mayNotRead }
+    private static func verify(_ input: ParsedCommand, _ verifier: Verifier) throws -> ExitCode {
         var violations = 0
         try verifier.runAll { finding in
             violations += finding.violations.count

@@ -21,8 +21,7 @@ enum WorkersCommand: Command {
             Terminal.note("no worker is connected; start one with: stockq run")
             return .failure
         }
-        try listing.print(rows, input)
-        if rows.count == input[limit] { Terminal.note("only the first \(grouped(rows.count)); --limit shows more") }
+        try listing.print(rows, input, limit: input[limit])
         return .success
     }
 

@@ -8,8 +8,11 @@ final class DryRunListing {
     }
 
     private let style: Style
-    /// Bad lines, found before the lines above them are decided.
+    /// Bad lines, found before the lines above them are decided: those from `printed` on are to be printed.
     private var badLines: [ValidationError] = []
+    private var printed = 0
+    /// The bad lines are in the order of their numbers.
+    private var isSorted = true
 
     /// Bad lines that wait for the lines above them, which bounds the memory; more are printed as they come.
     private static let waitingMax = 100_000
@@ -32,6 +35,7 @@ final class DryRunListing {
 
     func add(_ error: ValidationError) {
         badLines.append(error)
+        isSorted = false
         if badLines.count > Self.waitingMax { end() }
     }
 
@@ -64,11 +68,16 @@ final class DryRunListing {
     func end() { printBadLines(before: .max) }
 
     private func printBadLines(before line: Int) {
-        if badLines.isEmpty { return }
-        badLines.sort { ($0.line ?? 0) < ($1.line ?? 0) }
-        let ready = badLines.prefix { ($0.line ?? 0) < line }
-        for error in ready { printBadLine(error.line ?? 0, error.message) }
-        badLines.removeFirst(ready.count)
+        if !isSorted {
+            badLines.removeFirst(printed)
+            printed = 0
+            badLines.sort { ($0.line ?? 0) < ($1.line ?? 0) }
+            isSorted = true
+        }
+        while printed < badLines.count, (badLines[printed].line ?? 0) < line {
+            printBadLine(badLines[printed].line ?? 0, badLines[printed].message)
+            printed += 1
+        }
     }
 
     private func printBadLine(_ line: Int, _ problem: String) {

@@ -84,6 +84,12 @@ struct RowTable: Sendable {
     static let json = Flag("json", help: "one JSON object a line")
     static let csv = Flag("csv", help: "CSV with a header")
 
+    /// Prints rows, and says so if there may be more than a limit.
+    func print(_ rows: [String], _ input: ParsedCommand, limit: Int) throws {
+        try print(rows, input)
+        if rows.count == limit { Terminal.note("only the first \(grouped(limit)); --limit shows more") }
+    }
+
     func print(_ rows: [String], _ input: ParsedCommand) throws {
         if input[Self.json] && input[Self.csv] { throw input.usageError("give --json or --csv, not both") }
         if input[Self.json] {

@@ -33,8 +33,7 @@ package struct StartupCheck: Sendable {
                 "the server is a standby and takes no writes; name the primary, or all hosts with target_session_attrs=read-write"
             )
         }
-        for name in server.durabilityOff {
-            let text = "\(name) is off: a crash or a power cut may lose what was committed"
+        for text in server.durabilityProblems {
             if requiresDurability { blockers.append(text) } else { warnings.append(text) }
         }
         if !server.canAddPartitions {
