@@ -19,7 +19,9 @@ import Testing
         try database.run(
             """
             INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at)
-            VALUES ('berlin', 'mug', -1, NULL), ('berlin', 'mug', -2, now() + interval '1 hour')
+            VALUES ('berlin', 'mug', -1, NULL), ('berlin', 'mug', -2, now() + interval '1 hour');
+            -- A job that waits is tried again after a second, and from then on it counts as ready.
+            UPDATE stockq.jobs SET run_at = now() + interval '1 hour' WHERE waiting_since IS NOT NULL
             """)
     }
 
