@@ -129,7 +129,14 @@ public struct WorkerSettings: Sendable {
 // MARK: sessions
 
 extension WorkerSettings {
-    /// The session settings of connections that run batches.
+    /// The session settings of connections that run batches, or look for work.
+    ///
+    /// Each statement is planned once, not once a batch: planning takes longer than the work of a small batch. So a plan
+    /// that was made while the queue was empty stays, and every statement of these sessions must leave the planner no
+    /// choice: a locking clause or `OFFSET 0` keeps the order of a join, and a condition names one index.
+    var batchSession: [(name: String, value: String)] { session + [("plan_cache_mode", "force_generic_plan")] }
+
+    /// The session settings of the other connections of a worker process.
     var session: [(name: String, value: String)] {
         [
             // A batch's rows pass through the write-back in memory, not through a temporary file.

@@ -263,7 +263,7 @@ struct ClaimGroupsStatement: QueueStatement {
 
     init(_ schema: QueueSchema) {
         statement = Statement(
-            "claim_groups", groupParameters, "\(ReadGroupsStatement.lines(schema)) FOR UPDATE OF jobs SKIP LOCKED")
+            "claim_groups", groupParameters, ReadGroupsStatement.lines(schema, fence: "FOR UPDATE SKIP LOCKED"))
     }
 }
 
@@ -271,9 +271,21 @@ struct ClaimGroupsStatement: QueueStatement {
 struct ReadGroupsStatement: QueueStatement {
     let statement: Statement
 
-    init(_ schema: QueueSchema) { statement = Statement("read_groups", groupParameters, Self.lines(schema)) }
+    init(_ schema: QueueSchema) {
+        statement = Statement("read_groups", groupParameters, Self.lines(schema, fence: "OFFSET 0"))
+    }
 
-    static func lines(_ schema: QueueSchema) -> String {
-        "SELECT \(ClaimedJobColumns.list) FROM \(wantedGroups) JOIN \(schema.quoted).jobs ON \(linesOfWantedGroups)"
+    /// - Parameter fence: as in `ReadItemsStatement`.
+    static func lines(_ schema: QueueSchema, fence: String) -> String {
+        """
+        SELECT line.*
+        FROM \(wantedGroups)
+        CROSS JOIN LATERAL (
+            SELECT \(ClaimedJobColumns.list)
+            FROM \(schema.quoted).jobs
+            WHERE \(linesOfWantedGroups)
+            \(fence)
+        ) AS line
+        """
     }
 }

@@ -9,11 +9,14 @@ struct StoredItem {
     var tupleID: TupleID
     var state: ItemState
 
-    /// The target list of every statement that reads items for a batch.
+    /// The columns of an item that every statement which reads items for a batch returns, beside `position`.
     static let list = """
-        (wanted.number - 1)::integer AS wanted_index, items.ctid AS tuple_id, on_hand::bigint AS on_hand, allocated::bigint AS allocated, version,
+        items.ctid AS tuple_id, on_hand::bigint AS on_hand, allocated::bigint AS allocated, version,
             low_stock_threshold::bigint AS low_stock_threshold, last_job_id, notified_level, tracked
         """
+
+    /// The item's place in the list of items that were asked for.
+    static let wantedIndex = "(wanted.number - 1)::integer AS wanted_index"
 
     static func rows(in rows: ResultSet) -> [StoredItem] {
         let position = rows.column("wanted_index")
@@ -44,21 +47,32 @@ struct StoredItem {
 struct ReadItemsStatement: QueueStatement {
     let statement: Statement
 
-    init(_ schema: QueueSchema) { statement = Statement("read_items", Self.keys, Self.byKey(schema)) }
+    init(_ schema: QueueSchema) {
+        statement = Statement("read_items", Self.keys, Self.byKey(schema, fence: "OFFSET 0"))
+    }
 
     static let keys: [TypeOID] = [.textArray, .textArray, .textArray]
 
-    static func byKey(_ schema: QueueSchema) -> String {
+    /// Each key in turn, by the primary key.
+    ///
+    /// - Parameter fence: a locking clause or `OFFSET 0`. With either, the planner does not turn the sub-select into a
+    ///   join, which could read all items in order to look each up among the keys.
+    static func byKey(_ schema: QueueSchema, fence: String) -> String {
         """
-        SELECT \(StoredItem.list)
-        FROM unnest($1, $2, $3) WITH ORDINALITY AS wanted (store_id, item_id, location_id, number)
-        JOIN \(schema.quoted).items USING (store_id, item_id, location_id)
+        SELECT \(StoredItem.wantedIndex), item.*
+        FROM unnest($1, $2, $3) WITH ORDINALITY AS wanted (store, item, location, number)
+        CROSS JOIN LATERAL (
+            SELECT \(StoredItem.list)
+            FROM \(schema.quoted).items
+            WHERE item_id = wanted.item AND store_id = wanted.store AND location_id = wanted.location
+            \(fence)
+        ) AS item
         """
     }
 }
 
-/// Locks the batch's items in key order (the arrays come sorted), and waits up to `lock_timeout` for a row that another
-/// transaction has locked.
+/// Locks the batch's items in the order of the arrays, which come sorted by key, and waits up to `lock_timeout` for a row
+/// that another transaction has locked.
 ///
 /// NO KEY UPDATE, because the key never changes; a row that only refers to the item is not held up.
 struct LockItemsStatement: QueueStatement {
@@ -67,7 +81,7 @@ struct LockItemsStatement: QueueStatement {
     init(_ schema: QueueSchema) {
         statement = Statement(
             "lock_items", ReadItemsStatement.keys,
-            "\(ReadItemsStatement.byKey(schema)) ORDER BY wanted.number FOR NO KEY UPDATE OF items")
+            ReadItemsStatement.byKey(schema, fence: "FOR NO KEY UPDATE"))
     }
 }
 
@@ -78,7 +92,7 @@ struct LockUnlockedItemsStatement: QueueStatement {
     init(_ schema: QueueSchema) {
         statement = Statement(
             "lock_unlocked_items", ReadItemsStatement.keys,
-            "\(ReadItemsStatement.byKey(schema)) ORDER BY wanted.number FOR NO KEY UPDATE OF items SKIP LOCKED")
+            ReadItemsStatement.byKey(schema, fence: "FOR NO KEY UPDATE SKIP LOCKED"))
     }
 }
 
@@ -92,7 +106,7 @@ struct LockCachedItemsStatement: QueueStatement {
         statement = Statement(
             "lock_cached_items", ReadItemsStatement.keys + [.tidArray],
             """
-            SELECT \(StoredItem.list)
+            SELECT \(StoredItem.wantedIndex), \(StoredItem.list)
             FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS wanted (store_id, item_id, location_id, tuple_id, number)
             JOIN \(schema.quoted).items ON items.ctid = wanted.tuple_id
                 AND items.store_id IS NOT DISTINCT FROM wanted.store_id

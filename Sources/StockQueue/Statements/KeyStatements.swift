@@ -3,6 +3,8 @@ import StockModel
 import StockQueuePostgres
 
 /// Reads which idempotency keys were used before: the first job of each, and its request.
+///
+/// `OFFSET 0` keeps the order: each wanted key is looked up, and the keys are never read to look for the wanted ones.
 struct ReadKeysStatement: QueueStatement {
     let statement: Statement
 
@@ -10,10 +12,14 @@ struct ReadKeysStatement: QueueStatement {
         statement = Statement(
             "read_keys", [.textArray, .textArray],
             """
-            SELECT (wanted.number - 1)::integer AS wanted_index, job_id, quantity, expected_available, action,
-                on_insufficient, store_id, item_id, location_id
-            FROM unnest($1, $2) WITH ORDINALITY AS wanted (idempotency_key, store_id, number)
-            JOIN \(schema.quoted).idempotency_keys USING (idempotency_key, store_id)
+            SELECT (wanted.number - 1)::integer AS wanted_index, used.*
+            FROM unnest($1, $2) WITH ORDINALITY AS wanted (key, store, number)
+            CROSS JOIN LATERAL (
+                SELECT job_id, quantity, expected_available, action, on_insufficient, store_id, item_id, location_id
+                FROM \(schema.quoted).idempotency_keys
+                WHERE idempotency_key = wanted.key AND store_id = wanted.store
+                OFFSET 0
+            ) AS used
             """)
     }
 

@@ -33,6 +33,8 @@ struct DeferWaitingStatement: QueueStatement {
 ///
 /// A page of each item, from a position in the order of work on: a page that started with the first waiting job again
 /// would meet the same locked jobs for ever.
+///
+/// `num_nulls`, because with `run_at IS NOT NULL` the planner could read all of the index of due jobs instead.
 struct PromoteWaitingStatement: QueueStatement {
     let statement: Statement
 
@@ -42,7 +44,7 @@ struct PromoteWaitingStatement: QueueStatement {
             "promote_waiting", [.textArray, .textArray, .textArray, .int8Array, .int2Array, .int8Array, .int4],
             """
             WITH fitting AS MATERIALIZED (
-                SELECT item.number, waiting.job_id, waiting.group_id, waiting.store_id, waiting.submission_id,
+                SELECT item.number, waiting.tuple_id, waiting.job_id, waiting.group_id, waiting.store_id, waiting.submission_id,
                     waiting.waiting_quantity, waiting.priority
                 FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY
                     AS item (store_id, item_id, location_id, available, after_priority, after_id, number)
@@ -50,7 +52,7 @@ struct PromoteWaitingStatement: QueueStatement {
                     SELECT first.*,
                         sum(first.waiting_quantity) OVER (ORDER BY first.priority, first.job_id) AS summed_need
                     FROM (
-                        SELECT job_id, group_id, store_id, submission_id, waiting_quantity, priority
+                        SELECT ctid AS tuple_id, job_id, group_id, store_id, submission_id, waiting_quantity, priority
                         FROM \(s).jobs
                         WHERE jobs.item_id = item.item_id AND jobs.store_id = item.store_id
                             AND jobs.location_id = item.location_id
@@ -64,17 +66,22 @@ struct PromoteWaitingStatement: QueueStatement {
             ), singles AS MATERIALIZED (
                 SELECT jobs.ctid AS tuple_id
                 FROM fitting
-                JOIN \(s).jobs USING (job_id)
-                WHERE fitting.group_id IS NULL AND run_at IS NOT NULL AND paused_at IS NULL
+                JOIN \(s).jobs ON jobs.ctid = fitting.tuple_id
+                WHERE fitting.group_id IS NULL AND num_nulls(run_at) = 0 AND paused_at IS NULL
                 FOR UPDATE OF jobs SKIP LOCKED
             ), lines AS MATERIALIZED (
-                SELECT jobs.ctid AS tuple_id
+                SELECT line.tuple_id
                 FROM (
                     SELECT DISTINCT group_id, store_id, submission_id FROM fitting WHERE group_id IS NOT NULL
                 ) AS whole
-                JOIN \(s).jobs USING (group_id, store_id, submission_id)
-                WHERE run_at IS NOT NULL AND paused_at IS NULL
-                FOR UPDATE OF jobs SKIP LOCKED
+                CROSS JOIN LATERAL (
+                    SELECT ctid AS tuple_id
+                    FROM \(s).jobs
+                    WHERE jobs.group_id = whole.group_id AND jobs.store_id = whole.store_id
+                        AND jobs.submission_id = whole.submission_id
+                        AND num_nulls(run_at) = 0 AND paused_at IS NULL
+                    FOR UPDATE SKIP LOCKED
+                ) AS line
             ), promoted AS (
                 UPDATE \(s).jobs SET run_at = NULL
                 FROM (SELECT tuple_id FROM singles UNION ALL SELECT tuple_id FROM lines) AS locked

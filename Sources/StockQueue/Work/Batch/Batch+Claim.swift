@@ -1,7 +1,7 @@
 import StockDecision
 import StockQueuePostgres
 
-/// What a batch reads and locks: the jobs, with the whole of their groups, their items, and the use of their keys.
+/// What a batch claims: jobs, with the whole of their groups.
 extension Batch {
     /// Locks the lane and claims its first jobs.
     ///
@@ -49,18 +49,23 @@ extension Batch {
     /// Adds what belongs to the claim: the rest of groups that were cut, and jobs that another transaction has locked.
     /// The latter are skipped, and with them every later job of their items.
     ///
-    /// - Parameter passed: the transactions that the marks of the range have passed.
-    /// - Returns: those of them that have ended. The batch may lack jobs of theirs then, and must be discarded.
+    /// - Parameters:
+    ///   - passed: the transactions that the marks of the range have passed.
+    ///   - tuples: lock the items of the claimed jobs in the same round trip, by these tuple ids where they have one; nil
+    ///     where not all of the claimed jobs may stay in the batch.
+    /// - Returns: the passed transactions that have ended. The batch may lack jobs of theirs then, and must be discarded.
     func completeClaim(
-        _ range: ClaimedRange, passing passed: [TransactionID]
+        _ range: ClaimedRange, passing passed: [TransactionID], locking tuples: ItemTupleCache.Lane?
     ) throws(PostgresError) -> [TransactionID] {
         let claimedHere = claims.jobs.count
         try send(statements.countUpTo) { range.parameters(&$0) }
         let groupCount = claims.groups.count
         if groupCount > 0 { try sendCountGroups() }
+        let locks = try tuples.map { tuples throws(PostgresError) in try sendItemLocks(tuples) } ?? []
         // Last, so that it holds for every statement before it.
         if !passed.isEmpty { try sendFindEnded(passed) }
         let counts = try connection.receive()
+        takeItems(counts[(groupCount > 0 ? 2 : 1)...], lockedBy: locks)
         if !passed.isEmpty {
             let ended = FindEndedTransactionsStatement.transactions(in: counts[counts.count - 1])
             if !ended.isEmpty { return ended }
@@ -136,76 +141,5 @@ extension Batch {
     func addGroups(_ groups: [Int32], to parameters: inout Parameters) {
         for column in 0..<2 { parameters.addArray(of: groups, in: claims.groups, column: column) }
         parameters.addXID8Array(of: groups, in: claims.groups, column: 2)
-    }
-
-    // MARK: keys and items
-
-    /// Reads which of the batch's idempotency keys were used before, by key index; nil for an unused one.
-    func readKeys() throws(PostgresError) -> [KeyState?] {
-        if claims.keys.count == 0 { return [] }
-        let wanted = Array(0..<Int32(claims.keys.count))
-        let rows = try execute(statements.readKeys) { parameters in
-            for column in 0..<2 { parameters.addArray(of: wanted, in: self.claims.keys, column: column) }
-        }
-        return try claims.keyStates(in: rows)
-    }
-
-    /// Locks the batch's items: those with a cached tuple id first, then the others by key, both in key order.
-    ///
-    /// - Parameter skipsLocked: do not wait for rows that another transaction has locked.
-    func lockItems(skipsLocked: Bool, _ tuples: inout ItemTupleCache.Lane) throws(PostgresError) -> [ItemState] {
-        var items = [ItemState](repeating: ItemState(), count: claims.items.count)
-        itemTupleIDs = [TupleID?](repeating: nil, count: claims.items.count)
-        var wanted = claims.items.sortedKeys()
-        if !skipsLocked {
-            try lockCachedItems(wanted, tuples, &items)
-            wanted.removeAll { items[Int($0)].presence == .known }
-        }
-        if wanted.isEmpty { return items }
-        let rows =
-            skipsLocked
-            ? try execute(statements.lockUnlockedItems) { self.addItems(wanted, to: &$0) }
-            : try execute(statements.lockItems) { self.addItems(wanted, to: &$0) }
-        store(rows, of: wanted, in: &items)
-        for item in wanted { tuples[claims.items.hash(of: item)] = itemTupleIDs[Int(item)] }
-        if skipsLocked { try markLockedItems(wanted.filter { items[Int($0)].presence == .unknown }, &items) }
-        return items
-    }
-
-    private func lockCachedItems(
-        _ wanted: [Int32], _ tuples: ItemTupleCache.Lane, _ items: inout [ItemState]
-    ) throws(PostgresError) {
-        var cached: [Int32] = []
-        var tupleIDs: [TupleID] = []
-        for item in wanted {
-            guard let tupleID = tuples[claims.items.hash(of: item)] else { continue }
-            cached.append(item)
-            tupleIDs.append(tupleID)
-        }
-        if cached.isEmpty { return }
-        let rows = try execute(statements.lockCachedItems) { parameters in
-            self.addItems(cached, to: &parameters)
-            parameters.addArray(of: tupleIDs.count, tupleID: { tupleIDs[$0] })
-        }
-        store(rows, of: cached, in: &items)
-    }
-
-    /// Marks the items whose rows are locked; the others do not exist.
-    private func markLockedItems(_ missing: [Int32], _ items: inout [ItemState]) throws(PostgresError) {
-        if missing.isEmpty { return }
-        let rows = try execute(statements.readItems) { self.addItems(missing, to: &$0) }
-        for row in StoredItem.rows(in: rows) { items[Int(missing[row.position])].presence = .locked }
-    }
-
-    private func store(_ rows: ResultSet, of wanted: [Int32], in items: inout [ItemState]) {
-        for row in StoredItem.rows(in: rows) {
-            let item = Int(wanted[row.position])
-            items[item] = row.state
-            itemTupleIDs[item] = row.tupleID
-        }
-    }
-
-    func addItems(_ items: [Int32], to parameters: inout Parameters) {
-        for column in 0..<3 { parameters.addArray(of: items, in: claims.items, column: column) }
     }
 }

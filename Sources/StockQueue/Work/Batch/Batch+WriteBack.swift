@@ -82,7 +82,7 @@ extension Batch {
         var changed: [(TupleID, ItemState)] = []
         changed.reserveCapacity(decision.changedItems.count)
         for item in decision.changedItems {
-            guard let tupleID = itemTupleIDs[item.position] else {
+            guard let tupleID = items.tupleIDs[item.position] else {
                 throw PostgresError(
                     kind: .protocolViolation, message: "an item was changed that the batch had not locked")
             }

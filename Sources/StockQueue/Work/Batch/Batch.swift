@@ -13,8 +13,7 @@ final class Batch {
     private let sample: ChangedItemSample
     private let onFinished: FinishedJobsHandler?
     var claims = ClaimSet()
-    /// The tuple id of each item that the batch has locked, by item index.
-    var itemTupleIDs: [TupleID?] = []
+    var items = Items()
     var parameters = Parameters()
     /// The statements by which the batch writes, for each that it has sent.
     var writes: [String] = []
@@ -52,7 +51,7 @@ final class Batch {
     /// - Parameter tuples: the cached tuple ids of the lane's items; brought up to date.
     /// - Throws: any error of the database. The transaction is rolled back then, and nothing has happened.
     func run(_ request: BatchRequest, tuples: inout ItemTupleCache.Lane) throws(PostgresError) -> BatchOutcome {
-        (claimedJobs, decision, isCommitting) = (0, nil, false)
+        (claimedJobs, decision, isCommitting, items) = (0, nil, false, Items())
         writes.removeAll(keepingCapacity: true)
         return try rollingBackOnError { () throws(PostgresError) in
             let outcome = try work(request, &tuples)
@@ -70,21 +69,22 @@ final class Batch {
         guard let last = claims.jobs.last else { return .nothingReady(epoch: lane.epoch) }
         let claimedRows = claims.jobs.count
         claimedJobs = claimedRows
+        let keepsAll = !lane.hasPausedStores && !request.skipsLockedItems && request.leavesOut.isNothing
         let ended = try completeClaim(
             ClaimedRange(lane: request.lane, marks: request.marks.marks, lastPriority: last.priority, lastID: last.id),
-            passing: request.marks.passed)
+            passing: request.marks.passed, locking: keepsAll ? tuples : nil)
         if !ended.isEmpty { return .transactionsEnded(ended) }
         claims.leaveOut(request.leavesOut)
         let paused = lane.hasPausedStores ? try pauseJobs() : 0
         var keys = try request.readsKeys ? readKeys() : [KeyState?](repeating: nil, count: claims.keys.count)
-        let items = try lockItems(skipsLocked: request.skipsLockedItems, &tuples)
+        try lockItems(skipsLocked: request.skipsLockedItems, &tuples)
         let tooLarge = Set(claims.tooLargeGroups.keys)
-        var decision = decide(claims.jobs, items: items, keys: keys, tooLargeGroups: tooLarge)
+        var decision = decide(claims.jobs, items: items.states, keys: keys, tooLargeGroups: tooLarge)
         // A key that was taken for unused and that no job uses would not violate the primary key: a job that waits may
         // be a duplicate.
         if !request.readsKeys && decision.keyUsers.count < claims.keys.count {
             keys = try readKeys()
-            decision = decide(claims.jobs, items: items, keys: keys, tooLargeGroups: tooLarge)
+            decision = decide(claims.jobs, items: items.states, keys: keys, tooLargeGroups: tooLarge)
         }
         self.decision = decision
         let promotions = try writeBack(decision, &tuples)

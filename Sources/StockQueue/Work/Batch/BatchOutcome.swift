@@ -24,6 +24,8 @@ struct BatchRequest {
         case skippingItems(Set<UInt32>)
         /// The batch does as if the jobs were not there. That is out of order, so it is rolled back.
         case trying(Set<Int64>)
+
+        var isNothing: Bool { if case .none = self { true } else { false } }
     }
 }
 

@@ -13,7 +13,7 @@ struct Poller: WorkerService {
     let name = "poller"
     let role = "poller"
 
-    func session(_ settings: WorkerSettings) -> [(name: String, value: String)] { settings.session }
+    func session(_ settings: WorkerSettings) -> [(name: String, value: String)] { settings.batchSession }
 
     /// Polls until the queue is drained or the stop signal ends it.
     func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {

@@ -17,7 +17,7 @@ struct Worker: WorkerService {
         tunings = LaneTunings(context.settings)
     }
 
-    func session(_ settings: WorkerSettings) -> [(name: String, value: String)] { settings.session }
+    func session(_ settings: WorkerSettings) -> [(name: String, value: String)] { settings.batchSession }
 
     /// Works on lanes until the lane queue or the stop signal ends it.
     func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {

@@ -1,0 +1,130 @@
+import StockDecision
+import StockQueuePostgres
+
+/// What a batch locks and reads beside its jobs: their items, and the use of their idempotency keys.
+extension Batch {
+    /// A statement that locks items.
+    struct ItemLock {
+        var items: [Int32]
+        /// By the primary key, not at a cached tuple id: an item that it does not find does not exist.
+        var isByKey: Bool
+    }
+
+    /// The items of the batch as far as they are known, by item index.
+    struct Items {
+        var states: [ItemState] = []
+        /// Where the locked row is.
+        var tupleIDs: [TupleID?] = []
+        /// The item was looked for by its key.
+        fileprivate var isLookedUp: [Bool] = []
+        /// The items of the first claimed jobs are locked.
+        fileprivate var areTaken = false
+
+        mutating func grow(to count: Int) {
+            let new = count - states.count
+            states.append(contentsOf: repeatElement(ItemState(), count: new))
+            tupleIDs.append(contentsOf: repeatElement(nil, count: new))
+            isLookedUp.append(contentsOf: repeatElement(false, count: new))
+        }
+    }
+
+    // MARK: locking
+
+    /// Sends the locks of the items that the claim names so far: of those with a cached tuple id first, then of the
+    /// others by key, both in key order.
+    func sendItemLocks(_ tuples: ItemTupleCache.Lane) throws(PostgresError) -> [ItemLock] {
+        var (cached, others): ([Int32], [Int32]) = ([], [])
+        var tupleIDs: [TupleID] = []
+        for item in claims.items.sortedKeys() {
+            if let tupleID = tuples[claims.items.hash(of: item)] {
+                cached.append(item)
+                tupleIDs.append(tupleID)
+            } else {
+                others.append(item)
+            }
+        }
+        var locks: [ItemLock] = []
+        if !cached.isEmpty {
+            try send(statements.lockCachedItems) { parameters in
+                self.addItems(cached, to: &parameters)
+                parameters.addArray(of: tupleIDs.count, tupleID: { tupleIDs[$0] })
+            }
+            locks.append(ItemLock(items: cached, isByKey: false))
+        }
+        if !others.isEmpty {
+            try send(statements.lockItems) { self.addItems(others, to: &$0) }
+            locks.append(ItemLock(items: others, isByKey: true))
+        }
+        return locks
+    }
+
+    /// Takes the rows of `sendItemLocks`.
+    func takeItems(_ results: ArraySlice<ResultSet>, lockedBy locks: [ItemLock]) {
+        for (rows, lock) in zip(results, locks) { take(rows, lockedBy: lock) }
+        items.areTaken = !locks.isEmpty
+    }
+
+    private func take(_ rows: ResultSet, lockedBy lock: ItemLock) {
+        items.grow(to: claims.items.count)
+        for row in StoredItem.rows(in: rows) {
+            let item = Int(lock.items[row.position])
+            items.states[item] = row.state
+            items.tupleIDs[item] = row.tupleID
+        }
+        if lock.isByKey { for item in lock.items { items.isLookedUp[Int(item)] = true } }
+    }
+
+    /// Locks the items that are not locked yet, and brings the cached tuple ids up to date.
+    ///
+    /// - Parameter skipsLocked: do not wait for rows that another transaction has locked.
+    func lockItems(skipsLocked: Bool, _ tuples: inout ItemTupleCache.Lane) throws(PostgresError) {
+        items.grow(to: claims.items.count)
+        if skipsLocked {
+            try lockUnlockedItems()
+        } else {
+            if !items.areTaken {
+                let locks = try sendItemLocks(tuples)
+                if !locks.isEmpty { takeItems(try connection.receive()[...], lockedBy: locks) }
+            }
+            // Those whose cached tuple id was out of date, and those of jobs that joined the claim later.
+            let others = claims.items.sortedKeys().filter {
+                items.states[Int($0)].presence != .known && !items.isLookedUp[Int($0)]
+            }
+            if !others.isEmpty {
+                let rows = try execute(statements.lockItems) { self.addItems(others, to: &$0) }
+                take(rows, lockedBy: ItemLock(items: others, isByKey: true))
+            }
+        }
+        for item in items.isLookedUp.indices where items.isLookedUp[item] {
+            tuples[claims.items.hash(of: Int32(item))] = items.tupleIDs[item]
+        }
+    }
+
+    private func lockUnlockedItems() throws(PostgresError) {
+        let wanted = claims.items.sortedKeys()
+        if wanted.isEmpty { return }
+        let rows = try execute(statements.lockUnlockedItems) { self.addItems(wanted, to: &$0) }
+        take(rows, lockedBy: ItemLock(items: wanted, isByKey: true))
+        // Of the missing ones, some are locked and the others do not exist.
+        let missing = wanted.filter { items.states[Int($0)].presence == .unknown }
+        if missing.isEmpty { return }
+        let locked = try execute(statements.readItems) { self.addItems(missing, to: &$0) }
+        for row in StoredItem.rows(in: locked) { items.states[Int(missing[row.position])].presence = .locked }
+    }
+
+    func addItems(_ items: [Int32], to parameters: inout Parameters) {
+        for column in 0..<3 { parameters.addArray(of: items, in: claims.items, column: column) }
+    }
+
+    // MARK: keys
+
+    /// Reads which of the batch's idempotency keys were used before, by key index; nil for an unused one.
+    func readKeys() throws(PostgresError) -> [KeyState?] {
+        if claims.keys.count == 0 { return [] }
+        let wanted = Array(0..<Int32(claims.keys.count))
+        let rows = try execute(statements.readKeys) { parameters in
+            for column in 0..<2 { parameters.addArray(of: wanted, in: self.claims.keys, column: column) }
+        }
+        return try claims.keyStates(in: rows)
+    }
+}
