@@ -19,7 +19,7 @@ import Testing
                 environment: [
                     "TOKEN": shop.token, "PYTHONPATH": root.appendingPathComponent(".build/python").path,
                 ], executable: "/usr/bin/env"
-            ).wait()
+            ).wait(seconds: examples == nil ? 120 : 3_600)
             if examples != nil { print(ended.out) }
             #expect(ended.code == 0, "\(ended.out)\(ended.err)")
             #expect(ended.out.contains("generated"), "\(ended.out)\(ended.err)")

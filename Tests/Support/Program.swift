@@ -38,12 +38,12 @@ public struct Program: Sendable {
         public var outputText: String { (try? String(contentsOf: out, encoding: .utf8)) ?? "" }
 
         /// Waits until the process ends. If a signal ended it, the code is the signal's number, negative. A process
-        /// that does not end within two minutes is killed.
-        public func wait() throws -> Ended {
+        /// that does not end within so many seconds is killed.
+        public func wait(seconds: Double = 120) throws -> Ended {
             let hasEnded = DispatchSemaphore(value: 0)
             let process = self.process
             let watchdog = Thread {
-                if hasEnded.wait(timeout: .now() + 120) == .timedOut { kill(process.processIdentifier, SIGKILL) }
+                if hasEnded.wait(timeout: .now() + seconds) == .timedOut { kill(process.processIdentifier, SIGKILL) }
             }
             watchdog.start()
             process.waitUntilExit()
