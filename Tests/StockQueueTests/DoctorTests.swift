@@ -135,6 +135,26 @@ import Testing
         }
     }
 
+    @Test("a reader, which sees of which kind its own sessions are only, counts the connections of all roles")
+    func connectionsOfOthers() async throws {
+        try await withDatabase { database in
+            let reader = "reader_of_\(database.name)"
+            try database.run("CREATE ROLE \(reader) LOGIN; GRANT stockq_reader TO \(reader)")
+            let others = try (0..<5).map { _ in try database.connect() }
+            var limits = Self.limits
+            limits.connectionsPercentMax = 0
+            let asReader = Doctor(connection: try database.connect(as: reader), schema: .standard)
+            let text = try withExtendedLifetime(others) {
+                try asReader.findings(limits).first { $0.check == "connections" }?.text
+            }
+            let count = text?.split(separator: " ").first.flatMap { Int($0) }
+            // Other tests use the server too.
+            #expect((count ?? 0) > others.count, "\(text ?? "no finding")")
+            #expect(try !asReader.seesAllSessions())
+            try database.run("DROP OWNED BY \(reader); DROP ROLE \(reader)")
+        }
+    }
+
     @Test("roles that do not exist are named") func roles() async throws {
         try await withDatabase(migrated: false) { database in
             let schema = try #require(QueueSchema("without_roles"))

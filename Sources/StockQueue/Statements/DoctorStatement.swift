@@ -4,17 +4,19 @@ import StockQueuePostgres
 /// Finds what an administrator has to act on, one row each: what was checked, and a sentence.
 ///
 /// A role without the rights of `pg_read_all_stats` does not see when the transactions of others began, so it does not
-/// find those that are open for long.
+/// find those that are open for long. Nor does it see of which kind a session of another role is; but such a session has a
+/// role and a database, as no background process of the server has.
 struct DoctorStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
         let s = schema.quoted
         statement = Statement(
-            "doctor", [.int4, .int8, .int8, .int8, .int8, .int8, .int4, .int8, .timestamptz, .text, .int8],
+            "doctor", [.int4, .int8, .int8, .int8, .int8, .int8, .int4, .text, .int8],
             """
             WITH sessions AS MATERIALIZED (
-                SELECT pid, usename, application_name, backend_type, datname, xact_start, clock_timestamp() - xact_start AS age
+                SELECT pid, usename, application_name, backend_type, datname, clock_timestamp() - xact_start AS age,
+                    coalesce(backend_type = 'client backend', usename IS NOT NULL AND datname IS NOT NULL) AS is_client
                 FROM pg_stat_activity
             ), connected AS (
                 SELECT count(*) AS workers FROM sessions
@@ -117,7 +119,7 @@ struct DoctorStatement: QueueStatement {
                 SELECT current_setting('max_connections')::bigint
                     - current_setting('superuser_reserved_connections')::bigint AS available
             ) AS limits
-            WHERE backend_type = 'client backend'
+            WHERE is_client
             GROUP BY available
             HAVING count(*) * 100 > available * $7
             UNION ALL
