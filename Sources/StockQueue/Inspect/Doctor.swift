@@ -44,12 +44,31 @@ package struct Doctor {
 
     /// What exceeds the limits now.
     ///
-    /// - Parameter now: by this machine's clock.
-    package func findings(_ limits: Limits, now: Date = Date()) throws(PostgresError) -> [Finding] {
+    /// - Parameter clock: this machine's.
+    package func findings(
+        _ limits: Limits, clock: () -> Date = { Date() }
+    ) throws(PostgresError) -> [Finding] {
+        let ofClock = try clockFinding(max: limits.clockDifferenceMax, clock)
         let found = DoctorStatement.findings(
-            in: try connection.execute(
-                DoctorStatement(schema).statement, DoctorStatement.parameters(limits, schema, now: now)))
-        return found + (try ofStartup())
+            in: try connection.execute(DoctorStatement(schema).statement, DoctorStatement.parameters(limits, schema)))
+        return found + [ofClock].compactMap { $0 } + (try ofStartup())
+    }
+
+    /// How far apart the clocks are at least: the server's time is between this machine's before the call and after it,
+    /// so a slow call is no difference.
+    private func clockFinding(max: Duration, _ clock: () -> Date) throws(PostgresError) -> Finding? {
+        let before = Timestamp(clock())
+        let server = ReadClockStatement.time(in: try connection.execute(ReadClockStatement().statement))
+        let after = Timestamp(clock())
+        let isAhead = before > server
+        let nearest = isAhead ? before : Swift.min(server, after)
+        let milliseconds = (nearest.microsecondsSince2000 - server.microsecondsSince2000).magnitude / 1_000
+        if milliseconds <= max.milliseconds { return nil }
+        return Finding(
+            check: "clock",
+            text:
+                "the clock of this machine is \(milliseconds) ms \(isAhead ? "ahead of" : "behind") that of the server; "
+                + "times that are given in local time are off")
     }
 
     /// What a worker process looks for before it starts, too.

@@ -50,7 +50,7 @@ struct DoctorStatement: QueueStatement {
             ), tables AS (
                 SELECT relname, n_live_tup, n_dead_tup, coalesce(last_analyze, last_autoanalyze) AS analyzed_at
                 FROM pg_stat_user_tables
-                WHERE schemaname = $10
+                WHERE schemaname = $8
             )
             SELECT 'workers' AS check, format('%s, and at least %s expected; the last result is %s; start stockq run',
                     CASE workers WHEN 0 THEN 'no worker is' WHEN 1 THEN '1 worker is' ELSE workers || ' workers are' END
@@ -83,7 +83,7 @@ struct DoctorStatement: QueueStatement {
             SELECT 'partitions', format(
                     'the results have partitions up to job id %s, and the last job id is %s; '
                         'a worker adds partitions, or the owner: SELECT %I.add_results_partitions()',
-                    upper_bound, last_id, $10)
+                    upper_bound, last_id, $8)
             FROM partitions
             WHERE upper_bound - last_id < jobs / 2
             UNION ALL
@@ -94,11 +94,11 @@ struct DoctorStatement: QueueStatement {
                     'table %s has %s dead rows and %s live ones; look for what holds vacuum back',
                     relname, n_dead_tup, n_live_tup)
             FROM tables
-            WHERE n_dead_tup > $11 + 5 * n_live_tup
+            WHERE n_dead_tup > $9 + 5 * n_live_tup
             UNION ALL
             SELECT 'statistics', format('table %s has %s rows and was never analyzed; run: ANALYZE', relname, n_live_tup)
             FROM tables
-            WHERE n_live_tup > $11 AND analyzed_at IS NULL
+            WHERE n_live_tup > $9 AND analyzed_at IS NULL
             UNION ALL
             SELECT 'transactions', format(
                     'process %s (user %s, application %s) has had a transaction open for %s; it holds vacuum back, and '
@@ -123,20 +123,14 @@ struct DoctorStatement: QueueStatement {
             GROUP BY available
             HAVING count(*) * 100 > available * $7
             UNION ALL
-            SELECT 'clock', format(
-                    'the clock of this machine is %s ms %s that of the server; times that are given in local time are off',
-                    abs(ms), CASE WHEN ms > 0 THEN 'ahead of' ELSE 'behind' END)
-            FROM (SELECT (extract(epoch FROM $9 - clock_timestamp()) * 1000)::bigint AS ms) AS difference
-            WHERE abs(ms) > $8
-            UNION ALL
             SELECT 'roles', format(
-                    'the role %s does not exist; migrate the schema as a role that may create roles', $10 || kind)
+                    'the role %s does not exist; migrate the schema as a role that may create roles', $8 || kind)
             FROM unnest(ARRAY['_producer', '_worker', '_gateway', '_reader', '_admin']) AS kind
-            WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $10 || kind)
+            WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $8 || kind)
             """)
     }
 
-    static func parameters(_ limits: Doctor.Limits, _ schema: QueueSchema, now: Date) -> Parameters {
+    static func parameters(_ limits: Doctor.Limits, _ schema: QueueSchema) -> Parameters {
         var parameters = Parameters()
         parameters.add(limits.workersMin)
         parameters.add(limits.ageMax.wholeSeconds)
@@ -145,8 +139,6 @@ struct DoctorStatement: QueueStatement {
         parameters.add(limits.deadMax)
         parameters.add(limits.transactionMax.wholeSeconds)
         parameters.add(limits.connectionsPercentMax)
-        parameters.add(Int64(limits.clockDifferenceMax.milliseconds))
-        parameters.add(Timestamp(now))
         parameters.add(schema.name)
         parameters.add(limits.largeTableRows)
         return parameters
@@ -164,4 +156,11 @@ struct DoctorStatement: QueueStatement {
 struct SeesSessionsStatement: QueueStatement {
     let statement = Statement(
         "sees_sessions", [], "SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all")
+}
+
+/// Reads the server's clock, in a statement that does nothing else.
+struct ReadClockStatement: QueueStatement {
+    let statement = Statement("read_clock", [], "SELECT clock_timestamp() AS at")
+
+    static func time(in rows: ResultSet) -> Timestamp { rows.timestamp(0, rows.column("at")) }
 }
