@@ -17,6 +17,10 @@ extension Connection {
             ("client_encoding", "UTF8"),
             ("fallback_application_name", settings.applicationName),
         ]
+        if let purpose = settings.purpose {
+            let environment = ProcessInfo.processInfo.environment
+            words.append(("application_name", settings.sessionName(purpose: purpose, environment: environment)))
+        }
         if let password = settings.password { words.append(("password", password)) }
         let names = words.map { strdup($0.0) } + [nil]
         let values = words.map { strdup($0.1) } + [nil]

@@ -5,8 +5,10 @@ public struct ConnectionSettings: Sendable {
     public var conninfo: String
     /// A password that is kept apart from the string, for instance in a file of its own. Never printed.
     public var password: String?
-    /// Shown in `pg_stat_activity`.
+    /// Shown in `pg_stat_activity`, unless the connection string or PGAPPNAME has another name.
     public var applicationName: String
+    /// What the session is for in its program; shown behind whichever name the program has.
+    package var purpose: String?
     /// How long one host may take to accept a connection, before the next one of a multi-host string is tried. libpq
     /// counts whole seconds, from 2 s on. Default 5 s.
     public var connectTimeout = Duration.seconds(5)
@@ -55,4 +57,17 @@ public struct ConnectionSettings: Sendable {
         self.conninfo = conninfo
         self.applicationName = applicationName
     }
+}
+
+extension ConnectionSettings {
+    /// The name of a session with a purpose. PostgreSQL keeps 63 bytes of a name, and replaces those that are not ASCII:
+    /// of a longer one the program's part is cut, because sessions are recognized by their purpose.
+    func sessionName(purpose: String, environment: [String: String]) -> String {
+        let program =
+            ConnectionString.value(of: "application_name", in: conninfo) ?? environment["PGAPPNAME"] ?? applicationName
+        let shown = program.utf8.map { (0x20..<0x7F).contains($0) ? Character(Unicode.Scalar($0)) : "?" }
+        return String(shown.prefix(max(0, Self.nameBytesMax - 1 - purpose.utf8.count))) + " " + purpose
+    }
+
+    private static let nameBytesMax = 63
 }

@@ -31,7 +31,7 @@ package enum ConnectionString {
         guard let options = options(of: text), !hasMisplacedAt(text) else {
             return authority != nil || secretValueStart(bytes[...]) != nil ? 0..<bytes.count : nil
         }
-        if !options.contains(where: secretNames.contains) { return nil }
+        if !options.keys.contains(where: secretNames.contains) { return nil }
         guard let authority else {
             // Keywords and values: from the first secret on, whatever follows it.
             return (secretValueStart(bytes[...]) ?? 0)..<bytes.count
@@ -79,20 +79,23 @@ package enum ConnectionString {
 
     private static func isSpace(_ byte: UInt8) -> Bool { byte == 32 || (9...13).contains(byte) }
 
-    /// The names of the options that the string sets; nil if libpq cannot read it.
-    private static func options(of text: String) -> [String]? {
+    /// The value that the string gives an option; nil where it gives none, or where libpq cannot read it.
+    static func value(of option: String, in text: String) -> String? { options(of: text)?[option] }
+
+    /// The options that the string sets; nil if libpq cannot read it.
+    private static func options(of text: String) -> [String: String]? {
         var message: UnsafeMutablePointer<CChar>?
         guard let parsed = PQconninfoParse(text, &message) else {
             if let message { PQfreemem(message) }
             return nil
         }
         defer { PQconninfoFree(parsed) }
-        var names: [String] = []
+        var values: [String: String] = [:]
         var option = parsed
         while let keyword = option.pointee.keyword {
-            if option.pointee.val != nil { names.append(String(cString: keyword)) }
+            if let value = option.pointee.val { values[String(cString: keyword)] = String(cString: value) }
             option += 1
         }
-        return names
+        return values
     }
 }

@@ -60,6 +60,19 @@ import Testing
         }
     }
 
+    @Test("workers are listed by their service, whatever name the environment gives the program")
+    func nameOfEnvironment() async throws {
+        try await withDatabase { database in
+            var program = Program(database)
+            program.environment["PGAPPNAME"] = String(repeating: "the stock of all shops, ", count: 5)
+            let worker = try program.start(["run", "--workers", "1", "--log-level", "error"])
+            #expect(try eventually { try program.run(["workers", "--csv"]).out.contains(" worker 1\",") })
+            #expect(try program.run(["stats"]).out.contains("workers      1 connected"))
+            worker.send(SIGTERM)
+            #expect(try worker.wait().code == 0)
+        }
+    }
+
     @Test("stats shows the queued jobs by store, by lane and by item, those with the most ready jobs first")
     func backlog() async throws {
         try await withDatabase { database in

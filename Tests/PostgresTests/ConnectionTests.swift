@@ -44,6 +44,26 @@ import Testing
         }
     }
 
+    @Test(
+        "a session's purpose is behind the program's name, whichever it has, of which a long one is cut",
+        arguments: [
+            ("", "shop worker 12"), (" application_name='my shop'", "my shop worker 12"),
+            (
+                " application_name=\(String(repeating: "é", count: 50))",
+                String(repeating: "?", count: 53) + " worker 12"
+            ),
+        ])
+    func purpose(option: String, name: String) async throws {
+        try await withDatabase(migrated: false) { database in
+            var settings = ConnectionSettings(conninfo: database.conninfo + option, applicationName: "shop")
+            settings.purpose = "worker 12"
+            let connection = try Connection(settings)
+            #expect(
+                try database.rows(
+                    "SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()", connection) == [name])
+        }
+    }
+
     @Test("NULL, empty text and empty arrays arrive") func emptyParameters() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()

@@ -169,6 +169,22 @@ import Testing
         }
     }
 
+    @Test("the workers of a program with a long name are counted") func longProgramName() async throws {
+        try await withDatabase { database in
+            var settings = database.settings
+            settings.applicationName = String(repeating: "the stock of all shops, ", count: 5)
+            let workers = WorkersUnderTest(settings, schema: .standard, settings: WorkerSettings())
+            #expect(try eventually { try Self.findings(database, Doctor.Limits()) == [] })
+            #expect(
+                try database.rows(
+                    """
+                    SELECT application_name FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name LIKE '%worker 1'
+                    """) == ["the stock of all shops, the stock of all shops, the st worker 1"])
+            try workers.stop()
+        }
+    }
+
     @Test("roles that do not exist are named") func roles() async throws {
         try await withDatabase(migrated: false) { database in
             let schema = try #require(QueueSchema("without_roles"))

@@ -178,7 +178,7 @@ extension WorkerSettings {
         from base: ConnectionSettings, role: String, session: [(name: String, value: String)]
     ) -> ConnectionSettings {
         var settings = base
-        settings.applicationName = "\(base.applicationName) \(role)"
+        settings.purpose = role
         settings.connectTimeout = connectTimeout
         settings.callTimeout = callTimeout
         settings.keepalive = keepalive

@@ -64,7 +64,7 @@ private final class LockWatch {
 
     init(_ settings: ConnectionSettings) {
         self.settings = settings
-        self.settings.applicationName += " lock watch"
+        self.settings.purpose = "lock watch"
         self.settings.callTimeout = .seconds(2)
     }
 
