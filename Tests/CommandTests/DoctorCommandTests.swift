@@ -1,5 +1,6 @@
 import Foundation
 import PrivateCluster
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -70,6 +71,35 @@ import Testing
             #expect(try program.run(["stats"]).out.contains("workers      1 connected"))
             worker.send(SIGTERM)
             #expect(try worker.wait().code == 0)
+        }
+    }
+
+    @Test("what a role may not see of a worker's session is shown as hidden") func hiddenState() async throws {
+        try await withDatabase { database in
+            var settings = database.settings
+            settings.applicationName = "shop worker 1"
+            let worker = try Connection(settings)
+            let reader = "workers_of_\(database.name)"
+            try database.run("CREATE ROLE \(reader) LOGIN; GRANT stockq_reader TO \(reader)")
+            var program = Program()
+            program.environment["DATABASE_URL"] = database.settings(as: reader).conninfo
+            try withExtendedLifetime(worker) {
+                let columns = { (csv: String) in
+                    csv.split(separator: "\n").dropFirst().map {
+                        $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+                    }
+                }
+                let asOwner = try Program(database).run(["workers", "--csv"])
+                #expect(columns(asOwner.out).map { [$0[0], $0[2], $0[5]] } == [["shop worker 1", "local", "idle"]])
+                #expect(asOwner.err == "")
+                let asReader = try program.run(["workers", "--csv"])
+                #expect(
+                    columns(asReader.out).map { [$0[0]] + $0[2...] } == [
+                        ["shop worker 1", "hidden", "stockq", "", "hidden", ""]
+                    ])
+                #expect(asReader.code == 0 && asReader.err.contains("is hidden, because this role lacks the rights"))
+            }
+            try database.run("DROP OWNED BY \(reader); DROP ROLE \(reader)")
         }
     }
 

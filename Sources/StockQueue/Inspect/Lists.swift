@@ -146,7 +146,12 @@ package struct LimitList: FilteredList {
 }
 
 /// The sessions of worker processes that are connected to the queue's database, by name.
+///
+/// Of other roles' sessions a role without the rights of `pg_read_all_stats` sees only whose they are, and no kind.
 package struct WorkerSessionList: FilteredList {
+    /// The state of a session that this role may not see.
+    package static let hidden = "hidden"
+
     package var limit: Int
 
     package init(limit: Int) { self.limit = limit }
@@ -157,8 +162,12 @@ package struct WorkerSessionList: FilteredList {
             from: """
                 (
                     SELECT pid AS process_id, application_name AS name, usename AS user_name,
-                        coalesce(client_hostname, host(client_addr), 'local') AS client, backend_start AS connected_at,
-                        CASE WHEN state = 'idle' THEN 'idle' ELSE 'working' END AS state, state_change AS since
+                        CASE WHEN backend_type IS NULL THEN '\(Self.hidden)'
+                            ELSE coalesce(client_hostname, host(client_addr), 'local') END AS client,
+                        backend_start AS connected_at,
+                        CASE WHEN backend_type IS NULL THEN '\(Self.hidden)' WHEN state = 'idle' THEN 'idle'
+                            WHEN state = 'disabled' THEN 'unknown' ELSE 'working' END AS state,
+                        state_change AS since
                     FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name ~ '\(SessionNames.service)'
                 )

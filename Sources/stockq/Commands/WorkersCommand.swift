@@ -9,7 +9,7 @@ enum WorkersCommand: Command {
         options: [limit, RowTable.json, RowTable.csv], usesDatabase: true,
         examples: [.init("See who is connected, and since when.")],
         notes: [
-            "A role without the rights of pg_read_all_stats sees the names of other roles' sessions, not their state.",
+            "A role without the rights of pg_read_all_stats sees the names of other roles' sessions; their state is hidden.",
             "Sessions of all queues in the database are listed. Exit code 1 if there is none.",
         ])
 
@@ -22,6 +22,10 @@ enum WorkersCommand: Command {
             return .failure
         }
         try listing.print(rows, input, limit: input[limit])
+        if try rows.contains(where: { try Row(json: $0)["state"] == WorkerSessionList.hidden }) {
+            Terminal.note(
+                "the state of other roles' sessions is hidden, because this role lacks the rights of pg_read_all_stats")
+        }
         return .success
     }
 
