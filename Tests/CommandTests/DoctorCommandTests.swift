@@ -131,4 +131,25 @@ import Testing
             #expect(try Program(database).run(["stats", "--csv"]).code == 2)
         }
     }
+
+    @Test("the sum of an item's queued adjustments may exceed 64 bits") func largeSum() async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'up', 1), ('s', 'down', 1);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity)
+                SELECT 's', item, quantity
+                FROM (VALUES ('up', 9223372036854775807), ('down', -9223372036854775808)) AS jobs (item, quantity),
+                    generate_series(1, 3)
+                """)
+            let list = try Program(database).run(["stats", "--by", "item"])
+            #expect(list.code == 0 && list.err == "", "\(list.err)")
+            #expect(list.out.contains(" 27670116110564327421\n") && list.out.contains("-27670116110564327424\n"))
+            #expect(
+                try database.rows(
+                    "SELECT item_id, queued FROM stockq.stock('s', '{up,down}', with_queued => true) ORDER BY 1") == [
+                        "down,-9223372036854775808", "up,9223372036854775807",
+                    ])
+        }
+    }
 }

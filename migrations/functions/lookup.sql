@@ -176,7 +176,8 @@ BEGIN
     END IF;
     RETURN QUERY
     WITH waiting AS MATERIALIZED (
-        SELECT j.item_id, j.location_id, sum(j.quantity)::bigint AS quantity
+        SELECT j.item_id, j.location_id,
+            least(greatest(sum(j.quantity), -9223372036854775808), 9223372036854775807)::bigint AS quantity
         FROM jobs AS j
         WHERE with_queued AND j.store_id = stock.store_id AND j.item_id = ANY (item_ids) AND j.action = 'adjust'
             AND (j.run_at IS NULL OR j.run_at <= now())

@@ -199,7 +199,8 @@ package struct BacklogList: FilteredList {
             case .store: "array_agg(DISTINCT lane) AS lanes"
             case .lane:
                 "count(DISTINCT store_id) AS store_count, (array_agg(DISTINCT store_id))[:\(Self.storesMax)] AS stores"
-            case .item: "sum(quantity) FILTER (WHERE action = 'adjust')::bigint AS adjusted_by"
+            // Beyond 64 bits: a job's quantity may be anything that fits into them.
+            case .item: "sum(quantity) FILTER (WHERE action = 'adjust') AS adjusted_by"
             }
         return FilteredRows(
             "list_backlog_by_\(group.rawValue)",

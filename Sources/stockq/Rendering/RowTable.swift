@@ -28,11 +28,21 @@ struct Row {
         if case .number(let number) = object[column] { number.int64 } else { nil }
     }
 
-    /// The text with invisible characters as escapes.
-    func printable(_ column: String) -> String { self[column].printable }
+    /// The text as people read it: of a long list or a long text the beginning, invisible characters as escapes.
+    func printable(_ column: String) -> String {
+        Self.text(object[column] ?? .null, elementsMax: Self.elementsMax).printable(toColumns: Self.columnsMax)
+    }
 
-    /// The number in groups of three digits; `–` for null.
-    func grouped(_ column: String) -> String { number(column).map { CommandLineKit.grouped($0) } ?? "–" }
+    /// Ids, references and reasons are whole. A value of megabytes would widen all rows.
+    private static let columnsMax = 2_000
+    private static let elementsMax = 100
+
+    /// The number in groups of three digits, one beyond 64 bits without groups; `–` for null.
+    func grouped(_ column: String) -> String {
+        if let number = number(column) { return CommandLineKit.grouped(number) }
+        let text = self[column]
+        return text.isEmpty ? "–" : text
+    }
 
     /// The time in the terminal's time zone, to the second: `2026-03-01 13:00:00`; empty for null.
     func time(_ column: String) -> String {
