@@ -452,7 +452,18 @@ DECLARE
     canceled bigint[];
 BEGIN
     PERFORM check_caller_token(producer, caller_token);
+    IF cardinality(job_ids) > 10000 AND NOT may_cancel_all(producer) THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s ids of jobs in one call, at most 10000 are allowed', cardinality(job_ids)),
+            HINT = 'Cancel the others in further calls.';
+    ELSIF octet_length(reason) > 2000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('the reason has %s bytes, at most 2000 are allowed', octet_length(reason));
+    END IF;
     wanted := jobs_to_cancel(producer, queued_jobs(job_ids, store_id, group_id, reference));
+    IF cardinality(wanted) = 0 THEN
+        RETURN wanted;
+    END IF;
     -- No worker may have built the partitions for these jobs yet.
     PERFORM add_results_partitions();
     EXECUTE format($cancel$
@@ -486,11 +497,13 @@ BEGIN
         SELECT FROM jobs AS j
         WHERE (j.group_id, j.store_id, j.submission_id) = (g.group_id, g.store_id, g.submission_id)
     );
-    PERFORM record_operation(
-        'cancel',
-        jsonb_build_object(
-            'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference, 'reason', reason),
-        cardinality(canceled));
+    IF cardinality(canceled) > 0 THEN
+        PERFORM record_operation(
+            'cancel',
+            recorded_jobs(job_ids) || jsonb_build_object(
+                'store_id', store_id, 'group_id', group_id, 'reference', reference, 'reason', reason),
+            cardinality(canceled));
+    END IF;
     RETURN canceled;
 END
 $_$;
@@ -3084,12 +3097,7 @@ CREATE FUNCTION stockq.jobs_to_cancel(producer text, job_ids bigint[]) RETURNS b
 DECLARE
     may_read_only record;
 BEGIN
-    IF pg_has_role(producer, (SELECT relowner FROM pg_class WHERE oid = 'jobs'::regclass), 'USAGE')
-        OR EXISTS (
-            SELECT FROM pg_roles
-            WHERE rolname = current_schema() || '_admin' AND pg_has_role(jobs_to_cancel.producer, oid, 'USAGE')
-        )
-    THEN
+    IF may_cancel_all(producer) THEN
         RETURN job_ids;
     END IF;
     SELECT j.store_id, j.item_id INTO may_read_only
@@ -3361,6 +3369,18 @@ BEGIN
         UPDATE delivery_progress SET position = horizon.position, row_id = horizon.row_id RETURNING * INTO progress;
     END IF;
     RETURN progress;
+END
+$$;
+CREATE FUNCTION stockq.may_cancel_all(role text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    RETURN pg_has_role(role, (SELECT relowner FROM pg_class WHERE oid = 'jobs'::regclass), 'USAGE')
+        OR EXISTS (
+            SELECT FROM pg_roles
+            WHERE rolname = current_schema() || '_admin' AND pg_has_role(may_cancel_all.role, oid, 'USAGE')
+        );
 END
 $$;
 CREATE FUNCTION stockq.may_enqueue(store_id text, item_id text, location_id text) RETURNS boolean
@@ -3906,6 +3926,13 @@ CREATE FUNCTION stockq.record_operation(verb text, subject jsonb, jobs bigint) R
         $1, jsonb_strip_nulls($2), $3
     )
 $_$;
+CREATE FUNCTION stockq.recorded_jobs(job_ids bigint[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    SELECT jsonb_build_object(
+        'jobs', $1[:10000], 'jobs_named', CASE WHEN cardinality($1) > 10000 THEN cardinality($1) END)
+$_$;
 CREATE FUNCTION stockq.remove_alert_policy(store_id text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -3971,8 +3998,8 @@ BEGIN
     GET DIAGNOSTICS changed = ROW_COUNT;
     PERFORM record_operation(
         'reprioritize',
-        jsonb_build_object(
-            'priority', priority, 'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference),
+        recorded_jobs(job_ids) || jsonb_build_object(
+            'priority', priority, 'store_id', store_id, 'group_id', group_id, 'reference', reference),
         changed);
     RETURN changed;
 END
@@ -4090,7 +4117,8 @@ BEGIN
         AND d.state IN ('pending', 'dead') AND d.claim_id IS NULL;
     GET DIAGNOSTICS retried = ROW_COUNT;
     PERFORM record_operation(
-        'deliveries retry', jsonb_build_object('delivery_ids', delivery_ids, 'subscription', subscription), NULL);
+        'deliveries retry',
+        jsonb_build_object('delivery_ids', delivery_ids[:10000], 'subscription', subscription), NULL);
     RETURN retried;
 END
 $$;
@@ -4111,7 +4139,8 @@ BEGIN
     PERFORM put_behind_queued(new_jobs);
     PERFORM record_operation(
         'retry',
-        jsonb_build_object('jobs', job_ids, 'failed', nullif(failed, false), 'code', code, 'store_id', store_id),
+        recorded_jobs(job_ids)
+            || jsonb_build_object('failed', nullif(failed, false), 'code', code, 'store_id', store_id),
         cardinality(retried));
     RETURN QUERY SELECT added.job_id, added.retry_of FROM unnest(new_jobs, retried) AS added (job_id, retry_of);
 END

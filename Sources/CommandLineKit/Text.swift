@@ -47,6 +47,13 @@ extension String {
         self + String(repeating: " ", count: max(0, width - displayColumns(self)))
     }
 
+    /// The text on one line, ended by `…` where it takes more columns than that. It reads no more of a long text than
+    /// it shows.
+    package func printable(toColumns columns: Int) -> String {
+        // A character has at least one scalar a column, but for marks above a letter.
+        String(unicodeScalars.prefix(4 * columns)).printable.cut(toColumns: columns)
+    }
+
     /// The text, ended by `…` where it takes more columns than that.
     package func cut(toColumns columns: Int) -> String {
         if displayColumns(self) <= columns { return self }

@@ -52,7 +52,7 @@ import Testing
             #expect(try database.value("SELECT count(*) FROM stockq.idempotency_keys") == "0")
             #expect(
                 try database.rows("SELECT verb FROM stockq.operations ORDER BY operation_id") == [
-                    "cancel", "cancel", "retry", "retry", "reprioritize", "pause", "pause", "resume", "resume",
+                    "cancel", "retry", "retry", "reprioritize", "pause", "pause", "resume", "resume",
                     "items set", "items set",
                     "limits set",
                     "limits set",

@@ -163,4 +163,25 @@ import Testing
             #expect(pauses.split(separator: "\n").count == 2 && pauses.contains("oslo"), "\(pauses)")
         }
     }
+
+    @Test("operations list shows the beginning of a long list of jobs, and programs get all of it") func longSubject()
+        async throws
+    {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.operations (who, verb, subject)
+                SELECT 'me', 'cancel', jsonb_build_object('jobs', ARRAY(SELECT generate_series(1, last)))
+                FROM (VALUES (3), (100000)) AS jobs (last);
+                INSERT INTO stockq.operations (who, verb, subject) VALUES ('me', 'x', jsonb_build_object('y', repeat('z', 5000)))
+                """)
+            let list = try Program(database).run(["operations", "list"]).out
+            #expect(list.contains("jobs 1 2 3\n") && list.contains(" 99 100 … and 99,900 more\n"))
+            #expect(list.contains("zzz…\n") && list.utf8.count < 10_000, "\(list.utf8.count)")
+            for format in ["--json", "--csv"] {
+                let rows = try Program(database).run(["operations", "list", format]).out
+                #expect(rows.contains("100000") && rows.contains(String(repeating: "z", count: 5_000)))
+            }
+        }
+    }
 }

@@ -49,6 +49,32 @@ import Testing
         }
     }
 
+    @Test("an operation records the first 10,000 ids of a long list, and a cancellation of nothing is not recorded")
+    func longLists() async throws {
+        try await withDatabase { database in
+            let ids = "ARRAY(SELECT generate_series(1::bigint, 10001))"
+            #expect(try database.rows("SELECT stockq.cancel_jobs(\(ids))") == [])
+            #expect(try database.rows("SELECT * FROM stockq.operations") == [])
+            let calls = ["cancel_jobs(\(ids))", "reprioritize(3, \(ids))"]
+            for call in calls {
+                try database.run(
+                    """
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -1);
+                    SELECT stockq.\(call)
+                    """)
+            }
+            #expect(
+                try database.rows(
+                    """
+                    SELECT verb, jobs, jsonb_array_length(subject -> 'jobs'), subject ->> 'jobs_named'
+                    FROM stockq.operations ORDER BY operation_id
+                    """) == ["cancel,1,10000,10001", "reprioritize,1,10000,10001"])
+            #expect(
+                try database.connect().failure(of: "SELECT stockq.cancel_jobs('{1}', reason => repeat('x', 2001))")
+                    == "22023 the reason has 2001 bytes, at most 2000 are allowed")
+        }
+    }
+
     @Test("a job is retried once, and the retry names it") func retries() async throws {
         try await withDatabase { database in
             try database.run(

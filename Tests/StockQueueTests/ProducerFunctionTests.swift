@@ -54,6 +54,25 @@ import Testing
         }
     }
 
+    @Test("a producer names at most 10,000 ids in a call, and a call that cancels nothing is not recorded")
+    func cancelLimits() async throws {
+        try await withDatabase { database in
+            try Self.withProducer(database) { (mine: Connection) throws in
+                #expect(
+                    mine.failure(of: "SELECT stockq.cancel_jobs(ARRAY(SELECT generate_series(1::bigint, 10001)))")
+                        == "54000 10001 ids of jobs in one call, at most 10000 are allowed")
+                #expect(try database.rows("SELECT stockq.cancel_jobs('{5,99}')", mine) == [])
+                #expect(try database.rows("SELECT stockq.cancel_jobs(NULL, 'mine', 'none')", mine) == [])
+                let recorded = "SELECT verb, jobs FROM stockq.operations WHERE verb = 'cancel'"
+                #expect(try database.rows(recorded) == [])
+                #expect(
+                    try database.rows(
+                        "SELECT stockq.cancel_jobs(ARRAY(SELECT generate_series(3::bigint, 10002, 2)))", mine) == ["3"])
+                #expect(try database.rows(recorded) == ["cancel,1"])
+            }
+        }
+    }
+
     @Test("another role's name and a token of another transaction cancel nothing") func forgedCaller() async throws {
         try await withDatabase { database in
             try Self.withProducer(database) { (mine: Connection) throws in

@@ -19,6 +19,14 @@ AS $$
     )
 $$;
 
+-- Named jobs as an operation records them: of a long list the first ids, and how many there are.
+CREATE OR REPLACE FUNCTION :"schema".recorded_jobs(job_ids bigint[]) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT jsonb_build_object(
+        'jobs', $1[:10000], 'jobs_named', CASE WHEN cardinality($1) > 10000 THEN cardinality($1) END)
+$$;
+
 -- The ids of queued jobs: of the named jobs, or of a store's jobs with the group or the reference; with each its whole
 -- group.
 CREATE OR REPLACE FUNCTION :"schema".queued_jobs(
@@ -59,8 +67,9 @@ $$;
 -- Cancels queued jobs, groups whole: each gets the outcome 'canceled', and its idempotency key stays unused. Returns
 -- the jobs that were canceled.
 --
--- A producer cancels jobs of stores for which it has the scope update_catalog; jobs of stores without a grant are
--- unknown to it. It waits for a batch that has claimed them; what that batch finishes stays finished.
+-- A producer cancels jobs of stores for which it has the scope update_catalog, and names at most 10,000 ids; jobs of
+-- stores without a grant are unknown to it. It waits for a batch that has claimed them; what that batch finishes stays
+-- finished.
 CREATE OR REPLACE FUNCTION :"schema".cancel_jobs(
     job_ids bigint[] DEFAULT NULL, store_id text DEFAULT NULL, group_id text DEFAULT NULL,
     reference text DEFAULT NULL, reason text DEFAULT NULL
@@ -76,19 +85,27 @@ BEGIN
 END
 $$;
 
--- Those of the jobs that a role may cancel. Administrators and the owner may cancel all.
+-- Whether a role may cancel the jobs of all stores: administrators and the owner of the tables.
+CREATE OR REPLACE FUNCTION :"schema".may_cancel_all(role text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    RETURN pg_has_role(role, (SELECT relowner FROM pg_class WHERE oid = 'jobs'::regclass), 'USAGE')
+        OR EXISTS (
+            SELECT FROM pg_roles
+            WHERE rolname = current_schema() || '_admin' AND pg_has_role(may_cancel_all.role, oid, 'USAGE')
+        );
+END
+$$;
+
+-- Those of the jobs that a role may cancel.
 CREATE OR REPLACE FUNCTION :"schema".jobs_to_cancel(producer text, job_ids bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
     may_read_only record;
 BEGIN
-    IF pg_has_role(producer, (SELECT relowner FROM pg_class WHERE oid = 'jobs'::regclass), 'USAGE')
-        OR EXISTS (
-            SELECT FROM pg_roles
-            WHERE rolname = current_schema() || '_admin' AND pg_has_role(jobs_to_cancel.producer, oid, 'USAGE')
-        )
-    THEN
+    IF may_cancel_all(producer) THEN
         RETURN job_ids;
     END IF;
     SELECT j.store_id, j.item_id INTO may_read_only
@@ -120,7 +137,18 @@ DECLARE
     canceled bigint[];
 BEGIN
     PERFORM check_caller_token(producer, caller_token);
+    IF cardinality(job_ids) > 10000 AND NOT may_cancel_all(producer) THEN
+        RAISE program_limit_exceeded USING
+            MESSAGE = format('%s ids of jobs in one call, at most 10000 are allowed', cardinality(job_ids)),
+            HINT = 'Cancel the others in further calls.';
+    ELSIF octet_length(reason) > 2000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('the reason has %s bytes, at most 2000 are allowed', octet_length(reason));
+    END IF;
     wanted := jobs_to_cancel(producer, queued_jobs(job_ids, store_id, group_id, reference));
+    IF cardinality(wanted) = 0 THEN
+        RETURN wanted;
+    END IF;
     -- No worker may have built the partitions for these jobs yet.
     PERFORM add_results_partitions();
     EXECUTE format($cancel$
@@ -154,11 +182,13 @@ BEGIN
         SELECT FROM jobs AS j
         WHERE (j.group_id, j.store_id, j.submission_id) = (g.group_id, g.store_id, g.submission_id)
     );
-    PERFORM record_operation(
-        'cancel',
-        jsonb_build_object(
-            'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference, 'reason', reason),
-        cardinality(canceled));
+    IF cardinality(canceled) > 0 THEN
+        PERFORM record_operation(
+            'cancel',
+            recorded_jobs(job_ids) || jsonb_build_object(
+                'store_id', store_id, 'group_id', group_id, 'reference', reference, 'reason', reason),
+            cardinality(canceled));
+    END IF;
     RETURN canceled;
 END
 $$;
@@ -309,7 +339,8 @@ BEGIN
     PERFORM put_behind_queued(new_jobs);
     PERFORM record_operation(
         'retry',
-        jsonb_build_object('jobs', job_ids, 'failed', nullif(failed, false), 'code', code, 'store_id', store_id),
+        recorded_jobs(job_ids)
+            || jsonb_build_object('failed', nullif(failed, false), 'code', code, 'store_id', store_id),
         cardinality(retried));
     RETURN QUERY SELECT added.job_id, added.retry_of FROM unnest(new_jobs, retried) AS added (job_id, retry_of);
 END
@@ -338,8 +369,8 @@ BEGIN
     GET DIAGNOSTICS changed = ROW_COUNT;
     PERFORM record_operation(
         'reprioritize',
-        jsonb_build_object(
-            'priority', priority, 'jobs', job_ids, 'store_id', store_id, 'group_id', group_id, 'reference', reference),
+        recorded_jobs(job_ids) || jsonb_build_object(
+            'priority', priority, 'store_id', store_id, 'group_id', group_id, 'reference', reference),
         changed);
     RETURN changed;
 END

@@ -582,7 +582,8 @@ BEGIN
         AND d.state IN ('pending', 'dead') AND d.claim_id IS NULL;
     GET DIAGNOSTICS retried = ROW_COUNT;
     PERFORM record_operation(
-        'deliveries retry', jsonb_build_object('delivery_ids', delivery_ids, 'subscription', subscription), NULL);
+        'deliveries retry',
+        jsonb_build_object('delivery_ids', delivery_ids[:10000], 'subscription', subscription), NULL);
     RETURN retried;
 END
 $$;

@@ -13,13 +13,17 @@ struct Row {
     subscript(column: String) -> String { Self.text(object[column] ?? .null) }
 
     /// Members of an object as `name value, name value`, elements of an array with blanks between them.
-    private static func text(_ value: JSONValue) -> String {
+    private static func text(_ value: JSONValue, elementsMax: Int = .max) -> String {
         switch value {
         case .string(let text): text
         case .number(let number): number.plain
         case .bool(let value): value ? "true" : "false"
-        case .array(let elements): elements.map(text).joined(separator: " ")
-        case .object(let members): members.map { "\($0.key) \(text($0.value))" }.joined(separator: ", ")
+        case .array(let elements):
+            elements.prefix(elementsMax).map { text($0, elementsMax: elementsMax) }.joined(separator: " ")
+                + (elements.count > elementsMax
+                    ? " … and \(CommandLineKit.grouped(elements.count - elementsMax)) more" : "")
+        case .object(let members):
+            members.map { "\($0.key) \(text($0.value, elementsMax: elementsMax))" }.joined(separator: ", ")
         case .null: ""
         }
     }
