@@ -4574,11 +4574,21 @@ CREATE FUNCTION stockq.wait_for_group(store_id text, group_id text, timeout_ms i
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
     AS $$
+DECLARE
+    remaining_ms integer := coalesce(timeout_ms, 5000);
+    deadline timestamptz := clock_timestamp() + remaining_ms * interval '1 millisecond';
+    pause_ms double precision := 1;
+    lines bigint[];
 BEGIN
-    RETURN QUERY
-    SELECT * FROM wait_for_results(
-        ARRAY(SELECT line.job_id FROM find_group(wait_for_group.store_id, wait_for_group.group_id) AS line),
-        timeout_ms);
+    PERFORM FROM wait_for_results('{}', timeout_ms); -- checks the timeout and the transaction
+    LOOP
+        lines := ARRAY(SELECT line.job_id FROM find_group(wait_for_group.store_id, wait_for_group.group_id) AS line);
+        EXIT WHEN cardinality(lines) > 0 OR remaining_ms = 0;
+        PERFORM pg_sleep(least(pause_ms, remaining_ms) / 1000);
+        pause_ms := least(pause_ms * 2, 50);
+        remaining_ms := greatest(0, ceil(extract(epoch FROM deadline - clock_timestamp()) * 1000));
+    END LOOP;
+    RETURN QUERY SELECT * FROM wait_for_results(lines, remaining_ms);
 END
 $$;
 CREATE FUNCTION stockq.wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results

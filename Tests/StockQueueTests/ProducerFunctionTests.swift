@@ -111,7 +111,7 @@ import Testing
                 #expect(try database.rows("SELECT job_id FROM stockq.wait_for_results('{1,5}', 10)", mine) == ["1"])
                 #expect(
                     try database.rows("SELECT job_id FROM stockq.wait_for_group('mine', 'order')", mine) == ["1", "2"])
-                #expect(try database.rows("SELECT * FROM stockq.wait_for_group('mine', 'none')", mine) == [])
+                #expect(try database.rows("SELECT * FROM stockq.wait_for_group('mine', 'none', 10)", mine) == [])
                 try mine.executeScript("BEGIN")
                 let own = try database.rows("SELECT job_id FROM stockq.enqueue('mine', 'mug', -1)", mine)[0]
                 #expect(
@@ -123,6 +123,42 @@ import Testing
                     mine.failure(
                         of: "SELECT * FROM stockq.wait_for_results(ARRAY(SELECT generate_series(1::bigint, 10001)))"
                     ).hasPrefix("54000 10001 jobs in one call"))
+            }
+        }
+    }
+
+    @Test("waiting for a group begins before its transaction commits") func groupToCome() async throws {
+        try await withDatabase { database in
+            try Self.withProducer(database) { (mine: Connection) throws in
+                let answer = Shared<[String]>([])
+                let waiting = Background {
+                    answer.value = try database.rows(
+                        "SELECT quantity, outcome FROM stockq.wait_for_group('mine', 'late', 60000)")
+                }
+                #expect(
+                    try eventually {
+                        try database.value(
+                            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+                        ) == "1"
+                    })
+                let lines = "[{\"item_id\": \"mug\", \"quantity\": -1}, {\"item_id\": \"mug\", \"quantity\": -2}]"
+                try mine.executeScript("BEGIN; SELECT stockq.enqueue_lines('mine', '\(lines)', group_id => 'late')")
+                #expect(
+                    mine.failure(of: "SELECT * FROM stockq.wait_for_group('mine', 'late')").contains(
+                        "was enqueued by this transaction"))
+                try mine.executeScript("ROLLBACK")
+                try mine.executeScript("SELECT stockq.enqueue_lines('mine', '\(lines)', group_id => 'late')")
+                try database.drain()
+                try waiting.wait()
+                #expect(answer.value == ["-1,applied", "-2,applied"])
+                for options in ["60001", "-1"] {
+                    #expect(
+                        mine.failure(of: "SELECT * FROM stockq.wait_for_group('mine', 'none', \(options))").hasPrefix(
+                            "22023 timeout_ms must be 0 to 60000"))
+                }
+                try mine.executeScript("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                #expect(mine.failure(of: "SELECT * FROM stockq.wait_for_group('mine', 'none')").hasPrefix("55000"))
+                try mine.executeScript("ROLLBACK")
             }
         }
     }

@@ -72,16 +72,27 @@ BEGIN
 END
 $$;
 
--- Waits until all lines of every group of that name have results, and returns those that there are then.
+-- Waits until all lines of every group of that name have results, and returns those that there are then. It waits for
+-- the group too, because the transaction that enqueues it may not have committed yet.
 CREATE OR REPLACE FUNCTION :"schema".wait_for_group(store_id text, group_id text, timeout_ms integer DEFAULT 5000)
 RETURNS SETOF :"schema".results
 LANGUAGE plpgsql ROWS 10 SET search_path = :"schema", pg_temp SET jit = off
 AS $$
+DECLARE
+    remaining_ms integer := coalesce(timeout_ms, 5000);
+    deadline timestamptz := clock_timestamp() + remaining_ms * interval '1 millisecond';
+    pause_ms double precision := 1;
+    lines bigint[];
 BEGIN
-    RETURN QUERY
-    SELECT * FROM wait_for_results(
-        ARRAY(SELECT line.job_id FROM find_group(wait_for_group.store_id, wait_for_group.group_id) AS line),
-        timeout_ms);
+    PERFORM FROM wait_for_results('{}', timeout_ms); -- checks the timeout and the transaction
+    LOOP
+        lines := ARRAY(SELECT line.job_id FROM find_group(wait_for_group.store_id, wait_for_group.group_id) AS line);
+        EXIT WHEN cardinality(lines) > 0 OR remaining_ms = 0;
+        PERFORM pg_sleep(least(pause_ms, remaining_ms) / 1000);
+        pause_ms := least(pause_ms * 2, 50);
+        remaining_ms := greatest(0, ceil(extract(epoch FROM deadline - clock_timestamp()) * 1000));
+    END LOOP;
+    RETURN QUERY SELECT * FROM wait_for_results(lines, remaining_ms);
 END
 $$;
 
