@@ -4604,6 +4604,9 @@ CREATE FUNCTION stockq.wait_for_results(job_ids bigint[], timeout_ms integer DEF
     LANGUAGE plpgsql ROWS 10
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 DECLARE
     deadline timestamptz := clock_timestamp() + coalesce(timeout_ms, 5000) * interval '1 millisecond';

@@ -129,6 +129,72 @@ import Testing
         }
     }
 
+    @Test("functions for producers probe the results of the jobs that they are asked for, and no queue unasked")
+    func functionsForProducers() async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 1);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, idempotency_key) VALUES ('s', 'a', -1, 'k0')
+                """)
+            try database.drain()
+            try database.run(
+                """
+                INSERT INTO stockq.results
+                SELECT old.*
+                FROM stockq.results AS first, generate_series(1001, 31000) AS number,
+                    jsonb_populate_record(first, jsonb_build_object('job_id', number)) AS old;
+                INSERT INTO stockq.jobs (store_id, item_id, quantity) SELECT 's', 'a', -1 FROM generate_series(1, 1000)
+                """)
+            try database.run("VACUUM ANALYZE stockq.results, stockq.jobs")
+            let connection = try database.connect()
+            try connection.executeScript(
+                """
+                LOAD 'auto_explain';
+                SET auto_explain.log_min_duration = 0;
+                SET auto_explain.log_analyze = on;
+                SET auto_explain.log_timing = off;
+                SET auto_explain.log_nested_statements = on
+                """)
+            // Plans are made for the values first, and then for any.
+            for _ in 0..<7 {
+                try connection.executeScript(
+                    """
+                    SELECT count(*) FROM stockq.wait_for_results(ARRAY(SELECT generate_series(1001::bigint, 11000)));
+                    SELECT count(*) FROM stockq.wait_for_results(ARRAY(SELECT generate_series(901::bigint, 10900)), 1);
+                    SELECT count(*) FROM stockq.stock('s', '{a}')
+                    """)
+            }
+            let plans = try Self.plans(ofSession: connection.backendProcessID, database.logFile)
+            let waits = plans.filter { $0.contains("FROM results AS r WHERE r.job_id") }
+            #expect(waits.count >= 28)
+            for plan in waits {
+                #expect(plan.contains("results_000000000000000_pkey"), "\(plan)")
+                #expect(plan.firstMatch(of: /Seq Scan on results|(Hash|Merge) (Anti )?Join/) == nil, "\(plan)")
+            }
+            let stock = plans.filter { $0.contains("WITH waiting AS MATERIALIZED") }
+            #expect(stock.count == 7)
+            for plan in stock {
+                #expect(plan.firstMatch(of: /Scan (using \w+ )?on jobs.*actual/) == nil, "\(plan)")
+            }
+        }
+    }
+
+    /// The plans that a session has logged.
+    private static func plans(ofSession processID: Int32, _ logFile: String) throws -> [String] {
+        var plans: [String] = []
+        var isOfSession = false
+        for line in try String(contentsOfFile: logFile, encoding: .utf8).split(separator: "\n") {
+            if !line.hasPrefix("\t") {
+                isOfSession = line.contains("[\(processID)]") && line.contains("plan:")
+                if isOfSession { plans.append(String(line)) }
+            } else if isOfSession {
+                plans[plans.count - 1] += "\n" + line
+            }
+        }
+        return plans
+    }
+
     /// Checks that a plan reads an index, in its order, and drops few rows.
     private static func expectFrugal(_ plan: String) {
         let dropped = plan.matches(of: /Rows Removed by (?:Filter|Index Recheck|Join Filter): (\d+)/)

@@ -9,10 +9,11 @@
 -- Waits until all of some jobs have results, at most `timeout_ms` milliseconds, and returns those that there are then.
 --
 -- The jobs must be committed: workers do not see them earlier. Each poll probes the primary key for the jobs that had
--- no result before.
+-- no result before. For some thousand ids the planner would rather read all results and hash them.
 CREATE OR REPLACE FUNCTION :"schema".wait_for_results(job_ids bigint[], timeout_ms integer DEFAULT 5000)
 RETURNS SETOF :"schema".results
-LANGUAGE plpgsql ROWS 10 SET search_path = :"schema", pg_temp SET jit = off
+LANGUAGE plpgsql ROWS 10 SET search_path = :"schema", pg_temp SET jit = off SET enable_seqscan = off
+    SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
     deadline timestamptz := clock_timestamp() + coalesce(timeout_ms, 5000) * interval '1 millisecond';
