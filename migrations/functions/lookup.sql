@@ -171,8 +171,9 @@ $$;
 -- The stock of some items of a store, a row for each location; none for an item that is unknown or that the caller may
 -- not see. An untracked item never runs out, whatever its numbers say.
 --
--- `queued` is the sum of the ready and due adjustments that no worker has applied, if it is asked for: it reads all
--- queued jobs.
+-- `queued` is the sum of the ready and due adjustments that no worker has applied, if it is asked for, or the next
+-- number that 64 bits can hold. It reads all queued jobs: the lane of the store would bound it to an index, but jobs
+-- with an ordering key are in any lane, and an index for them would slow down every job.
 CREATE OR REPLACE FUNCTION :"schema".stock(store_id text, item_ids text[], with_queued boolean DEFAULT false)
 RETURNS TABLE (
     item_id text, location_id text, on_hand bigint, allocated bigint, available bigint, tracked boolean,
