@@ -304,8 +304,11 @@ BEGIN
         PERFORM save_announced_item(search_rise(item, found_item.last_job_id, found_item.version));
     END LOOP;
     FOR item IN SELECT * FROM announced_items AS i WHERE i.due_at <= now() ORDER BY i.due_at LIMIT max_rows LOOP
-        item := announce(item);
-        announced := announced || item.notification_id;
+        item := unless_retired(item);
+        IF item.due_at IS NOT NULL THEN
+            item := announce(item);
+            announced := announced || item.notification_id;
+        END IF;
         PERFORM save_announced_item(item);
     END LOOP;
     RETURN announced;
@@ -354,6 +357,7 @@ BEGIN
                     END,
                     CASE WHEN n.job_id IS NOT NULL THEN n.version - 1 ELSE n.version END);
             END IF;
+            item := unless_retired(item);
             IF item.due_at <= n.created_at THEN
                 item := announce(item);
                 announced := announced || item.notification_id;
@@ -3156,23 +3160,35 @@ BEGIN
 END
 $$;
 CREATE FUNCTION stockq.keep_retired_item(item stockq.items) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
-    INSERT INTO retired_items (
-        store_id, item_id, location_id, version, created_version, on_hand, allocated, opening_on_hand,
-        opening_allocated, opening_version, last_job_id
-    )
-    SELECT item.store_id, item.item_id, item.location_id, item.version, created.version, item.on_hand, item.allocated,
-        coalesce(item.opening_on_hand, item.on_hand), coalesce(item.opening_allocated, item.allocated),
-        item.opening_version, item.last_job_id
-    FROM (
-        SELECT coalesce(max(r.version), 0) AS version
+DECLARE
+    created CONSTANT bigint := coalesce((
+        SELECT max(r.version)
         FROM retired_items AS r
         WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id)
-    ) AS created
-    WHERE item.version > created.version
-    ON CONFLICT ON CONSTRAINT retired_items_pkey DO NOTHING
+    ), 0);
+BEGIN
+    IF item.version <= created AND NOT EXISTS (
+        SELECT FROM threshold_changes AS c
+        WHERE (c.item_id, c.store_id, c.location_id, c.version)
+            = (item.item_id, item.store_id, item.location_id, item.version)
+    ) THEN
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM announced_stores AS s WHERE s.store_id = item.store_id) THEN
+        PERFORM FROM delivery_progress FOR UPDATE;
+    END IF;
+    INSERT INTO retired_items (
+        store_id, item_id, location_id, version, created_version, on_hand, allocated, opening_on_hand,
+        opening_allocated, opening_version, last_job_id, retired_at
+    ) VALUES (
+        item.store_id, item.item_id, item.location_id, item.version, created, item.on_hand, item.allocated,
+        coalesce(item.opening_on_hand, item.on_hand), coalesce(item.opening_allocated, item.allocated),
+        item.opening_version, item.last_job_id, clock_timestamp())
+    ON CONFLICT ON CONSTRAINT retired_items_pkey DO NOTHING;
+END
 $$;
 CREATE FUNCTION stockq.key_in_use(store_id text, idempotency_key text) RETURNS SETOF stockq.keys_in_use
     LANGUAGE sql STABLE
@@ -4567,6 +4583,23 @@ BEGIN
             priority, priority_behind(store_id, ARRAY[item_id, item_id], ARRAY[source, target], NULL, NULL)),
         run_at => run_at, expires_at => expires_at,
         "references" => ARRAY[reference, reference], reasons => ARRAY[reason, reason]);
+END
+$$;
+CREATE FUNCTION stockq.unless_retired(item stockq.announced_items) RETURNS stockq.announced_items
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    IF item.due_at IS NOT NULL AND EXISTS (
+        SELECT FROM retired_items AS r
+        JOIN notifications AS n ON n.notification_id = item.notification_id
+        WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id)
+            AND r.retired_at >= n.created_at AND r.retired_at < item.due_at
+    ) THEN
+        item.ready_at := NULL;
+        item.due_at := NULL;
+    END IF;
+    RETURN item;
 END
 $$;
 CREATE FUNCTION stockq.wait_for_group(store_id text, group_id text, timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results

@@ -48,6 +48,16 @@ import Testing
                 case 2:
                     try database.run(
                         "SELECT stockq.set_item('s', 'i\(random.below(4))', low_stock_threshold => \(random.below(8)))")
+                case 3:
+                    // Deleted, and created again with the same key.
+                    try database.run(
+                        """
+                        WITH gone AS (DELETE FROM stockq.items WHERE item_id = 'i\(random.below(4))' RETURNING item_id)
+                        SELECT FROM gone;
+                        INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold)
+                        SELECT 's', item_id, 7, 5 FROM (VALUES ('i0'), ('i1'), ('i2'), ('i3')) AS all_items (item_id)
+                        ON CONFLICT DO NOTHING
+                        """)
                 default: break
                 }
                 if random.below(3) == 0 { try AlertTests.fanOut(database, rows: 1 + random.below(5)) }

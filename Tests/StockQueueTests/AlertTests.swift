@@ -40,7 +40,7 @@ import Testing
         let columns = [
             "notifications": ["created_at"], "results": ["finished_at"], "announcements": ["announced_at", "made_at"],
             "announced_items": ["announced_at", "ready_at", "not_before", "due_at"], "alert_policies": ["set_at"],
-            "snoozes": ["until", "set_at"],
+            "snoozes": ["until", "set_at"], "retired_items": ["retired_at"],
         ]
         for (table, names) in columns {
             let changes = names.map { "\($0) = \($0) - interval '\(span)'" }.joined(separator: ", ")
@@ -158,6 +158,34 @@ import Testing
             #expect(try database.rows(digest) == ["i0"])
             try Self.change(database, 2, item: "i0")
             #expect(try Self.sent(database, where: "subscription_id = 1") == ["low 5", "restocked 7"])
+            try expectSoundLedger(database)
+        }
+    }
+
+    @Test(
+        "an item that is retired before its snooze or its quiet period ends sends nothing, and one that is created again with its key begins anew",
+        arguments: [
+            "snooze_item('s', 'i0', now() + interval '2 days')", "set_alert_policy('s', quiet_period => '2 days')",
+        ],
+        [false, true])
+    func retired(delay: String, isCreatedBefore: Bool) async throws {
+        try await withDatabase { database in
+            let create =
+                "INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold) VALUES ('s', 'i0', 20, 5)"
+            try Self.shop(database)
+            if delay.hasPrefix("set") { try Self.change(database, -2) }
+            try database.run("SELECT stockq.\(delay)")
+            if delay.hasPrefix("set") { try Self.change(database, 2, -2) }
+            let before = try Self.sent(database)
+            try Self.change(database, -5)
+            if !delay.hasPrefix("set") { try Self.change(database, -2) }
+            #expect(try database.value("SELECT stockq.retire_item('s', 'i0')") == "t")
+            if isCreatedBefore { try database.run(create) }
+            try Self.pass(database, "2 days")
+            #expect(try Self.sent(database) == before)
+            if !isCreatedBefore { try database.run(create) }
+            try Self.change(database, -16)
+            #expect(try Self.sent(database) == before + ["low 4"])
             try expectSoundLedger(database)
         }
     }

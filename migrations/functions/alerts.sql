@@ -7,7 +7,8 @@
 --
 -- - when it changed; an item that was announced as low is restocked when its available stock exceeds the threshold by
 --   more than the margin, which the results since the notification show;
--- - and not before the quiet period since the last announcement and the snooze of the item have ended.
+-- - and not before the quiet period since the last announcement and the snooze of the item have ended. If the item was
+--   retired before that, it is not announced: an item that is created again with the same key is another one.
 --
 -- All this follows from rows of the ledger and their times, in whatever steps the fan-out reads them, and whether there
 -- are subscriptions or not. So `verify` can repeat it. Policies and snoozes are set under the lock of
@@ -111,6 +112,24 @@ BEGIN
         END IF;
     END IF;
     RETURN with_due_time(item);
+END
+$$;
+
+-- The item without what is due only after it was retired.
+CREATE OR REPLACE FUNCTION :"schema".unless_retired(item :"schema".announced_items) RETURNS :"schema".announced_items
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    IF item.due_at IS NOT NULL AND EXISTS (
+        SELECT FROM retired_items AS r
+        JOIN notifications AS n ON n.notification_id = item.notification_id
+        WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id)
+            AND r.retired_at >= n.created_at AND r.retired_at < item.due_at
+    ) THEN
+        item.ready_at := NULL;
+        item.due_at := NULL;
+    END IF;
+    RETURN item;
 END
 $$;
 
@@ -234,6 +253,7 @@ BEGIN
                     END,
                     CASE WHEN n.job_id IS NOT NULL THEN n.version - 1 ELSE n.version END);
             END IF;
+            item := unless_retired(item);
             IF item.due_at <= n.created_at THEN
                 item := announce(item);
                 announced := announced || item.notification_id;
@@ -306,8 +326,11 @@ BEGIN
         PERFORM save_announced_item(search_rise(item, found_item.last_job_id, found_item.version));
     END LOOP;
     FOR item IN SELECT * FROM announced_items AS i WHERE i.due_at <= now() ORDER BY i.due_at LIMIT max_rows LOOP
-        item := announce(item);
-        announced := announced || item.notification_id;
+        item := unless_retired(item);
+        IF item.due_at IS NOT NULL THEN
+            item := announce(item);
+            announced := announced || item.notification_id;
+        END IF;
         PERFORM save_announced_item(item);
     END LOOP;
     RETURN announced;

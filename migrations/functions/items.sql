@@ -148,24 +148,41 @@ BEGIN
 END
 $$;
 
--- Keeps the last balance and version of an item that goes. An item that no job has changed leaves nothing to prove.
+-- Keeps the last balance and version of an item that goes. An item that neither a job nor a threshold has changed
+-- leaves nothing to prove.
+--
+-- What is due about it before this is announced, and nothing later (alerts.sql). So the time of this row must be later
+-- than all announcements that were made without seeing it: in an announced store it is taken under the lock of the
+-- fan-out.
 CREATE OR REPLACE FUNCTION :"schema".keep_retired_item(item :"schema".items) RETURNS void
-LANGUAGE sql SET search_path = :"schema", pg_temp
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
-    INSERT INTO retired_items (
-        store_id, item_id, location_id, version, created_version, on_hand, allocated, opening_on_hand,
-        opening_allocated, opening_version, last_job_id
-    )
-    SELECT item.store_id, item.item_id, item.location_id, item.version, created.version, item.on_hand, item.allocated,
-        coalesce(item.opening_on_hand, item.on_hand), coalesce(item.opening_allocated, item.allocated),
-        item.opening_version, item.last_job_id
-    FROM (
-        SELECT coalesce(max(r.version), 0) AS version
+DECLARE
+    created CONSTANT bigint := coalesce((
+        SELECT max(r.version)
         FROM retired_items AS r
         WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id)
-    ) AS created
-    WHERE item.version > created.version
-    ON CONFLICT ON CONSTRAINT retired_items_pkey DO NOTHING
+    ), 0);
+BEGIN
+    IF item.version <= created AND NOT EXISTS (
+        SELECT FROM threshold_changes AS c
+        WHERE (c.item_id, c.store_id, c.location_id, c.version)
+            = (item.item_id, item.store_id, item.location_id, item.version)
+    ) THEN
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM announced_stores AS s WHERE s.store_id = item.store_id) THEN
+        PERFORM FROM delivery_progress FOR UPDATE;
+    END IF;
+    INSERT INTO retired_items (
+        store_id, item_id, location_id, version, created_version, on_hand, allocated, opening_on_hand,
+        opening_allocated, opening_version, last_job_id, retired_at
+    ) VALUES (
+        item.store_id, item.item_id, item.location_id, item.version, created, item.on_hand, item.allocated,
+        coalesce(item.opening_on_hand, item.on_hand), coalesce(item.opening_allocated, item.allocated),
+        item.opening_version, item.last_job_id, clock_timestamp())
+    ON CONFLICT ON CONSTRAINT retired_items_pkey DO NOTHING;
+END
 $$;
 
 -- After an item is deleted, and before all of them are truncated.

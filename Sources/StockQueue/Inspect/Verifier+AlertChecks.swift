@@ -13,7 +13,12 @@ extension Verifier.Check {
                     ELSE 'ok' END AS level,
                 CASE n.kind WHEN 'restocked' THEN 'low' WHEN 'back_in_stock' THEN 'out' ELSE 'ok' END AS level_before,
                 lead(n.created_at) OVER item AS next_at, lead(n.position) OVER item AS next_position,
-                lead(n.notification_id) OVER item AS next_id
+                lead(n.notification_id) OVER item AS next_id,
+                (
+                    SELECT min(r.retired_at) FROM \(s).retired_items AS r
+                    WHERE (r.item_id, r.store_id, r.location_id) = (n.item_id, n.store_id, n.location_id)
+                        AND r.retired_at >= n.created_at
+                ) AS retired_at
             FROM \(s).notifications AS n
             JOIN \(s).announced_stores AS s USING (store_id)
             CROSS JOIN \(s).delivery_progress AS progress
@@ -120,21 +125,25 @@ extension Verifier.Check {
             )
         """
 
-    /// These with the time at which each was due; null for one that has nothing new, or waits for more stock.
+    /// These with the time at which each was due; null for one that has nothing new, waits for more stock, or is of an
+    /// item that was retired before that time.
     private static let due = """
-        SELECT *,
-                CASE
-                    WHEN level = announced_level THEN NULL
-                    WHEN NOT is_sent THEN created_at
-                    WHEN NOT waits OR rise_at IS NOT NULL THEN greatest(
-                        CASE WHEN waits THEN rise_at ELSE created_at END, last_at + quiet_period, until, not_before)
-                END AS due_at
+        SELECT *, CASE WHEN retired_at < due THEN NULL ELSE due END AS due_at
             FROM (
                 SELECT *,
-                    coalesce(
-                        announced_level = 'low' AND level = 'ok' AND available_after <= rearm_above, false) AS waits
-                FROM chained
-            ) AS waiting
+                    CASE
+                        WHEN level = announced_level THEN NULL
+                        WHEN NOT is_sent THEN created_at
+                        WHEN NOT waits OR rise_at IS NOT NULL THEN greatest(
+                            CASE WHEN waits THEN rise_at ELSE created_at END, last_at + quiet_period, until, not_before)
+                    END AS due
+                FROM (
+                    SELECT *,
+                        coalesce(
+                            announced_level = 'low' AND level = 'ok' AND available_after <= rearm_above, false) AS waits
+                    FROM chained
+                ) AS waiting
+            ) AS decided
         """
 
     private static func announcements(_ s: String) -> Self {
