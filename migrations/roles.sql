@@ -100,7 +100,7 @@ DECLARE
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, can_read_all_stores, job_defaults, key_in_use,
             read_lines, wait_for_result, wait_for_results, wait_for_group, find_job, find_group,
-            find_key, find_reference, item_history, stock, stock_at TO %1$I'
+            find_key, find_reference, item_history, stock, stock_at, resumes TO %1$I'
     ];
     work text[] := ARRAY[
         'GRANT SELECT, DELETE ON jobs TO %1$I',
@@ -117,7 +117,7 @@ DECLARE
         'GRANT SELECT ON deliveries, threshold_changes, alert_policies, snoozes, announced_stores, announcements,
             announced_items, delivery_progress TO %1$I',
         'GRANT SELECT ON SEQUENCE ' || feed_sequences || ' TO %1$I',
-        'GRANT EXECUTE ON FUNCTION can_read_all_stores, ' || feeds || ' TO %1$I',
+        'GRANT EXECUTE ON FUNCTION can_read_all_stores, resumes, ' || feeds || ' TO %1$I',
         'GRANT SELECT, INSERT, DELETE ON too_large_groups TO %1$I',
         'GRANT SELECT ON paused_stores, migrations TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq TO %1$I',

@@ -4066,6 +4066,27 @@ BEGIN
     RETURN promoted;
 END
 $$;
+CREATE FUNCTION stockq.resumes(since timestamp with time zone) RETURNS TABLE(store_id text, lane smallint, resumed_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+DECLARE
+    operation operations;
+BEGIN
+    FOR operation IN SELECT * FROM operations AS o WHERE since IS NOT NULL ORDER BY o.operation_id DESC LOOP
+        EXIT WHEN operation.at < since;
+        IF operation.verb = 'resume' THEN
+            store_id := operation.subject->>'store_id';
+            lane := operation.subject->>'lane';
+            resumed_at := operation.at;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+END
+$$;
 CREATE FUNCTION stockq.retire_deleted_items() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'

@@ -179,7 +179,8 @@ import Testing
         ],
         "stockq_worker": [
             "add_results_partitions", "rebase_feeds", "fan_out_deliveries", "claim_deliveries", "finish_deliveries",
-            "digest_items", "drop_old_deliveries", "can_read_all_stores", "feed_horizon", "read_cursor", "feed_stores",
+            "digest_items", "drop_old_deliveries", "can_read_all_stores", "resumes", "feed_horizon", "read_cursor",
+            "feed_stores",
             "check_page", "notifications_after", "last_notifications", "notifications_cursor", "changes_after",
             "changes_cursor",
         ],
@@ -190,7 +191,8 @@ import Testing
             "gateway_stock_at", "gateway_notifications", "gateway_dry_run",
         ],
         "stockq_reader": [
-            "partition_bounds", "has_grant", "can_read_all_stores", "read_lines", "job_defaults", "key_in_use",
+            "partition_bounds", "resumes", "has_grant", "can_read_all_stores", "read_lines", "job_defaults",
+            "key_in_use",
             "wait_for_result", "wait_for_results", "wait_for_group", "find_job", "find_group", "find_key",
             "find_reference", "item_history", "stock", "stock_at",
             "feed_horizon", "read_cursor", "feed_stores", "check_page", "notifications_after", "last_notifications",

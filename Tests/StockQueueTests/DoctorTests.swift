@@ -64,6 +64,41 @@ import Testing
         }
     }
 
+    @Test(
+        "the time for which a store or a lane was paused is no waiting",
+        arguments: ["store_id => 'berlin'", "lane => (SELECT lane FROM stockq.jobs LIMIT 1)", "everything => true"])
+    func resumed(scope: String) async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, enqueued_at)
+                SELECT 'berlin', 'a', -1, now() - interval '1 hour' FROM generate_series(1, 2);
+                SELECT stockq.pause(\(scope)), stockq.pause(store_id => 'oslo')
+                """)
+            try database.drain()
+            func oldest() throws -> Double {
+                let inspector = Inspector(connection: try database.connect(), schema: .standard)
+                return try inspector.statistics(seconds: 60).value.queue.oldestReadySeconds ?? -1
+            }
+            if scope.hasPrefix("store") { #expect(try oldest() == -1, "no job is ready") }
+            try database.run("SELECT stockq.resume(\(scope))")
+            #expect(try Self.findings(database) == [])
+            #expect((0..<60).contains(try oldest()))
+            // It has waited since it was resumed.
+            try database.run("UPDATE stockq.operations SET at = at - interval '10 minutes'")
+            Self.expectOne(
+                try Self.findings(database), "backlog", "waited for 00:1", "store berlin", "2 jobs are ready")
+            #expect((600..<660).contains(try oldest()))
+            // What another store did changes nothing, and a job that came later has its own time.
+            try database.run(
+                """
+                SELECT stockq.resume(store_id => 'oslo');
+                UPDATE stockq.jobs SET enqueued_at = now() - interval '8 minutes';
+                """)
+            Self.expectOne(try Self.findings(database), "backlog", "waited for 00:08:", "store berlin")
+        }
+    }
+
     @Test("failed jobs and dead deliveries are counted, but not jobs that were retried") func failures() async throws {
         try await withDatabase { database in
             try database.run(

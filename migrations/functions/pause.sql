@@ -84,4 +84,30 @@ BEGIN
 END
 $$;
 
+-- What was resumed since a time: stores, lanes, or everything (a row without either), each time. No job
+-- says since when it could be worked after a pause: those of a paused lane, and those of a paused store that no worker
+-- has met, do not change with it.
+--
+-- It reads the log of operations backwards, up to the time.
+CREATE OR REPLACE FUNCTION :"schema".resumes(since timestamptz) RETURNS TABLE (
+    store_id text, lane smallint, resumed_at timestamptz
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10 SET search_path = :"schema", pg_temp SET jit = off
+    SET enable_seqscan = off SET enable_sort = off
+AS $$
+DECLARE
+    operation operations;
+BEGIN
+    FOR operation IN SELECT * FROM operations AS o WHERE since IS NOT NULL ORDER BY o.operation_id DESC LOOP
+        EXIT WHEN operation.at < since;
+        IF operation.verb = 'resume' THEN
+            store_id := operation.subject->>'store_id';
+            lane := operation.subject->>'lane';
+            resumed_at := operation.at;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+END
+$$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

@@ -23,16 +23,22 @@ struct DoctorStatement: QueueStatement {
                 WHERE datname = current_database() AND application_name ~ '\(SessionNames.worker)'
             ), last_result AS (
                 SELECT (SELECT finished_at FROM \(s).results ORDER BY job_id DESC LIMIT 1) AS finished_at
-            ), ready AS NOT MATERIALIZED (
-                SELECT store_id, lane, \(SQL.readySince) AS since
+            ), ready AS MATERIALIZED (
+                SELECT store_id, lane, count(*) AS jobs, min(\(SQL.readySince)) AS since
                 FROM \(s).jobs
                 WHERE \(SQL.isReady)
                     AND lane NOT IN (SELECT lane FROM \(s).lanes WHERE paused_at IS NOT NULL)
                     AND store_id NOT IN (SELECT store_id FROM \(s).paused_stores)
+                GROUP BY store_id, lane
+            ), resumed AS MATERIALIZED (
+                SELECT * FROM \(s).resumes((SELECT min(since) FROM ready))
             ), oldest AS (
-                SELECT * FROM ready ORDER BY since LIMIT 1
+                SELECT store_id, lane, greatest(since, \(SQL.resumedAt("ready"))) AS since
+                FROM ready
+                ORDER BY 3
+                LIMIT 1
             ), ready_jobs AS (
-                SELECT count(*) AS jobs FROM ready
+                SELECT sum(jobs) AS jobs FROM ready
             ), failed AS (
                 SELECT count(*) AS jobs FROM \(s).results
                 WHERE outcome = 'failed' AND finished_at > now() - $4 * interval '1 second'

@@ -30,8 +30,20 @@ enum SQL {
     /// Of a row of `jobs`: a worker may take it now, whether it has been promoted yet or not.
     static let isReady = "(run_at IS NULL OR run_at <= now())"
 
-    /// Since when a ready row of `jobs` could have been worked.
+    /// Since when a ready row of `jobs` could have been worked, pauses aside.
     static let readySince = "greatest(enqueued_at, scheduled_at, run_at)"
+
+    /// When the store or the lane of a row was resumed last; null where it was not. The rows of the function `resumes`
+    /// are named `resumed`.
+    static func resumedAt(_ row: String) -> String {
+        """
+        (
+            SELECT max(resumed_at) FROM resumed
+            WHERE resumed.store_id = \(row).store_id OR resumed.lane = \(row).lane
+                OR resumed.store_id IS NULL AND resumed.lane IS NULL
+        )
+        """
+    }
 
     /// The alert level of an item; `AlertLevel.init` is the same rule.
     ///

@@ -15,24 +15,36 @@ struct StatisticsStatement: QueueStatement {
         statement = Statement(
             "statistics", [.int8],
             """
-            WITH queue AS (
-                SELECT
+            WITH queued AS MATERIALIZED (
+                SELECT store_id, lane,
                     count(*) FILTER (WHERE is_ready) AS ready,
                     count(*) FILTER (WHERE is_deferred AND waiting_since IS NULL AND attempts = 0) AS scheduled,
                     count(*) FILTER (WHERE is_deferred AND waiting_since IS NOT NULL) AS waiting,
                     count(*) FILTER (WHERE is_deferred AND waiting_since IS NULL AND attempts > 0) AS retrying,
                     count(*) FILTER (WHERE run_at = 'infinity') AS paused,
-                    (SELECT count(*) FROM \(s).lanes WHERE paused_at IS NOT NULL) AS paused_lanes,
-                    (SELECT coalesce(json_agg(store_id ORDER BY store_id), '[]') FROM \(s).paused_stores) AS paused_stores,
-                    count(DISTINCT lane) FILTER (WHERE is_ready) AS lanes,
-                    extract(epoch FROM now() - least(now(), min(ready_since) FILTER (WHERE is_ready)))::float8
-                        AS oldest_ready_seconds
+                    min(ready_since) FILTER (WHERE is_ready) AS ready_since
                 FROM (
                     SELECT *, \(SQL.isReady) AS is_ready,
                         run_at > now() AND run_at < 'infinity' AS is_deferred,
                         \(SQL.readySince) AS ready_since
                     FROM \(s).jobs
                 ) AS jobs
+                GROUP BY store_id, lane
+            ), resumed AS MATERIALIZED (
+                SELECT * FROM \(s).resumes((SELECT min(ready_since) FROM queued))
+            ), queue AS (
+                SELECT
+                    coalesce(sum(ready), 0)::bigint AS ready, coalesce(sum(scheduled), 0)::bigint AS scheduled,
+                    coalesce(sum(waiting), 0)::bigint AS waiting, coalesce(sum(retrying), 0)::bigint AS retrying,
+                    coalesce(sum(paused), 0)::bigint AS paused,
+                    (SELECT count(*) FROM \(s).lanes WHERE paused_at IS NOT NULL) AS paused_lanes,
+                    (SELECT coalesce(json_agg(store_id ORDER BY store_id), '[]') FROM \(s).paused_stores) AS paused_stores,
+                    count(DISTINCT lane) FILTER (WHERE ready > 0) AS lanes,
+                    -- A transaction that began later may have enqueued it. least() would leave a null out.
+                    max(extract(epoch FROM now() - least(
+                        now(), greatest(ready_since, \(SQL.resumedAt("queued")))
+                    ))::float8) FILTER (WHERE ready > 0) AS oldest_ready_seconds
+                FROM queued
             ), finished AS (
                 SELECT outcome, code,
                     count(*) FILTER (WHERE finished_at > now() - $1 * interval '1 second') AS jobs,
