@@ -20,7 +20,7 @@ enum ItemsReconcileCommand: Command {
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let key = ItemKey(input[store], input[item], location: input[location])
-        guard let reason = input[reason] else { throw UsageError("items reconcile needs --reason TEXT") }
+        guard let reason = input[reason] else { throw input.usageError("give --reason TEXT") }
         let (connection, schema) = try Database.open(input)
         let corrections = try QueueAdmin(connection: connection, schema: schema).reconcileItem(key, reason: reason)
         Terminal.print(corrections.isEmpty ? "nothing to reconcile" : corrections.joined(separator: "\n"))
