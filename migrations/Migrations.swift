@@ -47,7 +47,7 @@ package struct Migration: Sendable {
         Migration(.numbered, "0006_gateway.sql", PackageResources._006_gateway_sql),
         Migration(.numbered, "0007_results_by_time.sql", PackageResources._007_results_by_time_sql),
         Migration(.numbered, "0008_delivery.sql", PackageResources._008_delivery_sql),
-        Migration(.numbered, "0010_everyday.sql", PackageResources._010_everyday_sql),
+        Migration(.numbered, "0010_reconciliations.sql", PackageResources._010_reconciliations_sql),
         Migration(.repeatable, "views/own_rows.sql", PackageResources.own_rows_sql),
         Migration(.repeatable, "views/jobs.sql", PackageResources.jobs_sql),
         Migration(.repeatable, "views/messages.sql", PackageResources.messages_sql),

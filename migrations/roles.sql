@@ -47,7 +47,7 @@ BEGIN
         IF kind NOT IN ('producer', 'gateway') THEN
             FOREACH object IN ARRAY ARRAY[
                 'items', 'jobs', 'results', 'notifications', 'change_log', 'deliveries', 'idempotency_keys',
-                'store_limits'
+                'store_limits', 'reconciliations'
             ] LOOP
                 FOREACH command IN ARRAY CASE
                     WHEN kind = 'reader' THEN ARRAY['SELECT']
@@ -82,8 +82,8 @@ DECLARE
     -- these.
     enqueue text[] := ARRAY[
         'GRANT INSERT (' || request_columns() || ', run_at, expires_at, idempotency_key) ON jobs TO %1$I',
-        'GRANT SELECT ON jobs, results, items, notifications, change_log, idempotency_keys, my_grants, my_caller_token,
-            my_variations, my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
+        'GRANT SELECT ON jobs, results, items, notifications, change_log, idempotency_keys, reconciliations, my_grants,
+            my_caller_token, my_variations, my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake, ' || feed_sequences || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores,

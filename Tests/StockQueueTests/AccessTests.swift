@@ -40,7 +40,7 @@ import Testing
         notifications       S    SI   -    S    S    -
         operations          -    -    -    S    S    -
         paused_stores       -    S    -    S    S    -
-        reconciliations     -    S    -    S    S    -
+        reconciliations     S    S    -    S    S    -
         results             S    SI   -    S    S    -
         retired_items       -    S    -    S    S    -
         retries             -    -    -    S    S    -
@@ -283,7 +283,8 @@ import Testing
                             "SELECT migrations", "SELECT notifications", "SELECT retired_items", "SELECT change_log",
                             "SELECT deliveries", "SELECT threshold_changes", "SELECT alert_policies",
                             "SELECT snoozes", "SELECT announced_stores", "SELECT announcements",
-                            "SELECT announced_items", "SELECT delivery_progress", "SELECT reconciliations", "SELECT change_log_log_id_seq",
+                            "SELECT announced_items", "SELECT delivery_progress", "SELECT reconciliations",
+                            "SELECT change_log_log_id_seq",
                             "SELECT notifications_notification_id_seq",
                         ]))
         }

@@ -16,11 +16,13 @@ import Testing
 
     private static func reconcile(_ database: TestDatabase) throws -> [String] {
         try database.rows(
-            "SELECT version || ':' || on_hand_before || '>' || on_hand_after FROM stockq.reconcile_item('s', 'a', 'main', 'counted')"
-        )
+            """
+            SELECT version || ':' || on_hand_before || '>' || on_hand_after
+            FROM stockq.reconcile_item('s', 'a', 'main', 'counted')
+            """)
     }
 
-    private static func withItem(_ body: (TestDatabase) throws -> Void) async throws {
+    private static func withItem(_ body: @Sendable (TestDatabase) throws -> Void) async throws {
         try await withDatabase { database in
             try database.run(
                 """
@@ -72,6 +74,48 @@ import Testing
                 #expect(try Self.reconcile(database) == ["2:6>\(stock)"])
                 #expect(try Self.wrongChecks(database) == [])
             }
+        }
+    }
+
+    @Test("a change by hand before the results that retention has kept is accepted") func beforeRetention() async throws
+    {
+        try await Self.withItem { database in
+            try database.run(
+                """
+                UPDATE stockq.items SET on_hand = 20 WHERE item_id = 'a';
+                SELECT stockq.enqueue('s', 'a', -3);
+                """)
+            try database.drain()
+            // As retention does it.
+            try database.run(
+                """
+                DELETE FROM stockq.results WHERE item_id = 'a' AND version <= 2;
+                UPDATE stockq.items SET opening_on_hand = 6, opening_version = 2 WHERE item_id = 'a'
+                """)
+            #expect(try Self.wrongChecks(database) != [])
+            #expect(try Self.reconcile(database) == ["2:6>20"])
+            #expect(try Self.wrongChecks(database) == [])
+            #expect(try Self.reconcile(database) == [])
+        }
+    }
+
+    @Test("alert levels follow a stock that was accepted") func levels() async throws {
+        try await Self.withItem { database in
+            try database.run(
+                """
+                SELECT stockq.set_item('s', 'a', low_stock_threshold => 3);
+                UPDATE stockq.items SET on_hand = 2 WHERE item_id = 'a'
+                """)
+            #expect(try Self.reconcile(database) == ["2:6>2"])
+            #expect(try Self.wrongChecks(database) == [])
+            for quantity in [-1, 5, -4, -2] {
+                try database.run("SELECT stockq.enqueue('s', 'a', \(quantity))")
+                try database.drain()
+                #expect(try Self.wrongChecks(database) == [], "after \(quantity)")
+            }
+            #expect(
+                try database.rows("SELECT kind, available_after FROM stockq.notifications ORDER BY notification_id")
+                    == ["low_stock,1", "restocked,6", "low_stock,2", "out_of_stock,0"])
         }
     }
 

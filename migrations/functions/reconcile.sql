@@ -15,6 +15,7 @@ AS $$
 DECLARE
     location CONSTANT text := coalesce(reconcile_item.location_id, (job_defaults()).location_id);
     item items;
+    created_version bigint;
     accepted reconciliations[];
 BEGIN
     IF coalesce(btrim(reason), '') = '' THEN
@@ -43,14 +44,28 @@ BEGIN
                 item.item_id, item.store_id, item.location_id),
             HINT = 'Results are missing, or somebody changed a version. Restore them from a backup.';
     END IF;
-    WITH change AS (
-        SELECT r.version, r.on_hand_after, r.allocated_after,
-            lead(r.on_hand_before, 1, item.on_hand) OVER history AS next_on_hand,
-            lead(r.allocated_before, 1, item.allocated) OVER history AS next_allocated
+    SELECT coalesce(max(r.version), 0) INTO created_version
+    FROM retired_items AS r
+    WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id);
+    WITH kept AS (
+        SELECT r.version, r.on_hand_before, r.on_hand_after, r.allocated_before, r.allocated_after
         FROM results AS r
         WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id)
             AND r.outcome = 'applied' AND r.version > item.opening_version
-        WINDOW history AS (ORDER BY r.version)
+        UNION ALL
+        -- What retention has dropped: the opening balance has its changes, but none that was accepted.
+        SELECT item.opening_version, NULL, item.opening_on_hand + coalesce(sum(a.on_hand_after - a.on_hand_before), 0),
+            NULL, item.opening_allocated + coalesce(sum(a.allocated_after - a.allocated_before), 0)
+        FROM reconciliations AS a
+        WHERE (a.store_id, a.item_id, a.location_id) = (item.store_id, item.item_id, item.location_id)
+            AND a.version > created_version AND a.version < item.opening_version
+        HAVING item.opening_version > created_version
+    ), change AS (
+        SELECT version, on_hand_after, allocated_after,
+            lead(on_hand_before, 1, item.on_hand) OVER history AS next_on_hand,
+            lead(allocated_before, 1, item.allocated) OVER history AS next_allocated
+        FROM kept
+        WINDOW history AS (ORDER BY version)
     ), written AS (
         INSERT INTO reconciliations AS known (
             store_id, item_id, location_id, version, on_hand_before, on_hand_after, allocated_before, allocated_after,

@@ -59,7 +59,8 @@ package struct Verifier {
     package func seesEverything() throws(PostgresError) -> Bool {
         let needs = [
             "items", "jobs", "results", "notifications", "threshold_changes", "alert_policies", "snoozes",
-            "announced_stores", "announcements", "announced_items", "deliveries", "delivery_progress", "reconciliations",
+            "announced_stores", "announcements", "announced_items", "deliveries", "delivery_progress",
+            "reconciliations",
         ].map { (object: $0, privileges: ["SELECT"]) }
         do throws(PostgresError) {
             let missing = try connection.execute(

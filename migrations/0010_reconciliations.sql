@@ -16,3 +16,6 @@ CREATE TABLE :"schema".reconciliations (
     CONSTRAINT reconciliations_pkey PRIMARY KEY (store_id, item_id, location_id, version),
     CONSTRAINT reconciliations_reason_length CHECK (octet_length(reason) BETWEEN 1 AND 2000)
 );
+
+ALTER TABLE :"schema".reconciliations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY producers_read ON :"schema".reconciliations FOR SELECT USING (:"schema".has_grant(store_id));
