@@ -47,7 +47,7 @@ BEGIN
         IF kind NOT IN ('producer', 'gateway') THEN
             FOREACH object IN ARRAY ARRAY[
                 'items', 'jobs', 'results', 'notifications', 'change_log', 'deliveries', 'idempotency_keys',
-                'store_limits'
+                'store_limits', 'reconciliations'
             ] LOOP
                 FOREACH command IN ARRAY CASE
                     WHEN kind = 'reader' THEN ARRAY['SELECT']
@@ -82,8 +82,8 @@ DECLARE
     -- these.
     enqueue text[] := ARRAY[
         'GRANT INSERT (' || request_columns() || ', run_at, expires_at, idempotency_key) ON jobs TO %1$I',
-        'GRANT SELECT ON jobs, results, items, notifications, change_log, idempotency_keys, my_grants, my_caller_token,
-            my_variations, my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
+        'GRANT SELECT ON jobs, results, items, notifications, change_log, idempotency_keys, reconciliations, my_grants,
+            my_caller_token, my_variations, my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake, ' || feed_sequences || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores,
@@ -106,7 +106,7 @@ DECLARE
         'GRANT SELECT, DELETE ON jobs TO %1$I',
         'GRANT UPDATE (run_at, scheduled_at, paused_at, expires_at, waiting_since, waiting_quantity, attempts,
             last_error) ON jobs TO %1$I',
-        'GRANT SELECT ON items, retired_items, lanes TO %1$I',
+        'GRANT SELECT ON items, retired_items, reconciliations, lanes TO %1$I',
         'GRANT UPDATE (on_hand, allocated, version, last_job_id, notified_level, opening_on_hand, opening_allocated,
             updated_at) ON items TO %1$I',
         -- A worker only locks a lane, which needs UPDATE of some column.
@@ -139,7 +139,8 @@ DECLARE
         'GRANT UPDATE (parent_id, low_stock_threshold, threshold_is_default, tracked, notified_level, updated_at)
             ON items TO %1$I',
         'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, find_retention_blocker, grant_store,
-            revoke_store, retry_jobs, pause, resume, reprioritize, set_item, retire_item, set_store_limit,
+            revoke_store, retry_jobs, pause, resume, reprioritize, set_item, retire_item, reconcile_item,
+            set_store_limit,
             set_time_limit, create_gateway_token, revoke_gateway_token, list_gateway_tokens, create_gateway_client,
             revoke_gateway_client, list_gateway_clients, add_subscription, set_subscription_enabled,
             rotate_subscription_secret, remove_subscription, test_subscription, list_subscriptions, subscription_names,

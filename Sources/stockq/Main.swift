@@ -10,7 +10,7 @@ package enum Main {
     private static let commands: [any Command.Type] = [
         DemoCommand.self, MigrateCommand.self,
         ItemsImportCommand.self, ItemsListCommand.self, ItemsShowCommand.self, ItemsSetCommand.self,
-        ItemsRetireCommand.self, ItemsSnoozeCommand.self,
+        ItemsRetireCommand.self, ItemsSnoozeCommand.self, ItemsReconcileCommand.self,
         JobsListCommand.self, ResultsListCommand.self,
         EnqueueCommand.self, TransferCommand.self, ImportCommand.self,
         RunCommand.self, ServeCommand.self, ResultCommand.self, StatsCommand.self, WorkersCommand.self,

@@ -36,6 +36,7 @@ import stockq
         Call(command: "alerts set s --threshold 5 --quiet 1h --margin 2", roles: ["admin"]),
         Call(command: "alerts list", roles: ["worker", "reader", "admin"]),
         Call(command: "alerts remove s", roles: ["admin"]),
+        Call(command: "items reconcile s a --reason counted", roles: ["admin"]),
         Call(command: "enqueue s a -1", roles: producers),
         Call(command: "enqueue s a 5 --action set", roles: producers),
         Call(command: "enqueue s a -1 --dry-run", roles: ["producer", "reader", "admin"]),

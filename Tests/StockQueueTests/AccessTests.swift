@@ -40,6 +40,7 @@ import Testing
         notifications       S    SI   -    S    S    -
         operations          -    -    -    S    S    -
         paused_stores       -    S    -    S    S    -
+        reconciliations     S    S    -    S    S    -
         results             S    SI   -    S    S    -
         retired_items       -    S    -    S    S    -
         retries             -    -    -    S    S    -
@@ -203,7 +204,7 @@ import Testing
     private static let adminAlone: Set = [
         "drop_expired_results", "drop_expired_keys", "find_retention_blocker", "grant_store", "revoke_store",
         "retry_jobs", "pause", "resume",
-        "reprioritize", "set_item", "retire_item", "set_store_limit", "set_time_limit",
+        "reprioritize", "set_item", "retire_item", "reconcile_item", "set_store_limit", "set_time_limit",
         "create_gateway_token", "revoke_gateway_token", "list_gateway_tokens", "create_gateway_client",
         "revoke_gateway_client", "list_gateway_clients", "add_subscription", "set_subscription_enabled",
         "rotate_subscription_secret", "remove_subscription", "test_subscription", "list_subscriptions",
@@ -284,7 +285,8 @@ import Testing
                             "SELECT migrations", "SELECT notifications", "SELECT retired_items", "SELECT change_log",
                             "SELECT deliveries", "SELECT threshold_changes", "SELECT alert_policies",
                             "SELECT snoozes", "SELECT announced_stores", "SELECT announcements",
-                            "SELECT announced_items", "SELECT delivery_progress", "SELECT change_log_log_id_seq",
+                            "SELECT announced_items", "SELECT delivery_progress", "SELECT reconciliations",
+                            "SELECT change_log_log_id_seq",
                             "SELECT notifications_notification_id_seq",
                         ]))
         }

@@ -112,6 +112,14 @@ public struct QueueAdmin {
         RetireItemStatement.wasKnown(in: try run(RetireItemStatement(schema), ItemKeyReader.parameters(key)))
     }
 
+    /// Accepts an item's stock that somebody changed by hand, so that the ledger is right again.
+    ///
+    /// - Returns: a sentence for each change that was accepted; empty where the ledger was right.
+    package func reconcileItem(_ key: ItemKey, reason: String) throws(PostgresError) -> [String] {
+        let parameters = ReconcileItemStatement.parameters(key, reason: reason)
+        return ReconcileItemStatement.corrections(in: try run(ReconcileItemStatement(schema), parameters))
+    }
+
     /// Sets the store limit.
     ///
     /// - Parameter readyJobs: the most ready jobs that the store may have; nil for no limit.

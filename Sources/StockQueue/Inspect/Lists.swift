@@ -134,6 +134,21 @@ package struct OperationList: FilteredList {
     }
 }
 
+/// The changes by hand of an item that administrators accepted, the newest first.
+package struct ReconciliationList: FilteredList {
+    package var item: ItemKey
+    package var limit: Int
+
+    package init(of item: ItemKey, limit: Int) { (self.item, self.limit) = (item, limit) }
+
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        var rows = FilteredRows(
+            "list_reconciliations", from: "\(schema.quoted).reconciliations", order: "version DESC")
+        rows.filter("(store_id, item_id, location_id) = ($, $, $)", [item.storeID, item.itemID, item.locationID])
+        return rows
+    }
+}
+
 /// The limits of stores, by store.
 package struct LimitList: FilteredList {
     package var limit: Int

@@ -41,10 +41,19 @@ extension Verifier.Check {
         """
     }
 
-    /// Joins the two.
+    /// Joins the two, and the sums of the changes by hand that an administrator accepted.
     private static func livesWithLedger(_ s: String) -> String {
         """
         (\(lives(s))) AS item
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(sum(on_hand_after - on_hand_before), 0) AS on_hand,
+                        coalesce(sum(allocated_after - allocated_before), 0) AS allocated
+                    FROM \(s).reconciliations AS accepted
+                    WHERE (accepted.store_id, accepted.item_id, accepted.location_id)
+                            = (item.store_id, item.item_id, item.location_id)
+                        AND accepted.version > item.created_version
+                        AND (item.retired_version IS NULL OR accepted.version <= item.retired_version)
+                ) AS by_hand
                 LEFT JOIN (\(ledger(s))) AS ledger ON ledger.store_id = item.store_id AND ledger.item_id = item.item_id
                     AND ledger.location_id = item.location_id
                     AND ledger.retired_version IS NOT DISTINCT FROM item.retired_version
@@ -57,11 +66,11 @@ extension Verifier.Check {
             sql: """
                 SELECT format('item %L %L %L: on_hand is %s and should be %s, allocated is %s and should be %s',
                     item.store_id, item.item_id, item.location_id,
-                    item.on_hand, opening_on_hand + coalesce(ledger.on_hand, 0),
-                    item.allocated, opening_allocated + coalesce(ledger.allocated, 0))
+                    item.on_hand, opening_on_hand + coalesce(ledger.on_hand, 0) + by_hand.on_hand,
+                    item.allocated, opening_allocated + coalesce(ledger.allocated, 0) + by_hand.allocated)
                 FROM \(livesWithLedger(s))
-                WHERE item.on_hand <> opening_on_hand + coalesce(ledger.on_hand, 0)
-                    OR item.allocated <> opening_allocated + coalesce(ledger.allocated, 0)
+                WHERE item.on_hand <> opening_on_hand + coalesce(ledger.on_hand, 0) + by_hand.on_hand
+                    OR item.allocated <> opening_allocated + coalesce(ledger.allocated, 0) + by_hand.allocated
                 """)
     }
 
@@ -98,6 +107,15 @@ extension Verifier.Check {
                 ) AS movement
                 WHERE earlier_version = version - 1
                     AND ((earlier_on_hand, earlier_allocated) <> (on_hand_before, allocated_before)
+                            AND NOT EXISTS (
+                                SELECT FROM \(s).reconciliations AS accepted
+                                WHERE (accepted.store_id, accepted.item_id, accepted.location_id, accepted.version)
+                                        = (movement.store_id, movement.item_id, movement.location_id, earlier_version)
+                                    AND (accepted.on_hand_before, accepted.allocated_before)
+                                        = (earlier_on_hand, earlier_allocated)
+                                    AND (accepted.on_hand_after, accepted.allocated_after)
+                                        = (movement.on_hand_before, movement.allocated_before)
+                            )
                         OR previous_job_id IS DISTINCT FROM earlier_job)
                     -- An item that was created again begins with an opening balance.
                     AND NOT EXISTS (

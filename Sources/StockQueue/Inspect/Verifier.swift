@@ -60,6 +60,7 @@ package struct Verifier {
         let needs = [
             "items", "jobs", "results", "notifications", "threshold_changes", "alert_policies", "snoozes",
             "announced_stores", "announcements", "announced_items", "deliveries", "delivery_progress",
+            "reconciliations",
         ].map { (object: $0, privileges: ["SELECT"]) }
         do throws(PostgresError) {
             let missing = try connection.execute(

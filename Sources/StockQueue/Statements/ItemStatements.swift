@@ -171,3 +171,30 @@ struct RetireItemStatement: QueueStatement {
 
     static func wasKnown(in rows: ResultSet) -> Bool { rows.bool(0, rows.column("was_known")) }
 }
+
+/// Accepts an item's stock that was changed by hand; the SQL function records each change.
+struct ReconcileItemStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "reconcile_item", ItemKeyReader.types + [.text],
+            """
+            SELECT format('after version %s: on hand %s → %s, allocated %s → %s', version, on_hand_before, on_hand_after,
+                allocated_before, allocated_after) AS correction
+            FROM \(schema.quoted).reconcile_item($1, $2, $3, $4)
+            ORDER BY version
+            """)
+    }
+
+    static func parameters(_ key: ItemKey, reason: String) -> Parameters {
+        var parameters = ItemKeyReader.parameters(key)
+        parameters.add(reason)
+        return parameters
+    }
+
+    /// A sentence for each change that was accepted.
+    static func corrections(in rows: ResultSet) -> [String] {
+        (0..<rows.rowCount).map { rows.string($0, rows.column("correction")) }
+    }
+}

@@ -6,7 +6,7 @@ import StockQueuePostgres
 /// The statement walks each item's chain of results backwards by the primary key, so it costs a few probes an item,
 /// however long the history is. A chain ends where retention has dropped what came before. For each item:
 ///
-/// - its balance and version are those after its last change;
+/// - its balance and version are those after its last change, or a change by hand that an administrator accepted;
 /// - each change starts where the one before it ended, one version later;
 /// - each result in the chain is that of an applied job that changed this item;
 /// - none of these jobs is still queued;
@@ -50,6 +50,14 @@ struct LedgerCheckStatement: QueueStatement {
                     on_hand_after, allocated_after, version, next_on_hand, next_allocated, next_version)
                 WHERE (on_hand_after, allocated_after, version)
                     IS DISTINCT FROM (next_on_hand, next_allocated, next_version)
+                    AND NOT EXISTS (
+                        SELECT FROM \(s).reconciliations AS accepted
+                        WHERE (accepted.store_id, accepted.item_id, accepted.location_id, accepted.version)
+                                = (change.store_id, change.item_id, change.location_id, change.version)
+                            AND change.version = next_version
+                            AND (accepted.on_hand_before, accepted.allocated_before) = (change.on_hand_after, change.allocated_after)
+                            AND (accepted.on_hand_after, accepted.allocated_after) = (next_on_hand, next_allocated)
+                    )
                 UNION ALL
                 SELECT 'is in the item''s history, but its result is for another item' WHERE NOT is_same_item
                 UNION ALL

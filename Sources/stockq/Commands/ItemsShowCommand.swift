@@ -6,10 +6,11 @@ enum ItemsShowCommand: Command {
     private static let item = Argument(.text("ITEM"), help: "the item")
     private static let location = Option("location", .text("LOCATION"), default: "main", help: "the item's location")
     private static let last = Option("last", .wholeNumber(1...10_000), default: 10, help: "how many movements")
-    private static let json = Flag("json", help: "one JSON object that contains the movements")
+    private static let json = Flag("json", help: "one JSON object that contains both")
 
     static let spec = CommandSpec(
-        "items show", "Shows an item with its last movements.", arguments: [store, item],
+        "items show", "Shows an item with its last movements, and the changes by hand that were accepted.",
+        arguments: [store, item],
         options: [location, last, json], usesDatabase: true,
         examples: [.init("Show the last fifty movements of an item.", "berlin", "shirt-m", "--last", "50")])
 
@@ -19,13 +20,32 @@ enum ItemsShowCommand: Command {
         let inspector = Inspector(connection: connection, schema: schema)
         guard let item = try inspector.item(key) else { throw Failure.unknownItem(key) }
         let movements = try inspector.movements(key, limit: input[last])
+        let accepted = try inspector.rows(of: ReconciliationList(of: key, limit: input[last]))
         if input[json] {
-            Terminal.print(["item": .encoded(item.json), "movements": .array(movements.map { .encoded($0.json) })])
+            Terminal.print([
+                "item": .encoded(item.json), "movements": .array(movements.map { .encoded($0.json) }),
+                "reconciliations": .array(accepted.map { .encoded($0) }),
+            ])
             return .success
         }
         Terminal.print(text(item.value))
         if !movements.isEmpty { Terminal.print("\n" + movementTable(movements.map(\.value))) }
+        if !accepted.isEmpty { Terminal.print("\nChanged by hand and accepted:\n\(try reconciliationTable(accepted))") }
         return .success
+    }
+
+    private static func reconciliationTable(_ rows: [String]) throws -> String {
+        let heading = ["after version", "accepted at", "by", "on hand", "allocated", "reason"]
+        return table(
+            [heading]
+                + (try rows.map { try Row(json: $0) }.map { row in
+                    [
+                        row.grouped("version"), row.time("at"), row.printable("who"),
+                        changeText(row.number("on_hand_before"), row.number("on_hand_after")),
+                        changeText(row.number("allocated_before"), row.number("allocated_after")),
+                        row.printable("reason"),
+                    ]
+                }))
     }
 
     private static func text(_ item: Item) -> String {
