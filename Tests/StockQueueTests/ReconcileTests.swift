@@ -22,7 +22,7 @@ import Testing
             """)
     }
 
-    private static func withItem(_ body: @Sendable (TestDatabase) throws -> Void) async throws {
+    private static func withItem(_ body: @escaping @Sendable (TestDatabase) throws -> Void) async throws {
         try await withDatabase { database in
             try database.run(
                 """
