@@ -3929,6 +3929,114 @@ BEGIN
     RETURN true;
 END
 $$;
+CREATE TABLE stockq.reconciliations (
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    version bigint NOT NULL,
+    on_hand_before bigint NOT NULL,
+    on_hand_after bigint NOT NULL,
+    allocated_before bigint NOT NULL,
+    allocated_after bigint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    who text DEFAULT SESSION_USER NOT NULL COLLATE pg_catalog."C",
+    reason text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT reconciliations_reason_length CHECK (((octet_length(reason) >= 1) AND (octet_length(reason) <= 2000)))
+);
+CREATE FUNCTION stockq.reconcile_item(store_id text, item_id text, location_id text, reason text) RETURNS SETOF stockq.reconciliations
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    location CONSTANT text := coalesce(reconcile_item.location_id, (job_defaults()).location_id);
+    item items;
+    created_version bigint;
+    accepted reconciliations[];
+BEGIN
+    IF coalesce(btrim(reason), '') = '' THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'a correction needs a reason';
+    END IF;
+    -- A worker that has the item locked finishes its batch first; later statements see what it wrote.
+    SELECT * INTO item FROM items AS i
+    WHERE (i.store_id, i.item_id, i.location_id) = (reconcile_item.store_id, reconcile_item.item_id, location)
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE no_data_found USING
+            MESSAGE = format('there is no item %L in store %L at %L',
+                reconcile_item.item_id, reconcile_item.store_id, location);
+    END IF;
+    IF EXISTS (
+        SELECT FROM (
+            SELECT r.version, lead(r.version, 1, item.version + 1) OVER (ORDER BY r.version) AS next_version
+            FROM results AS r
+            WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id)
+                AND r.outcome = 'applied' AND r.version > item.opening_version
+        ) AS change
+        WHERE change.next_version <> change.version + 1
+    ) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('the versions of item %L of store %L at %L have a gap, and its ledger cannot be reconciled',
+                item.item_id, item.store_id, item.location_id),
+            HINT = 'Results are missing, or somebody changed a version. Restore them from a backup.';
+    END IF;
+    SELECT coalesce(max(r.version), 0) INTO created_version
+    FROM retired_items AS r
+    WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id);
+    WITH kept AS (
+        SELECT r.version, r.on_hand_before, r.on_hand_after, r.allocated_before, r.allocated_after
+        FROM results AS r
+        WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id)
+            AND r.outcome = 'applied' AND r.version > item.opening_version
+        UNION ALL
+        -- What retention has dropped: the opening balance has its changes, but none that was accepted.
+        SELECT item.opening_version, NULL, item.opening_on_hand + coalesce(sum(a.on_hand_after - a.on_hand_before), 0),
+            NULL, item.opening_allocated + coalesce(sum(a.allocated_after - a.allocated_before), 0)
+        FROM reconciliations AS a
+        WHERE (a.store_id, a.item_id, a.location_id) = (item.store_id, item.item_id, item.location_id)
+            AND a.version > created_version AND a.version < item.opening_version
+        HAVING item.opening_version > created_version
+    ), change AS (
+        SELECT version, on_hand_after, allocated_after,
+            lead(on_hand_before, 1, item.on_hand) OVER history AS next_on_hand,
+            lead(allocated_before, 1, item.allocated) OVER history AS next_allocated
+        FROM kept
+        WINDOW history AS (ORDER BY version)
+    ), written AS (
+        INSERT INTO reconciliations AS known (
+            store_id, item_id, location_id, version, on_hand_before, on_hand_after, allocated_before, allocated_after,
+            reason
+        )
+        SELECT item.store_id, item.item_id, item.location_id, change.version, change.on_hand_after, change.next_on_hand,
+            change.allocated_after, change.next_allocated, reconcile_item.reason
+        FROM change
+        LEFT JOIN reconciliations AS earlier
+            ON (earlier.store_id, earlier.item_id, earlier.location_id, earlier.version)
+                = (item.store_id, item.item_id, item.location_id, change.version)
+        WHERE (change.next_on_hand, change.next_allocated) IS DISTINCT FROM (
+            coalesce(earlier.on_hand_after, change.on_hand_after),
+            coalesce(earlier.allocated_after, change.allocated_after))
+        ON CONFLICT ON CONSTRAINT reconciliations_pkey DO UPDATE
+            SET on_hand_after = excluded.on_hand_after, allocated_after = excluded.allocated_after, at = now(),
+                who = session_user, reason = excluded.reason
+        RETURNING known.*
+    )
+    SELECT array_agg(written::reconciliations ORDER BY version) INTO accepted FROM written;
+    IF accepted IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM record_operation(
+        'items reconcile',
+        jsonb_build_object(
+            'store_id', item.store_id, 'item_id', item.item_id, 'location_id', item.location_id,
+            'reason', reconcile_item.reason, 'changes', (
+                SELECT jsonb_agg(to_jsonb(c) - '{store_id,item_id,location_id,at,who,reason}'::text[])
+                FROM unnest(accepted) AS c
+            )),
+        NULL);
+    RETURN QUERY SELECT * FROM unnest(accepted);
+END
+$$;
 CREATE FUNCTION stockq.record_operation(verb text, subject jsonb, jobs bigint) RETURNS void
     LANGUAGE sql
     SET search_path TO 'stockq', 'pg_temp'
@@ -5248,6 +5356,8 @@ ALTER TABLE ONLY stockq.operations
     ADD CONSTRAINT operations_pkey PRIMARY KEY (operation_id);
 ALTER TABLE ONLY stockq.paused_stores
     ADD CONSTRAINT paused_stores_pkey PRIMARY KEY (store_id);
+ALTER TABLE ONLY stockq.reconciliations
+    ADD CONSTRAINT reconciliations_pkey PRIMARY KEY (store_id, item_id, location_id, version);
 ALTER TABLE ONLY stockq.results
     ADD CONSTRAINT results_pkey PRIMARY KEY (job_id);
 ALTER TABLE ONLY stockq.results_000000000000000
@@ -5324,6 +5434,7 @@ CREATE POLICY admin_all ON stockq.idempotency_keys TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.items TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.jobs TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.notifications TO stockq_admin USING (true);
+CREATE POLICY admin_all ON stockq.reconciliations TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.results TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.store_limits TO stockq_admin USING (true);
 ALTER TABLE stockq.caller_token_secret ENABLE ROW LEVEL SECURITY;
@@ -5341,6 +5452,7 @@ CREATE POLICY producers_read ON stockq.idempotency_keys FOR SELECT USING (stockq
 CREATE POLICY producers_read ON stockq.items FOR SELECT USING (stockq.has_grant(store_id, 'read_catalog'::text));
 CREATE POLICY producers_read ON stockq.jobs FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.notifications FOR SELECT USING (stockq.has_grant(store_id));
+CREATE POLICY producers_read ON stockq.reconciliations FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.results FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.store_limits FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY reader_select ON stockq.change_log FOR SELECT TO stockq_reader USING (true);
@@ -5349,8 +5461,10 @@ CREATE POLICY reader_select ON stockq.idempotency_keys FOR SELECT TO stockq_read
 CREATE POLICY reader_select ON stockq.items FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.jobs FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.notifications FOR SELECT TO stockq_reader USING (true);
+CREATE POLICY reader_select ON stockq.reconciliations FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.results FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.store_limits FOR SELECT TO stockq_reader USING (true);
+ALTER TABLE stockq.reconciliations ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.results ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.store_limits ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.subscriptions ENABLE ROW LEVEL SECURITY;
@@ -5359,6 +5473,7 @@ CREATE POLICY worker_all ON stockq.deliveries TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.idempotency_keys TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.items TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.notifications TO stockq_worker USING (true);
+CREATE POLICY worker_all ON stockq.reconciliations TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.results TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.store_limits TO stockq_worker USING (true);
 CREATE POLICY worker_delete ON stockq.jobs FOR DELETE TO stockq_worker USING (true);
