@@ -26,6 +26,8 @@ import Testing
         gateway_tokens      -    -    -    S    S    -
         grants              -    -    -    S    S    -
         idempotency_keys    S    SI   -    S    S    -
+        import_parts        S    -    -    S    S    -
+        imports             S    -    -    S    S    -
         items               S    Su   -    S    Siu  -
         job_states          S    -    -    S    S    -
         jobs                Si   SuD  -    S    Si   -
@@ -173,7 +175,7 @@ import Testing
             "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "cancel_jobs", "cancel_jobs_for", "wait_for_result",
             "wait_for_results", "wait_for_group", "find_job", "find_group", "find_key", "find_reference",
-            "item_history", "stock", "stock_at",
+            "item_history", "stock", "stock_at", "begin_import_for", "resume_import_for", "save_import_for",
             "feed_horizon", "read_cursor", "feed_stores", "check_page", "notifications_after", "last_notifications",
             "notifications_cursor", "changes_after", "changes_cursor",
         ],

@@ -40,7 +40,8 @@ public struct JobImport {
         public init() {}
     }
 
-    private let options: Options
+    private var options: Options
+    private let connection: Connection
     private let onProgress: (ImportProgress) -> Void
     private let onReject: (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
 
@@ -64,6 +65,11 @@ public struct JobImport {
     public let dryRun: DryRun?
     /// The last transaction, if the connection broke between its COMMIT and the answer.
     public private(set) var inDoubt: InDoubtCommit?
+
+    /// The import's row, if it keeps one.
+    private var record: ImportRecord?
+    /// Of the finished lines.
+    private var rejectedBefore = 0
 
     /// The rows of the group that is being read, or one row without a group: enqueued or rejected together.
     private struct WorkUnit {
@@ -114,6 +120,7 @@ public struct JobImport {
         onAnswer: ((_ line: Int, JobRequest, DryRun.Answer) -> Void)? = nil
     ) throws {
         self.options = options
+        self.connection = connection
         self.onProgress = onProgress
         self.onReject = onReject
         let start = source.position
@@ -145,6 +152,12 @@ public struct JobImport {
         return try JobCopy(connection: connection, schema: schema, fields: fields, skipsDuplicates: hasKeys)
     }
 
+    /// Keeps a row of the import. One that was resumed goes on behind its last line.
+    package mutating func keep(_ record: ImportRecord) {
+        self.record = record
+        options.afterLine = max(options.afterLine, record.throughLine)
+    }
+
     /// How the input's rejected records are kept.
     public var rejectsForm: RejectsForm { RejectsForm(reader) }
 
@@ -161,6 +174,9 @@ public struct JobImport {
             try readRecords()
             try finishUnit()
             try endTransaction()
+            let counts = ImportCounts(
+                enqueued: progress.enqueued, duplicates: progress.duplicates, rejected: progress.rejected)
+            try record?.finish(counts, throughLine: progress.committedThroughLine, over: connection)
         } catch {
             target.abandon()
             throw error
@@ -288,8 +304,18 @@ public struct JobImport {
 
     private mutating func finishUnit() throws {
         if unit.rows == 0 { return }
-        if unit.isBad { try reportRejects() } else { try writeUnit() }
+        if unit.isBad { try finishRejects() } else { try writeUnit() }
         unit.reset()
+    }
+
+    private mutating func finishRejects() throws {
+        try reportRejects()
+        rejectedBefore = progress.rejected
+        if transaction.rows == 0 {
+            progress.committedThroughLine = unit.lastLine
+        } else {
+            transaction.lastLine = unit.lastLine
+        }
     }
 
     private mutating func reportRejects() throws {
@@ -297,7 +323,6 @@ public struct JobImport {
             try onReject((error ?? unit.errorForAll ?? WorkUnit.otherLineIsBad).at(line: line), raw)
             progress.rejected += 1
         }
-        if transaction.rows == 0 { progress.committedThroughLine = unit.lastLine }
     }
 
     private mutating func writeUnit() throws {
@@ -316,6 +341,7 @@ public struct JobImport {
         let commit = InDoubtCommit(
             transaction: written.transaction, rows: written.enqueued,
             duplicates: transaction.rows - written.enqueued, line: transaction.lastLine)
+        try save(commit, written)
         do {
             try target.commit()
         } catch {
@@ -324,6 +350,14 @@ public struct JobImport {
         }
         finish(commit)
         onProgress(progress)
+    }
+
+    private func save(_ commit: InDoubtCommit, _ written: WrittenJobs) throws(PostgresError) {
+        let counts = ImportCounts(
+            enqueued: progress.enqueued + commit.rows, duplicates: progress.duplicates + commit.duplicates,
+            rejected: rejectedBefore)
+        let part = ImportRecord.Part(firstJobID: written.firstJobID, hasJobs: commit.rows > 0)
+        try record?.save(counts, throughLine: commit.line, part: part, over: connection)
     }
 
     private mutating func finish(_ commit: InDoubtCommit) {

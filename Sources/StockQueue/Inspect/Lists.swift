@@ -3,233 +3,237 @@ import StockQueuePostgres
 
 /// Jobs that have no result, and failed ones, by job id.
 package struct JobList: FilteredList {
-  /// What a job is at, as of now.
-  package enum State: String, Sendable, CaseIterable {
-    case ready, scheduled, waiting, retrying, paused
-    /// The job has a result with the outcome `failed`.
-    case failed
-  }
+    /// What a job is at, as of now.
+    package enum State: String, Sendable, CaseIterable {
+        case ready, scheduled, waiting, retrying, paused
+        /// The job has a result with the outcome `failed`.
+        case failed
+    }
 
-  package var store, item, location, group, reference, idempotencyKey: String?
-  package var state: State?
-  /// When the job was enqueued.
-  package var since, until: PastMoment?
-  /// Only jobs with a higher id.
-  package var after: Int64?
-  package var limit: Int
+    package var store, item, location, group, reference, idempotencyKey: String?
+    /// Only jobs of this import.
+    package var importID: Int64?
+    package var state: State?
+    /// When the job was enqueued.
+    package var since, until: PastMoment?
+    /// Only jobs with a higher id.
+    package var after: Int64?
+    package var limit: Int
 
-  package init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
-  package func rows(of schema: QueueSchema) -> FilteredRows {
-    var rows = FilteredRows("list_jobs", from: "\(schema.quoted).job_states", order: "job_id")
-    rows.filter("job_id > $", after)
-    rows.filter("store_id = $", store)
-    rows.filter("item_id = $", item)
-    rows.filter("location_id = $", location)
-    rows.filter("group_id = $", group)
-    rows.filter("reference = $", reference)
-    rows.filter("idempotency_key = $", idempotencyKey)
-    rows.filter("enqueued_at >= $", since)
-    rows.filter("enqueued_at < $", until)
-    // The planner leaves one of the two tables out for either condition.
-    rows.filter(state == .failed ? "state = 'finished' AND outcome = 'failed'" : nil)
-    rows.filter(state == nil ? "state <> 'finished'" : nil)
-    rows.filter("state = $ AND state <> 'finished'", state == .failed ? nil : state?.rawValue)
-    return rows
-  }
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        var rows = FilteredRows("list_jobs", from: "\(schema.quoted).job_states", order: "job_id")
+        rows.filter("job_id > $", after)
+        rows.filter("store_id = $", store)
+        rows.filter("item_id = $", item)
+        rows.filter("location_id = $", location)
+        rows.filter("group_id = $", group)
+        rows.filter("reference = $", reference)
+        rows.filter("idempotency_key = $", idempotencyKey)
+        rows.filter(ImportList.jobs(schema), importID)
+        rows.filter("enqueued_at >= $", since)
+        rows.filter("enqueued_at < $", until)
+        // The planner leaves one of the two tables out for either condition.
+        rows.filter(state == .failed ? "state = 'finished' AND outcome = 'failed'" : nil)
+        rows.filter(state == nil ? "state <> 'finished'" : nil)
+        rows.filter("state = $ AND state <> 'finished'", state == .failed ? nil : state?.rawValue)
+        return rows
+    }
 }
 
 /// Results, the newest jobs first.
 package struct ResultList: FilteredList {
-  package var store, item, location, group, reference, idempotencyKey: String?
-  package var outcome: Outcome?
-  package var code: ResultCode?
-  /// When the job was finished.
-  package var since, until: PastMoment?
-  /// Only jobs with a lower id.
-  package var before: Int64?
-  package var limit: Int
+    package var store, item, location, group, reference, idempotencyKey: String?
+    /// Only results of this import's jobs.
+    package var importID: Int64?
+    package var outcome: Outcome?
+    package var code: ResultCode?
+    /// When the job was finished.
+    package var since, until: PastMoment?
+    /// Only jobs with a lower id.
+    package var before: Int64?
+    package var limit: Int
 
-  package init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
-  package func rows(of schema: QueueSchema) -> FilteredRows {
-    let s = schema.quoted
-    var rows = FilteredRows("list_results", from: "\(s).results", order: "job_id DESC")
-    rows.filter("job_id < $", before)
-    rows.filter("store_id = $", store)
-    rows.filter("item_id = $", item)
-    rows.filter("location_id = $", location)
-    rows.filter(
-      """
-      job_id = ANY (ARRAY(
-          SELECT line.job_id
-          FROM \(s).results AS first
-          JOIN \(s).results AS line ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
-          WHERE first.group_id = $ AND first.group_last_job_id IS NOT NULL
-              AND line.group_id = first.group_id AND line.store_id = first.store_id
-      ))
-      """, group)
-    rows.filter("reference = $", reference)
-    rows.filter("idempotency_key = $", idempotencyKey)
-    rows.filter(outcome == .failed ? "outcome = 'failed'" : nil)
-    rows.filter("outcome = $::\(s).outcome", outcome == .failed ? nil : outcome?.rawValue)
-    rows.filter("code = $::\(s).code", code?.rawValue)
-    // The index by time leaves applied jobs out, and the planner does not know the value of a parameter's label. An
-    // applied job has no code.
-    let isNotApplied = code != nil || outcome.map { $0 != .applied } ?? false
-    rows.filter(isNotApplied ? "outcome <> 'applied'" : nil)
-    rows.filter("finished_at >= $", since)
-    rows.filter("finished_at < $", until)
-    return rows
-  }
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        let s = schema.quoted
+        var rows = FilteredRows("list_results", from: "\(s).results", order: "job_id DESC")
+        rows.filter("job_id < $", before)
+        rows.filter("store_id = $", store)
+        rows.filter("item_id = $", item)
+        rows.filter("location_id = $", location)
+        rows.filter(
+            """
+            job_id = ANY (ARRAY(
+                SELECT line.job_id
+                FROM \(s).results AS first
+                JOIN \(s).results AS line ON line.job_id BETWEEN first.job_id AND first.group_last_job_id
+                WHERE first.group_id = $ AND first.group_last_job_id IS NOT NULL
+                    AND line.group_id = first.group_id AND line.store_id = first.store_id
+            ))
+            """, group)
+        rows.filter("reference = $", reference)
+        rows.filter("idempotency_key = $", idempotencyKey)
+        rows.filter(ImportList.jobs(schema), importID)
+        rows.filter(outcome == .failed ? "outcome = 'failed'" : nil)
+        rows.filter("outcome = $::\(s).outcome", outcome == .failed ? nil : outcome?.rawValue)
+        rows.filter("code = $::\(s).code", code?.rawValue)
+        // The index by time leaves applied jobs out, and the planner does not know the value of a parameter's label. An
+        // applied job has no code.
+        let isNotApplied = code != nil || outcome.map { $0 != .applied } ?? false
+        rows.filter(isNotApplied ? "outcome <> 'applied'" : nil)
+        rows.filter("finished_at >= $", since)
+        rows.filter("finished_at < $", until)
+        return rows
+    }
 }
 
 /// Items in the order of their keys, or those first of which the least is available.
 package struct ItemList: FilteredList {
-  package enum Order: String, Sendable, CaseIterable {
-    case key, available
-  }
+    package enum Order: String, Sendable, CaseIterable {
+        case key, available
+    }
 
-  package var store, item: String?
-  /// Only items at this alert level or at a worse one.
-  package var level: AlertLevel?
-  package var order = Order.key
-  /// Only items after this key, in the order of the keys.
-  package var after: ItemKey?
-  package var limit: Int
+    package var store, item: String?
+    /// Only items at this alert level or at a worse one.
+    package var level: AlertLevel?
+    package var order = Order.key
+    /// Only items after this key, in the order of the keys.
+    package var after: ItemKey?
+    package var limit: Int
 
-  package init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
-  package func rows(of schema: QueueSchema) -> FilteredRows {
-    let s = schema.quoted
-    let source = "(SELECT \(ItemRows.columns(schema)), threshold_is_default FROM \(s).items)"
-    let keys = "store_id, item_id, location_id"
-    var rows = FilteredRows(
-      "list_items_by_\(order.rawValue)", from: source,
-      order: order == .key ? keys : "available, \(keys)")
-    rows.filter("store_id = $", store)
-    rows.filter("item_id = $", item)
-    rows.filter("level >= $::\(s).alert_level", level?.rawValue)
-    rows.filter("(\(keys)) > ($, $, $)", after.map { [$0.storeID, $0.itemID, $0.locationID] })
-    return rows
-  }
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        let s = schema.quoted
+        let source = "(SELECT \(ItemRows.columns(schema)), threshold_is_default FROM \(s).items)"
+        let keys = "store_id, item_id, location_id"
+        var rows = FilteredRows(
+            "list_items_by_\(order.rawValue)", from: source, order: order == .key ? keys : "available, \(keys)")
+        rows.filter("store_id = $", store)
+        rows.filter("item_id = $", item)
+        rows.filter("level >= $::\(s).alert_level", level?.rawValue)
+        rows.filter("(\(keys)) > ($, $, $)", after.map { [$0.storeID, $0.itemID, $0.locationID] })
+        return rows
+    }
 }
 
 /// What administrators did, the newest first.
 package struct OperationList: FilteredList {
-  package var verb: String?
-  package var since, until: PastMoment?
-  /// Only operations with a lower id.
-  package var before: Int64?
-  package var limit: Int
+    package var verb: String?
+    package var since, until: PastMoment?
+    /// Only operations with a lower id.
+    package var before: Int64?
+    package var limit: Int
 
-  package init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
-  package func rows(of schema: QueueSchema) -> FilteredRows {
-    var rows = FilteredRows(
-      "list_operations", from: "\(schema.quoted).operations", order: "operation_id DESC")
-    rows.filter("operation_id < $", before)
-    rows.filter("verb = $", verb)
-    rows.filter("at >= $", since)
-    rows.filter("at < $", until)
-    return rows
-  }
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        var rows = FilteredRows("list_operations", from: "\(schema.quoted).operations", order: "operation_id DESC")
+        rows.filter("operation_id < $", before)
+        rows.filter("verb = $", verb)
+        rows.filter("at >= $", since)
+        rows.filter("at < $", until)
+        return rows
+    }
 }
 
 /// The limits of stores, by store.
 package struct LimitList: FilteredList {
-  package var limit: Int
+    package var limit: Int
 
-  package init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
-  package func rows(of schema: QueueSchema) -> FilteredRows {
-    FilteredRows("list_limits", from: "\(schema.quoted).store_limits", order: "store_id")
-  }
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        FilteredRows("list_limits", from: "\(schema.quoted).store_limits", order: "store_id")
+    }
 }
 
 /// The sessions of worker processes that are connected to the queue's database, by name.
 package struct WorkerSessionList: FilteredList {
-  package var limit: Int
+    package var limit: Int
 
-  package init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
-  package func rows(of schema: QueueSchema) -> FilteredRows {
-    FilteredRows(
-      "list_worker_sessions",
-      from: """
-        (
-            SELECT pid AS process_id, application_name AS name, usename AS user_name,
-                coalesce(client_hostname, host(client_addr), 'local') AS client, backend_start AS connected_at,
-                CASE WHEN state = 'idle' THEN 'idle' ELSE 'working' END AS state, state_change AS since
-            FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name ~ '\(SessionNames.service)'
-        )
-        """, order: "name, process_id")
-  }
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        FilteredRows(
+            "list_worker_sessions",
+            from: """
+                (
+                    SELECT pid AS process_id, application_name AS name, usename AS user_name,
+                        coalesce(client_hostname, host(client_addr), 'local') AS client, backend_start AS connected_at,
+                        CASE WHEN state = 'idle' THEN 'idle' ELSE 'working' END AS state, state_change AS since
+                    FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name ~ '\(SessionNames.service)'
+                )
+                """, order: "name, process_id")
+    }
 }
 
 /// The queued jobs by what they have in common, those with the most ready jobs first.
 package struct BacklogList: FilteredList {
-  package enum Group: String, Sendable, CaseIterable {
-    case store, lane, item
-  }
+    package enum Group: String, Sendable, CaseIterable {
+        case store, lane, item
+    }
 
-  package var group: Group
-  package var limit: Int
+    package var group: Group
+    package var limit: Int
 
-  package init(by group: Group, limit: Int) { (self.group, self.limit) = (group, limit) }
+    package init(by group: Group, limit: Int) { (self.group, self.limit) = (group, limit) }
 
-  package func rows(of schema: QueueSchema) -> FilteredRows {
-    let keys =
-      switch group {
-      case .store: "store_id"
-      case .lane: "lane"
-      case .item: "store_id, item_id, location_id"
-      }
-    // Of a store the lanes of its jobs, of a lane the first stores in it.
-    let others =
-      switch group {
-      case .store: "array_agg(DISTINCT lane) AS lanes"
-      case .lane:
-        "count(DISTINCT store_id) AS store_count, (array_agg(DISTINCT store_id))[:\(Self.storesMax)] AS stores"
-      case .item: "sum(quantity) FILTER (WHERE action = 'adjust')::bigint AS adjusted_by"
-      }
-    return FilteredRows(
-      "list_backlog_by_\(group.rawValue)",
-      from: """
-        (
-            SELECT \(keys), count(*) FILTER (WHERE is_ready) AS ready, count(*) FILTER (WHERE NOT is_ready) AS deferred,
-                date_trunc('milliseconds', min(since) FILTER (WHERE is_ready)) AS oldest_ready_at, \(others)
-            FROM (
-                SELECT *, \(SQL.isReady) AS is_ready, \(SQL.readySince) AS since
-                FROM \(schema.quoted).jobs
-            ) AS queued
-            GROUP BY \(keys)
-        )
-        """, order: "ready DESC, deferred DESC, \(keys)")
-  }
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        let keys =
+            switch group {
+            case .store: "store_id"
+            case .lane: "lane"
+            case .item: "store_id, item_id, location_id"
+            }
+        // Of a store the lanes of its jobs, of a lane the first stores in it.
+        let others =
+            switch group {
+            case .store: "array_agg(DISTINCT lane) AS lanes"
+            case .lane:
+                "count(DISTINCT store_id) AS store_count, (array_agg(DISTINCT store_id))[:\(Self.storesMax)] AS stores"
+            case .item: "sum(quantity) FILTER (WHERE action = 'adjust')::bigint AS adjusted_by"
+            }
+        return FilteredRows(
+            "list_backlog_by_\(group.rawValue)",
+            from: """
+                (
+                    SELECT \(keys), count(*) FILTER (WHERE is_ready) AS ready, count(*) FILTER (WHERE NOT is_ready) AS deferred,
+                        date_trunc('milliseconds', min(since) FILTER (WHERE is_ready)) AS oldest_ready_at, \(others)
+                    FROM (
+                        SELECT *, \(SQL.isReady) AS is_ready, \(SQL.readySince) AS since
+                        FROM \(schema.quoted).jobs
+                    ) AS queued
+                    GROUP BY \(keys)
+                )
+                """, order: "ready DESC, deferred DESC, \(keys)")
+    }
 
-  private static let storesMax = 20
+    private static let storesMax = 20
 }
 
 /// How the alerts of stores are sent, by store.
 package struct AlertPolicyList: FilteredList {
-  package var limit: Int
+    package var limit: Int
 
-  package init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
-  package func rows(of schema: QueueSchema) -> FilteredRows {
-    let source = """
-      (
-          SELECT DISTINCT ON (store_id) store_id, default_threshold,
-              extract(epoch FROM quiet_period)::bigint AS quiet_seconds, rearm_margin, set_at, set_by
-          FROM \(schema.quoted).alert_policies
-          ORDER BY store_id, policy_id DESC
-      )
-      """
-    var rows = FilteredRows("list_alert_policies", from: source, order: "store_id")
-    // A row without any of them says that the policy was removed.
-    rows.filter("default_threshold IS NOT NULL OR quiet_seconds > 0 OR rearm_margin > 0")
-    return rows
-  }
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        let source = """
+            (
+                SELECT DISTINCT ON (store_id) store_id, default_threshold,
+                    extract(epoch FROM quiet_period)::bigint AS quiet_seconds, rearm_margin, set_at, set_by
+                FROM \(schema.quoted).alert_policies
+                ORDER BY store_id, policy_id DESC
+            )
+            """
+        var rows = FilteredRows("list_alert_policies", from: source, order: "store_id")
+        // A row without any of them says that the policy was removed.
+        rows.filter("default_threshold IS NOT NULL OR quiet_seconds > 0 OR rearm_margin > 0")
+        return rows
+    }
 }

@@ -5,128 +5,126 @@ import StockQueuePostgres
 
 /// A row of a table that PostgreSQL wrote as JSON, with its values as people read them.
 struct Row {
-  private let object: JSONValue
+    private let object: JSONValue
 
-  init(json: String) throws { object = try JSONReader.read(Array(json.utf8)[...]) }
+    init(json: String) throws { object = try JSONReader.read(Array(json.utf8)[...]) }
 
-  /// The value as text; empty for null and for a missing column.
-  subscript(column: String) -> String { Self.text(object[column] ?? .null) }
+    /// The value as text; empty for null and for a missing column.
+    subscript(column: String) -> String { Self.text(object[column] ?? .null) }
 
-  /// Members of an object as `name value, name value`, elements of an array with blanks between them.
-  private static func text(_ value: JSONValue) -> String {
-    switch value {
-    case .string(let text): text
-    case .number(let number): number.plain
-    case .bool(let value): value ? "true" : "false"
-    case .array(let elements): elements.map(text).joined(separator: " ")
-    case .object(let members): members.map { "\($0.key) \(text($0.value))" }.joined(separator: ", ")
-    case .null: ""
+    /// Members of an object as `name value, name value`, elements of an array with blanks between them.
+    private static func text(_ value: JSONValue) -> String {
+        switch value {
+        case .string(let text): text
+        case .number(let number): number.plain
+        case .bool(let value): value ? "true" : "false"
+        case .array(let elements): elements.map(text).joined(separator: " ")
+        case .object(let members): members.map { "\($0.key) \(text($0.value))" }.joined(separator: ", ")
+        case .null: ""
+        }
     }
-  }
 
-  func number(_ column: String) -> Int64? {
-    if case .number(let number) = object[column] { number.int64 } else { nil }
-  }
-
-  /// The text with invisible characters as escapes.
-  func printable(_ column: String) -> String { self[column].printable }
-
-  /// The number in groups of three digits; `–` for null.
-  func grouped(_ column: String) -> String {
-    number(column).map { CommandLineKit.grouped($0) } ?? "–"
-  }
-
-  /// The time in the terminal's time zone, to the second: `2026-03-01 13:00:00`; empty for null.
-  func time(_ column: String) -> String {
-    let text = self[column]
-    guard let microseconds = RFC3339.microsecondsSince2000(Array(text.utf8)[...]) else {
-      return text
+    func number(_ column: String) -> Int64? {
+        if case .number(let number) = object[column] { number.int64 } else { nil }
     }
-    return Self.localTime(Timestamp(microsecondsSince2000: microseconds))
-  }
 
-  private static func localTime(_ time: Timestamp) -> String {
-    var seconds = time_t(time.date.timeIntervalSince1970.rounded(.down))
-    var parts = tm()
-    localtime_r(&seconds, &parts)
-    let date = [Int(parts.tm_year) + 1_900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)]
-    let clock = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { Int($0) }
-    return date.map(padded).joined(separator: "-") + " " + clock.map(padded).joined(separator: ":")
-  }
+    /// The text with invisible characters as escapes.
+    func printable(_ column: String) -> String { self[column].printable }
 
-  private static func padded(_ number: Int) -> String {
-    number < 10 ? "0\(number)" : String(number)
-  }
+    /// The number in groups of three digits; `–` for null.
+    func grouped(_ column: String) -> String { number(column).map { CommandLineKit.grouped($0) } ?? "–" }
 
-  /// The item with its store, and with its location unless that is `main`: `berlin/mug`, `berlin/mug at cellar`.
-  var item: String {
-    let name = "\(printable("store_id"))/\(printable("item_id"))"
-    return self["location_id"] == "main" ? name : "\(name) at \(printable("location_id"))"
-  }
+    /// The time in the terminal's time zone, to the second: `2026-03-01 13:00:00`; empty for null.
+    func time(_ column: String) -> String {
+        let text = self[column]
+        guard let microseconds = RFC3339.microsecondsSince2000(Array(text.utf8)[...]) else { return text }
+        return Self.localTime(Timestamp(microsecondsSince2000: microseconds))
+    }
+
+    /// Members of an object in their order, numbers in groups of three digits.
+    func members(_ column: String) -> [(key: String, value: String)] {
+        guard case .object(let members) = object[column] else { return [] }
+        return members.map { member in
+            if case .number(let number) = member.value, let count = number.int64 {
+                return (member.key, CommandLineKit.grouped(count))
+            }
+            return (member.key, Self.text(member.value))
+        }
+    }
+
+    static func localTime(_ time: Timestamp) -> String {
+        var seconds = time_t(time.date.timeIntervalSince1970.rounded(.down))
+        var parts = tm()
+        localtime_r(&seconds, &parts)
+        let date = [Int(parts.tm_year) + 1_900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)]
+        let clock = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { Int($0) }
+        return date.map(padded).joined(separator: "-") + " " + clock.map(padded).joined(separator: ":")
+    }
+
+    private static func padded(_ number: Int) -> String { number < 10 ? "0\(number)" : String(number) }
+
+    /// The item with its store, and with its location unless that is `main`: `berlin/mug`, `berlin/mug at cellar`.
+    var item: String {
+        let name = "\(printable("store_id"))/\(printable("item_id"))"
+        return self["location_id"] == "main" ? name : "\(name) at \(printable("location_id"))"
+    }
 }
 
 /// How a command prints a list of rows.
 struct RowTable: Sendable {
-  /// A column for people.
-  struct Column: Sendable {
-    let heading: String
-    let text: @Sendable (Row) -> String
+    /// A column for people.
+    struct Column: Sendable {
+        let heading: String
+        let text: @Sendable (Row) -> String
 
-    init(_ heading: String, _ text: @escaping @Sendable (Row) -> String) {
-      (self.heading, self.text) = (heading, text)
+        init(_ heading: String, _ text: @escaping @Sendable (Row) -> String) {
+            (self.heading, self.text) = (heading, text)
+        }
+
+        /// The text of one column of the row.
+        init(_ heading: String, _ name: String) {
+            self.init(heading) { $0.printable(name) }
+        }
     }
 
-    /// The text of one column of the row.
-    init(_ heading: String, _ name: String) {
-      self.init(heading) { $0.printable(name) }
-    }
-  }
+    /// What is printed for people.
+    let columns: [Column]
+    /// The columns of the table that `--csv` prints.
+    let csvColumns: [String]
+    /// The value of one of them.
+    var csvValue: @Sendable (Row, String) -> String = { $0[$1] }
 
-  /// What is printed for people.
-  let columns: [Column]
-  /// The columns of the table that `--csv` prints.
-  let csvColumns: [String]
-  /// The value of one of them.
-  var csvValue: @Sendable (Row, String) -> String = { $0[$1] }
+    static let json = Flag("json", help: "one JSON object a line")
+    static let csv = Flag("csv", help: "CSV with a header")
 
-  static let json = Flag("json", help: "one JSON object a line")
-  static let csv = Flag("csv", help: "CSV with a header")
+    /// Prints rows, and says so if there may be more than a limit.
+    func print(_ rows: [String], _ input: ParsedCommand, limit: Int) throws {
+        try print(rows, input)
+        if rows.count == limit { Terminal.note("only the first \(grouped(limit)); --limit shows more") }
+    }
 
-  /// Prints rows, and says so if there may be more than a limit.
-  func print(_ rows: [String], _ input: ParsedCommand, limit: Int) throws {
-    try print(rows, input)
-    if rows.count == limit { Terminal.note("only the first \(grouped(limit)); --limit shows more") }
-  }
-
-  func print(_ rows: [String], _ input: ParsedCommand) throws {
-    if input[Self.json] && input[Self.csv] {
-      throw input.usageError("give --json or --csv, not both")
+    func print(_ rows: [String], _ input: ParsedCommand) throws {
+        if input[Self.json] && input[Self.csv] { throw input.usageError("give --json or --csv, not both") }
+        if input[Self.json] {
+            for row in rows { Terminal.print(row) }
+            return
+        }
+        let parsed = try rows.map { try Row(json: $0) }
+        if input[Self.csv] {
+            Terminal.print(exactly: CSVText.line(csvColumns))
+            for row in parsed { Terminal.print(exactly: CSVText.line(csvColumns.map { csvValue(row, $0) })) }
+        } else {
+            Terminal.print(table([columns.map(\.heading)] + parsed.map { row in columns.map { $0.text(row) } }))
+        }
     }
-    if input[Self.json] {
-      for row in rows { Terminal.print(row) }
-      return
-    }
-    let parsed = try rows.map { try Row(json: $0) }
-    if input[Self.csv] {
-      Terminal.print(exactly: CSVText.line(csvColumns))
-      for row in parsed {
-        Terminal.print(exactly: CSVText.line(csvColumns.map { csvValue(row, $0) }))
-      }
-    } else {
-      Terminal.print(
-        table([columns.map(\.heading)] + parsed.map { row in columns.map { $0.text(row) } }))
-    }
-  }
 }
 
 /// CSV as RFC 4180 says, with LF at the end of a line, as `import` and `items import` read it.
 enum CSVText {
-  static func line(_ fields: [String]) -> String { fields.map(field).joined(separator: ",") }
+    static func line(_ fields: [String]) -> String { fields.map(field).joined(separator: ",") }
 
-  private static func field(_ text: String) -> String {
-    let isPlain = !text.utf8.contains {
-      $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") || $0 < 0x20
+    private static func field(_ text: String) -> String {
+        let isPlain = !text.utf8.contains { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") || $0 < 0x20 }
+        return isPlain ? text : "\"" + text.replacing("\"", with: "\"\"") + "\""
     }
-    return isPlain ? text : "\"" + text.replacing("\"", with: "\"\"") + "\""
-  }
 }
