@@ -55,7 +55,8 @@ struct ImportNaming {
         let time = Row.localTime(earlier.startedAt)
         let name = Self.word(earlier.name)
         return "the same file was imported before: \(name), \(time), by \(earlier.importedBy.printable)"
-            + (earlier.isStopped && kind == .jobs ? ", which stopped; --resume \(name) goes on with it" : "")
+            + (earlier.isFinished ? "" : earlier.isStopped ? ", which stopped" : ", which has not ended")
+            + (earlier.isFinished || kind == .items ? "" : "; --resume \(name) goes on with it")
     }
 
     /// Notes why an import stopped.

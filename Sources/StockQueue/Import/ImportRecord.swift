@@ -36,7 +36,9 @@ package final class ImportRecord {
         package let importedBy: String
         package let startedAt: Timestamp
 
-        package var isStopped: Bool { state == "stopped" }
+        package var isFinished: Bool { state == ImportList.State.finished.rawValue }
+
+        package var isStopped: Bool { state == ImportList.State.stopped.rawValue }
     }
 
     package let name: String
@@ -105,27 +107,27 @@ package final class ImportRecord {
     func save(
         _ counts: ImportCounts, throughLine: Int, part: Part, over connection: Connection
     ) throws(PostgresError) {
-        try save("running", counts, throughLine: throughLine, part: part, over: connection)
+        try save(.running, counts, throughLine: throughLine, part: part, over: connection)
     }
 
     /// Notes that the input was read to its end.
     func finish(_ counts: ImportCounts, throughLine: Int, over connection: Connection) throws(PostgresError) {
-        try save("finished", counts, throughLine: throughLine, sha256: hashAtEnd(), over: connection)
+        try save(.finished, counts, throughLine: throughLine, sha256: hashAtEnd(), over: connection)
     }
 
     /// Notes that the import stopped. The counts stay those of the last commit.
     package func stop(because problem: String, over connection: Connection) throws(PostgresError) {
-        try save("stopped", problem: problem, over: connection)
+        try save(.stopped, problem: problem, over: connection)
     }
 
     private func save(
-        _ state: String, problem: String? = nil, _ counts: ImportCounts? = nil, throughLine: Int? = nil,
+        _ state: ImportList.State, problem: String? = nil, _ counts: ImportCounts? = nil, throughLine: Int? = nil,
         sha256: String? = nil, part: Part? = nil, over connection: Connection
     ) throws(PostgresError) {
         var parameters = Parameters()
         parameters.add(id)
         parameters.add(run)
-        parameters.add(state)
+        parameters.add(state.rawValue)
         parameters.add(problem)
         parameters.add(sha256)
         parameters.add(part?.firstJobID)
