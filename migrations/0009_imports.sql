@@ -3,6 +3,13 @@
 -- Its jobs do not name their import, because a column more would cost the work path. An import notes its transactions,
 -- and submission_id, which jobs and results have, says of which one a job is.
 
+-- Lists of lines get a reference and a reason; functions/lists.sql makes the functions again.
+DROP FUNCTION IF EXISTS :"schema".enqueue_arrays(
+    text, text[], bigint[], text[], text[], text[], bigint[], text[], text[], text[], boolean[], text, text, integer,
+    timestamptz, timestamptz, text, integer);
+DROP FUNCTION IF EXISTS :"schema".enqueue_lines(
+    text, jsonb, text, text, integer, timestamptz, timestamptz, text, integer);
+
 CREATE TABLE :"schema".imports (
     import_id bigint GENERATED ALWAYS AS IDENTITY,
     -- The name that was given; null for the label and the id.

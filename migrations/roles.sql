@@ -88,11 +88,11 @@ DECLARE
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores,
             has_restrictive_policies, inserts_as_caller, check_store_limit, check_group_limit, priority_behind,
-            job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict, check_arrays, check_line_keys,
-            known_lines, check_list_length, read_lines, insert_lines, insert_lines_for, insert_new_lines, enqueue,
-            enqueue_arrays, enqueue_lines, transfer, cancel_jobs, cancel_jobs_for, wait_for_result,
-            wait_for_results, wait_for_group, find_job, find_group, find_key, find_reference, item_history, stock,
-            stock_at, begin_import_for, resume_import_for, save_import_for TO %1$I'
+            job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict, check_arrays, fill_up,
+            check_line_keys, known_lines, check_list_length, read_lines, insert_lines, insert_lines_for,
+            insert_new_lines, enqueue, enqueue_arrays, enqueue_lines, transfer, cancel_jobs, cancel_jobs_for,
+            wait_for_result, wait_for_results, wait_for_group, find_job, find_group, find_key, find_reference,
+            item_history, stock, stock_at, begin_import_for, resume_import_for, save_import_for TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',

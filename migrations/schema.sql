@@ -1314,7 +1314,7 @@ BEGIN
     RETURN answer;
 END
 $$;
-CREATE FUNCTION stockq.enqueue_arrays(store_id text, item_ids text[], quantities bigint[], actions text[] DEFAULT NULL::text[], location_ids text[] DEFAULT NULL::text[], on_insufficients text[] DEFAULT NULL::text[], expected_availables bigint[] DEFAULT NULL::bigint[], idempotency_keys text[] DEFAULT NULL::text[], "references" text[] DEFAULT NULL::text[], reasons text[] DEFAULT NULL::text[], notifies boolean[] DEFAULT NULL::boolean[], group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer) RETURNS SETOF stockq.receipt
+CREATE FUNCTION stockq.enqueue_arrays(store_id text, item_ids text[], quantities bigint[], actions text[] DEFAULT NULL::text[], location_ids text[] DEFAULT NULL::text[], on_insufficients text[] DEFAULT NULL::text[], expected_availables bigint[] DEFAULT NULL::bigint[], idempotency_keys text[] DEFAULT NULL::text[], "references" text[] DEFAULT NULL::text[], reasons text[] DEFAULT NULL::text[], notifies boolean[] DEFAULT NULL::boolean[], group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text) RETURNS SETOF stockq.receipt
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
@@ -1332,6 +1332,8 @@ BEGIN
     IF expires_at <= run_at THEN
         RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
     END IF;
+    list."references" := fill_up(list."references", reference, lines);
+    list.reasons := fill_up(list.reasons, reason, lines);
     IF idempotency_key IS NOT NULL THEN
         IF idempotency_keys IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
@@ -1377,7 +1379,7 @@ BEGIN
     ORDER BY 1;
 END
 $$;
-CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer) RETURNS SETOF stockq.receipt
+CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text) RETURNS SETOF stockq.receipt
     LANGUAGE sql
     SET search_path TO 'stockq', 'pg_temp'
     AS $_$
@@ -1385,7 +1387,7 @@ CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text D
     FROM read_lines($2) AS l
     CROSS JOIN LATERAL enqueue_arrays(
         $1, l.item_ids, l.quantities, l.actions, l.location_ids, l.on_insufficients, l.expected_availables,
-        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9
+        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9, $10, $11
     ) AS receipt
 $_$;
 CREATE FUNCTION stockq.event_of(kind stockq.notification_kind) RETURNS text
@@ -1573,6 +1575,17 @@ BEGIN
     END IF;
     RETURN ARRAY(SELECT my_grants.store_id FROM my_grants);
 END
+$$;
+CREATE FUNCTION stockq.fill_up(texts text[], value text, lines integer) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN value IS NULL THEN texts ELSE ARRAY(
+        SELECT coalesce(given.line_text, value)
+        FROM generate_series(1, lines) AS number
+        LEFT JOIN unnest(texts) WITH ORDINALITY AS given (line_text, number) USING (number)
+        ORDER BY number
+    ) END
 $$;
 CREATE TABLE stockq.jobs (
     job_id bigint NOT NULL,

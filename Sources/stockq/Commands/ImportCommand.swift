@@ -10,6 +10,10 @@ enum ImportCommand: Command {
     private static let priority = Option(
         "priority", .wholeNumber(1...JobRequest.priorityMax), default: JobImport.Options().defaultPriority,
         help: "of jobs whose line gives none")
+    private static let reference = Option(
+        "reference", .text("REFERENCE", bytes: 1...2_000), help: "of jobs whose line gives none")
+    private static let reason = Option(
+        "reason", .text("REASON", bytes: 1...2_000), help: "of jobs whose line gives none")
     private static let afterLine = Option(
         "after-line", .wholeNumber(0...Int.max), default: 0,
         help: "skip the lines through line N")
@@ -39,7 +43,8 @@ enum ImportCommand: Command {
     static let spec = CommandSpec(
         "import", "Enqueues the jobs of a CSV or NDJSON file.", arguments: [InputFile.file],
         options: [
-            from, strict, priority, resume, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, commitInterval,
+            from, strict, priority, reference, reason, resume, afterLine, idempotencyPrefix, dryRun, rowsPerCommit,
+            commitInterval,
             groupLinesMax,
         ] + InputFormOptions.parameters + ImportNaming.parameters + [RejectsFile.rejects, lines, csv, json],
         usesDatabase: true,
@@ -137,6 +142,8 @@ enum ImportCommand: Command {
         options.groupLinesMax = input[groupLinesMax]
         options.isDryRun = input[dryRun]
         options.idempotencyPrefix = input[idempotencyPrefix]
+        options.reference = input[reference]
+        options.reason = input[reason]
         return options
     }
 
