@@ -1,48 +1,86 @@
-/// SHA-256 (FIPS 180-4), which Foundation does not have on Linux.
-package enum SHA256 {
+/// SHA-256 (FIPS 180-4), which Foundation does not have on Linux: of a message that comes in pieces, or at once.
+package struct SHA256 {
+    private var state = Self.initialState
+    /// What does not fill a block yet.
+    private var rest: [UInt8] = []
+    private var byteCount: UInt64 = 0
+    /// The message schedule, kept so that it is allocated once.
+    private var schedule = [UInt32](repeating: 0, count: 64)
+
+    package init() {}
+
     /// The digest in 64 hexadecimal digits, as PostgreSQL's `encode(sha256(…), 'hex')` writes it.
     package static func hexDigest(of message: [UInt8]) -> String {
-        words(of: message).map { word in
+        var hash = SHA256()
+        hash.append(message[...])
+        return hash.hexDigest()
+    }
+
+    /// The digest in 32 bytes.
+    package static func digest(of message: [UInt8]) -> [UInt8] {
+        var hash = SHA256()
+        hash.append(message[...])
+        return hash.words().flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * $0)) } }
+    }
+
+    /// The digest of the bytes so far, in 64 hexadecimal digits. More bytes may follow.
+    package func hexDigest() -> String {
+        words().map { word in
             let digits = String(word, radix: 16)
             return String(repeating: "0", count: 8 - digits.count) + digits
         }.joined()
     }
 
-    /// The digest in 32 bytes.
-    package static func digest(of message: [UInt8]) -> [UInt8] {
-        words(of: message).flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * $0)) } }
-    }
-
-    private static func words(of message: [UInt8]) -> [UInt32] {
-        var state = initialState
-        var words = [UInt32](repeating: 0, count: 64)
-        let padded = pad(message)
-        for start in stride(from: 0, to: padded.count, by: blockBytes) {
-            expand(padded[start..<start + blockBytes], into: &words)
-            compress(words, into: &state)
-        }
-        return state
-    }
-
     private static let blockBytes = 64
 
-    /// The message, a bit 1, zeros, and the message's length in bits, up to a whole number of blocks.
-    private static func pad(_ message: [UInt8]) -> [UInt8] {
-        var padded = message
-        padded.append(0x80)
-        while padded.count % blockBytes != blockBytes - 8 { padded.append(0) }
-        let bits = UInt64(message.count) * 8
-        for shift in stride(from: 56, through: 0, by: -8) { padded.append(UInt8(truncatingIfNeeded: bits >> shift)) }
-        return padded
+    package mutating func append(_ bytes: ArraySlice<UInt8>) {
+        byteCount += UInt64(bytes.count)
+        var bytes = bytes
+        if !rest.isEmpty {
+            let missing = bytes.prefix(Self.blockBytes - rest.count)
+            rest += missing
+            bytes = bytes.dropFirst(missing.count)
+            if rest.count < Self.blockBytes { return }
+            compress(blocksOf: rest[...])
+            rest.removeAll(keepingCapacity: true)
+        }
+        let whole = bytes.count / Self.blockBytes * Self.blockBytes
+        compress(blocksOf: bytes.prefix(whole))
+        rest += bytes.dropFirst(whole)
+    }
+
+    /// The state after a bit 1, zeros, and the message's length in bits, which fill up the last block.
+    private func words() -> [UInt32] {
+        var hash = self
+        var end: [UInt8] = [0x80]
+        while (rest.count + end.count) % Self.blockBytes != Self.blockBytes - 8 { end.append(0) }
+        let bits = byteCount * 8
+        for shift in stride(from: 56, through: 0, by: -8) { end.append(UInt8(truncatingIfNeeded: bits >> shift)) }
+        hash.append(end[...])
+        return hash.state
+    }
+
+    private mutating func compress(blocksOf bytes: ArraySlice<UInt8>) {
+        bytes.withUnsafeBytes { bytes in
+            schedule.withUnsafeMutableBufferPointer { words in
+                state.withUnsafeMutableBufferPointer { state in
+                    Self.roundConstants.withUnsafeBufferPointer { constants in
+                        for start in stride(from: 0, to: bytes.count, by: Self.blockBytes) {
+                            Self.expand(bytes, start, into: words)
+                            Self.compress(words, constants, into: state)
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// The message schedule: 16 words of the block, and 48 that follow from them.
-    private static func expand(_ block: ArraySlice<UInt8>, into words: inout [UInt32]) {
+    private static func expand(
+        _ bytes: UnsafeRawBufferPointer, _ start: Int, into words: UnsafeMutableBufferPointer<UInt32>
+    ) {
         for index in 0..<16 {
-            let byte = block.startIndex + index * 4
-            words[index] =
-                UInt32(block[byte]) << 24 | UInt32(block[byte + 1]) << 16 | UInt32(block[byte + 2]) << 8
-                | UInt32(block[byte + 3])
+            words[index] = UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: start + index * 4, as: UInt32.self))
         }
         for index in 16..<64 {
             let (early, late) = (words[index - 15], words[index - 2])
@@ -52,20 +90,31 @@ package enum SHA256 {
         }
     }
 
-    private static func compress(_ words: [UInt32], into state: inout [UInt32]) {
+    private static func compress(
+        _ words: UnsafeMutableBufferPointer<UInt32>, _ constants: UnsafeBufferPointer<UInt32>,
+        into state: UnsafeMutableBufferPointer<UInt32>
+    ) {
         var (a, b, c, d) = (state[0], state[1], state[2], state[3])
         var (e, f, g, h) = (state[4], state[5], state[6], state[7])
         for index in 0..<64 {
             let sumE = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)
             let choice = (e & f) ^ (~e & g)
-            let first = h &+ sumE &+ choice &+ roundConstants[index] &+ words[index]
+            let first = h &+ sumE &+ choice &+ constants[index] &+ words[index]
             let sumA = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)
             let majority = (a & b) ^ (a & c) ^ (b & c)
             (h, g, f, e, d, c, b, a) = (g, f, e, d &+ first, c, b, a, first &+ sumA &+ majority)
         }
-        for (index, word) in [a, b, c, d, e, f, g, h].enumerated() { state[index] &+= word }
+        state[0] &+= a
+        state[1] &+= b
+        state[2] &+= c
+        state[3] &+= d
+        state[4] &+= e
+        state[5] &+= f
+        state[6] &+= g
+        state[7] &+= h
     }
 
+    @inline(__always)
     private static func rotate(_ word: UInt32, _ bits: UInt32) -> UInt32 { word >> bits | word << (32 - bits) }
 
     /// The first 32 bits of the fractional parts of the square roots of the first 8 primes.

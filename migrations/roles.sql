@@ -47,7 +47,7 @@ BEGIN
         IF kind NOT IN ('producer', 'gateway') THEN
             FOREACH object IN ARRAY ARRAY[
                 'items', 'jobs', 'results', 'notifications', 'change_log', 'deliveries', 'idempotency_keys',
-                'store_limits', 'reconciliations'
+                'store_limits', 'imports', 'import_parts', 'reconciliations'
             ] LOOP
                 FOREACH command IN ARRAY CASE
                     WHEN kind = 'reader' THEN ARRAY['SELECT']
@@ -83,16 +83,17 @@ DECLARE
     enqueue text[] := ARRAY[
         'GRANT INSERT (' || request_columns() || ', run_at, expires_at, idempotency_key) ON jobs TO %1$I',
         'GRANT SELECT ON jobs, results, items, notifications, change_log, idempotency_keys, reconciliations, my_grants,
-            my_caller_token, my_variations, my_ready_jobs, keys_in_use, job_states, store_limits TO %1$I',
+            my_caller_token, my_variations, my_ready_jobs, keys_in_use, job_states, store_limits, imports, import_parts
+            TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake, ' || feed_sequences || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores,
             has_restrictive_policies, inserts_as_caller, check_store_limit, check_group_limit, priority_behind,
-            job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict, check_arrays, check_line_keys,
-            known_lines, check_list_length, read_lines, insert_lines, insert_lines_for, insert_new_lines, enqueue,
-            enqueue_arrays, enqueue_lines, transfer, cancel_jobs, cancel_jobs_for, wait_for_result,
-            wait_for_results, wait_for_group, find_job, find_group, find_key, find_reference, item_history, stock,
-            stock_at TO %1$I'
+            job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict, check_arrays, fill_up,
+            check_line_keys, known_lines, check_list_length, read_lines, insert_lines, insert_lines_for,
+            insert_new_lines, enqueue, enqueue_arrays, enqueue_lines, transfer, cancel_jobs, cancel_jobs_for,
+            wait_for_result, wait_for_results, wait_for_group, find_job, find_group, find_key, find_reference,
+            item_history, stock, stock_at, begin_import_for, resume_import_for, save_import_for TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',

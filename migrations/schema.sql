@@ -420,6 +420,43 @@ BEGIN
     FROM page AS p;
 END
 $$;
+CREATE FUNCTION stockq.begin_import_for(producer text, caller_token bytea, kind text, label text, file_name text, sha256 text, given_name text, once boolean, OUT import_id bigint, OUT name text, OUT earlier_name text, OUT earlier_state text, OUT earlier_by text, OUT earlier_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET debug_print_plan TO 'off'
+    AS $$
+BEGIN
+    PERFORM check_caller_token(producer, caller_token);
+    IF sha256 IS NOT NULL THEN
+        -- Two processes may begin with the same file. A row, because any role could hold an advisory lock.
+        PERFORM FROM maintenance_locks AS l WHERE l.name = 'imports' FOR UPDATE;
+        IF NOT FOUND THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = 'maintenance_locks lacks its row "imports"', HINT = 'Insert it again.';
+        END IF;
+        SELECT i.name, i.state, i.imported_by, i.started_at INTO earlier_name, earlier_state, earlier_by, earlier_at
+        FROM imports AS i
+        WHERE i.sha256 = begin_import_for.sha256 AND i.kind = begin_import_for.kind
+            AND (i.state = 'running' OR i.lines > i.rejected)
+        ORDER BY i.import_id DESC
+        LIMIT 1;
+        IF FOUND AND once THEN
+            RETURN;
+        END IF;
+    END IF;
+    BEGIN
+        INSERT INTO imports AS i (given_name, label, kind, file_name, sha256, imported_by)
+        VALUES (
+            begin_import_for.given_name, begin_import_for.label, begin_import_for.kind, begin_import_for.file_name,
+            begin_import_for.sha256, producer)
+        RETURNING i.import_id, i.name INTO import_id, name;
+    EXCEPTION WHEN unique_violation THEN
+        RAISE unique_violation USING
+            MESSAGE = format('there is an import named %L already', coalesce(given_name, label)),
+            HINT = 'Give another --name. An import that stopped goes on with --resume NAME.';
+    END;
+END
+$$;
 CREATE FUNCTION stockq.can_read_all_stores() RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -1223,6 +1260,9 @@ BEGIN
     EXECUTE format('DROP TABLE %I', oldest.name);
     -- A batch's row of the log is as old as its results.
     DELETE FROM change_log WHERE created_at < now() - keep;
+    DELETE FROM import_parts WHERE last_job_id < oldest.upper_bound;
+    DELETE FROM imports AS i
+    WHERE i.updated_at < now() - keep AND NOT EXISTS (SELECT FROM import_parts AS p WHERE p.import_id = i.import_id);
     RETURN oldest.name;
 END
 $_$;
@@ -1295,7 +1335,7 @@ BEGIN
     RETURN answer;
 END
 $$;
-CREATE FUNCTION stockq.enqueue_arrays(store_id text, item_ids text[], quantities bigint[], actions text[] DEFAULT NULL::text[], location_ids text[] DEFAULT NULL::text[], on_insufficients text[] DEFAULT NULL::text[], expected_availables bigint[] DEFAULT NULL::bigint[], idempotency_keys text[] DEFAULT NULL::text[], "references" text[] DEFAULT NULL::text[], reasons text[] DEFAULT NULL::text[], notifies boolean[] DEFAULT NULL::boolean[], group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer) RETURNS SETOF stockq.receipt
+CREATE FUNCTION stockq.enqueue_arrays(store_id text, item_ids text[], quantities bigint[], actions text[] DEFAULT NULL::text[], location_ids text[] DEFAULT NULL::text[], on_insufficients text[] DEFAULT NULL::text[], expected_availables bigint[] DEFAULT NULL::bigint[], idempotency_keys text[] DEFAULT NULL::text[], "references" text[] DEFAULT NULL::text[], reasons text[] DEFAULT NULL::text[], notifies boolean[] DEFAULT NULL::boolean[], group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text) RETURNS SETOF stockq.receipt
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
@@ -1313,6 +1353,8 @@ BEGIN
     IF expires_at <= run_at THEN
         RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
     END IF;
+    list."references" := fill_up(list."references", reference, lines);
+    list.reasons := fill_up(list.reasons, reason, lines);
     IF idempotency_key IS NOT NULL THEN
         IF idempotency_keys IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
@@ -1358,7 +1400,7 @@ BEGIN
     ORDER BY 1;
 END
 $$;
-CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer) RETURNS SETOF stockq.receipt
+CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text) RETURNS SETOF stockq.receipt
     LANGUAGE sql
     SET search_path TO 'stockq', 'pg_temp'
     AS $_$
@@ -1366,7 +1408,7 @@ CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text D
     FROM read_lines($2) AS l
     CROSS JOIN LATERAL enqueue_arrays(
         $1, l.item_ids, l.quantities, l.actions, l.location_ids, l.on_insufficients, l.expected_availables,
-        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9
+        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9, $10, $11
     ) AS receipt
 $_$;
 CREATE FUNCTION stockq.event_of(kind stockq.notification_kind) RETURNS text
@@ -1554,6 +1596,17 @@ BEGIN
     END IF;
     RETURN ARRAY(SELECT my_grants.store_id FROM my_grants);
 END
+$$;
+CREATE FUNCTION stockq.fill_up(texts text[], value text, lines integer) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN value IS NULL THEN texts ELSE ARRAY(
+        SELECT coalesce(given.line_text, value)
+        FROM generate_series(1, lines) AS number
+        LEFT JOIN unnest(texts) WITH ORDINALITY AS given (line_text, number) USING (number)
+        ORDER BY number
+    ) END
 $$;
 CREATE TABLE stockq.jobs (
     job_id bigint NOT NULL,
@@ -4174,6 +4227,42 @@ BEGIN
     RETURN promoted;
 END
 $$;
+CREATE FUNCTION stockq.resume_import_for(producer text, caller_token bytea, name text, sha256 text, OUT import_id bigint, OUT run integer, OUT through_line bigint, OUT enqueued bigint, OUT duplicates bigint, OUT rejected bigint) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET debug_print_plan TO 'off'
+    AS $$
+DECLARE
+    known imports;
+BEGIN
+    PERFORM check_caller_token(producer, caller_token);
+    -- Waits for a commit of an earlier run that is under way.
+    SELECT * INTO known FROM imports AS i WHERE i.name = resume_import_for.name FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE no_data_found USING MESSAGE = format('there is no import %L', name), HINT = 'See: stockq imports list';
+    ELSIF known.imported_by <> producer THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('import %L is one of %I, who alone may resume it', name, known.imported_by);
+    ELSIF known.kind <> 'jobs' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('import %L is one of items', name),
+            HINT = 'Run stockq items import again: it changes only what is not as the file says.';
+    ELSIF known.state = 'finished' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('import %L is finished', name), HINT = 'Without --resume the file is imported again.';
+    ELSIF known.sha256 <> resume_import_for.sha256 THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('import %L was one of another file: their SHA-256 differ', name),
+            HINT = format(
+                'To import the rest of a file that was changed since: --after-line %s.', known.through_line);
+    END IF;
+    UPDATE imports AS i
+    SET run = i.run + 1, state = 'running', problem = NULL, updated_at = clock_timestamp()
+    WHERE i.import_id = known.import_id
+    RETURNING i.import_id, i.run, i.through_line, i.enqueued, i.duplicates, i.rejected
+    INTO import_id, run, through_line, enqueued, duplicates, rejected;
+END
+$$;
 CREATE FUNCTION stockq.resumes(since timestamp with time zone) RETURNS TABLE(store_id text, lane smallint, resumed_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
     SET search_path TO 'stockq', 'pg_temp'
@@ -4370,6 +4459,40 @@ BEGIN
         rearm_above = excluded.rearm_above, searched_version = excluded.searched_version,
         rearmed_by = excluded.rearmed_by, ready_at = excluded.ready_at, not_before = excluded.not_before,
         due_at = excluded.due_at;
+END
+$$;
+CREATE FUNCTION stockq.save_import_for(producer text, caller_token bytea, import_id bigint, run integer, state text, problem text, sha256 text, first_job_id bigint, has_jobs boolean, through_line bigint, enqueued bigint, duplicates bigint, rejected bigint, created bigint, changed bigint, unchanged bigint, stock_differs bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET debug_print_plan TO 'off'
+    AS $$
+BEGIN
+    PERFORM check_caller_token(producer, caller_token);
+    UPDATE imports AS i
+    SET state = save_import_for.state,
+        problem = save_import_for.problem,
+        sha256 = coalesce(i.sha256, save_import_for.sha256),
+        updated_at = clock_timestamp(),
+        finished_at = CASE WHEN save_import_for.state = 'finished' THEN clock_timestamp() END,
+        through_line = coalesce(save_import_for.through_line, i.through_line),
+        enqueued = coalesce(save_import_for.enqueued, i.enqueued),
+        duplicates = coalesce(save_import_for.duplicates, i.duplicates),
+        rejected = coalesce(save_import_for.rejected, i.rejected),
+        created = coalesce(save_import_for.created, i.created),
+        changed = coalesce(save_import_for.changed, i.changed),
+        unchanged = coalesce(save_import_for.unchanged, i.unchanged),
+        stock_differs = coalesce(save_import_for.stock_differs, i.stock_differs)
+    WHERE i.import_id = save_import_for.import_id AND i.run = save_import_for.run AND i.imported_by = producer;
+    IF NOT FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = 'another process has resumed this import, so this one ends',
+            HINT = 'What this one has not committed, the other one enqueues.';
+    END IF;
+    IF has_jobs THEN
+        INSERT INTO import_parts (import_id, first_job_id, last_job_id, submission_id, imported_by)
+        SELECT save_import_for.import_id, save_import_for.first_job_id, last_value, pg_current_xact_id(), producer
+        FROM jobs_job_id_seq;
+    END IF;
 END
 $$;
 CREATE FUNCTION stockq.search_rise(item stockq.announced_items, last_job bigint, last_version bigint) RETURNS stockq.announced_items
@@ -5015,6 +5138,57 @@ CREATE TABLE stockq.grants (
     CONSTRAINT grants_scopes_not_empty CHECK ((cardinality(scopes) > 0)),
     CONSTRAINT grants_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
 );
+CREATE TABLE stockq.import_parts (
+    import_id bigint NOT NULL,
+    first_job_id bigint NOT NULL,
+    last_job_id bigint NOT NULL,
+    submission_id xid8 NOT NULL,
+    imported_by text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT import_parts_ids_rise CHECK ((first_job_id <= last_job_id))
+);
+CREATE TABLE stockq.imports (
+    import_id bigint NOT NULL,
+    given_name text COLLATE pg_catalog."C",
+    label text NOT NULL COLLATE pg_catalog."C",
+    name text GENERATED ALWAYS AS (COALESCE(given_name, ((label || '-'::text) || (import_id)::text))) STORED NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL COLLATE pg_catalog."C",
+    file_name text COLLATE pg_catalog."C",
+    sha256 text COLLATE pg_catalog."C",
+    state text DEFAULT 'running'::text NOT NULL COLLATE pg_catalog."C",
+    run integer DEFAULT 1 NOT NULL,
+    imported_by text NOT NULL COLLATE pg_catalog."C",
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    finished_at timestamp with time zone,
+    through_line bigint DEFAULT 0 NOT NULL,
+    enqueued bigint DEFAULT 0 NOT NULL,
+    duplicates bigint DEFAULT 0 NOT NULL,
+    rejected bigint DEFAULT 0 NOT NULL,
+    created bigint DEFAULT 0 NOT NULL,
+    changed bigint DEFAULT 0 NOT NULL,
+    unchanged bigint DEFAULT 0 NOT NULL,
+    stock_differs bigint DEFAULT 0 NOT NULL,
+    lines bigint GENERATED ALWAYS AS (((rejected + duplicates) +
+CASE
+    WHEN (kind = 'jobs'::text) THEN enqueued
+    ELSE ((created + changed) + unchanged)
+END)) STORED NOT NULL,
+    problem text COLLATE pg_catalog."C",
+    CONSTRAINT imports_given_name_length CHECK (((octet_length(given_name) >= 1) AND (octet_length(given_name) <= 200))),
+    CONSTRAINT imports_kind_known CHECK ((kind = ANY (ARRAY['jobs'::text, 'items'::text]))),
+    CONSTRAINT imports_label_length CHECK (((octet_length(label) >= 1) AND (octet_length(label) <= 1000))),
+    CONSTRAINT imports_sha256_form CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT imports_state_known CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text, 'stopped'::text])))
+)
+WITH (fillfactor='70');
+ALTER TABLE stockq.imports ALTER COLUMN import_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME stockq.imports_import_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 ALTER TABLE stockq.jobs ALTER COLUMN job_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME stockq.jobs_job_id_seq
     START WITH 1
@@ -5332,6 +5506,12 @@ ALTER TABLE ONLY stockq.grants
     ADD CONSTRAINT grants_pkey PRIMARY KEY (producer, store_id);
 ALTER TABLE ONLY stockq.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (idempotency_key, store_id);
+ALTER TABLE ONLY stockq.import_parts
+    ADD CONSTRAINT import_parts_pkey PRIMARY KEY (import_id, first_job_id);
+ALTER TABLE ONLY stockq.imports
+    ADD CONSTRAINT imports_name_key UNIQUE (name);
+ALTER TABLE ONLY stockq.imports
+    ADD CONSTRAINT imports_pkey PRIMARY KEY (import_id);
 ALTER TABLE ONLY stockq.items
     ADD CONSTRAINT items_pkey PRIMARY KEY (store_id, item_id, location_id);
 ALTER TABLE stockq.jobs
@@ -5395,6 +5575,8 @@ CREATE INDEX gateway_tokens_anonymous ON stockq.gateway_tokens USING btree (toke
 CREATE INDEX gateway_tokens_ended ON stockq.gateway_tokens USING btree (expires_at) WHERE (client_id IS NOT NULL);
 CREATE UNIQUE INDEX gateway_tokens_name ON stockq.gateway_tokens USING btree (name) WHERE (revoked_at IS NULL);
 CREATE INDEX idempotency_keys_used ON stockq.idempotency_keys USING brin (used_at);
+CREATE INDEX import_parts_last_job ON stockq.import_parts USING btree (last_job_id);
+CREATE INDEX imports_sha256 ON stockq.imports USING btree (sha256);
 CREATE INDEX jobs_due ON stockq.jobs USING btree (lane, run_at) WHERE (run_at IS NOT NULL);
 CREATE INDEX jobs_group ON stockq.jobs USING btree (group_id, store_id, submission_id) WHERE (group_id IS NOT NULL);
 CREATE INDEX jobs_key ON stockq.jobs USING btree (idempotency_key, store_id) WHERE (idempotency_key IS NOT NULL);
@@ -5431,6 +5613,8 @@ CREATE TRIGGER send_wakeup AFTER INSERT ON stockq.jobs FOR EACH STATEMENT WHEN (
 CREATE POLICY admin_all ON stockq.change_log TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.deliveries TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.idempotency_keys TO stockq_admin USING (true);
+CREATE POLICY admin_all ON stockq.import_parts TO stockq_admin USING (true);
+CREATE POLICY admin_all ON stockq.imports TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.items TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.jobs TO stockq_admin USING (true);
 CREATE POLICY admin_all ON stockq.notifications TO stockq_admin USING (true);
@@ -5443,12 +5627,16 @@ ALTER TABLE stockq.deliveries ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.gateway_clients ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.gateway_tokens ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.idempotency_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE stockq.import_parts ENABLE ROW LEVEL SECURITY;
+ALTER TABLE stockq.imports ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.items ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE stockq.notifications ENABLE ROW LEVEL SECURITY;
 CREATE POLICY producers_enqueue ON stockq.jobs FOR INSERT WITH CHECK (stockq.may_enqueue(store_id, item_id, location_id));
 CREATE POLICY producers_read ON stockq.change_log FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.idempotency_keys FOR SELECT USING (stockq.has_grant(store_id));
+CREATE POLICY producers_read ON stockq.import_parts FOR SELECT USING ((imported_by = (CURRENT_USER)::text));
+CREATE POLICY producers_read ON stockq.imports FOR SELECT USING ((imported_by = (CURRENT_USER)::text));
 CREATE POLICY producers_read ON stockq.items FOR SELECT USING (stockq.has_grant(store_id, 'read_catalog'::text));
 CREATE POLICY producers_read ON stockq.jobs FOR SELECT USING (stockq.has_grant(store_id));
 CREATE POLICY producers_read ON stockq.notifications FOR SELECT USING (stockq.has_grant(store_id));
@@ -5458,6 +5646,8 @@ CREATE POLICY producers_read ON stockq.store_limits FOR SELECT USING (stockq.has
 CREATE POLICY reader_select ON stockq.change_log FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.deliveries FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.idempotency_keys FOR SELECT TO stockq_reader USING (true);
+CREATE POLICY reader_select ON stockq.import_parts FOR SELECT TO stockq_reader USING (true);
+CREATE POLICY reader_select ON stockq.imports FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.items FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.jobs FOR SELECT TO stockq_reader USING (true);
 CREATE POLICY reader_select ON stockq.notifications FOR SELECT TO stockq_reader USING (true);
@@ -5471,6 +5661,8 @@ ALTER TABLE stockq.subscriptions ENABLE ROW LEVEL SECURITY;
 CREATE POLICY worker_all ON stockq.change_log TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.deliveries TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.idempotency_keys TO stockq_worker USING (true);
+CREATE POLICY worker_all ON stockq.import_parts TO stockq_worker USING (true);
+CREATE POLICY worker_all ON stockq.imports TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.items TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.notifications TO stockq_worker USING (true);
 CREATE POLICY worker_all ON stockq.reconciliations TO stockq_worker USING (true);

@@ -6,6 +6,8 @@ public struct ByteSource {
     private let descriptor: Int32
     private let chunkBytes: Int
     private let interruptDescriptor: Int32?
+    /// Is called with the bytes as they are read.
+    package var onRead: ((ArraySlice<UInt8>) -> Void)?
 
     /// - Parameter interruptDescriptor: once it is readable, reading throws `InputInterrupted`, also while it waits for
     ///   input.
@@ -52,6 +54,7 @@ public struct ByteSource {
             taken = max(0, count)
         }
         if let failure { throw ValidationError("cannot read the input: \(String(cString: strerror(failure)))") }
+        onRead?(chunk[...])
         buffer.append(contentsOf: chunk)
         return chunk.isEmpty ? .end : .bytes
     }

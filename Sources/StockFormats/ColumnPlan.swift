@@ -16,6 +16,7 @@ struct ColumnPlan<Column: InputColumn> {
     init(header: [ArraySlice<UInt8>], form: InputForm, required: [Column]) throws(ValidationError) {
         width = header.count
         let names = header.map { String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespaces) }
+        let fixed = try FixedValues<Column>(form)
         try takeMapped(names, form)
         var rules: PresetRules<Column>?
         if let given = form.preset {
@@ -26,7 +27,7 @@ struct ColumnPlan<Column: InputColumn> {
             try takeColumns(of: rules, names, form)
         }
         try takeKnown(names, header, form)
-        try addFixedValues(form)
+        try add(fixed)
         for column in required where !columns.contains(column) {
             let usual = rules?.sources.first { $0.field == column }?.names.first.map { "'\($0)' for " } ?? ""
             throw ValidationError(
@@ -34,7 +35,8 @@ struct ColumnPlan<Column: InputColumn> {
                 code: .required, field: column.rawValue)
         }
         isPlain = rules == nil && sources.map(\.positions) == (0..<width).map { [$0] }
-        preset = rules.map { PresetReading($0, names, columns) }
+        let location = form.fixedValues[ItemField.locationID.rawValue]
+        preset = rules.map { PresetReading($0, names, columns, location: location) }
     }
 
     /// The fields of a record's columns.
@@ -81,6 +83,11 @@ struct ColumnPlan<Column: InputColumn> {
                 let many = found.isEmpty ? "no column" : "more than one column"
                 throw ValidationError("--map \(name)=\(field): the header has \(many) \(name)")
             }
+            if let other = columns.firstIndex(of: column) {
+                throw ValidationError(
+                    "--map gives \(field) two columns, '\(names[sources[other].positions[0]])' and '\(names[found[0]])'; leave out one",
+                    code: .duplicateField, field: field)
+            }
             try take(column, FieldSource(positions: found))
         }
     }
@@ -101,7 +108,11 @@ struct ColumnPlan<Column: InputColumn> {
             if let name = source.switchName {
                 taken.switchPosition = try header.position(of: name, for: source.field.rawValue)
             }
-            if !taken.positions.isEmpty { try take(source.field, taken) }
+            if !taken.positions.isEmpty {
+                try take(source.field, taken)
+            } else if source.field.definition.isRequired {
+                try header.requireLocation(source.names)
+            }
         }
     }
 
@@ -110,7 +121,7 @@ struct ColumnPlan<Column: InputColumn> {
         _ names: [String], _ header: [ArraySlice<UInt8>], _ form: InputForm
     ) throws(ValidationError) {
         let taken = Set(sources.flatMap(\.positions))
-        var unknown: [ArraySlice<UInt8>] = []
+        var unknown: [Int] = []
         for (position, name) in names.enumerated() where !taken.contains(position) {
             if NoteColumn.names.contains(name) { continue }
             // A preset has names of its own, beside which the same word may mean something else.
@@ -118,7 +129,7 @@ struct ColumnPlan<Column: InputColumn> {
             let isMapped = column.map { form.fieldNames.values.contains($0.rawValue) } == true
             if form.ignoresUnknownColumns || form.preset != nil, column == nil || isMapped { continue }
             guard let column else {
-                unknown.append(header[position])
+                unknown.append(position)
                 continue
             }
             if isMapped {
@@ -128,7 +139,18 @@ struct ColumnPlan<Column: InputColumn> {
             }
             try take(column, FieldSource(positions: [position]))
         }
-        if !unknown.isEmpty { throw Self.error(unknown: unknown) }
+        if unknown.isEmpty { return }
+        let named = unknown.filter { !names[$0].isEmpty }
+        throw named.isEmpty ? Self.error(unnamed: unknown) : Self.error(unknown: named.map { header[$0] })
+    }
+
+    /// - Parameter positions: of columns that have no name, from 0.
+    private static func error(unnamed positions: [Int]) -> ValidationError {
+        let numbers = positions.map { String($0 + 1) }.joined(separator: ", ")
+        let isOne = positions.count == 1
+        return ValidationError(
+            "the header has no name for \(isOne ? "column" : "the columns") \(numbers); write \(isOne ? "its field" : "their fields") into the header, or leave \(isOne ? "it" : "them") out with --ignore-unknown",
+            code: .unknownField)
     }
 
     private static func error(unknown names: [ArraySlice<UInt8>]) -> ValidationError {
@@ -147,15 +169,10 @@ struct ColumnPlan<Column: InputColumn> {
             code: .unknownField)
     }
 
-    private mutating func addFixedValues(_ form: InputForm) throws(ValidationError) {
-        for (field, value) in form.fixedValues.sorted(by: { $0.key < $1.key }) {
-            guard let column = Column(rawValue: field) else {
-                throw ValidationError("--set \(field)=\(value): there is no field \(field); known are \(Self.known)")
-            }
-            if columns.contains(column) {
-                throw ValidationError("--set \(field)=\(value): the header has a column for \(field)")
-            }
-            try take(column, FieldSource(fixedValue: Array(value.utf8)[...]))
+    private mutating func add(_ fixed: FixedValues<Column>) throws(ValidationError) {
+        for (column, text) in fixed.values {
+            if columns.contains(column) { throw FixedValues.error(column, text, given: "the header has a column") }
+            try take(column, FieldSource(fixedValue: Array(text.utf8)[...]))
         }
     }
 }
@@ -178,25 +195,57 @@ struct FieldSource {
 /// The names of a shop system's columns.
 private struct PresetHeader {
     let names: [String]
-    /// Which of several columns for locations is meant.
+    /// Which of the columns for locations is meant.
     let location: String?
 
+    /// The text before the location in a pattern that ends with a star.
+    private static func beginning(_ pattern: String) -> String? {
+        pattern.hasSuffix("*") ? String(pattern.dropLast()).lowercased() : nil
+    }
+
+    /// The columns that a pattern describes, of any location.
+    private func positions(of pattern: String) -> [Int] {
+        let beginning = Self.beginning(pattern)
+        return names.indices.filter {
+            let name = names[$0].lowercased()
+            return beginning.map(name.hasPrefix) ?? (name == pattern.lowercased())
+        }
+    }
+
+    private func place(_ position: Int, _ beginning: String) -> Substring { names[position].dropFirst(beginning.count) }
+
+    /// The column of the location, if one is given.
+    ///
     /// - Parameter pattern: a name in any case; with a star at its end, the beginning of one.
     /// - Throws: if several columns have the name.
     func position(of pattern: String, for field: String) throws(ValidationError) -> Int? {
-        let beginning = pattern.hasSuffix("*") ? String(pattern.dropLast()) : nil
-        let wanted = (beginning ?? pattern).lowercased()
-        let found = names.indices.filter {
-            beginning == nil ? names[$0].lowercased() == wanted : names[$0].lowercased().hasPrefix(wanted)
+        var found = positions(of: pattern)
+        let beginning = Self.beginning(pattern)
+        if let beginning, let location {
+            found = found.filter { place($0, beginning).lowercased() == location.lowercased() }
         }
         if found.count < 2 { return found.first }
-        func place(_ position: Int) -> Substring { names[position].dropFirst(wanted.count) }
-        let chosen = found.filter { beginning != nil && place($0).lowercased() == location?.lowercased() }
-        if chosen.count == 1 { return chosen[0] }
         let all = found.map { "'\(names[$0])'" }.joined(separator: " and ")
-        let advice = beginning == nil ? "" : "a location with --set 'location_id=\(place(found[0]))', or "
+        let isPlace = beginning != nil && location == nil
+        let advice =
+            isPlace ? "a location with --set 'location_id=\(place(found[0], beginning ?? ""))', or " : ""
         throw ValidationError(
             "the header has \(all); choose \(advice)a column with --map '\(names[found[0]])=\(field)'",
             code: .duplicateField, field: field)
+    }
+
+    /// - Parameter patterns: of a field that no column was found for.
+    /// - Throws: if there are columns of other locations.
+    func requireLocation(_ patterns: [String]) throws(ValidationError) {
+        guard let location else { return }
+        let places = patterns.flatMap { pattern -> [String] in
+            guard let beginning = Self.beginning(pattern) else { return [] }
+            return positions(of: pattern).map { String(place($0, beginning)) }
+        }
+        if places.isEmpty { return }
+        let all = Set(places).sorted().map { "'\($0)'" }.joined(separator: ", ")
+        throw ValidationError(
+            "--set location_id=\(location): the file has no column of this location; it has \(all)",
+            code: .unknownValue, field: ItemField.locationID.rawValue)
     }
 }

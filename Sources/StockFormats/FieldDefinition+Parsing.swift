@@ -13,6 +13,13 @@ extension FieldDefinition {
         }
     }
 
+    /// The error for an id in the form of a number that lost its last digits.
+    package func rounded(_ bytes: ArraySlice<UInt8>) -> ValidationError {
+        ValidationError(
+            "\(name) is '\(ValidationError.shown(bytes))': a spreadsheet has rounded the number; format the column as text and enter it again",
+            code: .malformed, field: name)
+    }
+
     private func text(_ bytes: ArraySlice<UInt8>) throws(ValidationError) -> String {
         if let text = UTF8Text.string(bytes) { return text }
         throw ValidationError(

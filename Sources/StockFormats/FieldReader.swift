@@ -21,10 +21,8 @@ package struct FieldReader<Column: InputColumn> {
     private let plainWidth: Int?
     /// Nil for NDJSON and for a plain CSV, whose records need none.
     private var plan: ColumnPlan<Column>?
-    /// The keys of an object.
-    private let names: [String]
-    /// The values of fields that an object lacks, by their positions.
-    private let fixedValues: [Int: ArraySlice<UInt8>]
+    /// Of NDJSON: what is read of an object. Nil for a CSV.
+    private let objects: ObjectFields<Column>?
 
     /// Reads the header of a CSV.
     ///
@@ -45,8 +43,7 @@ package struct FieldReader<Column: InputColumn> {
         }
         guard form.format == .csv else {
             columns = Array(Column.allCases)
-            names = columns.map(\.rawValue)
-            fixedValues = try Self.fixedValues(ofObjects: form, names)
+            objects = try ObjectFields(form)
             (header, delimiter, plainWidth) = ([], 0, nil)
             return
         }
@@ -66,26 +63,9 @@ package struct FieldReader<Column: InputColumn> {
         plainWidth = plan.isPlain ? plan.width : nil
         if !plan.isPlain { self.plan = plan }
         columns = plan.columns
-        (names, fixedValues) = ([], [:])
+        objects = nil
         let hasOwnMark = record.raw.starts(with: RecordReader.byteOrderMark)
         header = Array(hasOwnMark ? record.raw.dropFirst(RecordReader.byteOrderMark.count) : record.raw)
-    }
-
-    private static func fixedValues(
-        ofObjects form: InputForm, _ names: [String]
-    ) throws(ValidationError) -> [Int: ArraySlice<UInt8>] {
-        if !form.fieldNames.isEmpty || form.preset != nil || form.ignoresUnknownColumns {
-            throw ValidationError("--map, --from and --ignore-unknown are for CSV; in NDJSON the keys are the fields")
-        }
-        var values: [Int: ArraySlice<UInt8>] = [:]
-        for (name, value) in form.fixedValues {
-            guard let position = names.firstIndex(of: name) else {
-                throw ValidationError(
-                    "--set \(name)=\(value): there is no field \(name); known are \(names.joined(separator: ", "))")
-            }
-            values[position] = Array(value.utf8)[...]
-        }
-        return values
     }
 
     /// The next record; nil at the end. Its fields are in the order of `columns`.
@@ -117,11 +97,8 @@ package struct FieldReader<Column: InputColumn> {
         if let plainWidth {
             if record.isBlank { return false }
             try record.require(width: plainWidth)
-        } else if header.isEmpty {
-            record.fields = try ObjectFields.read(record.fields[0], names)
-            for (position, value) in fixedValues where record.fields[position].isEmpty {
-                record.fields[position] = value
-            }
+        } else if let objects {
+            record.fields = try objects.read(record.fields[0])
         } else {
             if record.isBlank { return false }
             if let reason = try plan?.apply(to: &record) {

@@ -1,3 +1,5 @@
+import StockModel
+
 /// How an input is written, and which of its columns are which fields.
 public struct InputForm: Sendable {
     public var format: InputFormat
@@ -9,7 +11,8 @@ public struct InputForm: Sendable {
     public var encoding: TextEncoding?
     /// The field of a column that has another name, by the column's name. Such a column goes before those of the preset.
     public var fieldNames: [String: String] = [:]
-    /// The value of a field in each record, by the field's name.
+    /// The value of a field in each record, by the field's name. A CSV must not have a column for the field, and an NDJSON
+    /// object no value. With a preset, `location_id` chooses the location whose stock is read.
     public var fixedValues: [String: String] = [:]
     /// Columns that are no field are left out.
     public var ignoresUnknownColumns = false
@@ -59,6 +62,8 @@ package enum NoteColumn {
 
 /// The fields of an input as its columns.
 package protocol InputColumn: RawRepresentable, CaseIterable, Hashable, Sendable where RawValue == String {
+    var definition: FieldDefinition { get }
+
     /// What to do with an input that has this column, which is none of these fields; nil where it is unknown.
     static func advice(onColumn name: String) -> String?
 

@@ -45,6 +45,7 @@ package struct PresetRules<Column: InputColumn>: Sendable {
     /// Why a record is left out.
     static var untracked: String { "the shop does not track the stock" }
     static var canceled: String { "the order is canceled" }
+    static func otherLocation(_ location: String) -> String { "the location is not '\(location)'" }
 }
 
 extension JobField: InputColumn {

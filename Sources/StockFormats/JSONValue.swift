@@ -39,6 +39,9 @@ package struct JSONNumber: Sendable, Hashable {
     /// - Parameter literal: a number in JSON's grammar.
     init(literal: String) { self.literal = literal }
 
+    /// Written with an exponent, as `4.00638e+12`.
+    package var hasExponent: Bool { literal.utf8.contains { $0 | 0x20 == UInt8(ascii: "e") } }
+
     /// The number as an integer; nil for one with a fraction and for one beyond 64 bits.
     package var int64: Int64? { Int64(plain) }
 

@@ -8,7 +8,7 @@ package struct RecordParser {
 
     package init(_ fields: [FieldDefinition]) {
         self.fields = fields
-        isID = fields.map { if case .id = $0.kind { true } else { false } }
+        isID = fields.map(\.isID)
     }
 
     /// Parses the fields that a record gives. A field without a byte is not given.
@@ -21,18 +21,12 @@ package struct RecordParser {
         for (position, field) in fields.enumerated() {
             let bytes = record.fields[position]
             if !bytes.isEmpty {
-                if isID[position] && WholeNumber.isRounded(bytes) { throw Self.rounded(field, bytes) }
+                if isID[position] && WholeNumber.isRounded(bytes) { throw field.rounded(bytes) }
                 set(position, try field.parse(bytes))
             } else if field.isRequired {
                 throw field.isEmpty
             }
         }
-    }
-
-    private static func rounded(_ field: FieldDefinition, _ bytes: ArraySlice<UInt8>) -> ValidationError {
-        ValidationError(
-            "\(field.name) is '\(ValidationError.shown(bytes))': a spreadsheet has rounded the number; format the column as text and enter it again",
-            code: .malformed, field: field.name)
     }
 }
 

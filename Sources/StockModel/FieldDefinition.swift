@@ -22,6 +22,9 @@ public final class FieldDefinition: Sendable {
     /// What the option does, as help shows it.
     public let help: String
 
+    /// Whether its values are ids.
+    package var isID: Bool { if case .id = kind { true } else { false } }
+
     package init(
         _ name: String, _ kind: FieldKind, _ sqlType: FieldSQLType, isRequired: Bool = false, option: String? = nil,
         listArgument: String? = nil, isKeptInResult: Bool = true, help: String

@@ -1,6 +1,7 @@
 import CommandLineKit
 import Foundation
 import StockQueue
+import StockQueueMigrations
 
 /// The file or standard input that an import reads.
 struct InputFile {
@@ -8,8 +9,14 @@ struct InputFile {
     static let unterminatedLastLine = "the last line has no line break; it was read as a complete line"
 
     let source: ByteSource
+    /// The file's path; nil for standard input.
+    let name: String?
+    /// Of an input that can be read only once: the SHA-256 of what has been read.
+    let hashAtEnd: () -> String?
     let form: InputForm
     fileprivate let descriptor: Int32
+    /// Where the file begins; nil for an input that can be read only once.
+    private let start: off_t?
 
     /// - Parameters:
     ///   - from: the command's option for presets.
@@ -23,7 +30,37 @@ struct InputFile {
         if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
             throw Failure("\(name.shownName) is a folder")
         }
-        source = ByteSource(descriptor: descriptor, interruptDescriptor: stop?.abortDescriptor)
+        self.name = name == "-" ? nil : name
+        var source = ByteSource(descriptor: descriptor, interruptDescriptor: stop?.abortDescriptor)
+        start = source.position
+        if start == nil {
+            let hash = StreamHash()
+            source.onRead = { hash.sha256.append($0) }
+            hashAtEnd = { hash.sha256.hexDigest() }
+        } else {
+            hashAtEnd = { nil }
+        }
+        self.source = source
+    }
+
+    private final class StreamHash {
+        var sha256 = SHA256()
+    }
+
+    var canBeReadTwice: Bool { start != nil }
+
+    /// The SHA-256 of a file, which is read for it; nil for an input that can be read only once.
+    func sha256() throws -> String? {
+        guard let start, let present = source.position else { return nil }
+        try source.goBack(to: start)
+        var hash = SHA256()
+        var bytes: [UInt8] = []
+        while try source.read(into: &bytes) == .bytes {
+            hash.append(bytes[...])
+            bytes.removeAll(keepingCapacity: true)
+        }
+        try source.goBack(to: present)
+        return hash.hexDigest()
     }
 
     /// Says how many lines a preset left out; nothing if it left out none.
@@ -53,8 +90,10 @@ final class RejectsFile {
     /// Opens the file of rejects; only after connecting, so that a mistyped database URL does not truncate an existing
     /// one.
     ///
-    /// - Parameter isListed: bad lines are printed elsewhere, not reported.
-    init(_ input: ParsedCommand, _ read: InputFile, isListed: Bool = false) throws {
+    /// - Parameters:
+    ///   - isListed: bad lines are printed elsewhere, not reported.
+    ///   - appends: the file has bad lines of an earlier run.
+    init(_ input: ParsedCommand, _ read: InputFile, isListed: Bool = false, appends: Bool = false) throws {
         self.isListed = isListed
         guard let path = input[Self.rejects] else {
             file = nil
@@ -72,7 +111,13 @@ final class RejectsFile {
             throw Failure("--rejects \(path.shownName) is the file that is read; name another one")
         }
         // A device or a pipe has no length to cut.
-        if target.st_mode & S_IFMT == S_IFREG, ftruncate(descriptor, 0) != 0 {
+        if target.st_mode & S_IFMT != S_IFREG { return }
+        if appends {
+            isHeaderWritten = target.st_size > 0
+            if lseek(descriptor, 0, SEEK_END) >= 0 { return }
+            throw Failure("cannot append to \(path.shownName): \(String(cString: strerror(errno)))")
+        }
+        if ftruncate(descriptor, 0) != 0 {
             throw Failure("cannot empty \(path.shownName): \(String(cString: strerror(errno)))")
         }
     }

@@ -1,4 +1,5 @@
 import CommandLineKit
+import StockQueue
 
 /// The filters that lists of jobs and of results share.
 struct ListFilters {
@@ -8,17 +9,27 @@ struct ListFilters {
     private static let groupOption = Option("group", .text("GROUP"), help: "only jobs of groups with this id")
     private static let referenceOption = Option(
         "reference", .text("REFERENCE"), help: "only jobs with this reference")
+    private static let importOption = Option("import", .text("NAME"), help: "only jobs of this import")
     private static let keyOption = Option("key", .text("KEY"), help: "only jobs with this idempotency key")
 
     static let options: [any Parameter] = [
-        storeOption, itemOption, locationOption, groupOption, referenceOption, keyOption,
+        storeOption, itemOption, locationOption, groupOption, referenceOption, keyOption, importOption,
     ]
 
     let store, item, location, group, reference, key: String?
+    private let importName: String?
 
     init(_ input: ParsedCommand) {
         (store, item, location) = (input[Self.storeOption], input[Self.itemOption], input[Self.locationOption])
         (group, reference, key) = (input[Self.groupOption], input[Self.referenceOption], input[Self.keyOption])
+        importName = input[Self.importOption]
+    }
+
+    /// The id of the import; nil where none is given.
+    func importID(_ inspector: Inspector) throws -> Int64? {
+        guard let importName else { return nil }
+        guard let id = try inspector.importID(named: importName) else { throw Failure.unknownImport(importName) }
+        return id
     }
 
     /// Says how a list that was cut goes on.

@@ -11,7 +11,7 @@ package enum Main {
         DemoCommand.self, MigrateCommand.self,
         ItemsImportCommand.self, ItemsListCommand.self, ItemsShowCommand.self, ItemsSetCommand.self,
         ItemsRetireCommand.self, ItemsSnoozeCommand.self, ItemsReconcileCommand.self,
-        JobsListCommand.self, ResultsListCommand.self,
+        JobsListCommand.self, ResultsListCommand.self, ImportsListCommand.self, ImportsShowCommand.self,
         EnqueueCommand.self, TransferCommand.self, ImportCommand.self,
         RunCommand.self, ServeCommand.self, ResultCommand.self, StatsCommand.self, WorkersCommand.self,
         NotificationsCommand.self, ChangesCommand.self, VerifyCommand.self, DoctorCommand.self,

@@ -10,7 +10,7 @@ import Testing
             let program = Program(database)
             let items = try program.run(
                 ["items", "import", "-"], input: "store_id,item_id,on_hand,low_stock_threshold\ns,a,5,2\n")
-            #expect(items.out == "items: 1 created, 0 changed, 0 unchanged, 0 bad lines\n")
+            #expect(items.out == "items: 1 created, 0 changed, 0 unchanged, 0 bad lines; import stdin-1\n")
             let enqueued = try program.run([
                 "enqueue", "s", "a", "-4", "--reason", "sale", "--reference", "order 1", "--no-notify",
             ])
@@ -105,7 +105,7 @@ import Testing
             #expect(ended.code == 1)
             #expect(
                 ended.err.contains(
-                    "import stopped: 2 jobs enqueued (through line 3); resume with --after-line 3"))
+                    "import stopped: 2 jobs enqueued (through line 3); resume with --resume stdin-1"))
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "2")
         }
     }

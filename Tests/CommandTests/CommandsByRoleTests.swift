@@ -56,6 +56,9 @@ import stockq
         Call(command: "result 1", roles: ["producer", "worker", "reader", "admin"]),
         Call(command: "jobs list", roles: ["producer", "reader", "admin"]),
         Call(command: "results list", roles: ["producer", "worker", "reader", "admin"]),
+        Call(command: "imports list", roles: ["producer", "reader", "admin"]),
+        // Only the owner has imported something.
+        Call(command: "imports show owners", roles: readers),
         Call(command: "operations list", roles: readers),
         Call(command: "limits list", roles: ["producer", "reader", "admin"]),
         Call(command: "stats", roles: ["worker", "reader", "admin"]),
@@ -111,7 +114,7 @@ import stockq
 
     /// Whether a message says more than that something failed.
     private static func isExplained(_ message: String) -> Bool {
-        ["permission denied", "row-level security", "scope", "blocked", "may not", "privilege", "role"]
+        ["permission denied", "row-level security", "scope", "blocked", "may not", "privilege", "role", "may read"]
             .contains { message.contains($0) }
     }
 
@@ -122,7 +125,8 @@ import stockq
             TRUNCATE stockq.jobs, stockq.results, stockq.items, stockq.notifications, stockq.idempotency_keys,
                 stockq.retries, stockq.retired_items, stockq.gateway_tokens, stockq.gateway_clients, stockq.subscriptions,
                 stockq.deliveries, stockq.change_log, stockq.alert_policies, stockq.snoozes, stockq.announced_stores,
-                stockq.announced_items, stockq.announcements RESTART IDENTITY;
+                stockq.announced_items, stockq.announcements, stockq.imports, stockq.import_parts RESTART IDENTITY;
+            INSERT INTO stockq.imports (given_name, label, kind, imported_by) VALUES ('owners', '-', 'jobs', 'stockq');
             SELECT stockq.set_alert_policy('s', rearm_margin => 1);
             SELECT stockq.add_subscription('first', 'webhook', 'http://localhost/', secret => 'whsec_x');
             SELECT stockq.create_gateway_token('first', repeat('0', 64), '{s}', '{read_catalog}');

@@ -23,9 +23,10 @@ import Testing
             let ended = try importing.wait()
             try pipe.close()
             #expect(ended.code == 130)
+            let name = "\(path.split(separator: "/").last ?? "")-1"
             #expect(
                 ended.err
-                    == "import stopped: 10 jobs enqueued (through line 11); resume with --after-line 11\nstockq: stopped by a signal; uncommitted work is rolled back\n"
+                    == "import stopped: 10 jobs enqueued (through line 11); resume with --resume \(name)\nstockq: stopped by a signal; uncommitted work is rolled back\n"
             )
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "10")
         }

@@ -53,7 +53,8 @@ import Testing
             let ended = try importing.wait()
             #expect(ended.code == 130)
             #expect(
-                ended.err.hasPrefix("import stopped: 3 jobs enqueued (through line 4); resume with --after-line 4\n"))
+                ended.err.hasPrefix(
+                    "import stopped: 3 jobs enqueued (through line 4); resume with --resume stockq-pipe-"))
         }
     }
 

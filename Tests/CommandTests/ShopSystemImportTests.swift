@@ -76,6 +76,37 @@ import Testing
         }
     }
 
+    @Test("only the stock of the named location is read, also of a Square export with one location")
+    func otherLocation() async throws {
+        try await withDatabase { database in
+            let text = "SKU,Current Quantity A,Stock Alert Count A\nmug,1,2\n"
+            let options = ["items", "import", "-", "--from", "square-inventory", "--set", "store_id=s"]
+            let other = try Program(database).run(options + ["--set", "location_id=B"], input: text)
+            let message = "--set location_id=B: the file has no column of this location; it has 'A'"
+            #expect(other.code == 1 && other.err.contains(message), "\(other.err)")
+            let mapped = try Program(database).run(
+                options + ["--set", "location_id=B", "--map", "Current Quantity A=on_hand"], input: text)
+            #expect(mapped.code == 0, "\(mapped.err)")
+            let named = try Program(database).run(options + ["--set", "location_id=a"], input: text)
+            #expect(named.code == 0, "\(named.err)")
+            #expect(try database.rows(Self.items) == ["s,mug,B,1,,", "s,mug,a,1,2,"])
+        }
+    }
+
+    @Test("of a Shopify inventory the rows of the named location are read") func shopifyLocation() async throws {
+        try await withDatabase { database in
+            let text = "SKU,Location,On hand\nmug,Shop,5\nmug,Depot,7\ncap,depot ,9\n"
+            let done = try Program(database).run(
+                [
+                    "items", "import", "-", "--from", "shopify-inventory", "--set", "store_id=s", "--set",
+                    "location_id=Depot",
+                ], input: text)
+            #expect(done.code == 0, "\(done.err)")
+            #expect(done.err.contains("1 line left out: the location is not 'Depot'"), "\(done.err)")
+            #expect(try database.rows(Self.items) == ["s,cap,Depot,9,,", "s,mug,Depot,7,,"])
+        }
+    }
+
     @Test("a preset's column that the header lacks is named, and --map goes before the preset") func presetColumns()
         async throws
     {

@@ -76,7 +76,8 @@ import Testing
                 (["--map", "Price=quantity"], "the header has no column Price"),
                 (["--map", "SKU=sku"], "there is no field sku"), (["--set", "shop=x"], "there is no field shop"),
                 (
-                    ["--map", "SKU=item_id", "--map", "Sold=item_id"], "the header names item_id twice"
+                    ["--map", "SKU=item_id", "--map", "Sold=item_id"],
+                    "--map gives item_id two columns, 'SKU' and 'Sold'; leave out one"
                 ),
                 (["--set", "reason=a", "--set", "reason=b"], "--set names reason twice"),
                 (["--map", "SKU"], "COLUMN=FIELD"),
@@ -84,6 +85,71 @@ import Testing
                 let ended = try program.run(["import", "-", "--ignore-unknown"] + options, input: text)
                 #expect(ended.code != 0 && ended.err.contains(message), "\(ended.err)")
             }
+        }
+    }
+
+    @Test("a column without a name is named by its number") func unnamedColumns() async throws {
+        try await withDatabase { database in
+            let program = Program(database)
+            let one = try program.run(["import", "-"], input: "store_id,item_id,,quantity\ns,a,x,1\n")
+            let advice = "write its field into the header, or leave it out with --ignore-unknown"
+            #expect(one.code == 1 && one.err.contains("the header has no name for column 3; \(advice)"), "\(one.err)")
+            let two = try program.run(["import", "-"], input: "store_id,item_id, ,quantity,\"\"\ns,a,x,1,\n")
+            #expect(two.err.contains("no name for the columns 3, 5; write their fields"), "\(two.err)")
+            let named = try program.run(["import", "-"], input: "store_id,item_id,quantity,Title,\ns,a,1,x,\n")
+            #expect(named.err.contains("an unknown column 'Title'; known"), "\(named.err)")
+            let left = try program.run(
+                ["import", "-", "--ignore-unknown"], input: "store_id,item_id,quantity,\ns,a,1,\n")
+            #expect(left.code == 0, "\(left.err)")
+        }
+    }
+
+    @Test("a field comes from the input or from --set, in NDJSON as in CSV") func fixedFields() async throws {
+        try await withDatabase { database in
+            let program = Program(database)
+            let csv = try program.run(
+                ["import", "-", "--set", "store_id=s"], input: "store_id,item_id,quantity\ns,a,1\n")
+            let message = "--set store_id=s: the header has a column store_id"
+            #expect(csv.code == 1 && csv.err.contains(message), "\(csv.err)")
+            let objects = try program.run(
+                ["import", "-", "--format", "ndjson", "--set", "store_id=s"],
+                input: """
+                    {"item_id":"a","quantity":1}
+                    {"store_id":"t","item_id":"b","quantity":2}
+                    {"store_id":null,"item_id":"c","quantity":3}
+
+                    """)
+            #expect(objects.code == 1)
+            #expect(objects.err.contains("line 2: --set store_id=s: the line has a store_id"), "\(objects.err)")
+            #expect(try database.rows(Self.jobs) == ["s,a,1", "s,c,3"])
+            for format in ["csv", "ndjson"] {
+                let unknown = try program.run(
+                    ["items", "import", "-", "--format", format, "--set", "shop=x"],
+                    input: format == "csv" ? "store_id,item_id,on_hand\n" : "{}\n")
+                #expect(
+                    unknown.err.contains("--set shop=x: there is no field shop; known are store_id,"), "\(unknown.err)")
+            }
+        }
+    }
+
+    @Test("an id that an NDJSON has as a number with an exponent is refused by name") func roundedNumbers() async throws
+    {
+        try await withDatabase { database in
+            let done = try Program(database).run(
+                ["import", "-", "--format", "ndjson"],
+                input: """
+                    {"store_id":"s","item_id":4.00638E+12,"quantity":1}
+                    {"store_id":"s","item_id":4e2,"quantity":1}
+                    {"store_id":"s","item_id":400,"quantity":1e1}
+                    {"store_id":"s","item_id":"4.00638E+12","quantity":1}
+
+                    """)
+            #expect(done.code == 1)
+            for (line, id) in [(1, "4.00638E+12"), (2, "4e2"), (4, "4.00638E+12")] {
+                let message = "line \(line): item_id is '\(id)': a spreadsheet has rounded the number"
+                #expect(done.err.contains(message), "\(done.err)")
+            }
+            #expect(try database.rows(Self.jobs) == ["s,400,10"])
         }
     }
 
@@ -157,7 +223,9 @@ import Testing
             let text = "store_id,item_id,on_hand\ns,a,-2\n"
             let refused = try Program(database).run(["items", "import", "-"], input: text)
             #expect(refused.code == 1)
-            #expect(refused.err.contains("line 2: on_hand is -2: an opening stock below 0 needs --allow-negative"))
+            #expect(
+                refused.err.contains(
+                    "line 2: on_hand is -2: below 0 it can only open a new item, with --allow-negative"))
             let taken = try Program(database).run(["items", "import", "-", "--allow-negative"], input: text)
             #expect(taken.code == 0, "\(taken.err)")
             #expect(try database.value("SELECT on_hand FROM stockq.items") == "-2")

@@ -26,6 +26,8 @@ import Testing
         gateway_tokens      -    -    -    S    S    -
         grants              -    -    -    S    S    -
         idempotency_keys    S    SI   -    S    S    -
+        import_parts        S    -    -    S    S    -
+        imports             S    -    -    S    S    -
         items               S    Su   -    S    Siu  -
         job_states          S    -    -    S    S    -
         jobs                Si   SuD  -    S    Si   -
@@ -170,11 +172,12 @@ import Testing
             "check_store_limit", "check_group_limit", "priority_behind", "job_defaults", "key_in_use",
             "is_same_request", "known_keys",
             "raise_key_conflict",
-            "check_arrays", "check_line_keys", "known_lines", "check_list_length", "insert_new_lines", "read_lines",
+            "check_arrays", "fill_up", "check_line_keys", "known_lines", "check_list_length", "insert_new_lines",
+            "read_lines",
             "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "cancel_jobs", "cancel_jobs_for", "wait_for_result",
             "wait_for_results", "wait_for_group", "find_job", "find_group", "find_key", "find_reference",
-            "item_history", "stock", "stock_at",
+            "item_history", "stock", "stock_at", "begin_import_for", "resume_import_for", "save_import_for",
             "feed_horizon", "read_cursor", "feed_stores", "check_page", "notifications_after", "last_notifications",
             "notifications_cursor", "changes_after", "changes_cursor",
         ],

@@ -47,6 +47,22 @@ import Testing
         }
     }
 
+    @Test("a reference and a reason of a list are those of its lines without one") func referenceOfAll() async throws {
+        try await withDatabase { database in
+            let lines =
+                "[{\"item_id\": \"a\", \"quantity\": 1, \"reference\": \"r\"}, {\"item_id\": \"b\", \"quantity\": 1, \"reason\": \"x\"}]"
+            try database.run(
+                """
+                SELECT stockq.enqueue_lines('s', '\(lines)', reference => 'order 1', reason => 'sale');
+                SELECT stockq.enqueue_arrays('s', '{c,d}', '{1,1}', "references" => '[5:6]={NULL,r}', reason => 'sale');
+                SELECT stockq.enqueue_arrays('s', '{e}', '{1}', reasons => '{y}');
+                """)
+            #expect(
+                try database.rows("SELECT item_id, reference, reason FROM stockq.jobs ORDER BY job_id")
+                    == ["a,r,sale", "b,order 1,x", "c,,sale", "d,r,sale", "e,,y"])
+        }
+    }
+
     @Test("a list is a group where it has a group id") func lists() async throws {
         try await withDatabase { database in
             try database.run(Self.items)

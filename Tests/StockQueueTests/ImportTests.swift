@@ -397,6 +397,26 @@ import Testing
         }
     }
 
+    @Test("the reference and the reason of an import are those of the lines without one", arguments: [false, true])
+    func referenceOfAll(isNDJSON: Bool) async throws {
+        try await withDatabase { database in
+            let text =
+                isNDJSON
+                ? #"{"store_id":"s","item_id":"a","quantity":1,"reference":"r 1"}"# + "\n"
+                    + #"{"store_id":"s","item_id":"b","quantity":1}"# + "\n"
+                : "store_id,item_id,quantity,reference\ns,a,1,r 1\ns,b,1,\n"
+            let done = try Self.importJobs(database, text) {
+                $0.format = isNDJSON ? .ndjson : .csv
+                $0.reference = "delivery 7"
+                $0.reason = "received"
+            }
+            #expect(done.progress.enqueued == 2)
+            #expect(
+                try database.rows("SELECT item_id, reference, reason FROM stockq.jobs ORDER BY job_id")
+                    == ["a,r 1,received", "b,delivery 7,received"])
+        }
+    }
+
     @Test("an import resumes after a line") func resumesAfterALine() async throws {
         try await withDatabase { database in
             let text = "store_id,item_id,quantity\ns,a,1\ns,b,1\ns,c,1\n"

@@ -86,6 +86,24 @@ import Testing
         }
     }
 
+    @Test("a bad line contradicts none, whatever its rule, in a file as in a pipe", arguments: [false, true])
+    func badLinesContradictNone(isPipe: Bool) async throws {
+        try await withDatabase { database in
+            let text = "store_id,item_id,on_hand\ns,a,-2\ns,a,5\ns,b,1\ns,b,x\n"
+            let (report, rejects) = try importItems(database, text, isPipe: isPipe)
+            #expect(
+                rejects == [
+                    "2: on_hand is -2: below 0 it can only open a new item, with --allow-negative",
+                    "5: on_hand must be a whole number, not 'x'",
+                ])
+            #expect(report.created == 2)
+            let (counts, refused) = try importItems(
+                database, text, setsStock: true, isPipe: isPipe, allowsNegativeStock: true)
+            #expect(refused.first == "2: on_hand must not be below 0 for a stock count, not -2")
+            #expect("\(counts.rejected) \(counts.unchanged)" == "2 2")
+        }
+    }
+
     @Test("a file's stock that existing items do not get is counted") func stockDifferences() async throws {
         try await withDatabase { database in
             _ = try importItems(database, "store_id,item_id,on_hand,tracked\ns,a,5,\ns,b,5,\ns,c,5,no\n")

@@ -64,6 +64,29 @@ import Testing
         }
     }
 
+    @Test("imports are dropped with the results of their jobs") func expiredImports() async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                DROP TABLE stockq.results_000000000000000, stockq.results_000000005000000;
+                SELECT stockq.add_results_partitions(1000, 2);
+                SELECT setval('stockq.jobs_job_id_seq', 1500);
+                INSERT INTO stockq.imports (label, kind, imported_by, updated_at) VALUES
+                    ('dropped', 'jobs', 'a', now() - interval '2 days'), ('later jobs', 'jobs', 'a', now() - interval '2 days'),
+                    ('no jobs', 'items', 'a', now() - interval '2 days'), ('new', 'items', 'a', now());
+                INSERT INTO stockq.import_parts (import_id, first_job_id, last_job_id, submission_id, imported_by) VALUES
+                    (1, 1, 9, '3', 'a'), (1, 20, 999, '4', 'a'), (2, 990, 1000, '5', 'a'), (2, 500, 600, '6', 'a')
+                """)
+            let left = """
+                SELECT label, (SELECT count(*) FROM stockq.import_parts AS p WHERE p.import_id = i.import_id)
+                FROM stockq.imports AS i ORDER BY import_id
+                """
+            #expect(
+                try database.value("SELECT stockq.drop_expired_results(interval '1 day')") == "results_000000000000000")
+            #expect(try database.rows(left) == ["later jobs,1", "new,0"])
+        }
+    }
+
     @Test("expired results are dropped, and the ledger remains sound") func expired() async throws {
         try await withDatabase { database in
             try database.addItem("a", 1_000)

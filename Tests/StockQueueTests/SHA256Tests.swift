@@ -23,6 +23,17 @@ import Testing
         #expect(SHA256.hexDigest(of: Array(message.utf8)) == digest)
     }
 
+    @Test("a message in pieces has the digest of the whole", arguments: [1, 3, 63, 64, 65, 1_000])
+    func pieces(bytes: Int) {
+        let message = (0..<1_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        var hash = SHA256()
+        for start in stride(from: 0, to: message.count, by: bytes) {
+            hash.append(message[start..<min(start + bytes, message.count)])
+            _ = hash.hexDigest()
+        }
+        #expect(hash.hexDigest() == SHA256.hexDigest(of: message))
+    }
+
     @Test("PostgreSQL computes the same for every length around a block's")
     func everyLengthAroundABlock() async throws {
         try await withDatabase(migrated: false) { database in

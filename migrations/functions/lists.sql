@@ -269,9 +269,23 @@ BEGIN
 END
 $$;
 
+-- The texts of the lines, with one value for those that have none.
+CREATE OR REPLACE FUNCTION :"schema".fill_up(texts text[], value text, lines integer) RETURNS text[]
+LANGUAGE sql IMMUTABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT CASE WHEN value IS NULL THEN texts ELSE ARRAY(
+        SELECT coalesce(given.line_text, value)
+        FROM generate_series(1, lines) AS number
+        LEFT JOIN unnest(texts) WITH ORDINALITY AS given (line_text, number) USING (number)
+        ORDER BY number
+    ) END
+$$;
+
 -- Enqueues many lines of a store, at most 10,000, from arrays with one element a line. An array that is not given means
 -- the default for each line, and so does a null in it. With a group_id the lines are one group: applied all together or
 -- not at all.
+--
+-- A reference and a reason for the whole list are those of the lines that have none.
 --
 -- An idempotency_key for the whole list gives each line that key and its number: KEY/1, KEY/2, ... A line whose key is
 -- in use is not enqueued again; of a group the keys of all lines must be in use, or none.
@@ -281,7 +295,8 @@ CREATE OR REPLACE FUNCTION :"schema".enqueue_arrays(
     idempotency_keys text[] DEFAULT NULL, "references" text[] DEFAULT NULL, reasons text[] DEFAULT NULL,
     notifies boolean[] DEFAULT NULL, group_id text DEFAULT NULL, idempotency_key text DEFAULT NULL,
     priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
-    ordering_key text DEFAULT NULL, max_attempts integer DEFAULT NULL
+    ordering_key text DEFAULT NULL, max_attempts integer DEFAULT NULL, reference text DEFAULT NULL,
+    reason text DEFAULT NULL
 ) RETURNS SETOF :"schema".receipt
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
@@ -299,6 +314,8 @@ BEGIN
     IF expires_at <= run_at THEN
         RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
     END IF;
+    list."references" := fill_up(list."references", reference, lines);
+    list.reasons := fill_up(list.reasons, reason, lines);
     IF idempotency_key IS NOT NULL THEN
         IF idempotency_keys IS NOT NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = 'give idempotency_key or idempotency_keys, not both';
@@ -420,7 +437,8 @@ $$;
 CREATE OR REPLACE FUNCTION :"schema".enqueue_lines(
     store_id text, lines jsonb, group_id text DEFAULT NULL, idempotency_key text DEFAULT NULL,
     priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
-    ordering_key text DEFAULT NULL, max_attempts integer DEFAULT NULL
+    ordering_key text DEFAULT NULL, max_attempts integer DEFAULT NULL, reference text DEFAULT NULL,
+    reason text DEFAULT NULL
 ) RETURNS SETOF :"schema".receipt
 LANGUAGE sql SET search_path = :"schema", pg_temp
 AS $$
@@ -428,7 +446,7 @@ AS $$
     FROM read_lines($2) AS l
     CROSS JOIN LATERAL enqueue_arrays(
         $1, l.item_ids, l.quantities, l.actions, l.location_ids, l.on_insufficients, l.expected_availables,
-        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9
+        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9, $10, $11
     ) AS receipt
 $$;
 

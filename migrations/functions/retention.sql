@@ -27,8 +27,8 @@ END
 $$;
 
 -- Drops the oldest partition of the results when every result in it has expired and no live job has an id below its
--- upper bound. First it adds the changes of these results to the items' opening balances, so that the ledger stays
--- provable.
+-- upper bound, and with them the imports of their jobs. First it adds the changes of these results to the items'
+-- opening balances, so that the ledger stays provable.
 --
 -- Returns the partition's name, null when there was nothing to drop. Dropping locks the parent: call it under a short
 -- lock_timeout and try again later.
@@ -98,6 +98,9 @@ BEGIN
     EXECUTE format('DROP TABLE %I', oldest.name);
     -- A batch's row of the log is as old as its results.
     DELETE FROM change_log WHERE created_at < now() - keep;
+    DELETE FROM import_parts WHERE last_job_id < oldest.upper_bound;
+    DELETE FROM imports AS i
+    WHERE i.updated_at < now() - keep AND NOT EXISTS (SELECT FROM import_parts AS p WHERE p.import_id = i.import_id);
     RETURN oldest.name;
 END
 $$;

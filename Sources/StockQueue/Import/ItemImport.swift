@@ -20,6 +20,12 @@ public struct ItemImportReport: Sendable {
     public var stockDifferences = 0
     /// The last line of the input has no line break; its record was imported.
     public var endedInMidLine = false
+
+    var counts: ImportCounts {
+        ImportCounts(
+            enqueued: setJobs, rejected: rejected, created: created, changed: changed, unchanged: unchanged,
+            stockDifferences: stockDifferences)
+    }
 }
 
 /// Creates items with their opening stock, and changes the attributes of those that exist.
@@ -28,8 +34,7 @@ public struct ItemImportReport: Sendable {
 public struct ItemImport {
     private let connection: Connection
     private let schema: QueueSchema
-    private let setsStock: Bool
-    private let allowsNegativeStock: Bool
+    private let rules: ItemRules
     private let onReject: (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
     private let onProgress: (ItemImportReport) -> Void
     private var reader: FieldReader<ItemField>
@@ -38,6 +43,10 @@ public struct ItemImport {
     private var items: [ItemRequest] = []
     private var keys: Set<ItemKey> = []
     private var report = ItemImportReport()
+    /// The import's row, if it keeps one.
+    private var record: ImportRecord?
+    /// The last line before the record that is read.
+    private var lastLine = 0
 
     private static let rowsPerCommit = 5_000
 
@@ -55,19 +64,21 @@ public struct ItemImport {
     ) throws {
         self.connection = connection
         self.schema = schema
-        self.setsStock = setsStock
-        self.allowsNegativeStock = allowsNegativeStock
+        rules = ItemRules(setsStock: setsStock, allowsNegativeStock: allowsNegativeStock)
         self.onReject = onReject
         self.onProgress = onProgress
         let start = source.position
         reader = try FieldReader(source, form: form, required: ItemField.required)
         parser = RecordParser(reader.columns.map(\.definition))
         if let start {
-            repeatedItems = try RepeatedItems(&reader, parser)
+            repeatedItems = try RepeatedItems(&reader, parser, rules)
             try source.goBack(to: start)
             reader = try FieldReader(source, form: form, required: ItemField.required)
         }
     }
+
+    /// Keeps a row of the import.
+    package mutating func keep(_ record: ImportRecord) { self.record = record }
 
     /// How the input's rejected records are kept.
     public var rejectsForm: RejectsForm { RejectsForm(reader) }
@@ -79,12 +90,16 @@ public struct ItemImport {
     public mutating func run() throws -> ItemImportReport {
         let columns = reader.columns
         while let record = try reader.next() {
+            defer { lastLine = record.line }
             report.read += 1
             report.endedInMidLine = record.isUnterminated
             var item = ItemRequest(store: "", item: "", onHand: 0)
             do throws(ValidationError) {
                 try parser.parse(record) { item.set(columns[$0], $1) }
-                try validate(item, line: record.line)
+                try rules.validate(item)
+                if let other = repeatedItems.add(item, line: record.line) {
+                    throw RepeatedItems.error(otherLine: other)
+                }
             } catch {
                 report.rejected += 1
                 try onReject(error.at(line: record.line), record.raw)
@@ -93,22 +108,8 @@ public struct ItemImport {
             try add(item)
         }
         try commitItems()
+        try self.record?.finish(report.counts, throughLine: lastLine, over: connection)
         return report
-    }
-
-    private mutating func validate(_ item: ItemRequest, line: Int) throws(ValidationError) {
-        try item.validate()
-        if setsStock && !StockAction.set.accepts(item.onHand) {
-            throw ValidationError(
-                "on_hand must not be below 0 for a stock count, not \(item.onHand)", code: .outOfRange,
-                field: ItemField.onHand.rawValue)
-        }
-        if !allowsNegativeStock && item.onHand < 0 {
-            throw ValidationError(
-                "on_hand is \(item.onHand): an opening stock below 0 needs --allow-negative", code: .outOfRange,
-                field: ItemField.onHand.rawValue)
-        }
-        if let other = repeatedItems.add(item, line: line) { throw RepeatedItems.error(otherLine: other) }
     }
 
     private mutating func add(_ item: ItemRequest) throws(PostgresError) {
@@ -126,20 +127,48 @@ public struct ItemImport {
         let enqueue = EnqueueStockCountsStatement(schema).statement
         let countDifferences = CountStockDifferencesStatement(schema).statement
         let stock = EnqueueStockCountsStatement.parameters(items)
-        let (connection, setsStock) = (connection, setsStock)
-        let done = try connection.transaction { () throws(PostgresError) in
+        let begin = TransactionIDStatement(schema).statement
+        let (connection, setsStock, record, lastLine) = (connection, rules.setsStock, record, lastLine)
+        let (before, count) = (report, items.count)
+        report = try connection.transaction { () throws(PostgresError) in
+            var report = before
+            let begun = try connection.execute(begin)
+            let firstJobID = begun.int64(0, begun.column("first_job_id"))
             let written = UpsertItemsStatement.counts(in: try connection.execute(upsert, upsertParameters))
             let jobs = setsStock ? try connection.execute(enqueue, stock).affectedRows : 0
             let differences = setsStock ? 0 : try connection.execute(countDifferences, stock).int64(0, 0)
-            return (created: written.created, changed: written.changed, jobs: jobs, differences: Int(differences))
+            report.created += written.created
+            report.changed += written.changed
+            report.unchanged += count - written.created - written.changed
+            report.setJobs += jobs
+            report.stockDifferences += Int(differences)
+            let part = ImportRecord.Part(firstJobID: firstJobID, hasJobs: jobs > 0)
+            try record?.save(report.counts, throughLine: lastLine, part: part, over: connection)
+            return report
         }
-        report.created += done.created
-        report.changed += done.changed
-        report.unchanged += items.count - done.created - done.changed
-        report.setJobs += done.jobs
-        report.stockDifferences += done.differences
         items.removeAll(keepingCapacity: true)
         keys.removeAll(keepingCapacity: true)
         onProgress(report)
+    }
+}
+
+/// The rules for an item of an input, besides those of every item.
+struct ItemRules {
+    /// The input's stock is that of a count.
+    let setsStock: Bool
+    let allowsNegativeStock: Bool
+
+    func validate(_ item: ItemRequest) throws(ValidationError) {
+        try item.validate()
+        if setsStock && !StockAction.set.accepts(item.onHand) {
+            throw Self.error("on_hand must not be below 0 for a stock count, not \(item.onHand)")
+        }
+        if !allowsNegativeStock && item.onHand < 0 {
+            throw Self.error("on_hand is \(item.onHand): below 0 it can only open a new item, with --allow-negative")
+        }
+    }
+
+    private static func error(_ message: String) -> ValidationError {
+        ValidationError(message, code: .outOfRange, field: ItemField.onHand.rawValue)
     }
 }

@@ -5,42 +5,8 @@ import StockQueuePostgres
 /// Enqueues jobs from a CSV or NDJSON input by COPY: streaming, in bounded memory, in transactions of some ten thousand
 /// rows or a second, so that workers begin before the import ends. A group is never split between transactions.
 public struct JobImport {
-    public struct Options: Sendable {
-        /// How the records are written.
-        public var form = InputForm()
-        /// CSV by default.
-        public var format: InputFormat {
-            get { form.format }
-            set { form.format = newValue }
-        }
-        /// The priority of jobs whose record gives none. Default 3: below the jobs of live orders.
-        public var defaultPriority = 3
-        /// One bad record rejects the whole input: nothing is enqueued.
-        public var isStrict = false
-        /// Skip the records up to this line; to resume an import that stopped.
-        public var afterLine = 0
-        /// Rows in a transaction. Default 50,000; 1–10,000,000.
-        public var rowsPerCommit = 50_000
-        /// The longest time for which complete rows stay uncommitted, unless the import is strict: of an input that is
-        /// still written, such as a pipe from `tail -f`. Default 1 s.
-        public var commitInterval = Duration.seconds(1)
-        /// Lines in a group; a group with more is rejected. Default 10,000.
-        public var groupLinesMax = GroupLimit.linesMax
-        /// Gives each record without a key of its own this text, a slash and the number of its line as idempotency key,
-        /// so that importing the input again enqueues nothing twice.
-        public var idempotencyPrefix: String?
-        /// Remove white space at both ends of each field.
-        public var trims: Bool {
-            get { form.trims }
-            set { form.trims = newValue }
-        }
-        /// Decide what would happen, and enqueue nothing.
-        public var isDryRun = false
-
-        public init() {}
-    }
-
-    private let options: Options
+    private var options: Options
+    private let connection: Connection
     private let onProgress: (ImportProgress) -> Void
     private let onReject: (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
 
@@ -64,6 +30,11 @@ public struct JobImport {
     public let dryRun: DryRun?
     /// The last transaction, if the connection broke between its COMMIT and the answer.
     public private(set) var inDoubt: InDoubtCommit?
+
+    /// The import's row, if it keeps one.
+    private var record: ImportRecord?
+    /// Of the finished lines.
+    private var rejectedBefore = 0
 
     /// The rows of the group that is being read, or one row without a group: enqueued or rejected together.
     private struct WorkUnit {
@@ -114,6 +85,7 @@ public struct JobImport {
         onAnswer: ((_ line: Int, JobRequest, DryRun.Answer) -> Void)? = nil
     ) throws {
         self.options = options
+        self.connection = connection
         self.onProgress = onProgress
         self.onReject = onReject
         let start = source.position
@@ -140,9 +112,17 @@ public struct JobImport {
     ) throws(PostgresError) -> JobCopy {
         var fields = columns + [.priority]
         if options.idempotencyPrefix != nil { fields.append(.idempotencyKey) }
+        if options.reference != nil { fields.append(.reference) }
+        if options.reason != nil { fields.append(.reason) }
         // An NDJSON record may have any field; whether some have keys is seen too late.
         let hasKeys = fields.contains(.idempotencyKey) && (options.format == .csv || options.idempotencyPrefix != nil)
         return try JobCopy(connection: connection, schema: schema, fields: fields, skipsDuplicates: hasKeys)
+    }
+
+    /// Keeps a row of the import. One that was resumed goes on behind its last line.
+    package mutating func keep(_ record: ImportRecord) {
+        self.record = record
+        options.afterLine = max(options.afterLine, record.throughLine)
     }
 
     /// How the input's rejected records are kept.
@@ -161,6 +141,9 @@ public struct JobImport {
             try readRecords()
             try finishUnit()
             try endTransaction()
+            let counts = ImportCounts(
+                enqueued: progress.enqueued, duplicates: progress.duplicates, rejected: progress.rejected)
+            try record?.finish(counts, throughLine: progress.committedThroughLine, over: connection)
         } catch {
             target.abandon()
             throw error
@@ -241,6 +224,8 @@ public struct JobImport {
         job.priority = options.defaultPriority
         do throws(ValidationError) {
             try parser.parse(record) { job.set(columns[$0], $1) }
+            job.reference = job.reference ?? options.reference
+            job.reason = job.reason ?? options.reason
             if let prefix = options.idempotencyPrefix, job.idempotencyKey == nil {
                 job.idempotencyKey = "\(prefix)/\(record.line)"
             }
@@ -288,8 +273,18 @@ public struct JobImport {
 
     private mutating func finishUnit() throws {
         if unit.rows == 0 { return }
-        if unit.isBad { try reportRejects() } else { try writeUnit() }
+        if unit.isBad { try finishRejects() } else { try writeUnit() }
         unit.reset()
+    }
+
+    private mutating func finishRejects() throws {
+        try reportRejects()
+        rejectedBefore = progress.rejected
+        if transaction.rows == 0 {
+            progress.committedThroughLine = unit.lastLine
+        } else {
+            transaction.lastLine = unit.lastLine
+        }
     }
 
     private mutating func reportRejects() throws {
@@ -297,7 +292,6 @@ public struct JobImport {
             try onReject((error ?? unit.errorForAll ?? WorkUnit.otherLineIsBad).at(line: line), raw)
             progress.rejected += 1
         }
-        if transaction.rows == 0 { progress.committedThroughLine = unit.lastLine }
     }
 
     private mutating func writeUnit() throws {
@@ -316,6 +310,7 @@ public struct JobImport {
         let commit = InDoubtCommit(
             transaction: written.transaction, rows: written.enqueued,
             duplicates: transaction.rows - written.enqueued, line: transaction.lastLine)
+        try save(commit, written)
         do {
             try target.commit()
         } catch {
@@ -324,6 +319,14 @@ public struct JobImport {
         }
         finish(commit)
         onProgress(progress)
+    }
+
+    private func save(_ commit: InDoubtCommit, _ written: WrittenJobs) throws(PostgresError) {
+        let counts = ImportCounts(
+            enqueued: progress.enqueued + commit.rows, duplicates: progress.duplicates + commit.duplicates,
+            rejected: rejectedBefore)
+        let part = ImportRecord.Part(firstJobID: written.firstJobID, hasJobs: commit.rows > 0)
+        try record?.save(counts, throughLine: commit.line, part: part, over: connection)
     }
 
     private mutating func finish(_ commit: InDoubtCommit) {

@@ -3,7 +3,8 @@ import StockModel
 import StockQueuePostgres
 
 /// The items of an input that are given more than once. Two lines with the same values are one; lines that contradict
-/// each other are rejected, each of them, since none is known to be the right one.
+/// each other are rejected, each of them, since none is known to be the right one. A line that breaks a rule contradicts
+/// none.
 struct RepeatedItems {
     private var keys = KeyTable(columns: 3)
     private var firstLines: [Int] = []
@@ -16,14 +17,13 @@ struct RepeatedItems {
     init() {}
 
     /// Reads the input to its end.
-    init(_ reader: inout FieldReader<ItemField>, _ parser: RecordParser) throws {
+    init(_ reader: inout FieldReader<ItemField>, _ parser: RecordParser, _ rules: ItemRules) throws {
         let columns = reader.columns
         while let record = try reader.next() {
             var item = ItemRequest(store: "", item: "", onHand: 0)
-            // A line that breaks a rule is rejected for that.
             do throws(ValidationError) {
                 try parser.parse(record) { item.set(columns[$0], $1) }
-                try item.validate()
+                try rules.validate(item)
             } catch { continue }
             add(item, line: record.line)
         }

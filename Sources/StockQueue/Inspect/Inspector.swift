@@ -117,6 +117,14 @@ package struct Inspector {
 
     // MARK: lists
 
+    /// The id of an import, for a filter; nil where there is no import of this name that the role may read.
+    package func importID(named name: String) throws(PostgresError) -> Int64? {
+        var parameters = Parameters()
+        parameters.add(name)
+        let rows = try run(FindImportStatement(schema), parameters)
+        return rows.rowCount == 0 ? nil : rows.int64(0, 0)
+    }
+
     /// The rows of a list, each as JSON with the names of the table's columns.
     package func rows(of list: some FilteredList) throws(PostgresError) -> [String] {
         let (statement, parameters) = list.rows(of: schema).statement(limit: list.limit)

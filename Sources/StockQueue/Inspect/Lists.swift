@@ -11,6 +11,8 @@ package struct JobList: FilteredList {
     }
 
     package var store, item, location, group, reference, idempotencyKey: String?
+    /// Only jobs of this import.
+    package var importID: Int64?
     package var state: State?
     /// When the job was enqueued.
     package var since, until: PastMoment?
@@ -29,6 +31,7 @@ package struct JobList: FilteredList {
         rows.filter("group_id = $", group)
         rows.filter("reference = $", reference)
         rows.filter("idempotency_key = $", idempotencyKey)
+        rows.filter(ImportList.jobs(schema), importID)
         rows.filter("enqueued_at >= $", since)
         rows.filter("enqueued_at < $", until)
         // The planner leaves one of the two tables out for either condition.
@@ -42,6 +45,8 @@ package struct JobList: FilteredList {
 /// Results, the newest jobs first.
 package struct ResultList: FilteredList {
     package var store, item, location, group, reference, idempotencyKey: String?
+    /// Only results of this import's jobs.
+    package var importID: Int64?
     package var outcome: Outcome?
     package var code: ResultCode?
     /// When the job was finished.
@@ -71,6 +76,7 @@ package struct ResultList: FilteredList {
             """, group)
         rows.filter("reference = $", reference)
         rows.filter("idempotency_key = $", idempotencyKey)
+        rows.filter(ImportList.jobs(schema), importID)
         rows.filter(outcome == .failed ? "outcome = 'failed'" : nil)
         rows.filter("outcome = $::\(s).outcome", outcome == .failed ? nil : outcome?.rawValue)
         rows.filter("code = $::\(s).code", code?.rawValue)
@@ -102,7 +108,7 @@ package struct ItemList: FilteredList {
 
     package func rows(of schema: QueueSchema) -> FilteredRows {
         let s = schema.quoted
-        let source = "(SELECT \(ItemRows.columns(schema)) FROM \(s).items)"
+        let source = "(SELECT \(ItemRows.columns(schema)), threshold_is_default FROM \(s).items)"
         let keys = "store_id, item_id, location_id"
         var rows = FilteredRows(
             "list_items_by_\(order.rawValue)", from: source, order: order == .key ? keys : "available, \(keys)")

@@ -117,7 +117,7 @@ public final class DryRun: JobTarget {
         }
         requests.removeAll(keepingCapacity: true)
         lines.removeAll(keepingCapacity: true)
-        return WrittenJobs(transaction: 0, enqueued: rows)
+        return WrittenJobs(transaction: 0, firstJobID: 0, enqueued: rows)
     }
 
     func commit() throws(PostgresError) {}

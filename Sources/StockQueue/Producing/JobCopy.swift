@@ -9,12 +9,13 @@ import StockQueuePostgres
 /// idempotency keys were used before are skipped.
 final class JobCopy: JobTarget {
     private let connection: Connection
+    private let beginning: Statement
     private let fields: [JobField]
     private let copy: Statement
     private let staging: Staging?
     private var lines: [UInt8] = []
-    /// The id of the transaction; nil until the first lines are sent.
-    private var transaction: Int64?
+    /// Nil until the first lines are sent.
+    private var transaction: (id: Int64, firstJobID: Int64)?
     private var isCopying = false
 
     private struct Staging {
@@ -31,6 +32,7 @@ final class JobCopy: JobTarget {
         connection: Connection, schema: QueueSchema, fields: [JobField], skipsDuplicates: Bool
     ) throws(PostgresError) {
         self.connection = connection
+        beginning = TransactionIDStatement(schema).statement
         let fields = JobField.allCases.filter(fields.contains)
         self.fields = fields
         let jobs = StagedJobs(schema: schema, fields: fields, skipsDuplicates: skipsDuplicates)
@@ -52,36 +54,39 @@ final class JobCopy: JobTarget {
     /// Sends the collected lines; the first ones begin the transaction. So no transaction is open while an input that
     /// gives a line now and then is waited for.
     ///
-    /// - Returns: the id of the transaction.
-    private func sendLines() throws(PostgresError) -> Int64 {
-        let id = if let transaction { transaction } else { try begin() }
+    /// - Returns: the transaction.
+    private func sendLines() throws(PostgresError) -> (id: Int64, firstJobID: Int64) {
+        let transaction = if let transaction { transaction } else { try begin() }
         try connection.copy(lines)
         lines.removeAll(keepingCapacity: true)
-        return id
+        return transaction
     }
 
-    private func begin() throws(PostgresError) -> Int64 {
+    private func begin() throws(PostgresError) -> (id: Int64, firstJobID: Int64) {
         try connection.begin()
-        let id = try connection.execute(TransactionIDStatement().statement).int64(0, 0)
-        transaction = id
+        let rows = try connection.execute(beginning)
+        let begun = (
+            id: rows.int64(0, rows.column("transaction_id")), firstJobID: rows.int64(0, rows.column("first_job_id"))
+        )
+        transaction = begun
         if let staging { try connection.execute(staging.create) }
         try connection.startCopy(copy)
         isCopying = true
-        return id
+        return begun
     }
 
     func end(rows: Int) throws(PostgresError) -> WrittenJobs {
-        let id = try sendLines()
+        let (id, firstJobID) = try sendLines()
         isCopying = false
         let copied = try connection.endCopy()
         if copied != rows {
             throw PostgresError(
                 kind: .protocolViolation, message: "COPY stored \(copied) rows of \(rows)", statement: copy.name)
         }
-        guard let staging else { return WrittenJobs(transaction: id, enqueued: rows) }
+        guard let staging else { return WrittenJobs(transaction: id, firstJobID: firstJobID, enqueued: rows) }
         try connection.execute(staging.checkLimit)
         let inserted = try connection.execute(staging.insert).affectedRows
-        return WrittenJobs(transaction: id, enqueued: inserted)
+        return WrittenJobs(transaction: id, firstJobID: firstJobID, enqueued: inserted)
     }
 
     func commit() throws(PostgresError) {

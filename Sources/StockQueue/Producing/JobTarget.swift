@@ -21,6 +21,8 @@ protocol JobTarget: AnyObject {
 struct WrittenJobs {
     /// The transaction's id, for `pg_xact_status`.
     let transaction: Int64
+    /// No job that was enqueued before the transaction has this id or a higher one.
+    let firstJobID: Int64
     /// How many were enqueued; the others were duplicates.
     let enqueued: Int
 }

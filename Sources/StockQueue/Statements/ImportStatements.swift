@@ -45,9 +45,19 @@ struct LatestTimesStatement: QueueStatement {
     }
 }
 
-/// The id of the session's transaction, by which another session can ask for its outcome.
+/// The id of the session's transaction, by which another session can ask for its outcome, and an id that no job has that
+/// was enqueued before.
 struct TransactionIDStatement: QueueStatement {
-    let statement = Statement("transaction_id", [], "SELECT pg_current_xact_id()::text::bigint AS transaction_id")
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "transaction_id", [],
+            """
+            SELECT pg_current_xact_id()::text::bigint AS transaction_id, last_value + is_called::integer AS first_job_id
+            FROM \(schema.quoted).jobs_job_id_seq
+            """)
+    }
 }
 
 /// The outcome of a transaction (PostgreSQL manual, 9.27.8 "Transaction ID and Snapshot Information Functions").

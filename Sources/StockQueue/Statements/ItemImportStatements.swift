@@ -39,7 +39,7 @@ struct UpsertItemsStatement: QueueStatement {
                 WHERE ($8 AND excluded.parent_id IS DISTINCT FROM old.parent_id)
                     OR ($9 AND excluded.tracked IS DISTINCT FROM old.tracked)
                     OR ($10 AND excluded.low_stock_threshold IS DISTINCT FROM old.low_stock_threshold)
-                    OR ($10 AND excluded.threshold_is_default AND NOT old.threshold_is_default)
+                    OR ($10 AND excluded.threshold_is_default <> old.threshold_is_default)
                 RETURNING xmax = 0 AS is_new
             )
             SELECT count(*) FILTER (WHERE is_new) AS created, count(*) FILTER (WHERE NOT is_new) AS changed FROM written

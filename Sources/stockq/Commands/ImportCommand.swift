@@ -10,9 +10,16 @@ enum ImportCommand: Command {
     private static let priority = Option(
         "priority", .wholeNumber(1...JobRequest.priorityMax), default: JobImport.Options().defaultPriority,
         help: "of jobs whose line gives none")
+    private static let reference = Option(
+        "reference", .text("REFERENCE", bytes: 1...2_000), help: "of jobs whose line gives none")
+    private static let reason = Option(
+        "reason", .text("REASON", bytes: 1...2_000), help: "of jobs whose line gives none")
     private static let afterLine = Option(
         "after-line", .wholeNumber(0...Int.max), default: 0,
-        help: "skip the lines through line N, to resume an import that stopped")
+        help: "skip the lines through line N")
+    private static let resume = Option(
+        "resume", .text("NAME"),
+        help: "go on with this import, which stopped, behind its last committed line")
     private static let idempotencyPrefix = Option(
         "idempotency-prefix", .text("PREFIX", bytes: 1...180),
         help: "give each line the idempotency key PREFIX/LINE, so that importing the file again enqueues nothing twice")
@@ -36,11 +43,14 @@ enum ImportCommand: Command {
     static let spec = CommandSpec(
         "import", "Enqueues the jobs of a CSV or NDJSON file.", arguments: [InputFile.file],
         options: [
-            from, strict, priority, afterLine, idempotencyPrefix, dryRun, rowsPerCommit, commitInterval, groupLinesMax,
-        ] + InputFormOptions.parameters + [RejectsFile.rejects, lines, csv, json],
+            from, strict, priority, reference, reason, resume, afterLine, idempotencyPrefix, dryRun, rowsPerCommit,
+            commitInterval,
+            groupLinesMax,
+        ] + InputFormOptions.parameters + ImportNaming.parameters + [RejectsFile.rejects, lines, csv, json],
         usesDatabase: true,
         examples: [
             .init("Import a file so that it is safe to import it again.", "day.csv", "--idempotency-prefix", "day 42"),
+            .init("Go on with an import that stopped.", "day.csv", "--resume", "day.csv-42"),
             .init("Keep the bad lines for correction.", "day.csv", "--rejects", "rejects.csv"),
             .init(
                 "Import a spreadsheet's file with columns of other names.", "sales.csv", "--map", "SKU=item_id",
@@ -64,9 +74,13 @@ enum ImportCommand: Command {
             lines: input[lines], csv: input[csv], json: input[json], isDryRun: input[dryRun], input)
         let stop = StopOnSignal()
         let file = try InputFile(input, from: from, stop: stop.signal)
+        if input[resume] != nil && (input[dryRun] || input.isGiven(afterLine)) {
+            throw input.usageError("--resume goes without --dry-run and --after-line")
+        }
+        let naming = try ImportNaming(input, file, .jobs, resumed: input[resume])
         let options = options(input, file.form)
         let (connection, schema) = try Database.open(input)
-        let rejects = try RejectsFile(input, file, isListed: listing != nil)
+        let rejects = try RejectsFile(input, file, isListed: listing != nil, appends: input[resume] != nil)
         let start = Stopwatch()
         stop.begin()
         let last = LastProgress()
@@ -82,6 +96,8 @@ enum ImportCommand: Command {
             },
             onAnswer: listing?.add)
         rejects.form = importer.rejectsForm
+        let record = options.isDryRun ? nil : try naming.begin(connection, schema)
+        if let record { importer.keep(record) }
         listing?.begin()
         let progress: ImportProgress
         do {
@@ -89,7 +105,10 @@ enum ImportCommand: Command {
         } catch {
             listing?.end()
             Terminal.endProgress()
-            explainStop(&importer, last.progress, options, input)
+            explainStop(&importer, last.progress, record, options, input)
+            if let record {
+                ImportNaming.stop(record, because: error, connection) { try Database.open(input).0 }
+            }
             throw error
         }
         listing?.end()
@@ -107,7 +126,7 @@ enum ImportCommand: Command {
         } else if let dryRun = importer.dryRun {
             printDryRun(dryRun, progress, leftOut: importer.leftOut, json: input[json])
         } else {
-            printSummary(progress, start, leftOut: importer.leftOut, json: input[json])
+            printSummary(progress, start, leftOut: importer.leftOut, name: record?.name, json: input[json])
         }
         return progress.rejected == 0 ? .success : .failure
     }
@@ -123,6 +142,8 @@ enum ImportCommand: Command {
         options.groupLinesMax = input[groupLinesMax]
         options.isDryRun = input[dryRun]
         options.idempotencyPrefix = input[idempotencyPrefix]
+        options.reference = input[reference]
+        options.reason = input[reason]
         return options
     }
 
@@ -134,34 +155,35 @@ enum ImportCommand: Command {
 
     /// Says where to resume, after an error or a signal.
     private static func explainStop(
-        _ importer: inout JobImport, _ progress: ImportProgress, _ options: JobImport.Options, _ input: ParsedCommand
+        _ importer: inout JobImport, _ progress: ImportProgress, _ record: ImportRecord?, _ options: JobImport.Options,
+        _ input: ParsedCommand
     ) {
+        guard let record else { return }
         if let inDoubt = importer.inDoubt {
-            resolve(inDoubt, &importer, input)
-        } else if !options.isStrict && !options.isDryRun && progress.committedThroughLine > 0 {
-            explainResume(progress)
+            resolve(inDoubt, &importer, record, input)
+        } else if !options.isStrict && progress.committedThroughLine > 0 {
+            explainResume(progress, record)
         }
     }
 
-    private static func explainResume(_ progress: ImportProgress) {
-        let line = progress.committedThroughLine
+    private static func explainResume(_ progress: ImportProgress, _ record: ImportRecord) {
+        let enqueued = counted(progress.enqueued, "job")
         Terminal.note(
-            "import stopped: \(counted(progress.enqueued, "job")) enqueued (through line \(line)); resume with --after-line \(line)"
+            "import stopped: \(enqueued) enqueued (through line \(progress.committedThroughLine)); resume with --resume \(ImportNaming.word(record.name))"
         )
     }
 
     /// The answer to a COMMIT was lost: asks the server whether it took effect, since enqueueing the lines again would
     /// double them.
     private static func resolve(
-        _ inDoubt: InDoubtCommit, _ importer: inout JobImport, _ input: ParsedCommand
+        _ inDoubt: InDoubtCommit, _ importer: inout JobImport, _ record: ImportRecord, _ input: ParsedCommand
     ) {
         let progress = importer.resolveInDoubt(timeoutMs: 30_000) { try Database.open(input).0 }
-        if let progress { return explainResume(progress) }
+        if let progress { return explainResume(progress, record) }
         Terminal.note(
             """
             import stopped during a commit: the \(counted(inDoubt.rows, "job")) through line \(inDoubt.line) may or may not be enqueued
-            Ask the server before resuming: SELECT pg_xact_status('\(inDoubt.transaction)');
-            if it returns committed, resume with --after-line \(inDoubt.line)
+            Resume with --resume \(ImportNaming.word(record.name)), which goes on behind what was committed.
             """)
     }
 
@@ -210,18 +232,18 @@ enum ImportCommand: Command {
     }
 
     private static func printSummary(
-        _ progress: ImportProgress, _ start: Stopwatch, leftOut: [String: Int], json: Bool
+        _ progress: ImportProgress, _ start: Stopwatch, leftOut: [String: Int], name: String?, json: Bool
     ) {
         if json {
             Terminal.print([
-                "read": .integer(progress.read), "enqueued": .integer(progress.enqueued),
+                "import": .stringOrNull(name), "read": .integer(progress.read), "enqueued": .integer(progress.enqueued),
                 "rejected": .integer(progress.rejected), "left_out": .integer(leftOut.values.reduce(0, +)),
                 "duplicates": .integer(progress.duplicates),
                 "committed_through_line": .integer(progress.committedThroughLine), "seconds": .number(seconds(start)),
                 "peak_rss_kib": .integer(ProcessUsage.peakResidentKiB),
             ])
         } else {
-            Terminal.print(summary(progress, start))
+            Terminal.print(summary(progress, start) + (name.map { "; import \($0.printable)" } ?? ""))
         }
     }
 

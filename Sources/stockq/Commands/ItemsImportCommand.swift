@@ -12,7 +12,8 @@ enum ItemsImportCommand: Command {
     static let spec = CommandSpec(
         "items import", "Creates items with their opening stock, and changes the attributes of those that exist.",
         arguments: [InputFile.file],
-        options: [from, setStock, allowNegative] + InputFormOptions.parameters + [RejectsFile.rejects, json],
+        options: [from, setStock, allowNegative] + InputFormOptions.parameters + ImportNaming.parameters
+            + [RejectsFile.rejects, json],
         usesDatabase: true,
         examples: [
             .init("Load a catalog.", "items.csv"),
@@ -34,6 +35,7 @@ enum ItemsImportCommand: Command {
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let file = try InputFile(input, from: from)
+        let naming = try ImportNaming(input, file, .items)
         let (connection, schema) = try Database.open(input)
         let rejects = try RejectsFile(input, file)
         var importer = try ItemImport(
@@ -42,11 +44,21 @@ enum ItemsImportCommand: Command {
             onProgress: { Terminal.showProgress("\(grouped($0.read)) read, \(grouped($0.created)) created") },
             onReject: rejects.add)
         rejects.form = importer.rejectsForm
-        let report = try importer.run()
+        let record = try naming.begin(connection, schema)
+        importer.keep(record)
+        let report: ItemImportReport
+        do {
+            report = try importer.run()
+        } catch {
+            Terminal.endProgress()
+            ImportNaming.stop(record, because: error, connection) { try Database.open(input).0 }
+            throw error
+        }
         Terminal.endProgress()
         InputFile.note(leftOut: importer.leftOut)
         if report.endedInMidLine { Terminal.note(InputFile.unterminatedLastLine) }
-        printSummary(report, leftOut: importer.leftOut, countsStock: input[setStock], json: input[json])
+        printSummary(
+            report, leftOut: importer.leftOut, name: record.name, countsStock: input[setStock], json: input[json])
         return report.rejected == 0 ? .success : .failure
     }
 
@@ -58,11 +70,12 @@ enum ItemsImportCommand: Command {
     }
 
     private static func printSummary(
-        _ report: ItemImportReport, leftOut: [String: Int], countsStock: Bool, json: Bool
+        _ report: ItemImportReport, leftOut: [String: Int], name: String, countsStock: Bool, json: Bool
     ) {
         if json {
             Terminal.print([
-                "read": .integer(report.read), "created": .integer(report.created), "changed": .integer(report.changed),
+                "import": .string(name), "read": .integer(report.read), "created": .integer(report.created),
+                "changed": .integer(report.changed),
                 "unchanged": .integer(report.unchanged), "rejected": .integer(report.rejected),
                 "left_out": .integer(leftOut.values.reduce(0, +)),
                 "set_jobs": .integer(report.setJobs), "stock_differs": .integer(report.stockDifferences),
@@ -72,6 +85,7 @@ enum ItemsImportCommand: Command {
         Terminal.print(
             "items: \(grouped(report.created)) created, \(grouped(report.changed)) changed, \(grouped(report.unchanged)) unchanged, "
                 + "\(counted(report.rejected, "bad line"))"
-                + (countsStock ? "; \(grouped(report.setJobs)) stock counts enqueued" : differences(report)))
+                + (countsStock ? "; \(grouped(report.setJobs)) stock counts enqueued" : differences(report))
+                + "; import \(name.printable)")
     }
 }

@@ -26,7 +26,9 @@ enum ItemsListCommand: Command {
             .init("Write the items to a file, edit it, and import it again.", "--limit", "1000000", "--csv"),
             .init("Continue a list.", "--after", "berlin/shirt-m/main"),
         ],
-        notes: ["--csv prints the columns that stockq items import reads."])
+        notes: [
+            "--csv prints the columns that stockq items import reads. The threshold of an item that has its store's is empty."
+        ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         if input[sort] == .available && input.isGiven(after) {
@@ -54,7 +56,11 @@ enum ItemsListCommand: Command {
             .init("level") { $0["tracked"] == "true" ? $0["level"] : "untracked" },
             .init("version") { $0.grouped("version") },
         ],
-        csvColumns: ItemField.allCases.map(\.rawValue))
+        csvColumns: ItemField.allCases.map(\.rawValue),
+        // A threshold that the file has would become the item's own.
+        csvValue: { row, column in
+            column == ItemField.lowStockThreshold.rawValue && row["threshold_is_default"] == "true" ? "" : row[column]
+        })
 
     private static func escaped(_ name: String) -> String {
         name.addingPercentEncoding(withAllowedCharacters: CharacterSet(charactersIn: "%/'").inverted) ?? name

@@ -21,7 +21,7 @@ enum JobsListCommand: Command {
             .init("List what has failed.", "--state", "failed"),
         ],
         notes: [
-            "The index of jobs by group answers --group. The other filters read the queued jobs by their ids, up to the "
+            "Indexes answer --group and --import. The other filters read the queued jobs by their ids, up to the "
                 + "limit."
         ])
 
@@ -32,7 +32,9 @@ enum JobsListCommand: Command {
         (list.group, list.reference, list.idempotencyKey) = (filters.group, filters.reference, filters.key)
         (list.state, list.since, list.until, list.after) = (input[state], input[since], input[until], input[after])
         let (connection, schema) = try Database.open(input)
-        let rows = try Inspector(connection: connection, schema: schema).rows(of: list)
+        let inspector = Inspector(connection: connection, schema: schema)
+        list.importID = try filters.importID(inspector)
+        let rows = try inspector.rows(of: list)
         try listing.print(rows, input)
         try ListFilters.noteRest(rows, limit: input[limit], option: "--after", key: "job_id")
         return .success

@@ -19,11 +19,12 @@ enum ResultsListCommand: Command {
         usesDatabase: true,
         examples: [
             .init("List what was rejected today.", "--outcome", "rejected", "--since", "24h"),
+            .init("List what was rejected of a file.", "--import", "day.csv-42", "--outcome", "rejected"),
             .init("List the lines of an order.", "--store", "berlin", "--group", "order-1041"),
             .init("Write the failed jobs to a file.", "--outcome", "failed", "--csv"),
         ],
         notes: [
-            "Indexes answer --group, --outcome failed and --since. Other filters read results, the newest first, until the "
+            "Indexes answer --group, --import, --outcome failed and --since. Other filters read results, the newest first, until the "
                 + "limit is reached; --since bounds that."
         ])
 
@@ -35,7 +36,9 @@ enum ResultsListCommand: Command {
         (list.outcome, list.code) = (input[outcome], input[code])
         (list.since, list.until, list.before) = (input[since], input[until], input[before])
         let (connection, schema) = try Database.open(input)
-        let rows = try Inspector(connection: connection, schema: schema).rows(of: list)
+        let inspector = Inspector(connection: connection, schema: schema)
+        list.importID = try filters.importID(inspector)
+        let rows = try inspector.rows(of: list)
         try listing.print(rows, input)
         try ListFilters.noteRest(rows, limit: input[limit], option: "--before", key: "job_id")
         return .success

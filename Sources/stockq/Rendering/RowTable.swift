@@ -55,7 +55,18 @@ struct Row {
         return Self.localTime(Timestamp(microsecondsSince2000: microseconds))
     }
 
-    private static func localTime(_ time: Timestamp) -> String {
+    /// Members of an object in their order, numbers in groups of three digits.
+    func members(_ column: String) -> [(key: String, value: String)] {
+        guard case .object(let members) = object[column] else { return [] }
+        return members.map { member in
+            if case .number(let number) = member.value, let count = number.int64 {
+                return (member.key, CommandLineKit.grouped(count))
+            }
+            return (member.key, Self.text(member.value))
+        }
+    }
+
+    static func localTime(_ time: Timestamp) -> String {
         var seconds = time_t(time.date.timeIntervalSince1970.rounded(.down))
         var parts = tm()
         localtime_r(&seconds, &parts)
@@ -94,6 +105,8 @@ struct RowTable: Sendable {
     let columns: [Column]
     /// The columns of the table that `--csv` prints.
     let csvColumns: [String]
+    /// The value of one of them.
+    var csvValue: @Sendable (Row, String) -> String = { $0[$1] }
 
     static let json = Flag("json", help: "one JSON object a line")
     static let csv = Flag("csv", help: "CSV with a header")
@@ -113,7 +126,7 @@ struct RowTable: Sendable {
         let parsed = try rows.map { try Row(json: $0) }
         if input[Self.csv] {
             Terminal.print(exactly: CSVText.line(csvColumns))
-            for row in parsed { Terminal.print(exactly: CSVText.line(csvColumns.map { row[$0] })) }
+            for row in parsed { Terminal.print(exactly: CSVText.line(csvColumns.map { csvValue(row, $0) })) }
         } else {
             Terminal.print(table([columns.map(\.heading)] + parsed.map { row in columns.map { $0.text(row) } }))
         }

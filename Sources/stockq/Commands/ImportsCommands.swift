@@ -1,0 +1,106 @@
+import CommandLineKit
+import StockQueue
+
+enum ImportsListCommand: Command {
+    private static let kind = Option(
+        "kind", .choice("KIND", of: ImportRecord.Kind.allCases), help: "only imports of jobs, or of items")
+    private static let state = Option(
+        "state", .choice("STATE", of: ImportList.State.allCases), help: "only imports in this state")
+    private static let since = Option("since", .pastMoment, help: "only imports that were begun at this time or later")
+    private static let until = Option("until", .pastMoment, help: "only imports that were begun before this time")
+    private static let before = Option(
+        "before", .wholeNumber(0...Int64.max, "IMPORT"), help: "only imports with a lower id, to continue a list")
+    private static let limit = Option("limit", .wholeNumber(1...1_000_000), default: 100, help: "at most N imports")
+
+    static let spec = CommandSpec(
+        "imports list", "Lists imports of jobs and of items, the newest first.",
+        options: [kind, state, since, until, limit, before, RowTable.json, RowTable.csv], usesDatabase: true,
+        examples: [
+            .init("List the imports that stopped, to be resumed.", "--kind", "jobs", "--state", "stopped"),
+            .init("List the last week's imports.", "--since", "7d"),
+        ],
+        notes: [
+            "A producer sees its own imports. An import whose process was killed is still listed as running: its last "
+                + "transaction was committed at the time in the column updated, and it can be resumed."
+        ])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        var list = ImportList(limit: input[limit])
+        (list.kind, list.state) = (input[kind], input[state])
+        (list.since, list.until, list.before) = (input[since], input[until], input[before])
+        let (connection, schema) = try Database.open(input)
+        let rows = try Inspector(connection: connection, schema: schema).rows(of: list)
+        try listing.print(rows, input)
+        try ListFilters.noteRest(rows, limit: input[limit], option: "--before", key: "import_id")
+        return .success
+    }
+
+    private static let listing = RowTable(
+        columns: [
+            .init("import", "name"), .init("kind", "kind"), .init("state", "state"), .init("by", "imported_by"),
+            .init("started") { $0.time("started_at") }, .init("updated") { $0.time("updated_at") },
+            .init("lines") { $0.grouped("lines") }, .init("enqueued") { $0.grouped("enqueued") },
+            .init("bad lines") { $0.grouped("rejected") },
+        ],
+        csvColumns: [
+            "import_id", "name", "kind", "file_name", "sha256", "state", "imported_by", "started_at", "updated_at",
+            "finished_at", "lines", "enqueued", "duplicates", "rejected", "created", "changed", "unchanged",
+            "stock_differs", "through_line", "problem",
+        ])
+}
+
+enum ImportsShowCommand: Command {
+    private static let name = Argument(.text("NAME"), help: "the import's name")
+    private static let json = Flag("json", help: "one JSON object")
+
+    static let spec = CommandSpec(
+        "imports show", "Shows an import, and what became of its jobs.", arguments: [name], options: [json],
+        usesDatabase: true, examples: [.init("Show what became of a file.", "orders.csv-42")])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        var list = ImportList(limit: 1)
+        (list.name, list.countsJobs) = (input[name], true)
+        let (connection, schema) = try Database.open(input)
+        guard let json = try Inspector(connection: connection, schema: schema).rows(of: list).first else {
+            throw Failure.unknownImport(input[name])
+        }
+        Terminal.print(input[Self.json] ? json : try text(Row(json: json)))
+        return .success
+    }
+
+    private static func text(_ row: Row) -> String {
+        let isOfJobs = row["kind"] == "jobs"
+        let ended = [row.time("finished_at"), row.printable("problem")].filter { !$0.isEmpty }
+        let counts: [(label: String, column: String)] =
+            isOfJobs
+            ? [("enqueued", "enqueued"), ("duplicates", "duplicates")]
+            : [
+                ("created", "created"), ("changed", "changed"), ("unchanged", "unchanged"),
+                ("differ in stock", "stock_differs"), ("stock counts", "enqueued"),
+            ]
+        var lines: [(String, String)] = [
+            ("file", row["file_name"].isEmpty ? "standard input" : row.printable("file_name")),
+            ("SHA-256", row["sha256"]),
+            ("by", row.printable("imported_by")),
+            ("started", row.time("started_at")),
+            (row["state"], ended.joined(separator: " ")),
+            ("last line", row.grouped("through_line")),
+            ("lines", row.grouped("lines")),
+        ]
+        lines += counts.map { ($0.label, row.grouped($0.column)) }
+        lines.append(("bad lines", row.grouped("rejected")))
+        let jobs = row.members("jobs")
+        if !jobs.isEmpty { lines.append(("jobs now", jobs.map { "\($0.value) \($0.key)" }.joined(separator: ", "))) }
+        let width = lines.map(\.0.count).max() ?? 0
+        return
+            ([row.printable("name") + " (\(row["kind"]))"]
+            + lines.filter { !$0.1.isEmpty }.map { "  \($0.0.padding(toWidth: width))  \($0.1)" })
+            .joined(separator: "\n")
+    }
+}
+
+extension Failure {
+    static func unknownImport(_ name: String) -> Failure {
+        Failure("there is no import \(name.shownName) that this user may read; see: stockq imports list")
+    }
+}

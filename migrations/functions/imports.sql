@@ -1,0 +1,131 @@
+-- Imports as rows. Repeatable: applied again whenever this text changes; a change of a signature needs a migration.
+--
+-- The functions run with their owner's rights, because a producer must not write an import that is not its own; the
+-- caller presents a caller token. `stockq import` and `stockq items import` call them.
+
+-- Begins an import, and finds the last one of the same input, also one of another user: the hash proves that the caller
+-- has the input. With `once` nothing is begun where there is one; the ids are null then.
+--
+-- An import that changed nothing is none of these.
+CREATE OR REPLACE FUNCTION :"schema".begin_import_for(
+    producer text, caller_token bytea, kind text, label text, file_name text, sha256 text, given_name text,
+    once boolean,
+    OUT import_id bigint, OUT name text, OUT earlier_name text, OUT earlier_state text, OUT earlier_by text,
+    OUT earlier_at timestamptz
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET debug_print_plan = off
+AS $$
+BEGIN
+    PERFORM check_caller_token(producer, caller_token);
+    IF sha256 IS NOT NULL THEN
+        -- Two processes may begin with the same file. A row, because any role could hold an advisory lock.
+        PERFORM FROM maintenance_locks AS l WHERE l.name = 'imports' FOR UPDATE;
+        IF NOT FOUND THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = 'maintenance_locks lacks its row "imports"', HINT = 'Insert it again.';
+        END IF;
+        SELECT i.name, i.state, i.imported_by, i.started_at INTO earlier_name, earlier_state, earlier_by, earlier_at
+        FROM imports AS i
+        WHERE i.sha256 = begin_import_for.sha256 AND i.kind = begin_import_for.kind
+            AND (i.state = 'running' OR i.lines > i.rejected)
+        ORDER BY i.import_id DESC
+        LIMIT 1;
+        IF FOUND AND once THEN
+            RETURN;
+        END IF;
+    END IF;
+    BEGIN
+        INSERT INTO imports AS i (given_name, label, kind, file_name, sha256, imported_by)
+        VALUES (
+            begin_import_for.given_name, begin_import_for.label, begin_import_for.kind, begin_import_for.file_name,
+            begin_import_for.sha256, producer)
+        RETURNING i.import_id, i.name INTO import_id, name;
+    EXCEPTION WHEN unique_violation THEN
+        RAISE unique_violation USING
+            MESSAGE = format('there is an import named %L already', coalesce(given_name, label)),
+            HINT = 'Give another --name. An import that stopped goes on with --resume NAME.';
+    END;
+END
+$$;
+
+-- Lets an import of jobs go on that stopped, or whose process ended: behind the last line that was committed. An
+-- earlier run that still goes on fails at its next commit.
+CREATE OR REPLACE FUNCTION :"schema".resume_import_for(
+    producer text, caller_token bytea, name text, sha256 text,
+    OUT import_id bigint, OUT run integer, OUT through_line bigint, OUT enqueued bigint, OUT duplicates bigint,
+    OUT rejected bigint
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET debug_print_plan = off
+AS $$
+DECLARE
+    known imports;
+BEGIN
+    PERFORM check_caller_token(producer, caller_token);
+    -- Waits for a commit of an earlier run that is under way.
+    SELECT * INTO known FROM imports AS i WHERE i.name = resume_import_for.name FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE no_data_found USING MESSAGE = format('there is no import %L', name), HINT = 'See: stockq imports list';
+    ELSIF known.imported_by <> producer THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('import %L is one of %I, who alone may resume it', name, known.imported_by);
+    ELSIF known.kind <> 'jobs' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('import %L is one of items', name),
+            HINT = 'Run stockq items import again: it changes only what is not as the file says.';
+    ELSIF known.state = 'finished' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('import %L is finished', name), HINT = 'Without --resume the file is imported again.';
+    ELSIF known.sha256 <> resume_import_for.sha256 THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('import %L was one of another file: their SHA-256 differ', name),
+            HINT = format(
+                'To import the rest of a file that was changed since: --after-line %s.', known.through_line);
+    END IF;
+    UPDATE imports AS i
+    SET run = i.run + 1, state = 'running', problem = NULL, updated_at = clock_timestamp()
+    WHERE i.import_id = known.import_id
+    RETURNING i.import_id, i.run, i.through_line, i.enqueued, i.duplicates, i.rejected
+    INTO import_id, run, through_line, enqueued, duplicates, rejected;
+END
+$$;
+
+-- Notes how far an import has come, in the transaction of its jobs, and how it ended. A null count stays as it is.
+CREATE OR REPLACE FUNCTION :"schema".save_import_for(
+    producer text, caller_token bytea, import_id bigint, run integer, state text, problem text, sha256 text,
+    -- Of this transaction: an id that no job before it has, and whether it enqueued any.
+    first_job_id bigint, has_jobs boolean, through_line bigint, enqueued bigint, duplicates bigint, rejected bigint,
+    created bigint, changed bigint, unchanged bigint, stock_differs bigint
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET debug_print_plan = off
+AS $$
+BEGIN
+    PERFORM check_caller_token(producer, caller_token);
+    UPDATE imports AS i
+    SET state = save_import_for.state,
+        problem = save_import_for.problem,
+        sha256 = coalesce(i.sha256, save_import_for.sha256),
+        updated_at = clock_timestamp(),
+        finished_at = CASE WHEN save_import_for.state = 'finished' THEN clock_timestamp() END,
+        through_line = coalesce(save_import_for.through_line, i.through_line),
+        enqueued = coalesce(save_import_for.enqueued, i.enqueued),
+        duplicates = coalesce(save_import_for.duplicates, i.duplicates),
+        rejected = coalesce(save_import_for.rejected, i.rejected),
+        created = coalesce(save_import_for.created, i.created),
+        changed = coalesce(save_import_for.changed, i.changed),
+        unchanged = coalesce(save_import_for.unchanged, i.unchanged),
+        stock_differs = coalesce(save_import_for.stock_differs, i.stock_differs)
+    WHERE i.import_id = save_import_for.import_id AND i.run = save_import_for.run AND i.imported_by = producer;
+    IF NOT FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = 'another process has resumed this import, so this one ends',
+            HINT = 'What this one has not committed, the other one enqueues.';
+    END IF;
+    IF has_jobs THEN
+        INSERT INTO import_parts (import_id, first_job_id, last_job_id, submission_id, imported_by)
+        SELECT save_import_for.import_id, save_import_for.first_job_id, last_value, pg_current_xact_id(), producer
+        FROM jobs_job_id_seq;
+    END IF;
+END
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;
