@@ -1,9 +1,9 @@
--- Balances that somebody changed by hand, and that an administrator accepted.
+-- Balances that were changed outside the queue, and that an administrator accepted.
 CREATE TABLE :"schema".reconciliations (
     store_id text COLLATE "C" NOT NULL,
     item_id text COLLATE "C" NOT NULL,
     location_id text COLLATE "C" NOT NULL,
-    -- The change by hand came after this version and before the next one.
+    -- The change outside the queue came after this version and before the next one.
     version bigint NOT NULL,
     on_hand_before bigint NOT NULL,
     on_hand_after bigint NOT NULL,

@@ -4,7 +4,7 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// A ledger that somebody broke by hand is right again after an administrator accepted it.
+/// A ledger that was broken outside the queue is right again after an administrator accepted it.
 @Suite("Reconciliation") struct ReconcileTests {
     private static func wrongChecks(_ database: TestDatabase) throws -> [String] {
         var found: [String] = []
@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    @Test("a change by hand between two jobs is accepted afterwards") func gapInTheMiddle() async throws {
+    @Test("a change outside the queue between two jobs is accepted afterwards") func gapInTheMiddle() async throws {
         try await Self.withItem { database in
             try database.run(
                 """
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test("another change by hand is reported again, and accepted again") func twice() async throws {
+    @Test("another change outside the queue is reported again, and accepted again") func twice() async throws {
         try await Self.withItem { database in
             for stock in [20, 30] {
                 try database.run("UPDATE stockq.items SET on_hand = \(stock) WHERE item_id = 'a'")
@@ -77,7 +77,8 @@ import Testing
         }
     }
 
-    @Test("a change by hand before the results that retention has kept is accepted") func beforeRetention() async throws
+    @Test("a change outside the queue before the results that retention has kept is accepted") func beforeRetention()
+        async throws
     {
         try await Self.withItem { database in
             try database.run(

@@ -1,9 +1,9 @@
--- Corrects the ledger of an item whose balance somebody changed by hand. Repeatable: applied again whenever this text
--- changes; a change of a signature needs a migration.
+-- Corrects the ledger of an item whose balance was changed outside the queue. Repeatable: applied again whenever this
+-- text changes; a change of a signature needs a migration.
 
--- Accepts the item's present stock: each place where its history does not continue is recorded as a change by hand,
--- with who accepted it and why. The stock itself does not change. Returns the changes recorded, or no row if there were
--- none. Reads all results, because the item's own chain may be what is broken.
+-- Accepts the item's present stock: each place where its history does not continue is recorded as a change outside the
+-- queue, with who accepted it and why. The stock itself does not change. Returns the changes recorded, or no row if there
+-- were none. Reads all results, because the item's own chain may be what is broken.
 --
 -- A history whose results are missing or have wrong versions is an error: nothing says what happened in between.
 CREATE OR REPLACE FUNCTION :"schema".reconcile_item(
@@ -40,9 +40,9 @@ BEGIN
         WHERE change.next_version <> change.version + 1
     ) THEN
         RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('the versions of item %L of store %L at %L have a gap, and its ledger cannot be reconciled',
+            MESSAGE = format('the versions of item %L of store %L at %L have a gap: its ledger cannot be reconciled',
                 item.item_id, item.store_id, item.location_id),
-            HINT = 'Results are missing, or somebody changed a version. Restore them from a backup.';
+            HINT = 'Results are missing, or a version was changed. Restore them from a backup.';
     END IF;
     SELECT coalesce(max(r.version), 0) INTO created_version
     FROM retired_items AS r

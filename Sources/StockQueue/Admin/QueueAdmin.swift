@@ -112,7 +112,7 @@ public struct QueueAdmin {
         RetireItemStatement.wasKnown(in: try run(RetireItemStatement(schema), ItemKeyReader.parameters(key)))
     }
 
-    /// Accepts an item's stock that somebody changed by hand, so that the ledger is right again.
+    /// Accepts an item's stock that was changed outside the queue, so that the ledger is right again.
     ///
     /// - Returns: a sentence for each change that was accepted; empty where the ledger was right.
     package func reconcileItem(_ key: ItemKey, reason: String) throws(PostgresError) -> [String] {

@@ -140,7 +140,7 @@ package struct OperationList: FilteredList {
     }
 }
 
-/// The changes by hand of an item that administrators accepted, the newest first.
+/// The changes outside the queue of an item that administrators accepted, the newest first.
 package struct ReconciliationList: FilteredList {
     package var item: ItemKey
     package var limit: Int

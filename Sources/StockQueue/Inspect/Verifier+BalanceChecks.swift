@@ -41,7 +41,7 @@ extension Verifier.Check {
         """
     }
 
-    /// Joins the two, and the sums of the changes by hand that an administrator accepted.
+    /// Joins the two, and the sums of the changes outside the queue that an administrator accepted.
     private static func livesWithLedger(_ s: String) -> String {
         """
         (\(lives(s))) AS item
@@ -53,7 +53,7 @@ extension Verifier.Check {
                             = (item.store_id, item.item_id, item.location_id)
                         AND accepted.version > item.created_version
                         AND (item.retired_version IS NULL OR accepted.version <= item.retired_version)
-                ) AS by_hand
+                ) AS outside
                 LEFT JOIN (\(ledger(s))) AS ledger ON ledger.store_id = item.store_id AND ledger.item_id = item.item_id
                     AND ledger.location_id = item.location_id
                     AND ledger.retired_version IS NOT DISTINCT FROM item.retired_version
@@ -66,11 +66,11 @@ extension Verifier.Check {
             sql: """
                 SELECT format('item %L %L %L: on_hand is %s and should be %s, allocated is %s and should be %s',
                     item.store_id, item.item_id, item.location_id,
-                    item.on_hand, opening_on_hand + coalesce(ledger.on_hand, 0) + by_hand.on_hand,
-                    item.allocated, opening_allocated + coalesce(ledger.allocated, 0) + by_hand.allocated)
+                    item.on_hand, opening_on_hand + coalesce(ledger.on_hand, 0) + outside.on_hand,
+                    item.allocated, opening_allocated + coalesce(ledger.allocated, 0) + outside.allocated)
                 FROM \(livesWithLedger(s))
-                WHERE item.on_hand <> opening_on_hand + coalesce(ledger.on_hand, 0) + by_hand.on_hand
-                    OR item.allocated <> opening_allocated + coalesce(ledger.allocated, 0) + by_hand.allocated
+                WHERE item.on_hand <> opening_on_hand + coalesce(ledger.on_hand, 0) + outside.on_hand
+                    OR item.allocated <> opening_allocated + coalesce(ledger.allocated, 0) + outside.allocated
                 """)
     }
 

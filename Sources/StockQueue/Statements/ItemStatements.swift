@@ -172,7 +172,7 @@ struct RetireItemStatement: QueueStatement {
     static func wasKnown(in rows: ResultSet) -> Bool { rows.bool(0, rows.column("was_known")) }
 }
 
-/// Accepts an item's stock that was changed by hand; the SQL function records each change.
+/// Accepts an item's stock that was changed outside the queue; the SQL function records each change.
 struct ReconcileItemStatement: QueueStatement {
     let statement: Statement
 

@@ -6,7 +6,8 @@ import StockQueuePostgres
 /// The statement walks each item's chain of results backwards by the primary key, so it costs a few probes an item,
 /// however long the history is. A chain ends where retention has dropped what came before. For each item:
 ///
-/// - its balance and version are those after its last change, or a change by hand that an administrator accepted;
+/// - its balance and version are those after its last change, or after a change outside the queue that an administrator
+///   accepted;
 /// - each change starts where the one before it ended, one version later;
 /// - each result in the chain is that of an applied job that changed this item;
 /// - none of these jobs is still queued;
@@ -55,7 +56,8 @@ struct LedgerCheckStatement: QueueStatement {
                         WHERE (accepted.store_id, accepted.item_id, accepted.location_id, accepted.version)
                                 = (change.store_id, change.item_id, change.location_id, change.version)
                             AND change.version = next_version
-                            AND (accepted.on_hand_before, accepted.allocated_before) = (change.on_hand_after, change.allocated_after)
+                            AND (accepted.on_hand_before, accepted.allocated_before)
+                                = (change.on_hand_after, change.allocated_after)
                             AND (accepted.on_hand_after, accepted.allocated_after) = (next_on_hand, next_allocated)
                     )
                 UNION ALL

@@ -5,13 +5,14 @@ enum ItemsReconcileCommand: Command {
     private static let store = Argument(.text("STORE"), help: "the item's store")
     private static let item = Argument(.text("ITEM"), help: "the item")
     private static let location = Option("location", .text("LOCATION"), default: "main", help: "the item's location")
-    private static let reason = Option("reason", .text("TEXT"), help: "why the stock was changed by hand; required")
+    private static let reason = Option(
+        "reason", .text("TEXT"), help: "why the stock was changed outside the queue; required")
 
     static let spec = CommandSpec(
-        "items reconcile", "Accepts a stock that was changed by hand, so that the ledger is right again.",
+        "items reconcile", "Accepts a stock that was changed outside the queue, so that the ledger is right again.",
         arguments: [store, item], options: [location, reason], usesDatabase: true,
         examples: [
-            .init("Accept what an UPDATE did.", "berlin", "shirt-m", "--reason", "UPDATE by hand in the night of 3 May")
+            .init("Accept what an UPDATE did.", "berlin", "shirt-m", "--reason", "UPDATE of the night of 3 May")
         ],
         notes: [
             "The stock stays as it is. Each place where the item's history does not continue is recorded with the reason, "

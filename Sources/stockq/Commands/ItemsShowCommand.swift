@@ -9,7 +9,7 @@ enum ItemsShowCommand: Command {
     private static let json = Flag("json", help: "one JSON object that contains both")
 
     static let spec = CommandSpec(
-        "items show", "Shows an item with its last movements, and the changes by hand that were accepted.",
+        "items show", "Shows an item with its last movements, and the changes outside the queue that were accepted.",
         arguments: [store, item],
         options: [location, last, json], usesDatabase: true,
         examples: [.init("Show the last fifty movements of an item.", "berlin", "shirt-m", "--last", "50")])
@@ -30,7 +30,9 @@ enum ItemsShowCommand: Command {
         }
         Terminal.print(text(item.value))
         if !movements.isEmpty { Terminal.print("\n" + movementTable(movements.map(\.value))) }
-        if !accepted.isEmpty { Terminal.print("\nChanged by hand and accepted:\n\(try reconciliationTable(accepted))") }
+        if !accepted.isEmpty {
+            Terminal.print("\nChanged outside the queue, and accepted:\n\(try reconciliationTable(accepted))")
+        }
         return .success
     }
 
