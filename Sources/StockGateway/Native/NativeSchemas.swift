@@ -165,7 +165,7 @@ extension FieldDefinition {
     fileprivate func schema(isNullable: Bool, default value: FieldValue) -> JSONValue {
         var members: [JSONMember]
         switch kind {
-        case .text(let bytesMax): members = Self.text(bytesMax)
+        case .text(let bytesMax): members = Self.text(bytesMax) + [JSONMember("pattern", .string(Self.withoutNUL))]
         case .id(let bytesMax):
             members = Self.text(bytesMax) + [JSONMember("pattern", .string(HiddenCharacters.idPattern))]
         case .wholeNumber(let range): members = NativeSchemas.range(range).members
@@ -189,6 +189,9 @@ extension FieldDefinition {
         members.append(JSONMember("description", .string(help)))
         return .object(members)
     }
+
+    /// PostgreSQL stores no NUL character in a text (manual, section 8.3).
+    private static let withoutNUL = #"^[^\u0000]*$"#
 
     private static func text(_ bytesMax: Int) -> [JSONMember] {
         [JSONMember("type", "string"), JSONMember("minLength", 1), JSONMember("maxLength", .integer(bytesMax))]
