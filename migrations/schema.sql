@@ -4029,9 +4029,9 @@ BEGIN
         WHERE change.next_version <> change.version + 1
     ) THEN
         RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('the versions of item %L of store %L at %L have a gap, and its ledger cannot be reconciled',
+            MESSAGE = format('the versions of item %L of store %L at %L have a gap: its ledger cannot be reconciled',
                 item.item_id, item.store_id, item.location_id),
-            HINT = 'Results are missing, or somebody changed a version. Restore them from a backup.';
+            HINT = 'Results are missing, or a version was changed. Restore them from a backup.';
     END IF;
     SELECT coalesce(max(r.version), 0) INTO created_version
     FROM retired_items AS r

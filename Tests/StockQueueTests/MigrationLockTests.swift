@@ -113,7 +113,7 @@ import Testing
                 })
             #expect(try migrator.makeRoles() == .made)
             #expect(waits.value == 1)
-            #expect(try database.value("SELECT count(*) FROM pg_policy WHERE polname = 'reader_select'") == "8")
+            #expect(try database.value("SELECT count(*) FROM pg_policy WHERE polname = 'reader_select'") == "11")
         }
     }
 

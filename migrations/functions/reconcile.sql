@@ -2,8 +2,8 @@
 -- text changes; a change of a signature needs a migration.
 
 -- Accepts the item's present stock: each place where its history does not continue is recorded as a change outside the
--- queue, with who accepted it and why. The stock itself does not change. Returns the changes recorded, or no row if there
--- were none. Reads all results, because the item's own chain may be what is broken.
+-- queue, with who accepted it and why. The stock itself does not change. Returns the changes recorded, or no row if
+-- there were none. Reads all results, because the item's own chain may be what is broken.
 --
 -- A history whose results are missing or have wrong versions is an error: nothing says what happened in between.
 CREATE OR REPLACE FUNCTION :"schema".reconcile_item(
