@@ -91,7 +91,10 @@ extension Verifier.Check {
     }
 
     private static func continuity(_ s: String) -> Self {
-        Self(
+        let isAccepted = SQL.isAccepted(
+            "movement", behind: "earlier_version", before: "earlier_on_hand, earlier_allocated",
+            after: "movement.on_hand_before, movement.allocated_before", s)
+        return Self(
             name: "each change begins where the one before it ended", statementName: "verify_continuity",
             sql: """
                 SELECT format('job %s: item %L %L %L has %s on hand and %s allocated before version %s; version %s ended at %s and %s',
@@ -107,15 +110,7 @@ extension Verifier.Check {
                 ) AS movement
                 WHERE earlier_version = version - 1
                     AND ((earlier_on_hand, earlier_allocated) <> (on_hand_before, allocated_before)
-                            AND NOT EXISTS (
-                                SELECT FROM \(s).reconciliations AS accepted
-                                WHERE (accepted.store_id, accepted.item_id, accepted.location_id, accepted.version)
-                                        = (movement.store_id, movement.item_id, movement.location_id, earlier_version)
-                                    AND (accepted.on_hand_before, accepted.allocated_before)
-                                        = (earlier_on_hand, earlier_allocated)
-                                    AND (accepted.on_hand_after, accepted.allocated_after)
-                                        = (movement.on_hand_before, movement.allocated_before)
-                            )
+                            AND NOT \(isAccepted)
                         OR previous_job_id IS DISTINCT FROM earlier_job)
                     -- An item that was created again begins with an opening balance.
                     AND NOT EXISTS (

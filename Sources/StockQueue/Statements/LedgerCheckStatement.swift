@@ -17,6 +17,9 @@ struct LedgerCheckStatement: QueueStatement {
 
     init(_ schema: QueueSchema) {
         let s = schema.quoted
+        let isAccepted = SQL.isAccepted(
+            "change", behind: "change.version", before: "change.on_hand_after, change.allocated_after",
+            after: "next_on_hand, next_allocated", s)
         statement = Statement(
             "check_ledger", [.textArray, .textArray, .textArray, .int4],
             """
@@ -51,15 +54,7 @@ struct LedgerCheckStatement: QueueStatement {
                     on_hand_after, allocated_after, version, next_on_hand, next_allocated, next_version)
                 WHERE (on_hand_after, allocated_after, version)
                     IS DISTINCT FROM (next_on_hand, next_allocated, next_version)
-                    AND NOT EXISTS (
-                        SELECT FROM \(s).reconciliations AS accepted
-                        WHERE (accepted.store_id, accepted.item_id, accepted.location_id, accepted.version)
-                                = (change.store_id, change.item_id, change.location_id, change.version)
-                            AND change.version = next_version
-                            AND (accepted.on_hand_before, accepted.allocated_before)
-                                = (change.on_hand_after, change.allocated_after)
-                            AND (accepted.on_hand_after, accepted.allocated_after) = (next_on_hand, next_allocated)
-                    )
+                    AND NOT (change.version = next_version AND \(isAccepted))
                 UNION ALL
                 SELECT 'is in the item''s history, but its result is for another item' WHERE NOT is_same_item
                 UNION ALL

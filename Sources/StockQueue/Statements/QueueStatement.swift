@@ -45,6 +45,26 @@ enum SQL {
         """
     }
 
+    /// Whether an administrator accepted that the balance of an item was changed outside the queue behind a version.
+    ///
+    /// - Parameters:
+    ///   - row: the name of a row with the item's key.
+    ///   - version: an expression, as each part of the balances.
+    ///   - before, after: on hand and allocated, separated by a comma.
+    static func isAccepted(
+        _ row: String, behind version: String, before: String, after: String, _ schema: String
+    ) -> String {
+        """
+        EXISTS (
+            SELECT FROM \(schema).reconciliations AS accepted
+            WHERE (accepted.store_id, accepted.item_id, accepted.location_id, accepted.version)
+                    = (\(row).store_id, \(row).item_id, \(row).location_id, \(version))
+                AND (accepted.on_hand_before, accepted.allocated_before) = (\(before))
+                AND (accepted.on_hand_after, accepted.allocated_after) = (\(after))
+        )
+        """
+    }
+
     /// The alert level of an item; `AlertLevel.init` is the same rule.
     ///
     /// - Parameters:

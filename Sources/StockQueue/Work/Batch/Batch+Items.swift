@@ -17,8 +17,9 @@ extension Batch {
         var tupleIDs: [TupleID?] = []
         /// The item was looked for by its key.
         fileprivate var isLookedUp: [Bool] = []
-        /// The items of the first claimed jobs are locked.
-        fileprivate var areTaken = false
+
+        /// The item may exist, and is not locked.
+        fileprivate func isMissing(_ item: Int) -> Bool { states[item].presence != .known && !isLookedUp[item] }
 
         mutating func grow(to count: Int) {
             let new = count - states.count
@@ -61,7 +62,6 @@ extension Batch {
     /// Takes the rows of `sendItemLocks`.
     func takeItems(_ results: ArraySlice<ResultSet>, lockedBy locks: [ItemLock]) {
         for (rows, lock) in zip(results, locks) { take(rows, lockedBy: lock) }
-        items.areTaken = !locks.isEmpty
     }
 
     private func take(_ rows: ResultSet, lockedBy lock: ItemLock) {
@@ -78,19 +78,17 @@ extension Batch {
     ///
     /// - Parameter skipsLocked: do not wait for rows that another transaction has locked.
     func lockItems(skipsLocked: Bool, _ tuples: inout ItemTupleCache.Lane) throws(PostgresError) {
-        items.grow(to: claims.items.count)
         if skipsLocked {
             try lockUnlockedItems()
         } else {
-            if !items.areTaken {
+            if items.states.isEmpty {
                 let locks = try sendItemLocks(tuples)
                 if !locks.isEmpty { takeItems(try connection.receive()[...], lockedBy: locks) }
             }
             // Those whose cached tuple id was out of date, and those of jobs that joined the claim later.
-            let others = claims.items.sortedKeys().filter {
-                items.states[Int($0)].presence != .known && !items.isLookedUp[Int($0)]
-            }
-            if !others.isEmpty {
+            items.grow(to: claims.items.count)
+            if items.states.indices.contains(where: items.isMissing) {
+                let others = claims.items.sortedKeys().filter { items.isMissing(Int($0)) }
                 let rows = try execute(statements.lockItems) { self.addItems(others, to: &$0) }
                 take(rows, lockedBy: ItemLock(items: others, isByKey: true))
             }
