@@ -59,6 +59,7 @@ let package = Package(
                 .embedInCode("functions/reconcile.sql"),
                 .embedInCode("functions/tokens.sql"), .embedInCode("functions/gateway.sql"),
                 .embedInCode("functions/native.sql"),
+                .embedInCode("functions/native_notifications.sql"),
                 .embedInCode("wakeup_trigger.sql"), .embedInCode("roles.sql"),
             ],
             swiftSettings: flags

@@ -14,6 +14,7 @@ CREATE TABLE :"schema".gateway_tokens (
     client_id text COLLATE "C",
     stores text[] COLLATE "C" NOT NULL,
     -- update_catalog: enqueue. read_catalog: read items and their history. manage_items: create and remove items.
+    -- manage_notifications: subscriptions, the policy of alerts, snoozes.
     scopes text[] COLLATE "C" NOT NULL,
     created_by text NOT NULL DEFAULT session_user,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -30,7 +31,7 @@ CREATE TABLE :"schema".gateway_tokens (
     CONSTRAINT gateway_tokens_stores_not_empty CHECK (cardinality(stores) > 0),
     CONSTRAINT gateway_tokens_scopes_not_empty CHECK (cardinality(scopes) > 0),
     CONSTRAINT gateway_tokens_scopes_known CHECK (
-        scopes <@ ARRAY['update_catalog', 'read_catalog', 'manage_items']::text[]
+        scopes <@ ARRAY['update_catalog', 'read_catalog', 'manage_items', 'manage_notifications']::text[]
     )
 );
 -- A name can be used again when its token is revoked.
@@ -60,7 +61,7 @@ CREATE TABLE :"schema".gateway_clients (
     CONSTRAINT gateway_clients_store_id_length CHECK (octet_length(store_id) BETWEEN 1 AND 200),
     CONSTRAINT gateway_clients_scopes_not_empty CHECK (cardinality(scopes) > 0),
     CONSTRAINT gateway_clients_scopes_known CHECK (
-        scopes <@ ARRAY['update_catalog', 'read_catalog', 'manage_items']::text[]
+        scopes <@ ARRAY['update_catalog', 'read_catalog', 'manage_items', 'manage_notifications']::text[]
     )
 );
 CREATE UNIQUE INDEX gateway_clients_name ON :"schema".gateway_clients (name) WHERE revoked_at IS NULL;

@@ -71,6 +71,8 @@ package struct Migration: Sendable {
         Migration(.repeatable, "functions/native.sql", PackageResources.native_sql),
         Migration(.repeatable, "functions/alerts.sql", PackageResources.alerts_sql),
         Migration(.repeatable, "functions/delivery.sql", PackageResources.delivery_sql),
+        Migration(
+            .repeatable, "functions/native_notifications.sql", PackageResources.native_notifications_sql),
         Migration(.wakeUpTrigger, "wakeup_trigger.sql", PackageResources.wakeup_trigger_sql),
     ]
 

@@ -960,6 +960,58 @@ BEGIN
         note_name, concat_ws(E'\x1f', store_id, ready_jobs_max, last_drawn + ready_jobs_max - ready_jobs), false);
 END
 $$;
+CREATE TABLE stockq.subscriptions (
+    subscription_id bigint NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    store_id text COLLATE pg_catalog."C",
+    channel text NOT NULL COLLATE pg_catalog."C",
+    target text NOT NULL COLLATE pg_catalog."C",
+    events text[] NOT NULL COLLATE pg_catalog."C",
+    item_prefix text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    location_prefix text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    secret text COLLATE pg_catalog."C",
+    old_secret text COLLATE pg_catalog."C",
+    old_secret_until timestamp with time zone,
+    digest_window interval,
+    digest_at time without time zone,
+    time_zone text COLLATE pg_catalog."C",
+    next_digest_at timestamp with time zone,
+    start_position bigint NOT NULL,
+    start_row bigint NOT NULL,
+    changes_cursor text COLLATE pg_catalog."C",
+    created_by text DEFAULT SESSION_USER NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    failing_since timestamp with time zone,
+    disabled_at timestamp with time zone,
+    disabled_reason text COLLATE pg_catalog."C",
+    CONSTRAINT subscriptions_channel_known CHECK ((channel = ANY (ARRAY['webhook'::text, 'mail'::text, 'command'::text]))),
+    CONSTRAINT subscriptions_digest_of_mail CHECK (((channel = 'mail'::text) OR (num_nonnulls(digest_window, digest_at, time_zone, next_digest_at) = 0))),
+    CONSTRAINT subscriptions_digest_time CHECK ((num_nulls(digest_at, time_zone, next_digest_at) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT subscriptions_events_known CHECK ((events <@ ARRAY['stock.low'::text, 'stock.out'::text, 'stock.back_in_stock'::text, 'stock.restocked'::text, 'stock.changed'::text])),
+    CONSTRAINT subscriptions_events_not_empty CHECK ((cardinality(events) > 0)),
+    CONSTRAINT subscriptions_mail_has_no_changes CHECK (((channel <> 'mail'::text) OR ('stock.changed'::text <> ALL (events)))),
+    CONSTRAINT subscriptions_name_length CHECK (((octet_length(name) >= 1) AND (octet_length(name) <= 200))),
+    CONSTRAINT subscriptions_secret_of_webhook CHECK (((channel = 'webhook'::text) = (secret IS NOT NULL))),
+    CONSTRAINT subscriptions_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200))),
+    CONSTRAINT subscriptions_target_length CHECK (((octet_length(target) >= 1) AND (octet_length(target) <= 2000)))
+);
+CREATE FUNCTION stockq.check_subscription_access(token_hash text, store_id text, subscription_id bigint, OUT failure text, OUT subscription stockq.subscriptions) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'manage_notifications');
+    IF failure IS NULL THEN
+        SELECT s.* INTO subscription
+        FROM native_subscriptions(check_subscription_access.store_id) AS s
+        WHERE s.subscription_id = check_subscription_access.subscription_id;
+        IF NOT FOUND THEN
+            failure := 'unknown_subscription';
+        END IF;
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.claim_deliveries(max_rows integer, each_max integer, busy bigint[], lease interval) RETURNS TABLE(delivery_id bigint, subscription_id bigint, claim_id bigint, channel text, target text, secrets text[], message_id text, event text, data text, occurred_at timestamp with time zone, attempts smallint, name text, store_id text, time_zone text)
     LANGUAGE plpgsql SECURITY DEFINER ROWS 100
     SET search_path TO 'stockq', 'pg_temp'
@@ -1963,6 +2015,91 @@ BEGIN
     FROM check_gateway_access(hashes, named, needed) AS a;
 END
 $$;
+CREATE FUNCTION stockq.gateway_add_subscription(token_hash text, store_id text, name text, channel text, target text, events text[], secret text, item_prefix text, location_prefix text, digest_window_seconds bigint, digest_at text, time_zone text) RETURNS TABLE(failure text, json text, id bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    -- Each one makes the fan-out read more, and every message of a store goes to each.
+    subscriptions_max CONSTANT integer := 10;
+    added bigint;
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'manage_notifications');
+    IF failure IS NULL AND channel NOT IN ('webhook', 'mail') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('callers of the gateway have webhooks and mail, not %L', channel);
+    END IF;
+    IF failure IS NULL THEN
+        -- Two calls at once count one after the other.
+        PERFORM lock_delivery_progress();
+        SELECT s.subscription_id INTO added
+        FROM native_subscriptions(gateway_add_subscription.store_id) AS s
+        WHERE s.name = gateway_add_subscription.name;
+        IF added IS NOT NULL THEN
+            NULL;
+        ELSIF (
+            SELECT count(*) FROM subscriptions AS s WHERE s.store_id = gateway_add_subscription.store_id
+        ) >= subscriptions_max THEN
+            failure := 'subscription_limit';
+        ELSIF time_zone IS NOT NULL
+            AND NOT EXISTS (SELECT FROM pg_timezone_names AS z WHERE z.name = gateway_add_subscription.time_zone)
+        THEN
+            failure := 'unknown_time_zone';
+        END IF;
+    END IF;
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    END IF;
+    added := coalesce(added, add_subscription(
+        name, channel, target, store_id, events, secret, item_prefix, location_prefix,
+        digest_window_seconds * interval '1 second', digest_at::time, time_zone));
+    RETURN QUERY
+    SELECT NULL, native_subscription(s, with_secret => true), s.subscription_id
+    FROM subscriptions AS s
+    WHERE s.subscription_id = added;
+END
+$$;
+CREATE FUNCTION stockq.gateway_alert_policy(token_hash text, store_id text) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'manage_notifications');
+    RETURN NEXT;
+    IF failure IS NULL THEN
+        json := native_alert_policy(store_id);
+        RETURN NEXT;
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.gateway_apply_threshold(token_hash text, store_id text, after_item text, after_location text) RETURNS TABLE(failure text, last_item text, last_location text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    -- Workers wait for the row locks of the transaction.
+    items_max CONSTANT integer := 1000;
+    page record;
+BEGIN
+    failure := check_native_access(token_hash, store_id, 'manage_notifications');
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    END IF;
+    page := apply_default_threshold(store_id, after_item, after_location, items_max);
+    IF page.items = items_max THEN
+        last_item := page.last_item;
+        last_location := page.last_location;
+        RETURN NEXT;
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.gateway_cancel(token_hashes text[], job_ids bigint[], enqueued_ats timestamp with time zone[]) RETURNS SETOF bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -2089,6 +2226,23 @@ BEGIN
         jsonb_build_object('store_id', store_id, 'item_id', item_id, 'location_id', location_id), NULL);
     json := native_item(new_item);
     RETURN NEXT;
+END
+$$;
+CREATE FUNCTION stockq.gateway_deliveries(token_hash text, store_id text, subscription_id bigint, state text, before bigint, deliveries_max integer) RETURNS TABLE(failure text, json text, id bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    access CONSTANT record := check_subscription_access(token_hash, store_id, subscription_id);
+BEGIN
+    failure := access.failure;
+    RETURN NEXT;
+    IF failure IS NULL THEN
+        RETURN QUERY
+        SELECT NULL, native_delivery(d), d.delivery_id
+        FROM recent_deliveries((access.subscription).subscription_id, state, before, deliveries_max) AS d;
+    END IF;
 END
 $$;
 CREATE FUNCTION stockq.gateway_dry_run(token_hash text, store_id text, item_ids text[], location_ids text[], idempotency_keys text[]) RETURNS TABLE(failure text, kind text, "position" integer, on_hand bigint, allocated bigint, version bigint, low_stock_threshold bigint, notified_level text, tracked boolean, job_id bigint, item_id text, location_id text, action text, quantity bigint, on_insufficient text, expected_available bigint, decided_at timestamp with time zone)
@@ -2517,6 +2671,21 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE FUNCTION stockq.gateway_remove_subscription(token_hash text, store_id text, subscription_id bigint) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    access CONSTANT record := check_subscription_access(token_hash, store_id, subscription_id);
+BEGIN
+    failure := access.failure;
+    RETURN NEXT;
+    IF failure IS NULL THEN
+        PERFORM remove_subscription((access.subscription).name);
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.gateway_results(token_hashes text[], job_ids bigint[], enqueued_ats timestamp with time zone[]) RETURNS TABLE(number integer, job_id bigint, item_id text, location_id text, action text, quantity bigint, applied_quantity bigint, outcome text, code text, warning text, on_hand_before bigint, allocated_before bigint, on_hand_after bigint, allocated_after bigint, finished_at timestamp with time zone)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -2552,6 +2721,35 @@ BEGIN
     );
 END
 $$;
+CREATE FUNCTION stockq.gateway_retry_deliveries(token_hash text, store_id text, subscription_id bigint, delivery_id bigint) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    access CONSTANT record := check_subscription_access(token_hash, store_id, subscription_id);
+BEGIN
+    failure := access.failure;
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    ELSIF delivery_id IS NULL THEN
+        json := json_strip_nulls(json_build_object(
+            'retried', retry_deliveries(subscription => (access.subscription).name)))::text;
+        RETURN NEXT;
+    ELSIF EXISTS (
+        SELECT FROM deliveries AS d
+        WHERE d.delivery_id = gateway_retry_deliveries.delivery_id
+            AND d.subscription_id = (access.subscription).subscription_id
+    ) THEN
+        PERFORM retry_deliveries(ARRAY[delivery_id]);
+        RETURN QUERY
+        SELECT NULL, native_delivery(d)
+        FROM deliveries AS d
+        WHERE d.delivery_id = gateway_retry_deliveries.delivery_id;
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.gateway_room(store_ids text[]) RETURNS jsonb
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -2582,6 +2780,61 @@ BEGIN
     RETURN room;
 END
 $$;
+CREATE FUNCTION stockq.gateway_rotate_secret(token_hash text, store_id text, subscription_id bigint, secret text) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    access CONSTANT record := check_subscription_access(token_hash, store_id, subscription_id);
+BEGIN
+    failure := access.failure;
+    RETURN NEXT;
+    IF failure IS NOT NULL OR (access.subscription).channel <> 'webhook' THEN
+        RETURN;
+    ELSIF (access.subscription).secret <> secret THEN
+        PERFORM rotate_subscription_secret((access.subscription).name, secret);
+    END IF;
+    RETURN QUERY
+    SELECT NULL, json_strip_nulls(json_build_object(
+        'subscription_id', s.subscription_id, 'secret', s.secret, 'old_secret_until', native_time(s.old_secret_until)
+    ))::text
+    FROM subscriptions AS s
+    WHERE s.subscription_id = gateway_rotate_secret.subscription_id;
+END
+$$;
+CREATE FUNCTION stockq.gateway_set_alert_policy(token_hash text, store_id text, default_threshold bigint, quiet_seconds bigint, rearm_margin bigint) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    quiet_period CONSTANT interval := coalesce(quiet_seconds, 0) * interval '1 second';
+    policy alert_policies;
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'manage_notifications');
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    END IF;
+    policy := alert_policy(store_id);
+    -- Each change is a row that is kept, so a repeated request writes none.
+    IF (policy.default_threshold, policy.quiet_period, policy.rearm_margin)
+        IS DISTINCT FROM (default_threshold, quiet_period, coalesce(rearm_margin, 0))
+    THEN
+        PERFORM set_alert_policy(
+            store_id, default_threshold, quiet_period, rearm_margin,
+            clear => array_remove(
+                ARRAY[
+                    CASE WHEN default_threshold IS NULL THEN 'default_threshold' END,
+                    CASE WHEN rearm_margin IS NULL THEN 'rearm_margin' END
+                ], NULL));
+    END IF;
+    json := native_alert_policy(store_id);
+    RETURN NEXT;
+END
+$$;
 CREATE FUNCTION stockq.gateway_set_item(token_hash text, store_id text, item_id text, location_id text, parent_id text, tracked boolean, low_stock_threshold bigint, clear text[]) RETURNS TABLE(failure text, json text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -2602,6 +2855,76 @@ BEGIN
     FROM items AS i
     WHERE (i.store_id, i.item_id, i.location_id)
         = (gateway_set_item.store_id, gateway_set_item.item_id, gateway_set_item.location_id);
+END
+$$;
+CREATE FUNCTION stockq.gateway_set_snooze(token_hash text, store_id text, item_id text, location_id text, until timestamp with time zone) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    new_end CONSTANT timestamptz := CASE WHEN until > clock_timestamp() THEN until END;
+    old_end timestamptz;
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'manage_notifications');
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    END IF;
+    SELECT s.until INTO old_end FROM snoozes AS s
+    WHERE (s.item_id, s.store_id, s.location_id)
+        = (gateway_set_snooze.item_id, gateway_set_snooze.store_id, gateway_set_snooze.location_id)
+    ORDER BY s.snooze_id DESC
+    LIMIT 1;
+    -- Each change is a row that is kept, so a repeated request writes none.
+    IF (CASE WHEN old_end > clock_timestamp() THEN old_end END) IS DISTINCT FROM new_end THEN
+        PERFORM snooze_item(store_id, item_id, new_end, location_id);
+    END IF;
+    json := native_snooze(store_id, item_id, location_id);
+    IF json IS NOT NULL THEN
+        RETURN NEXT;
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.gateway_set_subscription(token_hash text, store_id text, subscription_id bigint, enabled boolean) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    access CONSTANT record := check_subscription_access(token_hash, store_id, subscription_id);
+BEGIN
+    failure := access.failure;
+    RETURN NEXT;
+    IF failure IS NOT NULL THEN
+        RETURN;
+    ELSIF ((access.subscription).disabled_at IS NULL) <> enabled THEN
+        PERFORM set_subscription_enabled((access.subscription).name, enabled);
+        UPDATE subscriptions AS s SET disabled_reason = 'by a caller of the API'
+        WHERE s.subscription_id = gateway_set_subscription.subscription_id AND s.disabled_at IS NOT NULL;
+    END IF;
+    RETURN QUERY
+    SELECT NULL, native_subscription(s)
+    FROM subscriptions AS s
+    WHERE s.subscription_id = gateway_set_subscription.subscription_id;
+END
+$$;
+CREATE FUNCTION stockq.gateway_snooze(token_hash text, store_id text, item_id text, location_id text) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'manage_notifications');
+    RETURN NEXT;
+    IF failure IS NULL THEN
+        RETURN QUERY
+        SELECT NULL, s.text
+        FROM native_snooze(gateway_snooze.store_id, gateway_snooze.item_id, gateway_snooze.location_id) AS s (text)
+        WHERE s.text IS NOT NULL;
+    END IF;
 END
 $$;
 CREATE FUNCTION stockq.gateway_stock_at(token_hash text, store_id text, item_id text, location_id text, at timestamp with time zone) RETURNS TABLE(failure text, json text)
@@ -2745,6 +3068,52 @@ BEGIN
         CASE WHEN l.is_new THEN (SELECT n.lanes FROM new_jobs AS n)[l.place] END
     FROM placed AS l
     ORDER BY l.number;
+END
+$$;
+CREATE FUNCTION stockq.gateway_subscriptions(token_hash text, store_id text, subscription_id bigint) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    PERFORM note_gateway_use(ARRAY[token_hash]);
+    failure := check_native_access(token_hash, store_id, 'manage_notifications');
+    RETURN NEXT;
+    IF failure IS NULL THEN
+        RETURN QUERY
+        SELECT NULL, native_subscription(s)
+        FROM native_subscriptions(gateway_subscriptions.store_id) AS s
+        WHERE gateway_subscriptions.subscription_id IS NULL
+            OR s.subscription_id = gateway_subscriptions.subscription_id
+        ORDER BY s.subscription_id;
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.gateway_test_subscription(token_hash text, store_id text, subscription_id bigint) RETURNS TABLE(failure text, json text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    access CONSTANT record := check_subscription_access(token_hash, store_id, subscription_id);
+    known CONSTANT bigint := (access.subscription).subscription_id;
+    sent bigint;
+BEGIN
+    failure := access.failure;
+    IF failure IS NULL THEN
+        -- Two calls at once count one after the other.
+        PERFORM FROM subscriptions AS s WHERE s.subscription_id = known FOR UPDATE;
+        IF EXISTS (SELECT FROM recent_deliveries(known) AS d
+            WHERE d.event = 'stock.test' AND d.created_at > now() - interval '1 minute')
+        THEN
+            failure := 'test_limit';
+        END IF;
+    END IF;
+    RETURN NEXT;
+    IF failure IS NULL THEN
+        sent := test_subscription((access.subscription).name);
+        RETURN QUERY SELECT NULL, native_delivery(d) FROM deliveries AS d WHERE d.delivery_id = sent;
+    END IF;
 END
 $$;
 CREATE FUNCTION stockq.grant_store(producer text, store_id text, scopes text[]) RETURNS void
@@ -3473,6 +3842,48 @@ BEGIN
     RETURN true;
 END
 $$;
+CREATE FUNCTION stockq.native_alert_policy(store_id text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    SELECT json_strip_nulls(json_build_object(
+        'store_id', $1, 'default_threshold', p.default_threshold,
+        'quiet_seconds', extract(epoch FROM p.quiet_period)::bigint, 'rearm_margin', p.rearm_margin
+    ))::text
+    FROM alert_policy($1) AS p
+$_$;
+CREATE TABLE stockq.deliveries (
+    delivery_id bigint NOT NULL,
+    subscription_id bigint NOT NULL,
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    event text NOT NULL COLLATE pg_catalog."C",
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    data json NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL COLLATE pg_catalog."C",
+    attempts smallint DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    claim_id bigint,
+    finished_at timestamp with time zone,
+    last_error text COLLATE pg_catalog."C",
+    CONSTRAINT deliveries_state_known CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'dead'::text])))
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
+CREATE FUNCTION stockq.native_delivery(d stockq.deliveries) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT json_strip_nulls(json_build_object(
+        'delivery_id', d.delivery_id, 'message_id', d.message_id, 'event', d.event,
+        'item_id', nullif(d.item_id, ''), 'location_id', nullif(d.location_id, ''), 'state', d.state,
+        'attempts', d.attempts, 'occurred_at', native_time(d.occurred_at), 'created_at', native_time(d.created_at),
+        'next_attempt_at', native_time(CASE WHEN d.state = 'pending' THEN d.next_attempt_at END),
+        'finished_at', native_time(d.finished_at), 'last_error', d.last_error
+    ))::text
+$$;
 CREATE FUNCTION stockq.native_item(item stockq.items) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -3508,6 +3919,50 @@ CREATE FUNCTION stockq.native_job(job stockq.job_states) RETURNS text
         'retry_of', job.retry_of, 'message', job.message
     ))::text
 $$;
+CREATE FUNCTION stockq.native_snooze(store_id text, item_id text, location_id text) RETURNS text
+    LANGUAGE sql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    SELECT json_strip_nulls(json_build_object(
+        'store_id', i.store_id, 'item_id', i.item_id, 'location_id', i.location_id,
+        -- The end of a snooze is a time after that at which its transaction began.
+        'until', native_time(CASE WHEN s.until > clock_timestamp() THEN s.until END)
+    ))::text
+    FROM items AS i
+    LEFT JOIN LATERAL (
+        SELECT z.until FROM snoozes AS z
+        WHERE (z.item_id, z.store_id, z.location_id) = (i.item_id, i.store_id, i.location_id)
+        ORDER BY z.snooze_id DESC
+        LIMIT 1
+    ) AS s ON true
+    WHERE (i.store_id, i.item_id, i.location_id) = ($1, $2, $3)
+$_$;
+CREATE FUNCTION stockq.native_subscription(s stockq.subscriptions, with_secret boolean DEFAULT false) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT json_strip_nulls(json_build_object(
+        'subscription_id', s.subscription_id, 'name', s.name, 'store_id', s.store_id, 'channel', s.channel,
+        'target', s.target, 'events', s.events, 'item_prefix', nullif(s.item_prefix, ''),
+        'location_prefix', nullif(s.location_prefix, ''),
+        'digest_window_seconds', extract(epoch FROM s.digest_window)::bigint,
+        'digest_at', to_char(s.digest_at, 'HH24:MI'), 'time_zone', s.time_zone,
+        'created_at', native_time(s.created_at), 'failing_since', native_time(s.failing_since),
+        'enabled', s.disabled_at IS NULL, 'disabled_at', native_time(s.disabled_at),
+        'disabled_reason', s.disabled_reason,
+        'pending', (
+            SELECT count(*) FROM deliveries AS d WHERE d.subscription_id = s.subscription_id AND d.state = 'pending'
+        ),
+        'dead', (SELECT count(*) FROM deliveries AS d WHERE d.subscription_id = s.subscription_id AND d.state = 'dead'),
+        'secret', CASE WHEN with_secret THEN s.secret END
+    ))::text
+$$;
+CREATE FUNCTION stockq.native_subscriptions(store_id text) RETURNS SETOF stockq.subscriptions
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $_$
+    SELECT * FROM subscriptions AS s WHERE s.store_id = $1 AND s.channel IN ('webhook', 'mail')
+$_$;
 CREATE FUNCTION stockq.native_time(at timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -3982,6 +4437,40 @@ BEGIN
     RETURN true;
 END
 $$;
+CREATE FUNCTION stockq.recent_deliveries(subscription_id bigint, state text DEFAULT NULL::text, before bigint DEFAULT NULL::bigint, max_rows integer DEFAULT NULL::integer) RETURNS SETOF stockq.deliveries
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $_$
+    SELECT * FROM (
+        (
+            SELECT d.* FROM deliveries AS d
+            WHERE d.subscription_id = $1 AND d.state = 'pending' AND coalesce($2, 'pending') = 'pending'
+                AND d.delivery_id < coalesce($3, 9223372036854775807)
+            ORDER BY d.delivery_id DESC
+            LIMIT $4
+        )
+        UNION ALL
+        (
+            SELECT d.* FROM deliveries AS d
+            WHERE d.subscription_id = $1 AND d.state = 'dead' AND coalesce($2, 'dead') = 'dead'
+                AND d.delivery_id < coalesce($3, 9223372036854775807)
+            ORDER BY d.delivery_id DESC
+            LIMIT $4
+        )
+        UNION ALL
+        (
+            SELECT d.* FROM deliveries AS d
+            WHERE d.subscription_id = $1 AND d.state = 'delivered' AND coalesce($2, 'delivered') = 'delivered'
+                AND d.delivery_id < coalesce($3, 9223372036854775807)
+                AND d.delivery_id > (SELECT max(newest.delivery_id) FROM deliveries AS newest) - 100000
+            ORDER BY d.delivery_id DESC
+            LIMIT $4
+        )
+    ) AS found
+    ORDER BY found.delivery_id DESC
+    LIMIT $4
+$_$;
 CREATE TABLE stockq.reconciliations (
     store_id text NOT NULL COLLATE pg_catalog."C",
     item_id text NOT NULL COLLATE pg_catalog."C",
@@ -5056,26 +5545,6 @@ ALTER TABLE stockq.change_log ALTER COLUMN log_id ADD GENERATED ALWAYS AS IDENTI
     NO MAXVALUE
     CACHE 1
 );
-CREATE TABLE stockq.deliveries (
-    delivery_id bigint NOT NULL,
-    subscription_id bigint NOT NULL,
-    message_id text NOT NULL COLLATE pg_catalog."C",
-    event text NOT NULL COLLATE pg_catalog."C",
-    store_id text NOT NULL COLLATE pg_catalog."C",
-    item_id text NOT NULL COLLATE pg_catalog."C",
-    location_id text NOT NULL COLLATE pg_catalog."C",
-    data json NOT NULL,
-    occurred_at timestamp with time zone NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    state text DEFAULT 'pending'::text NOT NULL COLLATE pg_catalog."C",
-    attempts smallint DEFAULT 0 NOT NULL,
-    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
-    claim_id bigint,
-    finished_at timestamp with time zone,
-    last_error text COLLATE pg_catalog."C",
-    CONSTRAINT deliveries_state_known CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'dead'::text])))
-)
-WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.05', autovacuum_vacuum_cost_delay='0');
 ALTER TABLE stockq.deliveries ALTER COLUMN delivery_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME stockq.deliveries_delivery_id_seq
     START WITH 1
@@ -5096,7 +5565,7 @@ CREATE TABLE stockq.gateway_clients (
     revoked_at timestamp with time zone,
     CONSTRAINT gateway_clients_client_id_length CHECK (((octet_length(client_id) >= 1) AND (octet_length(client_id) <= 200))),
     CONSTRAINT gateway_clients_name_length CHECK (((octet_length(name) >= 1) AND (octet_length(name) <= 200))),
-    CONSTRAINT gateway_clients_scopes_known CHECK ((scopes <@ ARRAY['update_catalog'::text, 'read_catalog'::text, 'manage_items'::text])),
+    CONSTRAINT gateway_clients_scopes_known CHECK ((scopes <@ ARRAY['update_catalog'::text, 'read_catalog'::text, 'manage_items'::text, 'manage_notifications'::text])),
     CONSTRAINT gateway_clients_scopes_not_empty CHECK ((cardinality(scopes) > 0)),
     CONSTRAINT gateway_clients_secret_hash_form CHECK ((secret_hash ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT gateway_clients_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
@@ -5115,7 +5584,7 @@ CREATE TABLE stockq.gateway_tokens (
     revoked_at timestamp with time zone,
     CONSTRAINT gateway_tokens_name_length CHECK (((octet_length(name) >= 1) AND (octet_length(name) <= 200))),
     CONSTRAINT gateway_tokens_name_or_client CHECK ((num_nonnulls(name, client_id) = 1)),
-    CONSTRAINT gateway_tokens_scopes_known CHECK ((scopes <@ ARRAY['update_catalog'::text, 'read_catalog'::text, 'manage_items'::text])),
+    CONSTRAINT gateway_tokens_scopes_known CHECK ((scopes <@ ARRAY['update_catalog'::text, 'read_catalog'::text, 'manage_items'::text, 'manage_notifications'::text])),
     CONSTRAINT gateway_tokens_scopes_not_empty CHECK ((cardinality(scopes) > 0)),
     CONSTRAINT gateway_tokens_stores_not_empty CHECK ((cardinality(stores) > 0)),
     CONSTRAINT gateway_tokens_token_hash_form CHECK ((token_hash ~ '^[0-9a-f]{64}$'::text))
@@ -5400,41 +5869,6 @@ CREATE TABLE stockq.store_limits (
     ready_jobs_max integer NOT NULL,
     CONSTRAINT store_limits_ready_jobs_max_range CHECK (((ready_jobs_max >= 1) AND (ready_jobs_max <= 100000000))),
     CONSTRAINT store_limits_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
-);
-CREATE TABLE stockq.subscriptions (
-    subscription_id bigint NOT NULL,
-    name text NOT NULL COLLATE pg_catalog."C",
-    store_id text COLLATE pg_catalog."C",
-    channel text NOT NULL COLLATE pg_catalog."C",
-    target text NOT NULL COLLATE pg_catalog."C",
-    events text[] NOT NULL COLLATE pg_catalog."C",
-    item_prefix text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    location_prefix text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    secret text COLLATE pg_catalog."C",
-    old_secret text COLLATE pg_catalog."C",
-    old_secret_until timestamp with time zone,
-    digest_window interval,
-    digest_at time without time zone,
-    time_zone text COLLATE pg_catalog."C",
-    next_digest_at timestamp with time zone,
-    start_position bigint NOT NULL,
-    start_row bigint NOT NULL,
-    changes_cursor text COLLATE pg_catalog."C",
-    created_by text DEFAULT SESSION_USER NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    failing_since timestamp with time zone,
-    disabled_at timestamp with time zone,
-    disabled_reason text COLLATE pg_catalog."C",
-    CONSTRAINT subscriptions_channel_known CHECK ((channel = ANY (ARRAY['webhook'::text, 'mail'::text, 'command'::text]))),
-    CONSTRAINT subscriptions_digest_of_mail CHECK (((channel = 'mail'::text) OR (num_nonnulls(digest_window, digest_at, time_zone, next_digest_at) = 0))),
-    CONSTRAINT subscriptions_digest_time CHECK ((num_nulls(digest_at, time_zone, next_digest_at) = ANY (ARRAY[0, 3]))),
-    CONSTRAINT subscriptions_events_known CHECK ((events <@ ARRAY['stock.low'::text, 'stock.out'::text, 'stock.back_in_stock'::text, 'stock.restocked'::text, 'stock.changed'::text])),
-    CONSTRAINT subscriptions_events_not_empty CHECK ((cardinality(events) > 0)),
-    CONSTRAINT subscriptions_mail_has_no_changes CHECK (((channel <> 'mail'::text) OR ('stock.changed'::text <> ALL (events)))),
-    CONSTRAINT subscriptions_name_length CHECK (((octet_length(name) >= 1) AND (octet_length(name) <= 200))),
-    CONSTRAINT subscriptions_secret_of_webhook CHECK (((channel = 'webhook'::text) = (secret IS NOT NULL))),
-    CONSTRAINT subscriptions_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200))),
-    CONSTRAINT subscriptions_target_length CHECK (((octet_length(target) >= 1) AND (octet_length(target) <= 2000)))
 );
 ALTER TABLE stockq.subscriptions ALTER COLUMN subscription_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME stockq.subscriptions_subscription_id_seq

@@ -16,7 +16,7 @@ import StockQueuePostgres
 package final class GatewayExecutor: CallExecutor {
     private let schema: QueueSchema
     private let settings: ExecutorSettings
-    private let vendorSettings: VendorSettings
+    let vendorSettings: VendorSettings
     private let calls: StockCalls
     private let lookups: Lookups
     private let repeats: RepeatGuard
@@ -115,12 +115,7 @@ package final class GatewayExecutor: CallExecutor {
         case .submit(let call, let write):
             count(call.access, write, answer) { self.enqueue(call, onDeparture, then: $0) }
         case .native(let query, let write):
-            count(query.access, write, answer) { answer in
-                self.look(
-                    query.access.caller.peer, requestID: query.access.caller.requestID,
-                    { schema, connection throws(PostgresError) in try RunQuery.run(query, schema, connection) },
-                    then: answer)
-            }
+            count(query.access, write, answer) { self.run(query, then: $0) }
         case .dryRun(let call, let write):
             count(call.access, write, answer) { answer in
                 self.look(
@@ -176,10 +171,10 @@ package final class GatewayExecutor: CallExecutor {
 
     // MARK: calls that read
 
-    private typealias Lookup<Success> =
+    typealias Lookup<Success> =
         @Sendable (QueueSchema, Connection) throws(PostgresError) -> Result<Success, CallFailure>
 
-    private func look<Success: Sendable>(
+    func look<Success: Sendable>(
         _ peer: PeerAddress, requestID: String? = nil, _ run: @escaping Lookup<Success>,
         then answer: @escaping @Sendable (Result<Success, CallFailure>) -> Void
     ) {

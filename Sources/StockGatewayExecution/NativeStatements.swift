@@ -79,7 +79,8 @@ enum SubmitCalls {
 /// Runs a query of the native API.
 enum RunQuery {
     static func run(
-        _ query: NativeQuery, _ schema: QueueSchema, _ connection: Connection
+        _ query: NativeQuery, _ secrets: SubscriptionCalls.Secrets?, _ schema: QueueSchema,
+        _ connection: Connection
     ) throws(PostgresError) -> NativeAnswer {
         var parameters = Parameters()
         if case .notifications(let cursor, let limit) = query.subject {
@@ -89,11 +90,14 @@ enum RunQuery {
         }
         parameters.add(query.access.tokenHash)
         parameters.add(query.access.storeID)
-        let (name, types) = add(query.subject, to: &parameters)
+        let (name, types) = add(query.subject, secrets, to: &parameters)
         let list = (1...types.count + 2).map { "$\($0)" }.joined(separator: ", ")
         let rows = try connection.execute(
             Statement(name, [.text, .text] + types, "SELECT * FROM \(schema.quoted).\(name)(\(list))"), parameters)
-        if let failure = rows.optionalString(0, rows.column("failure")) { return .failure(CallFailure(failure)) }
+        if let failure = rows.optionalString(0, rows.column("failure")) {
+            if let known = NotificationFailure(rawValue: failure) { return .success(NativeRows(known)) }
+            return .failure(CallFailure(failure))
+        }
         return .success(NativeRows(answers(rows, query.subject)))
     }
 
@@ -105,6 +109,7 @@ enum RunQuery {
             switch subject {
             case .cancelJob, .cancelGroup: answer.isCanceled = rows.bool(row, rows.column("is_canceled"))
             case .items: answer.itemID = rows.string(row, rows.column("item"))
+            case .subscriptions(.add), .subscriptions(.deliveries): answer.id = rows.int64(row, rows.column("id"))
             default: break
             }
             return answer
@@ -115,7 +120,7 @@ enum RunQuery {
     ///
     /// - Returns: the function and the types of these parameters.
     private static func add(
-        _ subject: NativeQuery.Subject, to parameters: inout Parameters
+        _ subject: NativeQuery.Subject, _ secrets: SubscriptionCalls.Secrets?, to parameters: inout Parameters
     ) -> (name: String, types: [TypeOID]) {
         func addJobs(_ first: Int64?, _ last: Int64?, _ group: String?, _ key: String?) -> (String, [TypeOID]) {
             parameters.add(first)
@@ -138,6 +143,8 @@ enum RunQuery {
         case .cancelGroup(let id): return addCancellation(nil, id)
         case .item, .items, .createItem, .changeItem, .movements, .stock:
             return addItem(subject, to: &parameters)
+        case .alerts(let subject): return AlertCalls.add(subject, to: &parameters)
+        case .subscriptions(let subject): return SubscriptionCalls.add(subject, secrets, to: &parameters)
         case .notifications: preconditionFailure("read by ReadNotifications")
         }
     }

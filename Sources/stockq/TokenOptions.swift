@@ -6,6 +6,7 @@ enum TokenScope: String, CaseIterable, Sendable {
     case readCatalog = "read_catalog"
     case updateCatalog = "update_catalog"
     case manageItems = "manage_items"
+    case manageNotifications = "manage_notifications"
 }
 
 /// The parameters by which callers of the gateway are created and listed.
@@ -14,7 +15,8 @@ enum TokenOptions {
     static let stores = Option(repeated: "store", .text("STORE"), help: "a store; give it again for each store")
     static let scope = Option(
         repeated: "scope", .choice("SCOPE", of: TokenScope.allCases),
-        help: "update_catalog to change stock, read_catalog to read it, manage_items to create and remove items")
+        help: "update_catalog to change stock, read_catalog to read it, manage_items to create and remove items, "
+            + "manage_notifications to decide where and when notifications are sent")
     static let json = Flag("json", help: "one JSON object")
     static let jsonLines = Flag("json", help: "one JSON object a line")
 

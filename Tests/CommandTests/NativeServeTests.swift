@@ -308,7 +308,10 @@ import Testing
             let writer = try Self.token(shop, "writer", ["--store", "1003", "--scope", "update_catalog"])
             let stranger = try Self.token(
                 shop, "stranger",
-                ["--store", "2", "--scope", "update_catalog", "--scope", "read_catalog", "--scope", "manage_items"])
+                ["--store", "2"]
+                    + ["update_catalog", "read_catalog", "manage_items", "manage_notifications"].flatMap {
+                        ["--scope", $0]
+                    })
             let list = #"{"jobs":[\#(Self.job(-1))]}"#
             let item = #"{"item_id":"new","on_hand":1}"#
             let calls: [(method: String, path: String, body: String?, reader: Int, writer: Int)] = [
@@ -321,7 +324,12 @@ import Testing
                 ("PATCH", "/items/\(Self.product)", "{}", 403, 403),
                 ("GET", "/items/\(Self.product)/history", nil, 200, 403),
                 ("GET", "/items/\(Self.product)/stock", nil, 200, 403), ("GET", "/notifications", nil, 200, 403),
-                ("GET", "/notifications/stream", nil, 200, 403),
+                ("GET", "/notifications/stream", nil, 200, 403), ("GET", "/alert-policy", nil, 403, 403),
+                ("PUT", "/alert-policy", "{}", 403, 403), ("DELETE", "/alert-policy", nil, 403, 403),
+                ("PUT", "/items/\(Self.product)/snooze", #"{"until":"2099-01-01T00:00:00Z"}"#, 403, 403),
+                ("DELETE", "/items/\(Self.product)/snooze", nil, 403, 403), ("GET", "/subscriptions", nil, 403, 403),
+                ("POST", "/subscriptions", #"{"channel":"mail","target":"a@b"}"#, 403, 403),
+                ("DELETE", "/subscriptions/1", nil, 403, 403),
                 // A variation needs both scopes.
                 ("POST", "/jobs", #"{"item_id":"\#(Shop.variation)","quantity":1}"#, 403, 403),
             ]
@@ -398,7 +406,7 @@ import Testing
                 shop, "guide",
                 [
                     "--store", "berlin", "--scope", "update_catalog", "--scope", "read_catalog", "--scope",
-                    "manage_items",
+                    "manage_items", "--scope", "manage_notifications",
                 ])
             var calls = 0
             for example in blocks.flatMap({ $0.components(separatedBy: "$ ").dropFirst() }) {
@@ -419,7 +427,7 @@ import Testing
                 #expect(shown.allSatisfy { $0.isEmpty || answer.contains($0) }, "\(example): \(ended.out)")
                 calls += 1
             }
-            #expect(calls == 12)
+            #expect(calls == 17)
             try shop.stop()
         }
     }

@@ -32,7 +32,7 @@ extension ServeCommandTests {
                 of: program.run(
                     [
                         "tokens", "create", "shop", "--store", "1003", "--scope", "update_catalog", "--scope",
-                        "read_catalog", "--scope", "manage_items", "--json",
+                        "read_catalog", "--scope", "manage_items", "--scope", "manage_notifications", "--json",
                     ]))
             self.database = database
             gateway = try program.start(["serve", "--listen", "127.0.0.1:0", "--log-level", "debug"] + arguments)

@@ -20,6 +20,9 @@ phases = sys.argv[4] if len(sys.argv) > 4 else "examples,coverage,fuzzing,statef
 with urllib.request.urlopen(f"{url}/v1/openapi.json") as answer:
     document = json.load(answer)
 document["components"]["parameters"]["store_id"]["schema"] = {"type": "string", "enum": [store]}
+# No example may name a server that exists (RFC 2606).
+webhook = document["components"]["schemas"]["WebhookRequest"]["properties"]["target"]
+webhook["pattern"] = r"^https?://[a-z0-9]{1,20}\.invalid(:[0-9]{1,5})?([/?][A-Za-z0-9._~%-]{0,100})?$"
 
 with tempfile.TemporaryDirectory() as folder:
     work = pathlib.Path(folder)

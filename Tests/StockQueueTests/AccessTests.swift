@@ -192,7 +192,11 @@ import Testing
             "gateway_access", "gateway_enqueue", "gateway_results", "gateway_cancel", "gateway_levels",
             "gateway_history", "gateway_issue_tokens", "gateway_change_item", "gateway_submit", "gateway_jobs",
             "gateway_cancel_queued", "gateway_items", "gateway_create_item", "gateway_set_item", "gateway_movements",
-            "gateway_stock_at", "gateway_notifications", "gateway_dry_run",
+            "gateway_stock_at", "gateway_notifications", "gateway_dry_run", "gateway_alert_policy",
+            "gateway_set_alert_policy", "gateway_apply_threshold", "gateway_snooze", "gateway_set_snooze",
+            "gateway_subscriptions", "gateway_add_subscription", "gateway_set_subscription", "gateway_rotate_secret",
+            "gateway_remove_subscription", "gateway_test_subscription", "gateway_deliveries",
+            "gateway_retry_deliveries",
         ],
         "stockq_reader": [
             "partition_bounds", "resumes", "has_grant", "can_read_all_stores", "read_lines", "job_defaults",

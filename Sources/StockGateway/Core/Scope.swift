@@ -6,4 +6,6 @@ package enum Scope: String, Sendable, Hashable, CaseIterable {
     case updateCatalog = "update_catalog"
     /// Create items, and end their management.
     case manageItems = "manage_items"
+    /// Decide where and when notifications are sent: subscriptions, the policy of alerts, snoozes.
+    case manageNotifications = "manage_notifications"
 }

@@ -2,7 +2,7 @@ import HTTPServer
 import StockFormats
 import StockModel
 
-/// The native API under `/v1`: jobs, items and notifications of the token's stores. Errors are problem documents.
+/// The native API under `/v1`: jobs, items, notifications and subscriptions of the token's stores. Errors are problem documents.
 package struct NativeAPI: VendorAPI {
     package let prefixes = ["/v1"]
     package let errorStyle: ErrorStyle = { Problem($0).response }
@@ -12,7 +12,8 @@ package struct NativeAPI: VendorAPI {
 
     /// All operations, in the order of the document.
     static let operations: [NativeOperation] =
-        JobOperations.all + ItemOperations.all + NotificationOperations.all + PublicOperations.all
+        JobOperations.all + ItemOperations.all + NotificationOperations.all + AlertOperations.all
+        + SubscriptionOperations.all + PublicOperations.all
 
     package var routes: [VendorRoute] { Self.operations.map(route) }
 

@@ -19,13 +19,21 @@ struct NativeOperation: Sendable {
         var help: String
         /// The name of a schema; nil for an answer without JSON.
         var schema: String?
-        var mediaType = "application/json"
+        /// nil for an answer without a body.
+        var mediaType: String? = "application/json"
         /// The fields that this answer can have, besides those of all answers.
         var fields: [String] = []
         var links: [Link] = []
 
         init(_ status: Int, _ help: String, _ schema: String?, fields: [String] = [], links: [Link] = []) {
             (self.status, self.help, self.schema, self.fields, self.links) = (status, help, schema, fields, links)
+        }
+
+        /// An answer without a body.
+        static func empty(_ status: Int, _ help: String) -> Answer {
+            var answer = Answer(status, help, nil)
+            answer.mediaType = nil
+            return answer
         }
     }
 

@@ -19,6 +19,8 @@ package struct NativeQuery: Sendable, Hashable {
         case stock(item: String, location: String, at: Int64?)
         /// nil: from the beginning.
         case notifications(after: String?, limit: Int)
+        case alerts(AlertSubject)
+        case subscriptions(SubscriptionSubject)
     }
 
     package var access: Access
@@ -70,6 +72,8 @@ package struct NativeRows: Sendable, Hashable {
         package var isCanceled = false
         /// Of a list of items.
         package var itemID: String?
+        /// Of a list of deliveries, and of a new subscription.
+        package var id: Int64?
 
         package init(_ json: String) { self.json = json }
     }
@@ -77,10 +81,19 @@ package struct NativeRows: Sendable, Hashable {
     package var rows: [Row]
     /// Of notifications: the cursor behind them.
     package var cursor: String?
+    /// Why there are none, of calls that change or read where and when notifications are sent.
+    package var failure: NotificationFailure?
+    /// Of a new policy: whether all items have its threshold.
+    package var isApplied = true
 
     package init(_ rows: [Row], cursor: String? = nil) {
         self.rows = rows
         self.cursor = cursor
+    }
+
+    package init(_ failure: NotificationFailure) {
+        rows = []
+        self.failure = failure
     }
 }
 

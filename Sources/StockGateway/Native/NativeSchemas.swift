@@ -4,23 +4,26 @@ import StockModel
 /// The schemas of the OpenAPI document (JSON Schema 2020-12). Those of requests are made of the tables of fields.
 enum NativeSchemas {
     /// In the order in which the document has them.
-    static let all: [(name: String, schema: JSONValue)] = [
-        ("JobRequest", JobBody.definitions.requestSchema { JobField(rawValue: $0)?.defaultValue ?? .null }),
-        (
-            "Submission",
-            object(
-                ["jobs": ["type": "array", "minItems": 1, "maxItems": 500, "items": reference("JobRequest")]],
-                required: ["jobs"])
-        ), ("Job", job), ("Jobs", list("jobs", "Job")), ("AcceptedJob", acceptedJob),
-        ("AcceptedJobs", list("jobs", "AcceptedJob")), ("Decision", decision), ("Decisions", list("jobs", "Decision")),
-        ("ItemRequest", ItemBody.definitions.requestSchema { _ in .null }), ("ItemChange", itemChange), ("Item", item),
-        (
-            "Items",
-            list("items", "Item", more: ["next": ["type": "string", "format": "uri-reference"]])
-        ), ("Stock", stock), ("Notification", notification),
-        ("Notifications", list("notifications", "Notification", more: ["cursor": cursor], required: ["cursor"])),
-        ("Problem", problem),
-    ]
+    static let all: [(name: String, schema: JSONValue)] =
+        [
+            ("JobRequest", JobBody.definitions.requestSchema { JobField(rawValue: $0)?.defaultValue ?? .null }),
+            (
+                "Submission",
+                object(
+                    ["jobs": ["type": "array", "minItems": 1, "maxItems": 500, "items": reference("JobRequest")]],
+                    required: ["jobs"])
+            ), ("Job", job), ("Jobs", list("jobs", "Job")), ("AcceptedJob", acceptedJob),
+            ("AcceptedJobs", list("jobs", "AcceptedJob")), ("Decision", decision),
+            ("Decisions", list("jobs", "Decision")),
+            ("ItemRequest", ItemBody.definitions.requestSchema { _ in .null }), ("ItemChange", itemChange),
+            ("Item", item),
+            (
+                "Items",
+                list("items", "Item", more: ["next": ["type": "string", "format": "uri-reference"]])
+            ), ("Stock", stock), ("Notification", notification),
+            ("Notifications", list("notifications", "Notification", more: ["cursor": cursor], required: ["cursor"])),
+            ("Problem", problem),
+        ] + ofNotifications
 
     // MARK: values
 
@@ -31,10 +34,10 @@ enum NativeSchemas {
     static let time: JSONValue = ["type": "string", "format": "date-time"]
     static let quantity: JSONValue = range(Quantity.range)
     static let jobID: JSONValue = ["type": "integer", "format": "int64", "minimum": 1]
-    private static let count: JSONValue = ["type": "integer", "format": "int64", "minimum": 0]
+    static let count: JSONValue = ["type": "integer", "format": "int64", "minimum": 0]
     private static let cursor: JSONValue = ["type": "string", "pattern": .string(NotificationCursorText.pattern)]
-    private static let text: JSONValue = ["type": "string"]
-    private static let flag: JSONValue = ["type": "boolean"]
+    static let text: JSONValue = ["type": "string"]
+    static let flag: JSONValue = ["type": "boolean"]
 
     static func range(_ range: ClosedRange<Int64>) -> JSONValue {
         [
@@ -57,7 +60,7 @@ enum NativeSchemas {
             ] + (isOpen ? [] : [JSONMember("additionalProperties", false)]))
     }
 
-    private static func list(
+    static func list(
         _ member: String, _ name: String, more: JSONValue = [:], required: [String] = []
     ) -> JSONValue {
         var properties = [JSONMember(member, ["type": "array", "items": reference(name)])]
@@ -200,12 +203,13 @@ extension FieldDefinition {
 
 extension [FieldDefinition] {
     /// The schema of an object with these fields.
-    fileprivate func requestSchema(default value: (String) -> FieldValue) -> JSONValue {
-        NativeSchemas.object(
-            .object(
-                map { field in
-                    JSONMember(field.name, field.schema(isNullable: !field.isRequired, default: value(field.name)))
-                }), required: filter(\.isRequired).map(\.name))
+    func requestSchema(default value: (String) -> FieldValue) -> JSONValue {
+        NativeSchemas.object(.object(properties(default: value)), required: filter(\.isRequired).map(\.name))
+    }
+
+    /// The schemas of the fields by their names.
+    func properties(default value: (String) -> FieldValue) -> [JSONMember] {
+        map { JSONMember($0.name, $0.schema(isNullable: !$0.isRequired, default: value($0.name))) }
     }
 }
 

@@ -92,13 +92,14 @@ enum OpenAPIDocument {
             let schema = answer.schema.map { NativeSchemas.reference($0) } ?? ["type": isJSON ? "object" : "string"]
             let fields = ["Request-Id"] + (operation.isPublic ? [] : ["RateLimit", "RateLimit-Policy"]) + answer.fields
             let links = answer.links.map { JSONMember($0.operationID, describe($0)) }
+            let content = answer.mediaType.map { JSONMember($0, ["schema": schema]) }
             return JSONMember(
                 String(answer.status),
                 .object(
                     [
                         JSONMember("description", .string(answer.help)), JSONMember("headers", references(fields)),
-                        JSONMember("content", .object([JSONMember(answer.mediaType, ["schema": schema])])),
-                    ] + (links.isEmpty ? [] : [JSONMember("links", .object(links))])))
+                    ] + (content.map { [JSONMember("content", .object([$0]))] } ?? [])
+                        + (links.isEmpty ? [] : [JSONMember("links", .object(links))])))
         }
         let problems = operation.allProblems.map { status in
             JSONMember(String(status), ["$ref": .string("#/components/responses/Problem\(status)")])
@@ -166,6 +167,8 @@ enum OpenAPIDocument {
         part("store_id", "The store; one of the token's.", NativeSchemas.id),
         part("item_id", "The item.", NativeSchemas.id), part("job_id", "The job.", NativeSchemas.jobID),
         part("group_id", "The group's name.", NativeSchemas.id),
+        part("subscription_id", "The subscription.", NativeSchemas.jobID),
+        part("delivery_id", "The delivery.", NativeSchemas.jobID),
         part("idempotency_key", "The key.", NativeSchemas.id),
         part(
             "submission", "The ids of its first and last job.",

@@ -14,6 +14,8 @@ package enum ProblemType: String, Sendable, CaseIterable {
     case rejected
     case itemExists = "item_exists"
     case notQueued = "not_queued"
+    case subscriptionLimit = "subscription_limit"
+    case unknownTimeZone = "unknown_time_zone"
     case contentTooLarge = "content_too_large"
     case unsupportedMediaType = "unsupported_media_type"
     case idempotencyMismatch = "idempotency_mismatch"
@@ -32,7 +34,8 @@ package enum ProblemType: String, Sendable, CaseIterable {
         case .unknownStore, .notFound: .notFound
         case .methodNotAllowed: .methodNotAllowed
         case .requestTimeout: .requestTimeout
-        case .conflictingFields, .timeLimit, .rejected, .itemExists, .notQueued: .conflict
+        case .conflictingFields, .timeLimit, .rejected, .itemExists, .notQueued, .subscriptionLimit, .unknownTimeZone:
+            .conflict
         case .contentTooLarge: .contentTooLarge
         case .unsupportedMediaType: .unsupportedMediaType
         case .idempotencyMismatch: .unprocessable
@@ -56,6 +59,8 @@ package enum ProblemType: String, Sendable, CaseIterable {
         case .rejected: "Every job was rejected"
         case .itemExists: "The item exists already"
         case .notQueued: "No job is queued any more"
+        case .subscriptionLimit: "The store has as many subscriptions as it may have"
+        case .unknownTimeZone: "The database does not know the time zone"
         case .contentTooLarge: "The body is too large"
         case .unsupportedMediaType: "The body must be JSON"
         case .idempotencyMismatch: "The idempotency key was used for another request"
@@ -75,15 +80,18 @@ package enum ProblemType: String, Sendable, CaseIterable {
             "The request has no bearer token, or one that is unknown, expired or revoked. Get another token."
         case .missingScope: "The token is valid for the store and lacks a scope. An administrator creates tokens."
         case .unknownStore: "The token is valid, and the store of the path is none of its stores."
-        case .notFound: "There is no such path, job, group, key or item, or it belongs to another store."
+        case .notFound:
+            "There is no such path, job, group, key, item, subscription or delivery, or it belongs to another store."
         case .methodNotAllowed: "The field Allow has the methods of the path."
         case .requestTimeout: "The connection was too slow. Send the request again."
-        case .conflictingFields: "Each field is valid, and the job can never be applied. Correct the job."
+        case .conflictingFields: "Each field is valid, and together they mean nothing. Correct the request."
         case .timeLimit: "run_at or expires_at is beyond the limit of the queue. Choose an earlier time."
         case .rejected:
             "Nothing was changed. code has the reason, and jobs the result of each job. A repeat is another request."
         case .itemExists: "The store has an item with this id at this location. Change it with PATCH."
         case .notQueued: "The jobs were finished before they could be canceled; jobs has their results."
+        case .subscriptionLimit: "A store has at most 10 subscriptions. Remove one."
+        case .unknownTimeZone: "time_zone is a name of the IANA database, like Europe/Berlin. Correct it."
         case .contentTooLarge: "Split the submission."
         case .unsupportedMediaType: "Send JSON that is not compressed, with Content-Type: application/json."
         case .idempotencyMismatch: "Nothing was enqueued. Use a new key for a new request."

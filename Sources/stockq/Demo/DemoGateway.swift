@@ -18,8 +18,8 @@ struct DemoGateway {
     ///   - folder: where its log goes.
     init(url: String, connection: Connection, schema: QueueSchema, folder: String) throws {
         token = try QueueAdmin(connection: connection, schema: schema).createToken(
-            "demo", stores: [Self.store], scopes: ["update_catalog", "read_catalog", "manage_items"],
-            expiresAfter: nil
+            "demo", stores: [Self.store],
+            scopes: ["update_catalog", "read_catalog", "manage_items", "manage_notifications"], expiresAfter: nil
         ).text
         let log = folder + "/gateway.log"
         guard FileManager.default.createFile(atPath: log, contents: nil), let output = FileHandle(forWritingAtPath: log)
