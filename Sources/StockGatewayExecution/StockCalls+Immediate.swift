@@ -32,7 +32,7 @@ extension StockCalls {
     ///
     /// - Returns: the calls that have to be enqueued.
     func offer(_ calls: [PendingCall], _ offered: inout [Offered]) -> [PendingCall] {
-        guard let offerCalls, settings.decidesAtOnce else { return calls }
+        guard let offerCalls, settings.hasWorkers, settings.decidesAtOnce else { return calls }
         var rest: [PendingCall] = []
         var lanes: [Int16: (pending: [PendingCall], calls: [ImmediateCall])] = [:]
         state.withLock { state in
@@ -122,7 +122,11 @@ extension StockCalls {
         state.withLock { [finished, declined] state in
             state.finished += finished
             state.declined += declined
-            if finished.isEmpty { state.declinedUntil[lane] = .after(milliseconds: Self.afterDeclineMs) }
+            if finished.isEmpty {
+                state.declinedUntil[lane] = .after(milliseconds: Self.afterDeclineMs)
+            } else {
+                state.isAway = false
+            }
         }
         if !finished.isEmpty { waitingWakeUp.signal() }
         if !declined.isEmpty { queuedWakeUp.signal() }

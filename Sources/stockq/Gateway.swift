@@ -54,7 +54,7 @@ struct Gateway {
             connection: executorConnection, schema: schema, settings: executorSettings,
             vendorSettings: settings.vendors,
             onEvent: { [log] in log.write($0) }, onEnqueued: { lanes.name($0) },
-            offerCalls: workers > 0 ? { lanes.offer($0) } : nil)
+            offerCalls: { lanes.offer($0) })
         let pool = workers > 0 ? startWorkers(executor, stop) : nil
         lanes.pool = pool?.pool
         executor.start()

@@ -20,8 +20,8 @@ import Testing
 
         /// Jobs that were enqueued since the last call of this.
         func enqueued() throws -> String {
-            let count = try database.value("SELECT count(*) FROM enqueued")
-            try database.run("TRUNCATE enqueued")
+            let count = try database.value("SELECT count(*) FROM public.enqueued")
+            try database.run("TRUNCATE public.enqueued")
             return count
         }
 
@@ -75,18 +75,19 @@ import Testing
                 INSERT INTO stockq.items (store_id, item_id, on_hand, parent_id) VALUES ('s', 'a-red', 100, 'a');
                 SELECT stockq.create_gateway_token(
                     'test', '\(GatewaySecret(token).hash)', '{s}', '{update_catalog,read_catalog}');
-                CREATE TABLE enqueued (job_id bigint);
-                CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+                CREATE TABLE public.enqueued (job_id bigint);
+                CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$
                 BEGIN
                     INSERT INTO public.enqueued VALUES (NEW.job_id);
                     RETURN NULL;
                 END $$;
-                CREATE TRIGGER note AFTER INSERT ON stockq.jobs FOR EACH ROW EXECUTE FUNCTION note();
+                CREATE TRIGGER note AFTER INSERT ON stockq.jobs FOR EACH ROW EXECUTE FUNCTION public.note();
                 """)
             let workers = Pool()
             let executor = GatewayExecutor(
                 connection: database.settings, schema: database.schema, settings: ExecutorSettings(),
-                vendorSettings: VendorSettings(), onEvent: { _ in }, onEnqueued: { workers.pool?.enqueued(in: $0) },
+                vendorSettings: VendorSettings(), onEvent: { event in if case .failed = event { Issue.record("\(event)") } },
+                onEnqueued: { workers.pool?.enqueued(in: $0) },
                 offerCalls: { workers.pool?.offer($0) ?? false })
             let pool = WorkerPool(
                 connection: database.settings, schema: database.schema, settings: WorkerSettings(),
@@ -101,9 +102,9 @@ import Testing
             executor.stop()
             pool.finish()
             try ended.wait()
-            let violations = try database.rows("SELECT count(*) FROM stockq.jobs WHERE run_at IS NULL")
-            #expect(violations == ["0"])
-            try expectSoundLedger(database)
+            var violations: [String] = []
+            try Verifier(connection: database.connect(), schema: database.schema).runAll { violations += $0.violations }
+            #expect(violations.isEmpty)
         }
     }
 
@@ -188,15 +189,16 @@ import Testing
 
     @Test("it does not overtake a job of its item that another transaction has locked") func behindLocked() async throws {
         try await Self.withRig { rig in
-            try rig.database.run("SELECT stockq.pause(store_id => 's')")
+            let lanes = try rig.database.connect()
+            try lanes.executeScript("BEGIN; SELECT FROM stockq.lanes FOR UPDATE")
             try rig.database.run(
                 "INSERT INTO stockq.jobs (store_id, item_id, quantity, action) VALUES ('s', 'a', 50, 'set')")
             let holder = try rig.database.connect()
             try holder.executeScript("BEGIN; SELECT FROM stockq.jobs FOR UPDATE")
-            try rig.database.run("DELETE FROM stockq.paused_stores; UPDATE stockq.lanes SET has_paused_stores = false")
+            try lanes.executeScript("COMMIT")
             let answers = Answers()
             rig.start(Self.take(3), answers)
-            #expect(eventually { (try? rig.database.value("SELECT count(*) FROM enqueued")) == "2" })
+            #expect(eventually { (try? rig.database.value("SELECT count(*) FROM public.enqueued")) == "2" })
             #expect(answers.all.isEmpty)
             try holder.executeScript("COMMIT")
             answers.wait(for: 1)
@@ -255,14 +257,14 @@ import Testing
         try await Self.withRig { rig in
             try rig.database.run(
                 """
-                CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+                CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
                 BEGIN
-                    IF NEW.quantity = -13 THEN
+                    IF NEW.quantity = -13 AND NEW.outcome <> 'canceled' THEN
                         RAISE check_violation USING MESSAGE = 'not 13';
                     END IF;
                     RETURN NEW;
                 END $$;
-                CREATE TRIGGER refuse BEFORE INSERT ON stockq.results FOR EACH ROW EXECUTE FUNCTION refuse();
+                CREATE TRIGGER refuse BEFORE INSERT ON stockq.results FOR EACH ROW EXECUTE FUNCTION public.refuse();
                 """)
             let answers = Answers()
             var bad = Self.take(13)
