@@ -121,8 +121,9 @@ DECLARE
         'GRANT EXECUTE ON FUNCTION can_read_all_stores, resumes, ' || feeds || ' TO %1$I',
         'GRANT SELECT, INSERT, DELETE ON too_large_groups TO %1$I',
         'GRANT SELECT ON paused_stores, migrations TO %1$I',
-        'GRANT SELECT ON SEQUENCE jobs_job_id_seq TO %1$I',
+        'GRANT SELECT, USAGE ON SEQUENCE jobs_job_id_seq TO %1$I',
         'GRANT SELECT, UPDATE ON SEQUENCE workers_awake TO %1$I',
+        'GRANT EXECUTE ON FUNCTION immediate_accesses TO %1$I',
         'GRANT EXECUTE ON FUNCTION add_results_partitions, rebase_feeds, fan_out_deliveries, claim_deliveries,
             finish_deliveries, digest_items, drop_old_deliveries TO %1$I'
     ];

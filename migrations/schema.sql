@@ -3175,6 +3175,21 @@ BEGIN
     RETURN 'U+' || upper(lpad(to_hex(ascii(substring(id FROM '^ | $|' || hidden))), 4, '0'));
 END
 $_$;
+CREATE FUNCTION stockq.immediate_accesses(token_hashes text[], store_ids text[], scopes text[]) RETURNS TABLE(store_id text, may_update boolean, may_read boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    PERFORM note_gateway_use(token_hashes);
+    RETURN QUERY
+    SELECT a.store_id, a.failure IS NULL AND 'update_catalog' = ANY (a.granted),
+        coalesce('read_catalog' = ANY (a.granted), false)
+    FROM check_gateway_access(token_hashes, store_ids, scopes) AS a
+    WHERE NOT EXISTS (SELECT FROM store_limits)
+    ORDER BY a.call;
+END
+$$;
 CREATE FUNCTION stockq.insert_deliveries(from_position bigint, from_row bigint, to_position bigint, to_row bigint, only_subscription bigint DEFAULT NULL::bigint, announced bigint[] DEFAULT '{}'::bigint[]) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'

@@ -37,6 +37,8 @@ package struct ExecutorSettings: Sendable, Hashable {
     package var requestsPerMinute = 600_000
     /// Workers run in this process and hand over what they have decided.
     package var hasWorkers = true
+    /// They decide calls without the table of jobs where they can.
+    package var decidesAtOnce = true
 
     package init() {}
 }

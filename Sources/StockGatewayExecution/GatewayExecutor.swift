@@ -30,12 +30,13 @@ package final class GatewayExecutor: CallExecutor {
     package init(
         connection: ConnectionSettings, schema: QueueSchema, settings: ExecutorSettings,
         vendorSettings: VendorSettings, onEvent: @escaping GatewayEventHandler,
-        onEnqueued: @escaping @Sendable ([Int16]) -> Void = { _ in }
+        onEnqueued: @escaping @Sendable ([Int16]) -> Void = { _ in },
+        offerCalls: (@Sendable (ImmediateOffer) -> Bool)? = nil
     ) {
         self.schema = schema
         self.settings = settings
         self.vendorSettings = vendorSettings
-        calls = StockCalls(connection, schema, settings, onEvent, onEnqueued: onEnqueued)
+        calls = StockCalls(connection, schema, settings, onEvent, onEnqueued: onEnqueued, offerCalls: offerCalls)
         lookups = Lookups(connection, settings, onEvent)
         streams = NotificationStreams(connection, schema, settings, onEvent)
         rates = RequestRates(perMinute: settings.requestsPerMinute)

@@ -58,6 +58,8 @@ package struct GatewaySettings: Sendable {
     package var clientTokenLifetime = Duration.hours(1)
     /// Accept Ecwid's calls with `?token=`, which some of its clients need.
     package var acceptQueryTokens = true
+    /// Workers of the process decide calls without the table of jobs where they can.
+    package var decideAtOnce = true
     /// How long a stop waits for the answers under way.
     package var shutdownTimeout = Duration.seconds(10)
 
@@ -122,6 +124,9 @@ extension GatewaySettings: DescribedSettings {
             "acceptQueryTokens", \.acceptQueryTokens,
             "accept Ecwid's calls with ?token=, which some of its clients need"),
         SettingDescription(
+            "decideAtOnce", \.decideAtOnce,
+            "workers of the process decide a vendor's call without the table of jobs where they can"),
+        SettingDescription(
             "shutdownTimeout", \.shutdownTimeout, .seconds(2)...(.minutes(10)),
             "how long a stop waits for the answers under way"),
     ]
@@ -152,6 +157,7 @@ extension GatewaySettings: DescribedSettings {
         var settings = ExecutorSettings()
         settings.callsMax = requestsMax
         settings.callsPerCommitMax = callsPerCommitMax
+        settings.decidesAtOnce = decideAtOnce
         settings.pollMsMax = resultPollMax.milliseconds
         settings.lookupThreads = lookupConnections
         settings.requestsPerMinute = requestsPerMinute

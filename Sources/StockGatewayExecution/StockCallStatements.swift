@@ -16,7 +16,7 @@ enum EnqueueCalls {
                 .textArray, .int8Array, .textArray, .boolArray, .textArray, .textArray,
             ],
             """
-            SELECT line, job_id, enqueued_at, is_duplicate, failure, lane
+            SELECT line, store_id, job_id, enqueued_at, is_duplicate, failure, lane
             FROM \(schema.quoted).gateway_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             ORDER BY line
             """)
@@ -73,6 +73,13 @@ enum EnqueueCalls {
         var lanes = UInt64(0)
         for (rows, calls) in answers { read(rows, calls, &outcomes, &lanes) }
         return (outcomes, (0..<64).filter { lanes & (1 << UInt64($0)) != 0 })
+    }
+
+    /// Where the job in a row is; nil where none was enqueued.
+    static func place(_ rows: ResultSet, _ row: Int) -> StockCalls.Place? {
+        let (store, lane) = (rows.column("store_id"), rows.column("lane"))
+        guard row < rows.rowCount, !rows.isNull(row, lane), !rows.isNull(row, store) else { return nil }
+        return StockCalls.Place(storeID: rows.string(row, store), lane: rows.int16(row, lane))
     }
 
     private static func read(
@@ -228,7 +235,7 @@ private struct ScopeMask {
 
 extension ItemRole {
     /// As `gateway_enqueue` takes it.
-    fileprivate var parentID: String? {
+    var parentID: String? {
         switch self {
         case .any: nil
         case .product: ""

@@ -6,16 +6,30 @@ import StockQueuePostgres
 extension StockCalls {
     func enqueueLoop() {
         let session = Session("gateway enqueue", connection, report)
+        var offered: [Offered] = []
         while true {
             gather()
-            let calls = takeQueued()
+            let new = takeQueued()
+            let calls = takeDeclined() + withdrawLate(&offered) + offer(new, &offered)
             if !calls.isEmpty {
                 enqueue(calls, session)
-            } else if isStopped {
+            } else if isStopped, offered.isEmpty {
                 return
-            } else if !queuedWakeUp.wait(milliseconds: Self.idleMs) {
+            } else if new.isEmpty, !queuedWakeUp.wait(milliseconds: offered.isEmpty ? Self.idleMs : Self.offeredMs),
+                offered.isEmpty
+            {
                 probe(session)
             }
+        }
+    }
+
+    /// Milliseconds between two looks at calls that are offered.
+    private static let offeredMs = 20
+
+    private func takeDeclined() -> [PendingCall] {
+        state.withLock { state in
+            defer { state.declined.removeAll() }
+            return state.declined
         }
     }
 
@@ -26,7 +40,9 @@ extension StockCalls {
         while settings.hasWorkers {
             let waits = state.withLock { state in
                 let wanted = min(state.underWay - state.queued.count, settings.callsPerCommitMax)
-                let waits = !state.queued.isEmpty && state.queued.count < wanted && !state.isStopped && !end.hasPassed
+                let waits =
+                    !state.queued.isEmpty && state.queued.count < wanted && state.declined.isEmpty && !state.isStopped
+                    && !end.hasPassed
                 state.gathersUpTo = waits ? wanted : 0
                 return waits
             }
@@ -89,6 +105,7 @@ extension StockCalls {
     private func enqueue(_ calls: [PendingCall], _ session: Session, isSecond: Bool = false) {
         let outcomes: [Result<Submission, CallFailure>]
         let lanes: [Int16]
+        var places: [(PendingCall, Place)] = []
         let transaction: String?
         // Those of the vendors first.
         let (native, vendors) = (calls.filter { $0.call.submission != nil }, calls.filter { $0.call.submission == nil })
@@ -114,6 +131,7 @@ extension StockCalls {
             (outcomes, lanes) = EnqueueCalls.outcomes(
                 (vendors.isEmpty ? [] : [(answers[native.isEmpty ? last - 1 : last - 2], vendors)])
                     + (native.isEmpty ? [] : [(answers[last - 1], native)]))
+            if !vendors.isEmpty { places = newPlaces(answers[native.isEmpty ? last - 1 : last - 2], vendors) }
             transaction = rows.optionalString(0, rows.column("transaction"))
         } catch {
             // No COMMIT was sent, so nothing was enqueued.
@@ -125,12 +143,25 @@ extension StockCalls {
         do throws(PostgresError) {
             try session.open().commit()
             onEnqueued(lanes)
+            for (pending, place) in places { learn(pending, place) }
             handOver(calls, outcomes, doubtfulTransaction: nil)
         } catch {
             session.recover(from: error)
             handOver(calls, outcomes, doubtfulTransaction: transaction)
         }
         state.withLock { $0.isAway = false }
+    }
+
+    /// Where the jobs of callers are that made their first calls.
+    private func newPlaces(_ rows: ResultSet, _ calls: [PendingCall]) -> [(PendingCall, Place)] {
+        if offerCalls == nil { return [] }
+        let known = state.withLock { state in calls.map { state.places[$0.access] != nil } }
+        var row = 0
+        return zip(calls, known).compactMap { pending, isKnown in
+            defer { row += pending.call.lines.count }
+            guard !isKnown, let place = EnqueueCalls.place(rows, row) else { return nil }
+            return (pending, place)
+        }
     }
 
     /// Before the commit, so that a worker that decides the jobs at once finds their calls.

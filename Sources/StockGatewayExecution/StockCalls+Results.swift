@@ -21,7 +21,7 @@ extension StockCalls {
                 }
                 return taken
             }
-            if let first = finished.first { waiting.gotResults(afterMs: first.pending.waitedMs) }
+            if let first = finished.first(where: { $0.pending.isWaiting }) { waiting.gotResults(afterMs: first.pending.waitedMs) }
             if answer(finished) {
                 state.withLock { $0.hasNewWaiting = true }
                 continue

@@ -25,6 +25,11 @@ final class StockCalls: Sendable {
         /// What workers of this process have handed over.
         var finished: [JobRegistry.Finished] = []
         var givenUp: [PendingCall] = []
+        /// What a worker did not decide at once.
+        var declined: [PendingCall] = []
+        var places: [ImmediateAccess: Place] = [:]
+        /// The lanes of which calls were not decided at once a moment ago.
+        var declinedUntil: [Int16: Deadline] = [:]
         /// Calls without an answer.
         var underWay = 0
         var isStopped = false
@@ -40,6 +45,8 @@ final class StockCalls: Sendable {
     let registry = JobRegistry()
     /// Names the lanes of new jobs to workers of this process.
     let onEnqueued: @Sendable ([Int16]) -> Void
+    /// Offers calls to workers of this process; false when none will take them soon.
+    let offerCalls: (@Sendable (ImmediateOffer) -> Bool)?
     let queuedWakeUp = WakeUp()
     let waitingWakeUp = WakeUp()
     let givenUpWakeUp = WakeUp()
@@ -49,8 +56,10 @@ final class StockCalls: Sendable {
 
     init(
         _ connection: ConnectionSettings, _ schema: QueueSchema, _ settings: ExecutorSettings,
-        _ report: @escaping GatewayEventHandler, onEnqueued: @escaping @Sendable ([Int16]) -> Void
+        _ report: @escaping GatewayEventHandler, onEnqueued: @escaping @Sendable ([Int16]) -> Void,
+        offerCalls: (@Sendable (ImmediateOffer) -> Bool)?
     ) {
+        self.offerCalls = offerCalls
         self.connection = connection
         self.onEnqueued = onEnqueued
         self.schema = schema

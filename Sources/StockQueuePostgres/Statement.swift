@@ -59,4 +59,7 @@ package struct TupleID: Sendable, Hashable {
         self.block = block
         self.line = line
     }
+
+    /// The place of no row: `InvalidBlockNumber`.
+    package static let none = TupleID(block: .max, line: 0)
 }

@@ -53,7 +53,8 @@ struct Gateway {
         let executor = GatewayExecutor(
             connection: executorConnection, schema: schema, settings: executorSettings,
             vendorSettings: settings.vendors,
-            onEvent: { [log] in log.write($0) }, onEnqueued: { lanes.name($0) })
+            onEvent: { [log] in log.write($0) }, onEnqueued: { lanes.name($0) },
+            offerCalls: { lanes.offer($0) })
         let pool = workers > 0 ? startWorkers(executor, stop) : nil
         lanes.pool = pool?.pool
         executor.start()
@@ -188,6 +189,8 @@ struct Gateway {
         }
 
         func name(_ lanes: [Int16]) { pool?.enqueued(in: lanes) }
+
+        func offer(_ offer: ImmediateOffer) -> Bool { pool?.offer(offer) ?? false }
     }
 
     private func startWorkers(_ executor: GatewayExecutor, _ stop: StopRequest) -> Workers {

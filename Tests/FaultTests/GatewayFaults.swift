@@ -8,9 +8,9 @@ extension Faults {
     @Suite("The gateway: cut, killed, frozen at every step of a request", .serialized) struct Gateway {
         /// A gateway whose database connections go through the rig's proxy.
         private static func start(
-            _ rig: Rig, _ arguments: [String] = ["--workers", "1", "--deadline", "2s"]
+            _ rig: Rig, _ way: GatewayUnderTest.Way, _ arguments: [String] = ["--workers", "1", "--deadline", "2s"]
         ) throws -> GatewayUnderTest {
-            let gateway = try GatewayUnderTest(rig.database, rig.program, arguments)
+            let gateway = try GatewayUnderTest(rig.database, rig.program, arguments + way.arguments)
             try gateway.start()
             #expect(gateway.callOnce() == 200)
             return gateway
@@ -22,9 +22,16 @@ extension Faults {
         private static func start(
             _ rig: Rig, reaching point: String
         ) throws -> (GatewayUnderTest, WorkersUnderTest?) {
-            if point != "gateway_results" { return (try start(rig), nil) }
+            if point != "gateway_results" { return (try start(rig, way(reaching: point)), nil) }
             let workers = rig.startDirectWorkers()
-            return (try start(rig, ["--workers", "0", "--deadline", "2s"]), workers)
+            return (try start(rig, .queued, ["--workers", "0", "--deadline", "2s"]), workers)
+        }
+
+        /// The statements that only a batch with immediate jobs sends.
+        private static let statementsAtOnce = ["read_immediate_access", "draw_job_ids", "write_immediate_results"]
+
+        private static func way(reaching point: String) -> GatewayUnderTest.Way {
+            statementsAtOnce.contains(point) || point.hasPrefix("worker's") ? .atOnce : .queued
         }
 
         /// Points of a sweep: all, or some of them.
@@ -50,14 +57,14 @@ extension Faults {
 
         @Test(
             "a gateway's connection cut at any message of a call makes no answer wrong",
-            arguments: [Proxy.Direction.toServer, .toClient])
-        func cutAtEveryStep(direction: Proxy.Direction) async throws {
+            arguments: [Proxy.Direction.toServer, .toClient], GatewayUnderTest.Way.allCases)
+        func cutAtEveryStep(direction: Proxy.Direction, way: GatewayUnderTest.Way) async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 61, stores: 1)
-                let gateway = try Self.start(rig)
+                let gateway = try Self.start(rig, way)
                 var (number, misses, cuts) = (0, 0, 0)
                 while misses < 3 {
-                    let trap = Trap(rig.proxy, atGatewayMessage: number, of: direction) { _, _ in .cut }
+                    let trap = Trap(rig.proxy, atMessage: number, of: way, direction) { _, _ in .cut }
                     trap.set(process: try #require(gateway.processID))
                     #expect(gateway.callOnce() != nil, "cut at message \(number)")
                     rig.proxy.passAll()
@@ -68,7 +75,7 @@ extension Faults {
                     #expect(eventually { gateway.callOnce() == 200 })
                 }
                 #expect(cuts > (Faults.isFull ? 10 : 1))
-                try Self.finish(gateway, rig, "a gateway's connection cut at \(cuts) messages, \(direction)")
+                try Self.finish(gateway, rig, "a gateway's connection cut at \(cuts) messages, \(direction), \(way)")
             }
         }
 
@@ -99,16 +106,18 @@ extension Faults {
         // MARK: its process
 
         /// The one window that HTTP leaves open: the call may have been applied, and its client does not know.
-        @Test("a gateway killed at any message of a call: with a key the repeated call is applied exactly once")
-        func killedAtEveryStep() async throws {
+        @Test(
+            "a gateway killed at any message of a call: with a key the repeated call is applied exactly once",
+            arguments: GatewayUnderTest.Way.allCases)
+        func killedAtEveryStep(way: GatewayUnderTest.Way) async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 67, stores: 1)
-                let gateway = try Self.start(rig)
+                let gateway = try Self.start(rig, way)
                 var (kills, applied) = (0, 0)
                 for arrives in [true, false] {
                     var number = 0
                     while true {
-                        let trap = Trap(rig.proxy, atGatewayMessage: number, of: arrives ? nil : .toServer) {
+                        let trap = Trap(rig.proxy, atMessage: number, of: way, arrives ? nil : .toServer) {
                             process, _ in
                             kill(process, SIGKILL)
                             return arrives ? .pass : .cut
@@ -136,10 +145,10 @@ extension Faults {
         func killedWithKey() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 69, stores: 1)
-                let gateway = try Self.start(rig)
+                let gateway = try Self.start(rig, .queued)
                 var (number, kills) = (0, 0)
                 while true {
-                    let trap = Trap(rig.proxy, atGatewayMessage: number, of: nil) { process, _ in
+                    let trap = Trap(rig.proxy, atMessage: number, of: .queued, nil) { process, _ in
                         kill(process, SIGKILL)
                         return .pass
                     }
@@ -167,14 +176,16 @@ extension Faults {
             }
         }
 
-        @Test("a gateway that is frozen beyond its deadline at any message answers truly when it continues")
-        func frozenAtEveryStep() async throws {
+        @Test(
+            "a gateway that is frozen beyond its deadline at any message answers truly when it continues",
+            arguments: GatewayUnderTest.Way.allCases)
+        func frozenAtEveryStep(way: GatewayUnderTest.Way) async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 71, stores: 1)
-                let gateway = try Self.start(rig, ["--workers", "1", "--deadline", "200ms"])
+                let gateway = try Self.start(rig, way, ["--workers", "1", "--deadline", "200ms"])
                 var (number, freezes, misses) = (0, 0, 0)
                 while misses < 2 {
-                    let trap = Trap(rig.proxy, atGatewayMessage: number, of: .toServer) { process, _ in
+                    let trap = Trap(rig.proxy, atMessage: number, of: way, .toServer) { process, _ in
                         kill(process, SIGSTOP)
                         let thread = Thread {
                             pause(milliseconds: 400)
@@ -239,7 +250,10 @@ extension Faults {
 
         @Test(
             "a server that crashes at a statement of the gateway makes no answer wrong",
-            arguments: ["gateway_enqueue", "COMMIT sent", "COMMIT answered", "gateway_results"])
+            arguments: [
+                "gateway_enqueue", "COMMIT sent", "COMMIT answered", "gateway_results", "worker's COMMIT sent",
+                "worker's COMMIT answered",
+            ] + statementsAtOnce)
         func serverKilled(point: String) async throws {
             try await onThread {
                 let cluster = try Faults.Server.cluster()
@@ -250,12 +264,13 @@ extension Faults {
                     let isDown = Mutex(false)
                     let enqueues = Mutex(false)
                     rig.proxy.setRule { message in
-                        guard message.isOfGateway else { return .pass }
+                        guard Self.way(reaching: point).carries(message) else { return .pass }
                         let isSent = message.direction == .toServer && message.isOf("E")
                         if isSent, message.statement == "gateway_enqueue" { enqueues.withLock { $0 = true } }
                         let isMeant =
                             switch point {
-                            case "COMMIT answered": message.tag == "COMMIT"
+                            case "COMMIT answered", "worker's COMMIT answered": message.tag == "COMMIT"
+                            case "worker's COMMIT sent": isSent && message.statement == "commit"
                             case "COMMIT sent":
                                 message.direction == .toServer && message.statement.isEmpty == false
                                     && message.isOf("E") && message.statement != "gateway_enqueue"
@@ -286,7 +301,7 @@ extension Faults {
         func clientCut() async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 83, stores: 1)
-                let gateway = try Self.start(rig)
+                let gateway = try Self.start(rig, .atOnce)
                 let request = gateway.request(GatewayUnderTest.keyedItem)
                 let length = request.utf8.count
                 for bytes in stride(from: 0, to: length, by: Faults.isFull ? 1 : 17) {

@@ -15,6 +15,21 @@ final class GatewayUnderTest: Sendable {
         var lost = 0
     }
 
+    /// How a call becomes a result.
+    enum Way: CaseIterable {
+        /// The gateway enqueues its jobs.
+        case queued
+        /// A worker of the gateway decides it without the table of jobs.
+        case atOnce
+
+        /// Of `serve`.
+        var arguments: [String] { self == .queued ? ["--set", "decideAtOnce=false"] : [] }
+
+        func carries(_ message: Proxy.Message) -> Bool {
+            self == .queued ? message.isOfGateway : message.application.hasSuffix("worker 1")
+        }
+    }
+
     let store: String
     /// Counts the calls that are made once.
     static let plainItem = "plain"

@@ -256,12 +256,12 @@ final class Trap: Sendable {
         self.init(proxy, number, { $0.isOfWorker && (direction == nil || $0.direction == direction) }, act)
     }
 
-    /// Acts at the gateway's message with this number, counted from 0. Those of its workers do not count.
+    /// Acts at the message with this number, counted from 0, of those that carry a gateway's call this way.
     convenience init(
-        _ proxy: Proxy, atGatewayMessage number: Int, of direction: Proxy.Direction?,
+        _ proxy: Proxy, atMessage number: Int, of way: GatewayUnderTest.Way, _ direction: Proxy.Direction?,
         _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.Effect
     ) {
-        self.init(proxy, number, { $0.isOfGateway && (direction == nil || $0.direction == direction) }, act)
+        self.init(proxy, number, { way.carries($0) && (direction == nil || $0.direction == direction) }, act)
     }
 
     /// Acts when the worker sends the statement.

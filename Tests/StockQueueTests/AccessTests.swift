@@ -156,7 +156,7 @@ import Testing
                         "change_log_log_id_seq stockq_producer SELECT", "change_log_log_id_seq stockq_worker SELECT",
                         "feed_base stockq_producer SELECT",
                         "feed_base stockq_worker SELECT", "jobs_job_id_seq stockq_producer SELECT",
-                        "jobs_job_id_seq stockq_worker SELECT",
+                        "jobs_job_id_seq stockq_worker SELECT USAGE",
                         "notifications_notification_id_seq stockq_producer SELECT",
                         "notifications_notification_id_seq stockq_worker SELECT",
                         "workers_awake stockq_producer SELECT", "workers_awake stockq_worker SELECT UPDATE",
@@ -184,7 +184,7 @@ import Testing
         "stockq_worker": [
             "add_results_partitions", "rebase_feeds", "fan_out_deliveries", "claim_deliveries", "finish_deliveries",
             "digest_items", "drop_old_deliveries", "can_read_all_stores", "resumes", "feed_horizon", "read_cursor",
-            "feed_stores",
+            "feed_stores", "immediate_accesses",
             "check_page", "notifications_after", "last_notifications", "notifications_cursor", "changes_after",
             "changes_cursor",
         ],
@@ -276,10 +276,11 @@ import Testing
                 UNION ALL
                 SELECT concat_ws(' ', privilege, relname)
                 FROM pg_class
-                CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS privilege
+                CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE,USAGE}'::text[]) AS privilege
                 WHERE relnamespace = 'stockq'::regnamespace AND NOT relispartition
-                    AND (relkind IN ('r', 'p', 'v') AND has_table_privilege('stockq_worker', pg_class.oid, privilege)
-                        OR relkind = 'S' AND privilege IN ('SELECT', 'UPDATE')
+                    AND (relkind IN ('r', 'p', 'v') AND CASE WHEN privilege <> 'USAGE'
+                            THEN has_table_privilege('stockq_worker', pg_class.oid, privilege) END
+                        OR relkind = 'S' AND privilege IN ('SELECT', 'UPDATE', 'USAGE')
                             AND has_sequence_privilege('stockq_worker', pg_class.oid, privilege))
                 """)
             let needed = WorkerPrivileges.all.map { need in

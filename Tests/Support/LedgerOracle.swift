@@ -67,7 +67,11 @@ public struct LedgerOracle {
                     AND NOT EXISTS (SELECT FROM audit.canceled WHERE canceled.job_id = audit.jobs.job_id)
                 UNION ALL
                 SELECT 'job ' || job_id || ' was never enqueued' FROM (
-                    SELECT job_id FROM stockq.jobs UNION ALL SELECT job_id FROM stockq.results
+                    SELECT job_id FROM stockq.jobs
+                    UNION ALL
+                    -- Not the immediate jobs of a gateway: the transaction that submitted one decided it.
+                    SELECT job_id FROM stockq.results
+                    WHERE mod(submission_id::text::numeric, 4294967296) <> xmin::text::numeric
                 ) AS known
                 WHERE NOT EXISTS (SELECT FROM audit.jobs WHERE jobs.job_id = known.job_id)
                 UNION ALL

@@ -61,6 +61,23 @@ BEGIN
 END
 $$;
 
+-- Checks the accesses of calls that a worker decides without the table of jobs, one row for each. No row where a store
+-- has a limit, which counts the jobs of the table: the calls have to be enqueued.
+CREATE OR REPLACE FUNCTION :"schema".immediate_accesses(token_hashes text[], store_ids text[], scopes text[])
+RETURNS TABLE (store_id text, may_update boolean, may_read boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET jit = off
+AS $$
+BEGIN
+    PERFORM note_gateway_use(token_hashes);
+    RETURN QUERY
+    SELECT a.store_id, a.failure IS NULL AND 'update_catalog' = ANY (a.granted),
+        coalesce('read_catalog' = ANY (a.granted), false)
+    FROM check_gateway_access(token_hashes, store_ids, scopes) AS a
+    WHERE NOT EXISTS (SELECT FROM store_limits)
+    ORDER BY a.call;
+END
+$$;
+
 -- Checks accesses that change nothing. A failure is also unknown_store: the store has no item.
 CREATE OR REPLACE FUNCTION :"schema".gateway_access(token_hashes text[], store_ids text[], scopes text[])
 RETURNS TABLE (call integer, store_id text, failure text)

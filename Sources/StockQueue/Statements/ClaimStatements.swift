@@ -143,6 +143,11 @@ struct ClaimedRange {
     var lastPriority: Int16
     var lastID: Int64
 
+    /// Every ready job above the marks.
+    static func all(ofLane lane: Int16, marks: [Int64]) -> ClaimedRange {
+        ClaimedRange(lane: lane, marks: marks, lastPriority: Int16(JobRequest.priorityMax), lastID: .max)
+    }
+
     func parameters(_ parameters: inout Parameters) {
         let bounded = Int(lastPriority)
         parameters.add(lane)

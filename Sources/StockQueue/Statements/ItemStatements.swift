@@ -8,17 +8,19 @@ struct StoredItem {
     var position: Int
     var tupleID: TupleID
     var state: ItemState
+    /// Read only where it is asked for.
+    var parentID: String?
 
     /// The columns of an item that every statement which reads items for a batch returns, beside `position`.
     static let list = """
         items.ctid AS tuple_id, on_hand::bigint AS on_hand, allocated::bigint AS allocated, version,
-            low_stock_threshold::bigint AS low_stock_threshold, last_job_id, notified_level, tracked
+            low_stock_threshold::bigint AS low_stock_threshold, last_job_id, notified_level, tracked, parent_id
         """
 
     /// The item's place in the list of items that were asked for.
     static let wantedIndex = "(wanted.number - 1)::integer AS wanted_index"
 
-    static func rows(in rows: ResultSet) -> [StoredItem] {
+    static func rows(in rows: ResultSet, withParents: Bool = false) -> [StoredItem] {
         let position = rows.column("wanted_index")
         let tupleID = rows.column("tuple_id")
         let onHand = rows.column("on_hand")
@@ -28,6 +30,7 @@ struct StoredItem {
         let lastJobID = rows.column("last_job_id")
         let notifiedLevel = rows.column("notified_level")
         let tracked = rows.column("tracked")
+        let parent = rows.column("parent_id")
         return (0..<rows.rowCount).map { row in
             var state = ItemState(
                 onHand: rows.int64(row, onHand), allocated: rows.int64(row, allocated),
@@ -38,7 +41,8 @@ struct StoredItem {
                 state.notifiedLevel = rows.label(row, notifiedLevel, AlertLevel.labels, AlertLevel.allCases)
             }
             return StoredItem(
-                position: Int(rows.int32(row, position)), tupleID: rows.tupleID(row, tupleID), state: state)
+                position: Int(rows.int32(row, position)), tupleID: rows.tupleID(row, tupleID), state: state,
+                parentID: withParents ? rows.optionalString(row, parent) : nil)
         }
     }
 }

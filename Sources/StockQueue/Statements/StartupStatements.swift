@@ -54,7 +54,7 @@ package enum WorkerPrivileges {
         ("results", ["SELECT", "INSERT"]), ("notifications", ["INSERT"]), ("change_log", ["INSERT"]),
         ("idempotency_keys", ["SELECT", "INSERT"]), ("paused_stores", ["SELECT"]),
         ("too_large_groups", ["SELECT", "INSERT", "DELETE"]),
-        ("workers_awake", ["SELECT", "UPDATE"]), ("jobs_job_id_seq", ["SELECT"]), ("feed_base", ["SELECT"]),
+        ("workers_awake", ["SELECT", "UPDATE"]), ("jobs_job_id_seq", ["SELECT", "USAGE"]), ("feed_base", ["SELECT"]),
     ]
 
     /// The columns that statements set. A lane is only locked, and for that some column must be open.

@@ -53,24 +53,32 @@ extension Batch {
     ///   - passed: the transactions that the marks of the range have passed.
     ///   - tuples: lock the items of the claimed jobs in the same round trip, by these tuple ids where they have one; nil
     ///     where not all of the claimed jobs may stay in the batch.
+    ///   - immediate: its items are locked too. It is declined where jobs of the range were not claimed.
     /// - Returns: the passed transactions that have ended. The batch may lack jobs of theirs then, and must be discarded.
     func completeClaim(
-        _ range: ClaimedRange, passing passed: [TransactionID], locking tuples: ItemTupleCache.Lane?
+        _ range: ClaimedRange, passing passed: [TransactionID], locking tuples: ItemTupleCache.Lane?,
+        _ immediate: ImmediateWork?
     ) throws(PostgresError) -> [TransactionID] {
         let claimedHere = claims.jobs.count
+        if let immediate { try sendChecks(of: immediate) }
         try send(statements.countUpTo) { range.parameters(&$0) }
         let groupCount = claims.groups.count
         if groupCount > 0 { try sendCountGroups() }
         let locks = try tuples.map { tuples throws(PostgresError) in try sendItemLocks(tuples) } ?? []
         // Last, so that it holds for every statement before it.
         if !passed.isEmpty { try sendFindEnded(passed) }
-        let counts = try connection.receive()
+        var counts = try connection.receive()
+        if let immediate {
+            immediate.take(access: counts[0], ids: counts[1])
+            counts.removeFirst(2)
+        }
         takeItems(counts[(groupCount > 0 ? 2 : 1)...], lockedBy: locks)
         if !passed.isEmpty {
             let ended = FindEndedTransactionsStatement.transactions(in: counts[counts.count - 1])
             if !ended.isEmpty { return ended }
         }
         if CountUpToStatement.count(in: counts[0]) > Int64(claimedHere) {
+            immediate?.decline()
             let ended = try addUnclaimed(range, passing: passed)
             if !ended.isEmpty { return ended }
         }

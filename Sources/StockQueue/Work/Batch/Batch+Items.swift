@@ -15,6 +15,10 @@ extension Batch {
         var states: [ItemState] = []
         /// Where the locked row is.
         var tupleIDs: [TupleID?] = []
+        /// Of a batch with immediate jobs.
+        var parentIDs: [String?] = []
+        /// Immediate jobs say which parent an item must have.
+        var readsParents = false
         /// The item was looked for by its key.
         fileprivate var isLookedUp: [Bool] = []
 
@@ -25,6 +29,7 @@ extension Batch {
             let new = count - states.count
             states.append(contentsOf: repeatElement(ItemState(), count: new))
             tupleIDs.append(contentsOf: repeatElement(nil, count: new))
+            if readsParents { parentIDs.append(contentsOf: repeatElement(nil, count: new)) }
             isLookedUp.append(contentsOf: repeatElement(false, count: new))
         }
     }
@@ -66,10 +71,11 @@ extension Batch {
 
     private func take(_ rows: ResultSet, lockedBy lock: ItemLock) {
         items.grow(to: claims.items.count)
-        for row in StoredItem.rows(in: rows) {
+        for row in StoredItem.rows(in: rows, withParents: items.readsParents) {
             let item = Int(lock.items[row.position])
             items.states[item] = row.state
             items.tupleIDs[item] = row.tupleID
+            if items.readsParents { items.parentIDs[item] = row.parentID }
         }
         if lock.isByKey { for item in lock.items { items.isLookedUp[Int(item)] = true } }
     }

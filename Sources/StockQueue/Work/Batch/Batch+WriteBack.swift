@@ -23,6 +23,10 @@ extension Batch {
                 &$0, finished, worker: self.workerName, hasKeys: self.claims.keys.count > 0,
                 hasGroups: self.claims.groups.count > 0)
         }
+        let immediate = immediateRows(decision)
+        try send(statements.writeImmediateResults, changing: immediate.count, &writes) {
+            WriteImmediateResultsStatement.parameters(&$0, immediate, self.claims, worker: self.workerName)
+        }
         let changes = decision.levelChanges
         try send(statements.writeNotifications, changing: changes.count, &writes) { parameters in
             self.addItems(changes.map(\.item.rawValue), to: &parameters)
@@ -94,9 +98,9 @@ extension Batch {
     private func finishedRows(_ decision: BatchDecision) -> [WriteResultsStatement.Row] {
         let lasts = claims.groups.count > 0 ? claims.lastJobsOfGroups() : []
         var rows: [WriteResultsStatement.Row] = []
-        rows.reserveCapacity(decision.finished)
+        rows.reserveCapacity(decision.finished - claims.immediateJobs)
         for (index, job) in decision.jobs.enumerated() {
-            guard case .finished(let outcome) = job else { continue }
+            guard case .finished(let outcome) = job, !claims.isImmediate(index) else { continue }
             rows.append(
                 WriteResultsStatement.Row(
                     tupleID: claims.tupleIDs[index], outcome: outcome,

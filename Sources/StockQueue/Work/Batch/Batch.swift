@@ -22,6 +22,8 @@ final class Batch {
     /// What the batch decided, until it is committed.
     private var decision: BatchDecision?
     private var isCommitting = false
+    /// When the transaction began.
+    private var beganAt: Timestamp?
 
     /// How far the last batch came; after an error it says which jobs may be at fault.
     var progress: BatchProgress {
@@ -29,6 +31,15 @@ final class Batch {
         var progress = BatchProgress(claims.jobs, decision)
         progress.isCommitting = isCommitting
         return progress
+    }
+
+    /// After an error: says what became of the calls that the batch was to decide.
+    func end(_ immediate: ImmediateWork, after error: PostgresError) {
+        if isCommitting, error.isConnectionFatal, let beganAt {
+            immediate.doubt(beganAt: beganAt)
+        } else {
+            immediate.decline()
+        }
     }
 
     /// The hashes of the items of the jobs that were claimed last.
@@ -66,18 +77,22 @@ final class Batch {
     {
         guard let lane = try claim(request) else { return .laneUnavailable }
         if lane.epoch != request.marks.epoch && request.marks.hideAnything { return .staleMarks(epoch: lane.epoch) }
-        guard let last = claims.jobs.last else { return .nothingReady(epoch: lane.epoch) }
         let claimedRows = claims.jobs.count
         claimedJobs = claimedRows
+        let last = claims.jobs.last
+        let immediate = immediate(of: request, lane, claimedRows: claimedRows)
+        if last == nil && immediate == nil { return .nothingReady(epoch: lane.epoch) }
         let keepsAll = !lane.hasPausedStores && !request.skipsLockedItems && request.leavesOut.isNothing
+        var range = ClaimedRange.all(ofLane: request.lane, marks: request.marks.marks)
+        if let last, immediate == nil { (range.lastPriority, range.lastID) = (last.priority, last.id) }
         let ended = try completeClaim(
-            ClaimedRange(lane: request.lane, marks: request.marks.marks, lastPriority: last.priority, lastID: last.id),
-            passing: request.marks.passed, locking: keepsAll ? tuples : nil)
+            range, passing: request.marks.passed, locking: keepsAll ? tuples : nil, immediate)
         if !ended.isEmpty { return .transactionsEnded(ended) }
         claims.leaveOut(request.leavesOut)
         let paused = lane.hasPausedStores ? try pauseJobs() : 0
         var keys = try request.readsKeys ? readKeys() : [KeyState?](repeating: nil, count: claims.keys.count)
         try lockItems(skipsLocked: request.skipsLockedItems, &tuples)
+        if let immediate, immediate.isInBatch { add(immediate, lane) }
         let tooLarge = Set(claims.tooLargeGroups.keys)
         var decision = decide(claims.jobs, items: items.states, keys: keys, tooLargeGroups: tooLarge)
         // A key that was taken for unused and that no job uses would not violate the primary key: a job that waits may
@@ -87,14 +102,16 @@ final class Batch {
             decision = decide(claims.jobs, items: items.states, keys: keys, tooLargeGroups: tooLarge)
         }
         self.decision = decision
+        let immediateOutcomes = try immediateOutcomes(decision)
         let promotions = try writeBack(decision, &tuples)
-        isCommitting = true
+        (isCommitting, beganAt) = (true, lane.beganAt)
         if case .trying = request.leavesOut {
             try execute(statements.checkConstraints)
             return .tried(statements: committedStatements)
         }
         try connection.commit()
         self.decision = nil
+        immediate?.end(immediateOutcomes, beganAt: lane.beganAt)
         onFinished?(FinishedJobs(claims, decision, finishedAt: lane.beganAt))
         offerSample(decision)
         return .committed(
@@ -103,7 +120,7 @@ final class Batch {
                 finished: decision.finished, waiting: decision.waiting, skipped: decision.skipped,
                 notifications: decision.levelChanges.count, paused: paused, promotions: promotions,
                 metUsedKeys: keys.contains { $0 != nil }, mayHaveMore: claimedRows >= request.jobsMax,
-                last: (last.priority, last.id), statements: committedStatements))
+                last: last.map { ($0.priority, $0.id) }, statements: committedStatements))
     }
 
     /// A COMMIT without anything to commit proves nothing.

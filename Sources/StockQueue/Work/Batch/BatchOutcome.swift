@@ -15,6 +15,8 @@ struct BatchRequest {
     var readsKeys: Bool
     /// Jobs that the batch leaves out: see `ErrorHistory` and `LaneTuning`.
     var leavesOut = LeftOut.none
+    /// Calls of this process that the batch decides behind the jobs of the table.
+    var immediate: ImmediateWork?
 
     enum LeftOut {
         case none
@@ -65,8 +67,8 @@ struct BatchReport {
     var metUsedKeys = false
     /// The claim was as large as allowed, so there may be more.
     var mayHaveMore = false
-    /// The last job claimed, in order of work.
-    var last: (priority: Int16, id: Int64)
+    /// The last job claimed, in order of work; nil where the batch had only immediate jobs.
+    var last: (priority: Int16, id: Int64)?
     /// The statements that the batch committed.
     var statements: [String]
 

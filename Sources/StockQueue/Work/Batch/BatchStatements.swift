@@ -22,9 +22,12 @@ struct BatchStatements: Sendable {
     let lockItems: LockItemsStatement
     let lockUnlockedItems: LockUnlockedItemsStatement
     let readItems: ReadItemsStatement
+    let readImmediateAccess: ReadImmediateAccessStatement
+    let drawJobIDs: DrawJobIDsStatement
     let useKeys: UseKeysStatement
     let writeItems: WriteItemsStatement
     let writeResults: WriteResultsStatement
+    let writeImmediateResults: WriteImmediateResultsStatement
     let writeNotifications: WriteNotificationsStatement
     let writeChangeLog: WriteChangeLogStatement
     let sendFeedHint: SendFeedHintStatement
@@ -53,9 +56,12 @@ struct BatchStatements: Sendable {
         lockItems = LockItemsStatement(schema)
         lockUnlockedItems = LockUnlockedItemsStatement(schema)
         readItems = ReadItemsStatement(schema)
+        readImmediateAccess = ReadImmediateAccessStatement(schema)
+        drawJobIDs = DrawJobIDsStatement(schema)
         useKeys = UseKeysStatement(schema)
         writeItems = WriteItemsStatement(schema)
         writeResults = WriteResultsStatement(schema)
+        writeImmediateResults = WriteImmediateResultsStatement(schema)
         writeNotifications = WriteNotificationsStatement(schema)
         writeChangeLog = WriteChangeLogStatement(schema)
         sendFeedHint = SendFeedHintStatement(schema)

@@ -21,6 +21,8 @@ struct ClaimSet {
     /// The groups with more lines than a group may have, and what the batch has of them.
     private(set) var tooLargeGroups: [GroupIndex: TooLargeGroup] = [:]
     private var knownIDs: Set<Int64> = []
+    /// Jobs that were never in the table of jobs; they have no tuple id.
+    private(set) var immediateJobs = 0
 
     /// A group that is too large. A batch rejects as many of its lines as it claimed.
     struct TooLargeGroup {
@@ -40,6 +42,7 @@ struct ClaimSet {
         groupLines.removeAll(keepingCapacity: true)
         tooLargeGroups.removeAll()
         knownIDs.removeAll(keepingCapacity: true)
+        immediateJobs = 0
     }
 
     // MARK: adding
@@ -97,12 +100,45 @@ struct ClaimSet {
         enqueuedAts.append(rows.timestamp(row, columns.enqueuedAt))
     }
 
+    // MARK: immediate jobs
+
+    /// Gives the items of calls their numbers, so that they are locked with those of the claim.
+    mutating func number(itemsOf work: ImmediateWork) { work.number(in: &items) }
+
+    /// Adds the jobs of the calls that were admitted, and brings all into order of work.
+    mutating func add(_ work: ImmediateWork, enqueuedAt: Timestamp) {
+        let claimed = jobs.count
+        for call in work.admitted {
+            var group: GroupIndex?
+            if work.calls[call].isGroup {
+                let number = groups.number(of: [work.groupID(ofCall: call), work.calls[call].storeID, work.transaction])
+                groupLines.append(work.calls[call].lines.count)
+                group = GroupIndex(rawValue: number)
+            }
+            for var job in work.jobs(ofCall: call) {
+                job.group = group
+                jobs.append(job)
+                tupleIDs.append(.none)
+                enqueuedAts.append(enqueuedAt)
+            }
+        }
+        immediateJobs = jobs.count - claimed
+        if claimed > 0 && immediateJobs > 0 { arrangeAll() }
+    }
+
+    /// The job at an index was never in the table of jobs.
+    func isImmediate(_ index: Int) -> Bool { immediateJobs > 0 && tupleIDs[index] == .none }
+
     // MARK: arranging
 
     /// Brings the jobs into order of work: by priority and id, a group at its first ready line with its lines in job
     /// order.
     mutating func arrange() {
         if groups.count == 0 && knownIDs.isEmpty { return }  // as claimed
+        arrangeAll()
+    }
+
+    private mutating func arrangeAll() {
         var best = [Rank](repeating: Rank.last, count: groups.count)
         for job in jobs where job.isReady {
             if let group = job.group { best[group.position] = min(best[group.position], Rank(of: job)) }

@@ -3,6 +3,12 @@ import StockQueuePostgres
 
 /// The jobs that a committed batch gave results: what the table of results says, for a producer in the same process.
 package struct FinishedJobs: Sendable {
+    /// A job. The time distinguishes it from another one that gets its id after a crash of the server.
+    package struct ID: Sendable {
+        package var jobID: Int64
+        package var enqueuedAt: Timestamp
+    }
+
     package struct Job: Sendable {
         package var jobID: Int64
         /// Distinguishes the job from another one that gets its id after a crash of the server.
@@ -34,7 +40,7 @@ extension FinishedJobs {
         jobs = []
         jobs.reserveCapacity(decision.finished)
         for (index, job) in decision.jobs.enumerated() {
-            guard case .finished(let outcome) = job else { continue }
+            guard case .finished(let outcome) = job, !claims.isImmediate(index) else { continue }
             jobs.append(Job(jobID: claims.jobs[index].id, enqueuedAt: claims.enqueuedAts[index], outcome: outcome))
         }
     }

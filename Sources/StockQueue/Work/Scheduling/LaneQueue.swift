@@ -88,6 +88,20 @@ final class LaneQueue: Sendable {
         enqueue(lanes)
     }
 
+    /// Queues a lane for which a producer of this process has offered calls.
+    ///
+    /// - Returns: false when no worker will take the lane soon.
+    func enqueueForOffer(_ lane: Int16) -> Bool {
+        let isPossible = state.withLock { state in
+            if state.stopped { return false }
+            if state.lanes[Int(lane)] == .idle, state.cooldownEnds[Int(lane)]?.hasPassed == false { return false }
+            state.producerIsBusyUntil = .after(milliseconds: Self.producerBusyMs)
+            return true
+        }
+        if isPossible { enqueue([lane]) }
+        return isPossible
+    }
+
     /// A producer of this process enqueues jobs and names their lanes: the poller polls at a pace of its own.
     var isProducerBusy: Bool { state.withLock { $0.producerIsBusyUntil?.hasPassed == false } }
 

@@ -35,16 +35,25 @@ struct LaneVisit {
             tuning.pendingFailure = nil
             return try recordFailure(of: failure.jobIDs, failure.error)
         }
-        let request = BatchRequest(
+        var request = BatchRequest(
             lane: lane, jobsMax: tuning.claimJobsMax(context.settings), marks: context.marks.view(of: lane),
             skipsLockedItems: tuning.skipsLockedItems, readsKeys: tuning.batchesThatReadKeys > 0,
             leavesOut: tuning.leavesOut)
+        request.immediate = immediateWork(request)
+        // In a batch that was not committed nothing has happened.
+        defer { request.immediate?.decline() }
         let started = ContinuousClock.now
         var tuples = context.tupleCache.remove(lane)
         let outcome: BatchOutcome
         do throws(PostgresError) {
             outcome = try batch.run(request, tuples: &tuples)
         } catch {
+            if let immediate = request.immediate, immediate.isInBatch {
+                batch.end(immediate, after: error)
+                if error.isConnectionFatal { throw error }
+                // The same jobs without them show whose the error is.
+                return Step(disposition: .requeue)
+            }
             return try recover(from: error)
         }
         context.tupleCache.store(tuples, of: lane)
@@ -70,6 +79,16 @@ struct LaneVisit {
         }
     }
 
+    /// The calls that were offered for the lane. A batch that leaves jobs out cannot decide what is behind them.
+    private func immediateWork(_ request: BatchRequest) -> ImmediateWork? {
+        let offers = context.immediateOffers.take(lane)
+        if offers.isEmpty { return nil }
+        let work = ImmediateWork(offers)
+        if !request.skipsLockedItems && request.leavesOut.isNothing { return work }
+        work.decline()
+        return nil
+    }
+
     /// The lane was not locked; its epoch may be another one than that of the marks.
     private mutating func sawLane(_ epoch: Int64, _ request: BatchRequest) {
         tuning.holderMayBeStalledAt = nil
@@ -84,7 +103,9 @@ struct LaneVisit {
         tuning.learnKeys(metUsedKeys: report.metUsedKeys)
         // All jobs belong to paused stores, and other transactions have locked them.
         if report.claimed == 0 && report.paused == 0 { return Step(disposition: .idle) }
-        if report.skipped == 0 { context.marks.raise(lane, from: request.marks, upTo: report.last) }
+        if report.skipped == 0, let last = report.last {
+            context.marks.raise(lane, from: request.marks, upTo: last)
+        }
         context.onEvent(.batch(event(report, duration)))
         if tuning.leavesAnythingOut { return finishBesideLeftOut(report) }
         tuning.learn(from: report, tookMs: Int(duration / .milliseconds(1)), context.settings)

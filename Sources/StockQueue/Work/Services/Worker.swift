@@ -50,10 +50,12 @@ struct Worker: WorkerService {
                 if step.hasMore && !keepsLane { keepsLane = queue.keepLane() }
             } while keepsLane && step.hasMore && !context.stop.isFinishing
             let isQueueEmpty = queue.release(visit.lane, step.disposition)
+            if case .cooldown = step.disposition { context.immediateOffers.decline(visit.lane) }
             if isQueueEmpty && step.didWork && !queue.isProducerBusy { context.pollerWakeUp.wake() }
         } catch {
             // Whatever failed the batch, the lane still has work.
             _ = queue.release(visit.lane, .requeue)
+            context.immediateOffers.decline(visit.lane)
             throw error
         }
     }

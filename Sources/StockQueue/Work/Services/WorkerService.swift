@@ -22,6 +22,7 @@ struct ServiceContext: Sendable {
     let schema: QueueSchema
     let settings: WorkerSettings
     let laneQueue: LaneQueue
+    let immediateOffers = ImmediateOffers()
     let marks = LowWaterMarks()
     let tupleCache = ItemTupleCache()
     let changedItems = ChangedItemSample()
