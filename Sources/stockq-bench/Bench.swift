@@ -31,6 +31,7 @@ struct Bench {
         case .backlog: try backlog()
         case .producers: try producers()
         case .memory: try memory()
+        case .deliveries: try deliveries()
         case .http: try http()
         }
     }

@@ -315,7 +315,7 @@ struct BenchScenarios {
     }
 
     /// Checks every 2 ms; gives up after ten minutes.
-    private static func waitUntil(_ what: String, _ condition: () throws -> Bool) throws {
+    static func waitUntil(_ what: String, _ condition: () throws -> Bool) throws {
         let deadline = Deadline.after(milliseconds: 600_000)
         while try !condition() {
             if deadline.hasPassed { throw Failure("waited ten minutes until \(what)") }

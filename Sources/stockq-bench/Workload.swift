@@ -87,6 +87,22 @@ struct Workload {
             ])
     }
 
+    /// Items of one store two units above their thresholds, each with a job that takes three.
+    static func crossings(_ items: Int) -> Workload {
+        Workload(
+            name: "crossings_\(items)",
+            statements: [
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold)
+                SELECT 'store', 'item-' || number, 7, 5 FROM generate_series(1, \(items)) AS number
+                """,
+                """
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, reference)
+                SELECT 'store', 'item-' || number, -3, 'order ' || number FROM generate_series(1, \(items)) AS number
+                """,
+            ])
+    }
+
     private static func catalog(stores: Int, items: Int) -> String {
         """
         INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold)

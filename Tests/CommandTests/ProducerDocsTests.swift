@@ -110,10 +110,11 @@ import Testing
         let article = "Sources/StockQueue/StockQueue.docc/FromInsertToResult.md"
         let blocks =
             try Self.blocks("swift") + Self.blocks("swift", in: article)
+            + Self.blocks("swift", in: "docs/guides/webhooks.md")
             + Self.commentedBlocks("Sources/StockQueue/Client/StockQueueClient.swift")
             + Self.commentedBlocks("Sources/StockQueue/Feeds/StockQueueClient+Feeds.swift")
             + Self.commentedBlocks("Sources/StockQueue/StockWorkers.swift")
-        #expect(blocks.count >= 16)
+        #expect(blocks.count >= 17)
         for block in blocks { #expect(compiled.contains(Self.words(block)), "not compiled: \(block)") }
     }
 

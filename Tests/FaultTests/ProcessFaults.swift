@@ -264,6 +264,14 @@ final class Trap: Sendable {
         self.init(proxy, number, { way.carries($0) && (direction == nil || $0.direction == direction) }, act)
     }
 
+    /// Acts at the deliverer's message with this number, counted from 0.
+    convenience init(
+        _ proxy: Proxy, atDelivererMessage number: Int, of direction: Proxy.Direction?,
+        _ act: @escaping @Sendable (_ process: Int32, Proxy.Message) -> Proxy.Effect
+    ) {
+        self.init(proxy, number, { $0.isOfDeliverer && (direction == nil || $0.direction == direction) }, act)
+    }
+
     /// Acts when the worker sends the statement.
     convenience init(
         _ proxy: Proxy, on statement: String,

@@ -57,6 +57,13 @@ final class Rig: Sendable {
         WorkersUnderTest(database.settings, schema: database.schema, settings: settings)
     }
 
+    /// Starts workers that connect without the proxy, with some settings changed.
+    func startDirectWorkers(_ change: (inout WorkerSettings) -> Void) -> WorkersUnderTest {
+        var settings = Rig.quick()
+        change(&settings)
+        return startDirectWorkers(settings)
+    }
+
     // MARK: jobs
 
     /// Enqueues a round of jobs in every shop.

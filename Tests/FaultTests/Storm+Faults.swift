@@ -11,6 +11,8 @@ extension Storm {
         case connectionsCut, cutInMessage, silence, connectionsRejected, slow, errorInjected, itemsLocked
         case producerHung, readerHeld, triggerRaises, giantGroup
         case gatewayKilled, gatewayFrozen, gatewayStopped
+        case delivererKilled, delivererFrozen, delivererStopped
+        case receiverKilled, receiverFails, receiverCuts, receiverLeaves, receiverSilent
     }
 
     func strike(_ fault: Fault) throws {
@@ -53,16 +55,41 @@ extension Storm {
             _ = try gateway.wait()
         case .gatewayFrozen:
             if let process = gateway.processID { freeze(process, milliseconds: 200 + random.below(5_000)) }
+        default: try strikeDeliveries(fault, shortly)
         }
     }
 
-    /// Acts at one of the next messages of a worker.
+    private func strikeDeliveries(_ fault: Fault, _ shortly: Int) throws {
+        switch fault {
+        case .delivererKilled: deliveries.send(SIGKILL)
+        case .delivererStopped: deliveries.send(random.pick([SIGTERM, SIGINT]))
+        case .delivererFrozen:
+            if let process = deliveries.processID { freeze(process, milliseconds: 200 + random.below(7_000)) }
+        case .receiverKilled:
+            try deliveries.receiver.kill()
+            pause(milliseconds: shortly)
+            try deliveries.receiver.startAgain()
+        case .receiverFails: try receiverBecomes(.fails, shortly)
+        case .receiverCuts: try receiverBecomes(.cuts, shortly)
+        case .receiverLeaves: try receiverBecomes(.leaves, shortly)
+        case .receiverSilent: try receiverBecomes(.silent, 2 * shortly)
+        default: fatalError("\(fault) is no fault of deliveries")
+        }
+    }
+
+    private func receiverBecomes(_ mood: WebhookReceiver.Mood, _ milliseconds: Int) throws {
+        try deliveries.receiver.becomes(mood)
+        pause(milliseconds: milliseconds)
+        try deliveries.receiver.becomes(.ok)
+    }
+
+    /// Acts at one of the next messages of a worker or of a deliverer.
     private func once(_ fault: Fault) {
         let offset = random.below(400)
         let code = random.pick(Faults.Content.transient + Faults.Content.ofData)
         let left = Mutex(random.below(60))
         setRule { message in
-            guard message.isOfWorker else { return .pass }
+            guard message.isOfWorker || message.isOfDeliverer else { return .pass }
             if fault == .errorInjected && !(message.direction == .toServer && message.isOf("B")) { return .pass }
             let isNow = left.withLock { left in
                 left -= 1
@@ -92,13 +119,14 @@ extension Storm {
         try cluster.startAgain()
     }
 
-    /// The server's process of a random worker session; nil if there is none. (A signal to 0 would reach this process
+    /// The server's process of a random session of a worker or a deliverer; nil if there is none. (A signal to 0 would reach this process
     /// group.)
     private func backend() throws -> Int32? {
         let pid = try waitingForServer {
             try rig.database.value(
                 """
-                SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'stockq run worker%'
+                SELECT pid FROM pg_stat_activity
+                WHERE application_name LIKE 'stockq run worker%' OR application_name LIKE 'stockq%deliverer'
                 ORDER BY random() LIMIT 1
                 """)
         }
@@ -110,8 +138,9 @@ extension Storm {
             try rig.database.run(
                 """
                 SELECT pg_terminate_backend(pid) FROM (
-                    SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'stockq run%' ORDER BY random()
-                    LIMIT \(count)
+                    SELECT pid FROM pg_stat_activity
+                    WHERE application_name LIKE 'stockq run%' OR application_name LIKE 'stockq deliver%'
+                    ORDER BY random() LIMIT \(count)
                 ) AS session
                 """)
         }

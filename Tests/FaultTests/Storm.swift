@@ -5,7 +5,8 @@ import StockQueuePostgres
 import TestSupport
 import Testing
 
-/// The soak: a server, a proxy, three worker processes, a producer for each store, an administrator, and faults.
+/// The soak: a server, a proxy, three worker processes, a deliverer with its receiver, a producer for each store, an
+/// administrator, and faults.
 ///
 /// Its own statements wait for the server, as any client does: a fault may have hit it a moment before.
 final class Storm {
@@ -16,6 +17,7 @@ final class Storm {
     let recoveryTimes = RecoveryTimes()
     var workers: [Program.Running] = []
     let gateway: GatewayUnderTest
+    let deliveries: DeliveriesUnderTest
     var hungProducers: [Background] = []
     var raised = 0
     var probes = 0
@@ -24,6 +26,7 @@ final class Storm {
     private var count: [Fault: Int] = [:]
     private var starts = 0
     private var gatewayStarts = 0
+    private var delivererStarts = 0
     private var checks = 0
 
     /// An administrator changes attributes in the opposite order of the workers' locks, and cancels jobs. If there is a
@@ -65,7 +68,8 @@ final class Storm {
             }.joined())
         // Its workers come and go with it, beside the other processes.
         gateway = try GatewayUnderTest(
-            rig.database, rig.program, ["--workers", "1", "--deadline", "3s"])
+            rig.database, rig.program, ["--workers", "1", "--deadline", "3s", "--set", "deliver=false"])
+        deliveries = try DeliveriesUnderTest(rig.database, rig.program)
     }
 
     func rage() throws {
@@ -74,6 +78,7 @@ final class Storm {
         setRule { _ in .pass }
         try keepWorkers()
         try keepGateway()
+        try keepDeliverer()
         while !end.hasPassed {
             let calm = Deadline.after(milliseconds: min(60_000, end.remainingMs))
             let producers = (0..<Self.stores).map { store in
@@ -86,6 +91,7 @@ final class Storm {
             let admin = RepeatingSession(
                 rig.database, everyMs: 300, accepts: [.deadlockDetected]
             ) { _ in [Self.administratorsSQL] }
+            let time = deliveries.timePassing()
             while !calm.hasPassed {
                 pause(milliseconds: 200 + random.below(1_300))
                 let fault = random.pick(faults)
@@ -94,12 +100,14 @@ final class Storm {
                 try strike(fault)
                 try keepWorkers()
                 try keepGateway()
+                try keepDeliverer()
             }
             for producer in producers { try producer.stop() }
             setRule { _ in .pass }
             rig.proxy.rejectConnections(false)
             for caller in callers { try caller.stop() }
             try admin.stop()
+            try time.stop()
             try waitForHungProducers()
             try checkAtRest()
         }
@@ -109,6 +117,7 @@ final class Storm {
             expect(!ended.err.contains("integrity_violation"), ended.err)
         }
         expect(try gateway.stop()?.code == 0, "the gateway did not end as it should")
+        expect(try deliveries.stop()?.code == 0, "the deliverer did not end as it should")
         expectNone(try gateway.wrongAnswers())
         expectNone(try rig.violations(order: .ofItems))
         reportNumbers()
@@ -136,9 +145,11 @@ final class Storm {
         while workers.count < Self.processes {
             starts += 1
             workers.append(
-                try rig.program.start([
-                    "run", "--log-level", "error", "--set", "batchJobsMax=\(random.pick([3, 100, 20_000]))",
-                ]))
+                try rig.program.start(
+                    [
+                        "run", "--log-level", "error", "--set", "batchJobsMax=\(random.pick([3, 100, 20_000]))",
+                        "--set", "deliver=\(starts % Self.processes == 0)",
+                    ] + DeliveriesUnderTest.receiverSettings))
         }
     }
 
@@ -154,13 +165,27 @@ final class Storm {
         try gateway.start()
     }
 
+    // MARK: the deliverer
+
+    /// Starts the deliverer again when it has ended. One of the workers delivers too.
+    private func keepDeliverer() throws {
+        guard deliveries.hasEnded else { return }
+        if let ended = try deliveries.wait() {
+            // One that is silent for longer than a stop may take ends with an error.
+            expect(ended.code >= 0 || ended.code == -SIGKILL, "a deliverer ended with \(ended.code): \(ended.err)")
+        }
+        delivererStarts += 1
+        try deliveries.start()
+    }
+
     // MARK: at rest
 
     private func checkAtRest() throws {
         setRule { _ in .pass }
         rig.proxy.rejectConnections(false)
         expect(try rig.jobsFinish(seconds: 80), "jobs do not finish at rest after \(tally.secondsRun) s")
-        let violations = try waitingForServer { try LedgerOracle(rig.database).violationsNow() }
+        let violations =
+            try waitingForServer { try LedgerOracle(rig.database).violationsNow() } + deliveries.violations()
         expectNone(violations)
         expectNone(try gateway.wrongAnswers())
         checks += 1
@@ -188,6 +213,10 @@ final class Storm {
         tally.say(
             "\(gatewayStarts) gateways; calls without a key: \(plain.applied) applied, \(plain.refused) refused, "
                 + "\(plain.lost) not answered; with a key: \(keyed.applied) applied, \(keyed.lost) not")
+        let received = deliveries.receiver.received
+        tally.say(
+            "\(delivererStarts) deliverers; \(received.count) webhooks arrived, "
+                + "\(Set(received.map { $0.path + $0.id }).count) different ones")
         tally.say("from a fault to the next applied result: \(recoveryTimes.summary)")
     }
 }

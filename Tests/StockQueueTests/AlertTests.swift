@@ -120,20 +120,62 @@ import Testing
             try Self.shop(database, items: 2)
             try Self.setPolicy(database, "quiet_period => '1 hour'")
             try Self.change(database, -2, 1, -1, item: "i0")
-            try Self.change(database, -2, 1, -6, item: "i1")
+            try Self.change(database, -2, 1, -1, 2, item: "i1")
             #expect(try Self.sent(database) == ["low 5", "low 5"])
             try Self.pass(database, "30 minutes")
             #expect(try Self.sent(database) == ["low 5", "low 5"])
             try Self.pass(database, "30 minutes")
-            #expect(try Self.sent(database) == ["low 5", "low 5", "out 0"], "i0 is low, as the message said")
+            #expect(try Self.sent(database) == ["low 5", "low 5", "restocked 7"], "i0 is low, as the message said")
             // The next quiet period begins with that message.
-            try Self.change(database, 1, item: "i1")
+            try Self.change(database, -2, item: "i1")
             try Self.pass(database, "30 minutes")
             #expect(try Self.sent(database).count == 3)
             try Self.pass(database, "30 minutes")
-            #expect(try Self.sent(database).suffix(1) == ["back_in_stock 1"])
+            #expect(try Self.sent(database).suffix(1) == ["low 5"])
             #expect(
                 try database.rows("SELECT announced_at <= made_at FROM stockq.announcements") == ["t", "t", "t", "t"])
+            try expectSoundLedger(database)
+        }
+    }
+
+    @Test("an item that runs out in a quiet period says so at once, and only once a quiet period")
+    func outInQuietPeriod() async throws {
+        try await withDatabase { database in
+            try Self.shop(database)
+            try Self.setPolicy(database, "quiet_period => '1 hour'")
+            try Self.change(database, -2)
+            try Self.pass(database, "10 minutes")
+            try Self.change(database, -5)
+            #expect(try Self.sent(database) == ["low 5", "out 0"])
+            // A quiet period begins with it too: stock that swings between nothing and one unit sends no more.
+            for _ in 0..<3 { try Self.change(database, 1, -1) }
+            try Self.change(database, 1)
+            try Self.pass(database, "59 minutes")
+            #expect(try Self.sent(database) == ["low 5", "out 0"])
+            try Self.pass(database, "1 minute")
+            #expect(try Self.sent(database) == ["low 5", "out 0", "back_in_stock 1"])
+            try Self.change(database, -1)
+            #expect(try Self.sent(database).suffix(1) == ["out 0"])
+            // Also from above the threshold, and for an item that has just been restocked.
+            try Self.change(database, 9)
+            try Self.pass(database, "1 hour")
+            try Self.change(database, -9)
+            #expect(try Self.sent(database).suffix(2) == ["back_in_stock 9", "out 0"])
+            try expectSoundLedger(database)
+        }
+    }
+
+    @Test("an item that runs out while it is snoozed says so at the end of the snooze")
+    func outInSnooze() async throws {
+        try await withDatabase { database in
+            try Self.shop(database)
+            try Self.setPolicy(database, "quiet_period => '3 hours'")
+            try Self.change(database, -2)
+            try database.run("SELECT stockq.snooze_item('s', 'i0', now() + interval '1 hour')")
+            try Self.change(database, -5)
+            #expect(try Self.sent(database) == ["low 5"])
+            try Self.pass(database, "1 hour")
+            #expect(try Self.sent(database) == ["low 5", "out 0"])
             try expectSoundLedger(database)
         }
     }
@@ -173,13 +215,19 @@ import Testing
             let create =
                 "INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold) VALUES ('s', 'i0', 20, 5)"
             try Self.shop(database)
-            if delay.hasPrefix("set") { try Self.change(database, -2) }
+            let isQuiet = delay.hasPrefix("set")
             try database.run("SELECT stockq.\(delay)")
-            if delay.hasPrefix("set") { try Self.change(database, 2, -2) }
+            if isQuiet { try Self.change(database, -7) }
             let before = try Self.sent(database)
-            try Self.change(database, -5)
-            if !delay.hasPrefix("set") { try Self.change(database, -2) }
-            #expect(try database.value("SELECT stockq.retire_item('s', 'i0')") == "t")
+            if isQuiet {
+                // That it is back waits, and its owner deletes it with its stock.
+                try Self.change(database, 1)
+                try database.run("DELETE FROM stockq.items")
+            } else {
+                try Self.change(database, -7)
+                #expect(try database.value("SELECT stockq.retire_item('s', 'i0')") == "t")
+            }
+            #expect(try database.value("SELECT count(*) FROM stockq.retired_items") == "1")
             if isCreatedBefore { try database.run(create) }
             try Self.pass(database, "2 days")
             #expect(try Self.sent(database) == before)

@@ -139,12 +139,26 @@ import Testing
             try Self.subscribe(database, "shop", to: receiver.url(path))
             try database.enqueue(.adjust("i0", -3))
             let workers = Self.workers(database) { $0.deliveryTimeout = .seconds(1) }
-            #expect(try eventually { try Self.deliveries(database, "last_error") == [error] })
+            #expect(try eventually { try Self.deliveries(database, "last_error IS NOT NULL") == ["t"] })
+            #expect(try Self.deliveries(database, "last_error") == [error])
             let wait = try database.value(
                 "SELECT ceil(extract(epoch FROM next_attempt_at - now()))::int FROM stockq.deliveries")
             #expect(seconds.contains(Int(wait) ?? -1), "\(wait) s")
             #expect(try Self.deliveries(database, "state") == ["pending"])
             #expect(!receiver.received.contains { $0.path == "/ok" })
+            try workers.stop()
+        }
+    }
+
+    @Test("an answer with endless header fields is a failure, and ends at a limit") func endlessHeader() async throws {
+        try await withDatabase { database in
+            let receiver = try WebhookReceiver()
+            try Self.shop(database)
+            try Self.subscribe(database, "shop", to: receiver.url("/headers"))
+            try database.enqueue(.adjust("i0", -3))
+            // Its 1 GiB would take longer than this.
+            let workers = Self.workers(database) { $0.deliveryTimeout = .seconds(10) }
+            #expect(try eventually { try Self.deliveries(database, "last_error IS NOT NULL, state") == ["t,pending"] })
             try workers.stop()
         }
     }

@@ -234,6 +234,50 @@ import Testing
         }
     }
 
+    @Test("a page of the feed costs what it returns, however many notifications there are before and after it")
+    func costOfAPage() async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.notifications (position, job_id, version, available_before, available_after, kind,
+                    store_id, item_id, location_id)
+                SELECT n / 1000, n, 1, 9, 4, 'low_stock', 's' || n % 7, 'i' || n, 'main' FROM generate_series(1, 150000) AS n
+                """)
+            // Without statistics, and with those of the full table.
+            for statistics in ["", "ANALYZE stockq.notifications"] {
+                try database.run(statistics)
+                let cursors = try database.rows(
+                    """
+                    SELECT position || '-' || notification_id FROM stockq.notifications
+                    WHERE job_id IN (1, 75000, 149000) ORDER BY job_id
+                    """)
+                for (cursor, store) in cursors.flatMap({ [($0, "NULL"), ($0, "'s3'")] }) {
+                    let call = "SELECT * FROM stockq.notifications_after('\(cursor)', 100, \(store))"
+                    let connection = try database.connect()
+                    #expect(try database.rows(call, connection).count == 100)
+                    let plan = try connection.execute(
+                        Statement("explain_feed", [], "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) \(call)")
+                    ).string(0, 0)
+                    struct Plan: Decodable {
+                        struct Node: Decodable {
+                            var hit: Int
+                            var read: Int
+                            private enum CodingKeys: String, CodingKey {
+                                case hit = "Shared Hit Blocks"
+                                case read = "Shared Read Blocks"
+                            }
+                        }
+                        var node: Node
+                        private enum CodingKeys: String, CodingKey { case node = "Plan" }
+                    }
+                    let node = try #require(try JSONDecoder().decode([Plan].self, from: Data(plan.utf8)).first).node
+                    // The table has more than 2,000 pages. A store's row is alone on its page of the index's order.
+                    #expect((1...250).contains(node.hit + node.read), "\(node) at \(cursor), store \(store)")
+                }
+            }
+        }
+    }
+
     @Test("a page and a cursor that make no sense are refused with what to pass instead") func wrongArguments()
         async throws
     {

@@ -140,6 +140,31 @@ import Testing
         }
     }
 
+    @Test(
+        "one digest a day comes, also at a time of day that a change of summer time leaves out or repeats",
+        arguments: [
+            // 02:30 is left out in the night to 29 March, and comes twice in that to 25 October.
+            ("02:30", "Europe/Berlin", "2026-03-27 12:00Z", ["03-28 01:30", "03-29 01:30", "03-30 00:30"]),
+            ("02:30", "Europe/Berlin", "2026-10-23 12:00Z", ["10-24 00:30", "10-25 01:30", "10-26 01:30"]),
+            ("00:00", "America/Santiago", "2026-09-04 12:00Z", ["09-05 04:00", "09-06 04:00", "09-07 03:00"]),
+            ("23:59", "Pacific/Kiritimati", "2026-12-30 12:00Z", ["12-31 09:59", "01-01 09:59", "01-02 09:59"]),
+        ])
+    func oneADay(time: String, zone: String, from: String, due: [String]) async throws {
+        try await withDatabase { database in
+            let found = try database.value(
+                """
+                WITH RECURSIVE digest AS (
+                    SELECT stockq.next_digest('\(time)', '\(zone)', '\(from)') AS due, 1 AS number
+                    UNION ALL
+                    SELECT stockq.next_digest('\(time)', '\(zone)', due), number + 1 FROM digest
+                    WHERE number < \(due.count)
+                )
+                SELECT string_agg(to_char(due AT TIME ZONE 'UTC', 'MM-DD HH24:MI'), '; ' ORDER BY number) FROM digest
+                """)
+            #expect(found == due.joined(separator: "; "))
+        }
+    }
+
     @Test("a daily digest lists what is low or out now, also an item that was created low")
     func dailyDigest() async throws {
         try await withDatabase { database in
@@ -177,7 +202,13 @@ import Testing
         }
     }
 
-    @Test("a mail reaches an SMTP server through msmtp") func smtp() async throws {
+    /// msmtp reads the recipients from the header, so a `Bcc` that got there would be one.
+    @Test(
+        "a mail reaches an SMTP server through msmtp, and its one recipient alone, whatever the item's name",
+        arguments: [
+            "i0", "Bcc: victim@example.com", "\"<script>'&\\, <victim@example.com>", "茶 \u{1F375} Ωμέγα=?utf-8?q?x?=",
+        ])
+    func smtp(item: String) async throws {
         try await withDatabase { database in
             let folder = try Folder()
             defer { folder.remove() }
@@ -190,7 +221,8 @@ import Testing
                 class Handler:
                     async def handle_DATA(self, server, session, envelope):
                         print("MAIL", envelope.mail_from, envelope.rcpt_tos, flush=True)
-                        print(envelope.content.decode(), flush=True)
+                        # Anything else than ASCII is in encoded words and parts.
+                        print(envelope.content.decode("ascii"), flush=True)
                         return "250 OK"
 
                 controller = Controller(Handler(), hostname="127.0.0.1", port=0)
@@ -205,15 +237,28 @@ import Testing
             let port = running.outputText.split(separator: "\n")[0].split(separator: " ")[1]
             try folder.script("sendmail", "exec msmtp --host=127.0.0.1 --port=\(port) --from=shop@example.com \"$@\"")
             try Self.shop(database)
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', \(quoteLiteral(item)), 7)
+                ON CONFLICT DO NOTHING
+                """)
             _ = try Program(database).run(
                 ["subscriptions", "add", "owner", "--mail", "owner@example.com", "--digest-window", "1s"])
-            try database.enqueue(.adjust("i0", -7))
+            try database.enqueue(.adjust(item, -7))
             let workers = database.startWorkers { settings in
                 settings.deliveryPollInterval = .milliseconds(20)
                 settings.sendmail = "\(folder.path)/sendmail"
             }
-            #expect(eventually { running.outputText.contains("MAIL shop@example.com ['owner@example.com']") })
+            #expect(
+                eventually { running.outputText.contains("MAIL shop@example.com ['owner@example.com']") },
+                "\(running.errorText)")
             try workers.stop()
+            #expect(running.outputText.components(separatedBy: "MAIL ").count == 2)
+            let message = running.outputText.split(separator: "\n", omittingEmptySubsequences: false).dropFirst(2)
+            let mail = try Self.parse(message.joined(separator: "\n"))
+            #expect(mail.fields["Bcc"] == nil && mail.fields["To"] == "owner@example.com")
+            #expect(mail.fields["Subject"]?.contains("out of stock") == true, "\(mail.fields)")
+            #expect(mail.text.contains("0 left") || mail.text.contains("out of stock"), "\(mail.text)")
             #expect(
                 try database.rows("SELECT state, coalesce(last_error, '') FROM stockq.deliveries") == ["delivered,"])
         }

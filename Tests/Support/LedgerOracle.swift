@@ -148,7 +148,8 @@ public struct LedgerOracle {
                 """
                 SELECT format('session %s (%s) remains: %s', pid, application_name, state) FROM pg_stat_activity
                 WHERE datname = current_database()
-                    AND (application_name LIKE 'tests %' OR application_name LIKE 'stockq run%')
+                    AND (application_name LIKE 'tests %' OR application_name LIKE 'stockq run%'
+                        OR application_name LIKE 'stockq deliver%')
                 UNION ALL
                 SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = current_database()
                 """, connection)

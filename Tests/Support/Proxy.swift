@@ -29,6 +29,7 @@ public final class Proxy: Sendable {
         public let backend: Int32
 
         public var isOfWorker: Bool { application.contains(" worker ") }
+        public var isOfDeliverer: Bool { application.hasSuffix(" deliverer") }
         public func isOf(_ letter: Character) -> Bool { type == letter.asciiValue }
     }
 

@@ -2,7 +2,9 @@ import Foundation
 import StockQueueLocking
 
 /// A receiver of webhooks in Python, which checks signatures with the package `standardwebhooks`. The path of a URL says
-/// how it answers.
+/// how it answers; below `/moody`, its mood does.
+///
+/// It can be killed and started again on the same port. What it received before counts on.
 public final class WebhookReceiver: Sendable {
     /// A request that came, in the order of arrival.
     public struct Received: Decodable, Sendable {
@@ -19,8 +21,28 @@ public final class WebhookReceiver: Sendable {
     /// Another one, with which `/rotated` checks.
     public static let newSecret = "whsec_QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
 
+    /// How it answers below `/moody`.
+    public enum Mood: String, CaseIterable, Sendable {
+        case ok = ""
+        /// With 500.
+        case fails
+        /// It closes the connection in the middle of the answer.
+        case cuts
+        /// It closes the connection before it has read the body, so that it has not received the message.
+        case leaves
+        /// Not at all.
+        case silent
+    }
+
+    private struct State {
+        var running: Program.Running
+        /// The output of the processes that were killed, their last line complete.
+        var before = ""
+    }
+
     public let port: Int
-    private let running: Program.Running
+    private let state: Mutex<State>
+    private let moodFile: String
 
     private static let script = #"""
         import json, sys, threading, time
@@ -35,6 +57,13 @@ public final class WebhookReceiver: Sendable {
             disable_nagle_algorithm = True
 
             def do_POST(self):
+                mood = ""
+                if self.path.startswith("/moody"):
+                    with open(sys.argv[4]) as file:
+                        mood = file.read()
+                if mood == "leaves":
+                    self.close_connection = True
+                    return
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 path, id = self.path, self.headers["webhook-id"]
                 try:
@@ -49,6 +78,14 @@ public final class WebhookReceiver: Sendable {
                         "path": path, "id": id, "verified": verified, "event": json.loads(body)["type"],
                         "signatures": len(self.headers["webhook-signature"].split(" ")), "body": body.decode(),
                     }), flush=True)
+                if mood == "cuts":
+                    self.wfile.write(b"HTTP/1.1 20")
+                    self.close_connection = True
+                    return
+                if mood == "silent":
+                    time.sleep(60)
+                if mood == "fails":
+                    return self.answer(500)
                 if path == "/fail-once":
                     return self.answer(500 if is_first else 204)
                 if path == "/redirect":
@@ -58,6 +95,15 @@ public final class WebhookReceiver: Sendable {
                     return self.end_headers()
                 if path == "/slow":
                     time.sleep(60)
+                if path == "/headers":
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+                    try:
+                        for step in range(1 << 20):
+                            self.wfile.write(b"X-%d: %s\r\n" % (step, b"x" * 1000))
+                    except OSError:
+                        pass
+                    self.close_connection = True
+                    return
                 if path in ("/huge", "/endless"):
                     self.send_response(200)
                     self.send_header("Content-Length", str(1 << 30))
@@ -88,21 +134,56 @@ public final class WebhookReceiver: Sendable {
             daemon_threads = True
             request_queue_size = 512
 
-        server = Server(("127.0.0.1", 0), Handler)
+        server = Server(("127.0.0.1", int(sys.argv[3])), Handler)
         print(server.server_address[1], flush=True)
         server.serve_forever()
         """#
 
     public init() throws {
+        moodFile = NSTemporaryDirectory() + "stockq-receiver-\(UUID().uuidString)"
+        try Self.write(.ok, to: moodFile)
+        let (running, port) = try Self.start(port: 0, moodFile)
+        self.port = port
+        state = Mutex(State(running: running))
+    }
+
+    // The folder is that of temporary files.
+    deinit { try? FileManager.default.removeItem(atPath: moodFile) }
+
+    private static func start(port: Int, _ moodFile: String) throws -> (Program.Running, port: Int) {
         var program = Program()
-        program.environment["PYTHONPATH"] = Self.pythonPath
-        running = try program.start(
-            ["python3", "-c", Self.script, Self.secret, Self.newSecret], executable: "/usr/bin/env")
-        let running = running
+        program.environment["PYTHONPATH"] = pythonPath
+        let running = try program.start(
+            ["python3", "-c", script, secret, newSecret, "\(port)", moodFile], executable: "/usr/bin/env")
         guard eventually({ running.outputText.contains("\n") }),
             let port = Int(running.outputText.prefix { $0 != "\n" })
         else { throw NoReceiver(message: running.errorText) }
-        self.port = port
+        return (running, port)
+    }
+
+    // MARK: faults
+
+    /// Kills it: connections end, and new ones are refused.
+    public func kill() throws {
+        try state.withLock { state in
+            state.running.send(SIGKILL)
+            let ended = try state.running.wait()
+            // What was printed of the last line was not answered.
+            let complete = ended.out.lastIndex(of: "\n").map { ended.out[...$0] } ?? ""
+            state.before += complete.drop { $0 != "\n" }
+        }
+    }
+
+    /// Starts it after `kill`, on the same port.
+    public func startAgain() throws {
+        try state.withLock { $0.running = try Self.start(port: port, moodFile).0 }
+    }
+
+    public func becomes(_ mood: Mood) throws { try Self.write(mood, to: moodFile) }
+
+    /// Replaces the file in one step.
+    private static func write(_ mood: Mood, to file: String) throws {
+        try mood.rawValue.write(toFile: file, atomically: true, encoding: .utf8)
     }
 
     public struct NoReceiver: Error {
@@ -117,7 +198,10 @@ public final class WebhookReceiver: Sendable {
 
     /// What came so far.
     public var received: [Received] {
-        running.outputText.split(separator: "\n").dropFirst().compactMap {
+        let text = state.withLock { state in
+            state.before + (state.running.hasEnded ? "" : String(state.running.outputText.drop { $0 != "\n" }))
+        }
+        return text.split(separator: "\n").compactMap {
             try? JSONDecoder().decode(Received.self, from: Data($0.utf8))
         }
     }

@@ -7,8 +7,9 @@
 --
 -- - when it changed; an item that was announced as low is restocked when its available stock exceeds the threshold by
 --   more than the margin, which the results since the notification show;
--- - and not before the quiet period since the last announcement and the snooze of the item have ended. If the item was
---   retired before that, it is not announced: an item that is created again with the same key is another one.
+-- - and not before the quiet period since the last announcement and the snooze of the item have ended. That it ran out
+--   waits for no quiet period: a merchant must know, and two such messages have the end of a quiet period between them.
+--   If the item was retired before, it is not announced: an item that is created again with the same key is another one.
 --
 -- All this follows from rows of the ledger and their times, in whatever steps the fan-out reads them, and whether there
 -- are subscriptions or not. So `verify` can repeat it. Policies and snoozes are set under the lock of
@@ -76,7 +77,8 @@ LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
     item.due_at := CASE WHEN item.ready_at IS NOT NULL THEN greatest(
-        item.ready_at, item.not_before, item.announced_at + (alert_policy(item.store_id)).quiet_period,
+        item.ready_at, item.not_before,
+        CASE WHEN item.level <> 'out' THEN item.announced_at + (alert_policy(item.store_id)).quiet_period END,
         (
             SELECT s.until FROM snoozes AS s
             WHERE (s.item_id, s.store_id, s.location_id) = (item.item_id, item.store_id, item.location_id)

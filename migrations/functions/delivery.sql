@@ -214,6 +214,10 @@ $$;
 -- Claims due deliveries for `lease`: at most `max_rows`, at most `each_max` of a subscription, none of those in `busy`.
 -- Of an item's deliveries to a subscription only the first is claimed. A mail is one claim of all that are pending for
 -- its subscription.
+--
+-- A session keeps the plans that it made while there were no deliveries. So each look has one order that one index has,
+-- and nothing is sorted: a look for an item's first delivery that names the item by equality may use deliveries_due,
+-- and read all that are pending (3.7 ms a message with 20,000 pending ones; now 0.05).
 CREATE OR REPLACE FUNCTION :"schema".claim_deliveries(
     max_rows integer, each_max integer, busy bigint[], lease interval
 ) RETURNS TABLE (
@@ -222,7 +226,7 @@ CREATE OR REPLACE FUNCTION :"schema".claim_deliveries(
     time_zone text
 )
 LANGUAGE plpgsql SECURITY DEFINER ROWS 100 SET search_path = :"schema", pg_temp SET jit = off SET enable_seqscan = off
-    SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+    SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -243,18 +247,19 @@ BEGIN
         FROM with_work
         WHERE with_work.subscription_id IS NOT NULL
     ), chosen AS MATERIALIZED (
-        SELECT due.delivery_id
+        SELECT due.delivery_id, s.subscription_id, s.channel = 'mail' AS is_mail
         FROM with_work
         JOIN subscriptions AS s ON s.subscription_id = with_work.subscription_id
         CROSS JOIN LATERAL (
             SELECT d.delivery_id FROM deliveries AS d
             WHERE d.subscription_id = s.subscription_id AND d.state = 'pending' AND d.next_attempt_at <= now()
-                AND (s.channel = 'mail' OR NOT EXISTS (
-                    SELECT FROM deliveries AS earlier
-                    WHERE earlier.subscription_id = d.subscription_id AND earlier.state = 'pending'
-                        AND (earlier.item_id, earlier.store_id, earlier.location_id)
-                            = (d.item_id, d.store_id, d.location_id)
-                        AND earlier.delivery_id < d.delivery_id
+                AND (s.channel = 'mail' OR d.delivery_id = (
+                    SELECT first.delivery_id FROM deliveries AS first
+                    WHERE first.subscription_id = d.subscription_id AND first.state = 'pending'
+                        AND (first.item_id, first.store_id, first.location_id)
+                            >= (d.item_id, d.store_id, d.location_id)
+                    ORDER BY first.item_id, first.store_id, first.location_id, first.delivery_id
+                    LIMIT 1
                 ))
             ORDER BY d.next_attempt_at
             LIMIT CASE WHEN s.channel = 'mail' THEN 1 ELSE each_max END
@@ -267,10 +272,14 @@ BEGIN
         UNION
         SELECT also.delivery_id
         FROM chosen
-        JOIN deliveries AS first ON first.delivery_id = chosen.delivery_id
-        JOIN subscriptions AS s ON s.subscription_id = first.subscription_id AND s.channel = 'mail'
-        JOIN deliveries AS also ON also.subscription_id = s.subscription_id AND also.state = 'pending'
-            AND also.claim_id IS NULL
+        CROSS JOIN LATERAL (
+            SELECT d.delivery_id FROM deliveries AS d
+            -- Those of a claim that is lost come together again.
+            WHERE d.subscription_id = chosen.subscription_id AND d.state = 'pending'
+                AND (d.claim_id IS NULL OR d.next_attempt_at <= now())
+            OFFSET 0 -- evaluated for mails alone, whatever the statistics
+        ) AS also
+        WHERE chosen.is_mail
     ), locked AS MATERIALIZED (
         SELECT d.delivery_id FROM deliveries AS d
         WHERE d.delivery_id = ANY (ARRAY(SELECT whole.delivery_id FROM whole))
@@ -300,10 +309,11 @@ CREATE OR REPLACE FUNCTION :"schema".finish_deliveries(
     delivery_ids bigint[], claim_ids bigint[], errors text[], pauses integer[], gone boolean[], disable_after interval
 ) RETURNS TABLE (subscription_id bigint, name text, reason text)
 LANGUAGE plpgsql SECURITY DEFINER ROWS 1 SET search_path = :"schema", pg_temp SET jit = off SET enable_seqscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off
+    SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    has_failures CONSTANT boolean := array_remove(errors, NULL) <> '{}';
     -- https://github.com/standard-webhooks/standard-webhooks, "Deliverability and reliability"
     schedule CONSTANT integer[] := ARRAY[5, 300, 1800, 7200, 18000, 36000, 36000];
 BEGIN
@@ -322,14 +332,27 @@ BEGIN
     FROM unnest(delivery_ids, claim_ids, errors, pauses) AS ended (delivery_id, claim_id, error, pause)
     WHERE d.delivery_id = ended.delivery_id AND d.claim_id = ended.claim_id;
     -- What comes after a failed message of an item waits for it, and no claim looks at it before.
-    UPDATE deliveries AS later
-    SET next_attempt_at = failed.next_attempt_at
-    FROM unnest(delivery_ids, errors) AS ended (delivery_id, error)
-    JOIN deliveries AS failed ON failed.delivery_id = ended.delivery_id AND failed.state = 'pending'
-    WHERE ended.error IS NOT NULL AND later.subscription_id = failed.subscription_id AND later.state = 'pending'
-        AND (later.item_id, later.store_id, later.location_id) = (failed.item_id, failed.store_id, failed.location_id)
-        AND later.delivery_id > failed.delivery_id AND later.next_attempt_at < failed.next_attempt_at
-        AND later.claim_id IS NULL;
+    IF has_failures THEN
+        UPDATE deliveries AS d
+        SET next_attempt_at = waiting.until
+        FROM (
+            SELECT later.delivery_id, failed.next_attempt_at AS until
+            FROM unnest(delivery_ids, errors) AS ended (delivery_id, error)
+            JOIN deliveries AS failed ON failed.delivery_id = ended.delivery_id AND failed.state = 'pending'
+            CROSS JOIN LATERAL (
+                SELECT * FROM deliveries AS of_item
+                WHERE of_item.subscription_id = failed.subscription_id AND of_item.state = 'pending'
+                    AND (of_item.item_id, of_item.store_id, of_item.location_id)
+                        >= (failed.item_id, failed.store_id, failed.location_id)
+                    AND (of_item.item_id, of_item.store_id, of_item.location_id)
+                        <= (failed.item_id, failed.store_id, failed.location_id)
+                ORDER BY of_item.item_id, of_item.store_id, of_item.location_id, of_item.delivery_id
+            ) AS later
+            WHERE ended.error IS NOT NULL AND later.delivery_id > failed.delivery_id
+        ) AS waiting
+        WHERE d.delivery_id = waiting.delivery_id AND d.state = 'pending' AND d.next_attempt_at < waiting.until
+            AND d.claim_id IS NULL;
+    END IF;
     -- A success ends a failing time; a failure begins one.
     UPDATE subscriptions AS s
     SET failing_since = CASE WHEN seen.succeeded THEN NULL ELSE coalesce(s.failing_since, now()) END
@@ -340,6 +363,9 @@ BEGIN
         GROUP BY d.subscription_id
     ) AS seen
     WHERE s.subscription_id = seen.subscription_id AND (s.failing_since IS NULL) <> seen.succeeded;
+    IF NOT has_failures THEN
+        RETURN;
+    END IF;
     FOR subscription_id, name, reason IN
     WITH failed AS (
         SELECT d.subscription_id, bool_or(ended.gone) AS is_gone, max(ended.error) AS error

@@ -10,28 +10,43 @@ final class WebhookSender: Sendable {
     /// What happens at the end of a request, on a thread of URLSession.
     typealias End = @Sendable (DeliveryEnd) -> Void
 
-    private static let answerBytesMax = 64 << 10
+    /// A session with its own queue: one session uses one core, and no more than 1,800 messages a second.
+    private struct Client {
+        let session: URLSession
+        let delegate: Delegate
+    }
 
-    private let session: URLSession
-    private let delegate: Delegate
+    private static let answerBytesMax = 64 << 10
+    private static let clientCount = 2
+
+    private let clients: [Client]
+    private let nextClient = Mutex(0)
     private let allowsPrivateTargets: Bool
-    private let timeout: Duration
 
     init(atOnce: Int, timeout: Duration, allowsPrivateTargets: Bool) {
         self.allowsPrivateTargets = allowsPrivateTargets
-        self.timeout = timeout
-        delegate = Delegate(answerBytesMax: Self.answerBytesMax)
+        clients = (0..<Self.clientCount).map { _ in
+            let delegate = Delegate(answerBytesMax: Self.answerBytesMax, timeout: timeout)
+            let configuration = Self.configuration(atOnce: atOnce, timeout: timeout)
+            return Client(
+                session: URLSession(configuration: configuration, delegate: delegate, delegateQueue: nil),
+                delegate: delegate)
+        }
+    }
+
+    private static func configuration(atOnce: Int, timeout: Duration) -> URLSessionConfiguration {
         let configuration = URLSessionConfiguration.ephemeral
         configuration.httpMaximumConnectionsPerHost = atOnce
         configuration.httpCookieStorage = nil
         configuration.httpShouldSetCookies = false
         configuration.urlCache = nil
         configuration.urlCredentialStorage = nil
-        configuration.timeoutIntervalForRequest = Double(timeout.milliseconds) / 1_000
-        session = URLSession(configuration: configuration, delegate: delegate, delegateQueue: nil)
+        // It starts again with each byte. The delegate's own watch comes first, and says what it waited for.
+        configuration.timeoutIntervalForRequest = Double(timeout.milliseconds) / 1_000 + 10
+        return configuration
     }
 
-    deinit { session.invalidateAndCancel() }
+    deinit { for client in clients { client.session.invalidateAndCancel() } }
 
     /// Sends one message.
     ///
@@ -50,14 +65,13 @@ final class WebhookSender: Sendable {
     }
 
     private func start(_ request: URLRequest, _ end: @escaping End) {
-        let task = session.dataTask(with: request)
-        delegate.begin(task, end)
-        task.resume()
-        // The session's own timeout starts again with each byte, so a receiver that trickles would never end.
-        DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(timeout.milliseconds)) {
-            [weak delegate, timeout] in
-            delegate?.giveUp(task, "no complete answer within \(timeout.text)")
+        let client = nextClient.withLock { next in
+            next = (next + 1) % clients.count
+            return clients[next]
         }
+        let task = client.session.dataTask(with: request)
+        client.delegate.begin(task, end)
+        task.resume()
     }
 
     private struct Problem: Error {
@@ -120,19 +134,52 @@ final class WebhookSender: Sendable {
     /// Follows the requests that are under way.
     private final class Delegate: NSObject, URLSessionDataDelegate, Sendable {
         private struct Request {
+            let task: URLSessionTask
             let end: End
+            let deadline: DispatchTime
             var status = 0
             var retryAfter: Int?
             var bytes = 0
         }
 
         private let requests = Mutex<[Int: Request]>([:])
+        private let isWatching = Mutex(false)
         private let answerBytesMax: Int
+        private let timeout: Duration
 
-        init(answerBytesMax: Int) { self.answerBytesMax = answerBytesMax }
+        init(answerBytesMax: Int, timeout: Duration) {
+            self.answerBytesMax = answerBytesMax
+            self.timeout = timeout
+        }
 
         func begin(_ task: URLSessionTask, _ end: @escaping End) {
-            requests.withLock { $0[task.taskIdentifier] = Request(end: end) }
+            let deadline = DispatchTime.now() + .milliseconds(timeout.milliseconds)
+            requests.withLock {
+                $0[task.taskIdentifier] = Request(task: task, end: end, deadline: deadline)
+            }
+            let begins = isWatching.withLock { isWatching in
+                defer { isWatching = true }
+                return !isWatching
+            }
+            if begins { watch(at: deadline) }
+        }
+
+        /// Gives up the requests that are late, and looks again at the deadline of the next one.
+        ///
+        /// One timer is for all requests: one each would keep every message in memory until its time is over.
+        private func watch(at deadline: DispatchTime) {
+            DispatchQueue.global().asyncAfter(deadline: deadline) { [weak self] in
+                guard let self else { return }
+                let now = DispatchTime.now()
+                let late = requests.withLock { $0.values.filter { $0.deadline <= now }.map(\.task) }
+                for task in late { giveUp(task, "no complete answer within \(timeout.text)") }
+                let next = isWatching.withLock { isWatching in
+                    let next = requests.withLock { $0.values.map(\.deadline).min() }
+                    isWatching = next != nil
+                    return next
+                }
+                if let next { watch(at: next) }
+            }
         }
 
         func giveUp(_ task: URLSessionTask, _ error: String) {

@@ -135,7 +135,8 @@ extension Verifier.Check {
                         WHEN level = announced_level THEN NULL
                         WHEN NOT is_sent THEN created_at
                         WHEN NOT waits OR rise_at IS NOT NULL THEN greatest(
-                            CASE WHEN waits THEN rise_at ELSE created_at END, last_at + quiet_period, until, not_before)
+                            CASE WHEN waits THEN rise_at ELSE created_at END,
+                            CASE WHEN level <> 'out' THEN last_at + quiet_period END, until, not_before)
                     END AS due
                 FROM (
                     SELECT *,

@@ -10,7 +10,8 @@ enum AlertsSetCommand: Command {
         "threshold", ValueType.wholeNumber(0...Quantity.max).orNone,
         help: "low stock when no more than this is available, for items without a threshold of their own")
     private static let quiet = Option(
-        "quiet", ValueType.duration.orNone, help: "after a message about an item, send no other for this time")
+        "quiet", ValueType.duration.orNone,
+        help: "after a message about an item, send no other for this time, except that it ran out")
     private static let margin = Option(
         "margin", ValueType.wholeNumber(0...Quantity.max).orNone,
         help: "an item that was low is restocked above its threshold and this margin")
