@@ -37,6 +37,9 @@ import stockq
         Call(command: "alerts list", roles: ["worker", "reader", "admin"]),
         Call(command: "alerts remove s", roles: ["admin"]),
         Call(command: "items reconcile s a --reason counted", roles: ["admin"]),
+        // No worker runs, so the move is canceled.
+        Call(command: "items rename s a b --timeout 1s", code: 1, roles: ["admin"]),
+        Call(command: "items move s empty main shelf", roles: ["admin"]),
         Call(command: "enqueue s a -1", roles: producers),
         Call(command: "enqueue s a 5 --action set", roles: producers),
         Call(command: "enqueue s a -1 --dry-run", roles: ["producer", "reader", "admin"]),
@@ -68,6 +71,7 @@ import stockq
         Call(command: "doctor", code: 1, roles: readers),
         Call(command: "notifications", roles: ["producer", "worker", "reader", "admin"]),
         Call(command: "verify", roles: ["worker", "reader", "admin"]),
+        Call(command: "verify --store s --item a", roles: ["worker", "reader", "admin"]),
         Call(command: "grant %producer --store s", roles: ["admin"]),
         Call(command: "revoke %producer --store s", roles: ["admin"]),
         Call(command: "grants list", roles: readers),
