@@ -37,8 +37,7 @@ import stockq
         Call(command: "alerts list", roles: ["worker", "reader", "admin"]),
         Call(command: "alerts remove s", roles: ["admin"]),
         Call(command: "items reconcile s a --reason counted", roles: ["admin"]),
-        // No worker runs, so the move is canceled.
-        Call(command: "items rename s a b --timeout 1s", code: 1, roles: ["admin"]),
+        Call(command: "items rename s empty void", roles: ["admin"]),
         Call(command: "items move s empty main shelf", roles: ["admin"]),
         Call(command: "enqueue s a -1", roles: producers),
         Call(command: "enqueue s a 5 --action set", roles: producers),
