@@ -57,6 +57,7 @@ let package = Package(
                 .embedInCode("functions/lookup.sql"), .embedInCode("functions/admin.sql"),
                 .embedInCode("functions/pause.sql"), .embedInCode("functions/settings.sql"),
                 .embedInCode("functions/reconcile.sql"),
+                .embedInCode("functions/move.sql"),
                 .embedInCode("functions/tokens.sql"), .embedInCode("functions/gateway.sql"),
                 .embedInCode("functions/native.sql"),
                 .embedInCode("functions/native_notifications.sql"),

@@ -66,6 +66,7 @@ package struct Migration: Sendable {
         Migration(.repeatable, "functions/items.sql", PackageResources.items_sql),
         Migration(.repeatable, "functions/imports.sql", PackageResources.imports_sql),
         Migration(.repeatable, "functions/reconcile.sql", PackageResources.reconcile_sql),
+        Migration(.repeatable, "functions/move.sql", PackageResources.move_sql),
         Migration(.repeatable, "functions/tokens.sql", PackageResources.tokens_sql),
         Migration(.repeatable, "functions/gateway.sql", PackageResources.gateway_sql),
         Migration(.repeatable, "functions/native.sql", PackageResources.native_sql),

@@ -145,7 +145,7 @@ DECLARE
             ON items TO %1$I',
         'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, find_retention_blocker, grant_store,
             revoke_store, retry_jobs, pause, resume, reprioritize, set_item, retire_item, reconcile_item,
-            set_store_limit,
+            move_item, finish_item_move, set_store_limit,
             set_time_limit, create_gateway_token, revoke_gateway_token, list_gateway_tokens, create_gateway_client,
             revoke_gateway_client, list_gateway_clients, add_subscription, set_subscription_enabled,
             rotate_subscription_secret, remove_subscription, test_subscription, list_subscriptions, subscription_names,

@@ -1,27 +1,42 @@
+import StockQueuePostgres
+
 extension CommandSpec {
-    /// The columns that help text may take.
-    private static let columns = 100
     /// Labels wider than this get a line of their own.
     private static let labelColumnsMax = 30
 
     /// The text of `--help`.
-    package func helpText(program: String) -> String {
+    ///
+    /// - Parameter columns: that a line may take.
+    package func helpText(program: String, columns: Int) -> String {
         let synopsis = ["usage:", invocation(of: program)] + arguments.map(\.info.synopsis) + ["[options]"]
-        var sections = [synopsis.joined(separator: " "), summary]
-        if !arguments.isEmpty { sections.append("arguments:\n" + Self.list(arguments.map(\.info))) }
-        sections.append("options:\n" + Self.list((options + [Self.help]).map(\.info)))
-        if !globalOptions.isEmpty { sections.append("global options:\n" + Self.list(globalOptions.map(\.info))) }
-        if !examples.isEmpty {
-            sections.append("examples:\n" + examples.map { example($0, program) }.joined(separator: "\n"))
+        var sections = [synopsis.joined(separator: " "), summary].map { Self.paragraphs([$0], columns) }
+        if !arguments.isEmpty { sections.append("arguments:\n" + Self.list(arguments.map(\.info), columns)) }
+        sections.append("options:\n" + Self.list((options + [Self.help]).map(\.info), columns))
+        if !globalOptions.isEmpty {
+            sections.append("global options:\n" + Self.list(globalOptions.map(\.info), columns))
         }
-        if !notes.isEmpty { sections.append(Self.paragraphs(notes)) }
+        if !examples.isEmpty {
+            sections.append("examples:\n" + examples.map { example($0, program, columns) }.joined(separator: "\n"))
+        }
+        if !notes.isEmpty { sections.append(Self.paragraphs(notes, columns)) }
         return sections.joined(separator: "\n\n")
     }
 
-    private func example(_ example: Example, _ program: String) -> String {
-        let call = [invocation(of: program)] + example.words.map(Self.quotedForShell)
-        let line = ([example.before] + call).filter { !$0.isEmpty }.joined(separator: " ")
-        return "  # \(example.purpose)\n  \(line)"
+    /// A call as a shell takes it: a long one is continued after a backslash.
+    private func example(_ example: Example, _ program: String, _ columns: Int) -> String {
+        let purpose = Self.wrapped(example.purpose, columns: columns - 4).map { "  # " + $0 }.joined(separator: "\n")
+        let words =
+            [example.before, invocation(of: program)].filter { !$0.isEmpty } + example.words.map(Self.quotedForShell)
+        var lines = ["  " + words[0]]
+        for word in words.dropFirst() {
+            if displayColumns(lines[lines.count - 1]) + displayColumns(word) + 3 > columns {
+                lines[lines.count - 1] += " \\"
+                lines.append("      " + word)
+            } else {
+                lines[lines.count - 1] += " " + word
+            }
+        }
+        return purpose + "\n" + lines.joined(separator: "\n")
     }
 
     private static func quotedForShell(_ word: String) -> String {
@@ -30,13 +45,13 @@ extension CommandSpec {
     }
 
     /// Parameters as two columns: how they are written, and what they mean.
-    static func list(_ parameters: [ParameterInfo]) -> String {
+    static func list(_ parameters: [ParameterInfo], _ columns: Int) -> String {
         let labels = parameters.map { $0.kind == .argument ? $0.name : $0.synopsis }
-        return twoColumns(Array(zip(labels, parameters.map(\.helpLine))))
+        return twoColumns(Array(zip(labels, parameters.map(\.helpLine))), columns)
     }
 
-    static func twoColumns(_ rows: [(label: String, text: String)]) -> String {
-        let width = min(labelColumnsMax, rows.map(\.label.count).max() ?? 0)
+    static func twoColumns(_ rows: [(label: String, text: String)], _ columns: Int) -> String {
+        let width = min(labelColumnsMax, columns / 3, rows.map(\.label.count).max() ?? 0)
         return rows.map { label, text in
             let lines = wrapped(text, columns: columns - width - 4)
             let indent = "\n" + String(repeating: " ", count: width + 4)
@@ -45,14 +60,14 @@ extension CommandSpec {
         }.joined(separator: "\n")
     }
 
-    static func paragraphs(_ notes: [String]) -> String {
+    static func paragraphs(_ notes: [String], _ columns: Int) -> String {
         notes.map { wrapped($0, columns: columns).joined(separator: "\n") }.joined(separator: "\n")
     }
 
     private static func wrapped(_ text: String, columns: Int) -> [String] {
         var lines: [String] = []
         for word in text.split(separator: " ") {
-            if let last = lines.last, last.count + 1 + word.count <= columns {
+            if let last = lines.last, displayColumns(last) + 1 + displayColumns(String(word)) <= columns {
                 lines[lines.count - 1] = "\(last) \(word)"
             } else {
                 lines.append(String(word))

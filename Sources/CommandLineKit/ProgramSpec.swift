@@ -61,7 +61,7 @@ package struct ProgramSpec: Sendable {
         }
         let outcome = try CommandParser.parse(leading + words.dropFirst(spec.path.count), spec, program: name)
         switch outcome {
-        case .help: return .help(spec.helpText(program: name))
+        case .help: return .help(spec.helpText(program: name, columns: Terminal.helpColumns))
         case .command(let parsed): return .command(parsed)
         }
     }
@@ -106,7 +106,7 @@ package struct ProgramSpec: Sendable {
     /// The help of a command, of a family of commands, or of the program.
     package func helpText(for words: [String]) throws(UsageError) -> String {
         guard let first = words.first(where: { !OptionWord.isOption($0) }) else { return overview }
-        if let spec = spec(of: words) { return spec.helpText(program: name) }
+        if let spec = spec(of: words) { return spec.helpText(program: name, columns: Terminal.helpColumns) }
         if !members(of: first).isEmpty, words.count == 1 { return familyHelp(first) }
         throw unknownCommand(words)
     }
@@ -123,24 +123,26 @@ package struct ProgramSpec: Sendable {
 
     /// The text of `--help` without a command.
     package var overview: String {
-        """
-        \(summary)
+        let columns = Terminal.helpColumns
+        let notes = ["'\(name) help COMMAND' shows a command's arguments, options and examples."] + notes
+        return """
+            \(CommandSpec.paragraphs([summary], columns))
 
-        usage: \(name) [global options] COMMAND [arguments] [options]
+            usage: \(name) [global options] COMMAND [arguments] [options]
 
-        commands:
-        \(list(commands))
+            commands:
+            \(list(commands))
 
-        global options:
-        \(CommandSpec.list(globalOptions.map(\.info) + [CommandSpec.help.info, Self.version.info]))
+            global options:
+            \(CommandSpec.list(globalOptions.map(\.info) + [CommandSpec.help.info, Self.version.info], columns))
 
-        \(CommandSpec.paragraphs(["'\(name) help COMMAND' shows a command's arguments, options and examples."] + notes))
-        """
+            \(CommandSpec.paragraphs(notes, columns))
+            """
     }
 
     private static let version = Flag("version", help: "show the version, the commit and the schema")
 
     private func list(_ commands: [CommandSpec]) -> String {
-        CommandSpec.twoColumns(commands.map { ($0.name, $0.summary) })
+        CommandSpec.twoColumns(commands.map { ($0.name, $0.summary) }, Terminal.helpColumns)
     }
 }

@@ -27,19 +27,13 @@ package func shortList(_ words: [String], max: Int = 10, separator: String = " "
     return words.count > max ? "\(shown) … and \(grouped(words.count - max)) more" : shown
 }
 
-/// Rows as columns, the first row being the heading; columns of numbers are aligned to the right.
-package func table(_ rows: [[String]]) -> String {
+/// Rows as columns, the first row being the heading; columns of numbers are aligned to the right. On a terminal it fits
+/// the width.
+package func table(_ rows: [[String]], optional: Set<Int> = []) -> String {
     guard let heading = rows.first else { return "" }
-    let widths = heading.indices.map { column in rows.map { displayColumns($0[column]) }.max() ?? 0 }
-    let isNumber = heading.indices.map { column in
-        rows.count > 1 && rows.dropFirst().allSatisfy { $0[column].allSatisfy { "0123456789,.-+–%".contains($0) } }
-    }
-    return rows.map { row in
-        row.indices.map { column in
-            let fill = String(repeating: " ", count: widths[column] - displayColumns(row[column]))
-            return isNumber[column] ? fill + row[column] : row[column] + fill
-        }.joined(separator: "  ").trimmingTrailingBlanks()
-    }.joined(separator: "\n")
+    return TextTable(
+        headings: heading, rows: rows.dropFirst().map { $0.map { TextTable.Cell($0) } }, optional: optional
+    ).text(columns: Terminal.outputColumns, usesColor: false)
 }
 
 extension String {
@@ -67,7 +61,32 @@ extension String {
         return columns > 0 ? cut + "…" : ""
     }
 
-    fileprivate func trimmingTrailingBlanks() -> String {
+    /// The text in lines of at most so many columns, broken at blanks. Further lines are indented by two more columns
+    /// than the first. A word that is wider than a line stays whole, so that it can be copied.
+    package func wrapped(toColumns columns: Int) -> [String] {
+        if displayColumns(self) <= columns { return [self] }
+        let indent = String(prefix { $0 == " " })
+        var lines: [String] = []
+        var line = indent
+        var isEmpty = true
+        // Columns of a line stay apart: a gap is as wide as it was.
+        var gap = ""
+        for word in dropFirst(indent.count).split(separator: " ", omittingEmptySubsequences: false) {
+            if word.isEmpty {
+                gap += " "
+                continue
+            }
+            if !isEmpty, displayColumns(line + gap) + 1 + displayColumns(String(word)) > columns {
+                lines.append(line)
+                (line, isEmpty) = (indent + "  ", true)
+            }
+            line += (isEmpty ? "" : gap + " ") + word
+            (isEmpty, gap) = (false, "")
+        }
+        return lines + [line]
+    }
+
+    func trimmingTrailingBlanks() -> String {
         var text = self[...]
         while text.last == " " { text = text.dropLast() }
         return String(text)

@@ -12,7 +12,7 @@ enum Database {
         "schema", .schema, defaultText: "STOCKQ_SCHEMA, else \(QueueSchema.defaultName)", help: "the queue's schema")
     private static let pooled = Flag("pooled", help: "the database is behind a pooler in transaction mode (PgBouncer)")
 
-    static let options: [any Parameter] = [url, schema, pooled]
+    static let options: [any Parameter] = [url, schema, pooled, TimeText.utc]
 
     static func settings(_ input: ParsedCommand) throws -> ConnectionSettings {
         let environment = ProcessInfo.processInfo.environment

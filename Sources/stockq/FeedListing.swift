@@ -21,6 +21,8 @@ struct FeedListing<Value: Sendable, Cursor: LosslessStringConvertible & Sendable
     let limit: Int?
     let follows: Bool
     let json: Bool
+    /// The only store that is shown.
+    let store: String?
     /// A row for people.
     let line: (Value) -> String
     /// A follower of the chosen stores.
@@ -36,6 +38,7 @@ struct FeedListing<Value: Sendable, Cursor: LosslessStringConvertible & Sendable
     func run(_ input: ParsedCommand) throws -> ExitCode {
         let (connection, schema) = try Database.open(
             input, timeout: follows ? ReconnectingReader.callTimeout : .seconds(300))
+        try UnknownStore.warn(store, connection, schema)
         let cursor = try showFirst(Inspector(connection: connection, schema: schema))
         guard follows else { return .success }
         let stop = StopSignal()

@@ -1,4 +1,5 @@
 import CommandLineKit
+import StockQueue
 
 /// What a producer may do in a store.
 enum GrantScope: String, CaseIterable, Sendable {
@@ -13,4 +14,15 @@ enum GrantOptions {
     static let scope = Option(
         repeated: "scope", .choice("SCOPE", of: GrantScope.allCases), defaultText: "both",
         help: "update_catalog to enqueue, read_catalog to see items")
+
+    /// What the producer may do in the store now.
+    static func scopes(_ input: ParsedCommand, _ admin: QueueAdmin) throws -> [String] {
+        try admin.grants().first { $0.producer == input[producer] && $0.store == input[store] }?.scopes ?? []
+    }
+
+    /// `shop in store berlin: none → read_catalog`
+    static func change(_ input: ParsedCommand, _ before: [String], _ after: [String]) -> String {
+        let text = { (scopes: [String]) in scopes.isEmpty ? "none" : scopes.joined(separator: ", ") }
+        return "\(input[producer].shownName) in store \(input[store].shownName): \(text(before)) → \(text(after))"
+    }
 }

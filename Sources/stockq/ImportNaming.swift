@@ -52,7 +52,7 @@ struct ImportNaming {
     }
 
     private func sentence(_ earlier: ImportRecord.Earlier) -> String {
-        let time = Row.localTime(earlier.startedAt)
+        let time = earlier.startedAt.shown
         let name = Self.word(earlier.name)
         return "the same file was imported before: \(name), \(time), by \(earlier.importedBy.printable)"
             + (earlier.isFinished ? "" : earlier.isStopped ? ", which stopped" : ", which has not ended")

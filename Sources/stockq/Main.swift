@@ -11,6 +11,7 @@ package enum Main {
         DemoCommand.self, MigrateCommand.self,
         ItemsImportCommand.self, ItemsListCommand.self, ItemsShowCommand.self, ItemsSetCommand.self,
         ItemsRetireCommand.self, ItemsSnoozeCommand.self, ItemsReconcileCommand.self,
+        ItemsRenameCommand.self, ItemsMoveCommand.self,
         JobsListCommand.self, ResultsListCommand.self, ImportsListCommand.self, ImportsShowCommand.self,
         EnqueueCommand.self, TransferCommand.self, ImportCommand.self,
         RunCommand.self, ServeCommand.self, ResultCommand.self, StatsCommand.self, WorkersCommand.self,
@@ -86,6 +87,7 @@ package enum Main {
             guard let command = commands.first(where: { $0.spec.path == input.spec.path }) else {
                 preconditionFailure("the program's spec is made of these commands")
             }
+            if !input.spec.globalOptions.isEmpty && input[TimeText.utc] { TimeText.useUTC() }
             return try command.run(input)
         }
     }

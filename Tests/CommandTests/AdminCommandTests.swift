@@ -18,17 +18,17 @@ import Testing
                 return ended.out + ended.err
             }
             let job = try run("enqueue s a -1 --reference r1").trimmingCharacters(in: .newlines)
-            #expect(try run("cancel \(job) --reason mistake") == "1 canceled: \(job)\n")
-            #expect(try run("cancel --store s --reference r1", code: 1) == "0 canceled\n")
-            #expect(try run("retry \(job)").hasPrefix("job \(job) again as job "))
+            #expect(try run("cancel \(job) --reason mistake") == "1 job: queued → canceled: \(job)\n")
+            #expect(try run("cancel --store s --reference r1", code: 1) == "0 jobs canceled: no such job is queued\n")
+            #expect(try run("retry \(job)").hasPrefix("job \(job): canceled → queued as job "))
             #expect(try run("retry --failed", code: 1).contains("nothing to retry"))
-            #expect(try run("reprioritize 1 --store s --reference r1") == "1 changed\n")
-            #expect(try run("pause --store s") == "store s is paused; 1 job waits\n")
-            #expect(try run("pause --store s") == "store s was paused already; 1 job waits\n")
+            #expect(try run("reprioritize 1 --store s --reference r1") == "1 job: priority 2 → 1\n")
+            #expect(try run("pause --store s") == "store s: running → paused; 1 job waits\n")
+            #expect(try run("pause --store s") == "store s: paused already; 1 job waits\n")
             _ = try run("run --drain --log-level error")
             #expect(try run("stats").contains("paused     1 of s"))
-            #expect(try run("resume --store s") == "store s is resumed; 1 paused job is ready again\n")
-            #expect(try run("resume --store s") == "store s was not paused\n")
+            #expect(try run("resume --store s") == "store s: paused → running; 1 paused job is ready again\n")
+            #expect(try run("resume --store s") == "store s: running already\n")
             #expect(try run("transfer s a 4 main cellar --idempotency-key t").split(separator: " ").count == 2)
             #expect(try run("transfer s a 4 main cellar --idempotency-key t").contains("nothing was enqueued"))
             #expect(
@@ -41,13 +41,15 @@ import Testing
                 try database.rows("SELECT concat_ws(' ', location_id, on_hand) FROM stockq.items ORDER BY 1") == [
                     "cellar 4", "main 5",
                 ])
-            #expect(try run("items set s a --threshold 7 --parent p --tracked no") == "set\n")
-            #expect(try run("items set s a --threshold none") == "set\n")
+            #expect(
+                try run("items set s a --threshold 7 --parent p --tracked no")
+                    == "s/a: threshold none → 7, tracked yes → no, parent none → p\n")
+            #expect(try run("items set s a --threshold none") == "s/a: threshold 7 → none\n")
             #expect(try run("items set s b --tracked no", code: 1).contains("there is no item b"))
-            #expect(try run("limits set s 1") == "limit: 1 ready job\n")
+            #expect(try run("limits set s 1") == "store s: limit none → 1 ready job\n")
             _ = try run("enqueue s a -1")
             #expect(try run("enqueue s a -1", code: 1).contains("store 's' has reached its limit of 1 ready jobs"))
-            #expect(try run("limits set s none") == "no limit\n")
+            #expect(try run("limits set s none") == "store s: limit 1 → none\n")
             #expect(try run("prune --keep-keys 0s --keep-results 0s").hasSuffix(" keys\n"))
             #expect(try database.value("SELECT count(*) FROM stockq.idempotency_keys") == "0")
             #expect(
@@ -70,15 +72,15 @@ import Testing
             }
             #expect(
                 try run("pause --store nostore")
-                    == "store nostore is paused; 0 jobs wait\nwarning: store nostore has no items and no jobs; is the name right?\n"
+                    == "store nostore: running → paused; 0 jobs wait\nwarning: no item or job of store nostore; is the name right?\n"
             )
-            #expect(try run("pause --lane 5") == "lane 5 is paused; 0 jobs wait\n")
-            #expect(try run("resume --lane 6") == "lane 6 was not paused\n")
-            #expect(try run("resume --lane 5") == "lane 5 is resumed\n")
+            #expect(try run("pause --lane 5") == "lane 5: running → paused; 0 jobs wait\n")
+            #expect(try run("resume --lane 6") == "lane 6: running already\n")
+            #expect(try run("resume --lane 5") == "lane 5: paused → running\n")
             _ = try program.run(["enqueue", "s", "a", "1", "b", "1"])
-            #expect(try run("pause --all") == "everything is paused; 2 jobs wait\n")
-            #expect(try run("resume --all") == "everything is resumed\n")
-            #expect(try run("resume --all") == "everything was running: no store and no lane was paused\n")
+            #expect(try run("pause --all") == "everything: running → paused; 2 jobs wait\n")
+            #expect(try run("resume --all") == "everything: paused → running\n")
+            #expect(try run("resume --all") == "everything: running already; no store and no lane was paused\n")
         }
     }
 
@@ -145,7 +147,9 @@ import Testing
             #expect(try program.run(["grant", name, "--store", "s p", "--scope", "read_catalog"]).code == 0)
             #expect(try program.run(["grant", name, "--store", "s p"]).code == 0)
             #expect(try program.run(["grants", "list"]).out.contains("read_catalog, update_catalog"))
-            #expect(try program.run(["revoke", name, "--store", "s p", "--scope", "read_catalog"]).out == "revoked\n")
+            #expect(
+                try program.run(["revoke", name, "--store", "s p", "--scope", "read_catalog"]).out
+                    == "\(name) in store s p: read_catalog, update_catalog → update_catalog\n")
             #expect(
                 try program.run(["revoke", name, "--store", "s p", "--scope", "read_catalog"]).out
                     == "no matching grant\n")

@@ -20,9 +20,10 @@ import Testing
             let results = try program.run(["result", "-"], input: "1 2,3\n")
             #expect(results.code == 0)
             #expect(results.out.split(separator: "\n").count == 3)
-            #expect(try program.run(["reprioritize", "4", "-"], input: "1\n").out == "3 changed\n")
-            #expect(try program.run(["cancel", "-"], input: "1\n2\n").out == "3 canceled: 1 2 3\n")
-            #expect(try program.run(["retry", "-"], input: "1\n2").out.hasPrefix("job 1 again as job 4\n"))
+            #expect(try program.run(["reprioritize", "4", "-"], input: "1\n").out == "3 jobs: priority 2 → 4\n")
+            #expect(try program.run(["cancel", "-"], input: "1\n2\n").out == "3 jobs: queued → canceled: 1 2 3\n")
+            #expect(
+                try program.run(["retry", "-"], input: "1\n2").out.hasPrefix("job 1: canceled → queued as job 4\n"))
         }
     }
 
@@ -97,11 +98,11 @@ import Testing
             try Self.enqueue(5_000, database)
             let program = Program(database)
             let canceled = try program.run(["cancel", "--store", "s", "--group", "g"])
-            #expect(canceled.out.hasPrefix("5,000 canceled: 1 2 3 "))
+            #expect(canceled.out.hasPrefix("5,000 jobs: queued → canceled: 1 2 3 "))
             #expect(canceled.out.hasSuffix(" 20 … and 4,980 more\n"))
             let retried = try program.run(["retry", "1"])
-            #expect(retried.out.split(separator: "\n").count == 101)
-            #expect(retried.out.hasSuffix("\n… and 4,900 more\n"))
+            #expect(retried.out.split(separator: "\n").count == 102)
+            #expect(retried.out.hasSuffix("\n… and 4,900 more\n5,000 jobs queued again\n"))
             let json = try program.run(["cancel", "--store", "s", "--group", "g", "--json"])
             let lines = json.out.split(separator: "\n")
             #expect(lines.count == 5_000)

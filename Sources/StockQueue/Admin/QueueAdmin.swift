@@ -14,6 +14,21 @@ public struct QueueAdmin {
         self.schema = schema
     }
 
+    /// Runs changes in a transaction that is rolled back: what they return is what they would do now.
+    ///
+    /// It waits for locks as the changes do. Ids of jobs that it draws are not used again.
+    package func rehearse<Value>(_ body: (QueueAdmin) throws -> Value) throws -> Value {
+        try connection.begin()
+        do {
+            let value = try body(self)
+            try connection.rollBack()
+            return value
+        } catch {
+            try? connection.rollBack()  // nothing is kept either way; a failed rollback adds nothing to the first error
+            throw error
+        }
+    }
+
     // MARK: jobs
 
     /// Jobs that are still queued.

@@ -42,6 +42,50 @@ package struct JobList: FilteredList {
     }
 }
 
+/// The queued jobs that an administrator names, with the rest of their groups.
+package struct SelectedJobList: FilteredList {
+    private let selection: QueueAdmin.Selection
+    package let limit = 100_000
+
+    package init(_ selection: QueueAdmin.Selection) { self.selection = selection }
+
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        let s = schema.quoted
+        var rows = FilteredRows("list_selected_jobs", from: "(SELECT job_id, priority FROM \(s).jobs)", order: "job_id")
+        let (jobs, values): (String, [String]) =
+            switch selection {
+            case .jobs(let ids):
+                ("job_id = ANY ($::bigint[])", ["{\(ids.map { String($0) }.joined(separator: ","))}"])
+            case .group(let store, let group): ("(store_id, group_id) = ($, $)", [store, group])
+            case .reference(let store, let reference): ("(store_id, reference) = ($, $)", [store, reference])
+            case .key(let store, let key): ("(store_id, idempotency_key) = ($, $)", [store, key])
+            }
+        let named = "SELECT job_id, group_id, store_id, submission_id FROM \(s).jobs WHERE \(jobs)"
+        let whole = """
+            job_id IN (
+                WITH named AS (\(named))
+                SELECT job_id FROM named
+                UNION
+                SELECT line.job_id FROM named JOIN \(s).jobs AS line USING (group_id, store_id, submission_id)
+            )
+            """
+        // Each kind is a statement of its own.
+        for kind in 0..<4 { rows.filter(whole, kind == selection.kind ? values : nil) }
+        return rows
+    }
+}
+
+extension QueueAdmin.Selection {
+    fileprivate var kind: Int {
+        switch self {
+        case .jobs: 0
+        case .group: 1
+        case .reference: 2
+        case .key: 3
+        }
+    }
+}
+
 /// Results, the newest jobs first.
 package struct ResultList: FilteredList {
     package var store, item, location, group, reference, idempotencyKey: String?
@@ -53,6 +97,10 @@ package struct ResultList: FilteredList {
     package var since, until: PastMoment?
     /// Only jobs with a lower id.
     package var before: Int64?
+    /// Only these jobs.
+    package var jobs: [Int64]?
+    /// Only jobs that were not applied.
+    package var leavesOutApplied = false
     package var limit: Int
 
     package init(limit: Int) { self.limit = limit }
@@ -82,10 +130,12 @@ package struct ResultList: FilteredList {
         rows.filter("code = $::\(s).code", code?.rawValue)
         // The index by time leaves applied jobs out, and the planner does not know the value of a parameter's label. An
         // applied job has no code.
-        let isNotApplied = code != nil || outcome.map { $0 != .applied } ?? false
+        let isNotApplied = leavesOutApplied || code != nil || outcome.map { $0 != .applied } ?? false
         rows.filter(isNotApplied ? "outcome <> 'applied'" : nil)
         rows.filter("finished_at >= $", since)
         rows.filter("finished_at < $", until)
+        let ids = jobs.map { "{\($0.map { String($0) }.joined(separator: ","))}" }
+        rows.filter("job_id = ANY ($::bigint[])", ids)
         return rows
     }
 }
@@ -157,12 +207,15 @@ package struct ReconciliationList: FilteredList {
 
 /// The limits of stores, by store.
 package struct LimitList: FilteredList {
+    package var store: String?
     package var limit: Int
 
     package init(limit: Int) { self.limit = limit }
 
     package func rows(of schema: QueueSchema) -> FilteredRows {
-        FilteredRows("list_limits", from: "\(schema.quoted).store_limits", order: "store_id")
+        var rows = FilteredRows("list_limits", from: "\(schema.quoted).store_limits", order: "store_id")
+        rows.filter("store_id = $", store)
+        return rows
     }
 }
 

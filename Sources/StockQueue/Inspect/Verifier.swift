@@ -47,6 +47,13 @@ package struct Verifier {
         checks = Check.ofBalances(s) + Check.ofJobs(s) + Check.ofNotifications(s) + Check.ofAlerts(s)
     }
 
+    /// Verifies a part of the ledger. The work grows with the part.
+    package init(connection: Connection, schema: QueueSchema, scope: Scope) {
+        self.connection = connection
+        self.schema = schema
+        checks = Check.of(scope, schema.quoted)
+    }
+
     /// Runs one check. It takes the longer the larger the tables are.
     package func run(_ check: Check) throws(PostgresError) -> Finding {
         let rows = try connection.execute(check.statement, timeoutMs: Self.checkTimeoutMs)

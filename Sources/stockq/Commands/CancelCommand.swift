@@ -7,29 +7,50 @@ enum CancelCommand: Command {
 
     static let spec = CommandSpec(
         "cancel", "Cancels queued jobs; of a group, all its jobs.", arguments: [QueuedJobSelection.jobs],
-        options: QueuedJobSelection.options + [reason, json], usesDatabase: true,
+        options: QueuedJobSelection.options + [reason, json, Confirmation.dryRun, Confirmation.yes],
+        usesDatabase: true,
         examples: [
             .init("Cancel two jobs and their groups.", "123", "124"),
             .init(
                 "Cancel an order.", "--store", "berlin", "--reference", "order 1001", "--reason",
                 "canceled by the customer"
             ),
+            .init("See which jobs that would be.", "--store", "berlin", "--group", "order 1001", "--dry-run"),
         ],
         notes: [
             "A producer cancels jobs of the stores for which it has the scope update_catalog.",
             "A job that a worker has finished is not canceled. Exit code 1 if nothing was canceled. Without --json only the first ids "
                 + "are printed.",
+            "On a terminal the command asks before it cancels several jobs.",
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let selection = try QueuedJobSelection.selection(input)
         let (connection, schema) = try Database.open(input)
-        let canceled = try QueueAdmin(connection: connection, schema: schema).cancel(selection, reason: input[reason])
-        if input[json] {
-            for job in canceled { Terminal.print(["job_id": .integer(job), "outcome": .string("canceled")]) }
-        } else {
-            Terminal.print("\(grouped(canceled.count)) canceled\(canceled.isEmpty ? "" : ": ")\(jobList(canceled))")
+        let admin = QueueAdmin(connection: connection, schema: schema)
+        if input[Confirmation.dryRun] || Confirmation.isNeeded(input) {
+            let jobs = try admin.rehearse { try $0.cancel(selection) }
+            if input[Confirmation.dryRun] {
+                print(jobs, json: input[json], isDryRun: true)
+                return jobs.isEmpty ? .failure : .success
+            }
+            if jobs.count > 1, !Confirmation.isGiven("Cancel \(counted(jobs.count, "job"))?") { return .failure }
         }
+        let canceled = try admin.cancel(selection, reason: input[reason])
+        print(canceled, json: input[json], isDryRun: false)
         return canceled.isEmpty ? .failure : .success
+    }
+
+    private static func print(_ jobs: [Int64], json: Bool, isDryRun: Bool) {
+        if json {
+            let outcome = isDryRun ? "would_be_canceled" : "canceled"
+            for job in jobs { Terminal.print(["job_id": .integer(job), "outcome": .string(outcome)]) }
+        } else if jobs.isEmpty {
+            Terminal.print("0 jobs canceled: no such job is queued")
+        } else {
+            Terminal.print(
+                "\(counted(jobs.count, "job")): queued → canceled: \(jobList(jobs))"
+                    + (isDryRun ? "; nothing was changed" : ""))
+        }
     }
 }

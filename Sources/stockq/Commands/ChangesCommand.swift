@@ -25,14 +25,15 @@ enum ChangesCommand: Command {
         let store = input[feed.store]
         let listing = FeedListing<StockChange, ChangeCursor>(
             start: input[feed.after].map { .after($0) } ?? .since(input[feed.since] ?? .seconds(3_600)),
-            limit: input[feed.limit], follows: input[feed.follow], json: input[feed.json], line: line,
+            limit: input[feed.limit], follows: input[feed.follow], json: input[feed.json], store: store,
+            line: line,
             follower: { ChangeFollower(inspector: $0, after: $1, store: store) },
             findCursor: { try $0.changeCursor(secondsAgo: $1) })
         return try listing.run(input)
     }
 
     private static func line(_ change: StockChange) -> String {
-        var text = "\(Timestamp(change.finishedAt))  \(change.storeID.printable)  \(change.itemID.printable)"
+        var text = "\(Timestamp(change.finishedAt).shown)  \(change.storeID.printable)  \(change.itemID.printable)"
         if change.locationID != "main" { text += " at \(change.locationID.printable)" }
         text += "  \(change.action.rawValue) \(grouped(change.quantity))"
         text += "  on hand \(grouped(change.before.onHand)) → \(grouped(change.after.onHand))"

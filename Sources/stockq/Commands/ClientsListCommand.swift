@@ -21,8 +21,8 @@ enum ClientsListCommand: Command {
     private static func row(_ client: QueueAdmin.Client) -> [String] {
         [
             client.name.printable, client.clientID, client.store.printable, client.scopes.joined(separator: ", "),
-            client.createdBy.printable, "\(client.createdAt)",
-        ] + [client.lastUsedAt, client.revokedAt].map { $0.map { "\($0)" } ?? "–" }
+            client.createdBy.printable, client.createdAt.shown,
+        ] + [client.lastUsedAt, client.revokedAt].map { $0?.shown ?? "–" }
     }
 
     private static func json(_ client: QueueAdmin.Client) -> JSON {

@@ -32,7 +32,7 @@ enum DeliveriesListCommand: Command {
                         [
                             "\(delivery.id)", delivery.subscription.printable, delivery.event,
                             delivery.item.printable, delivery.state, "\(delivery.attempts)",
-                            "\(delivery.finishedAt ?? delivery.nextAttemptAt)", delivery.lastError?.printable ?? "–",
+                            (delivery.finishedAt ?? delivery.nextAttemptAt).shown, delivery.lastError?.printable ?? "–",
                         ]
                     }))
         return .success

@@ -51,7 +51,7 @@ enum DoctorCommand: Command {
             if input[json] {
                 Terminal.print(json(finding))
             } else {
-                Terminal.print("\(finding.check): \(finding.text.printable)")
+                Terminal.print("\(finding.check): \(finding.text.printable)", style: .bad)
             }
         }
         if !(try doctor.seesAllSessions()) {

@@ -14,10 +14,13 @@ enum GrantCommand: Command {
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let scopes = input[GrantOptions.scope]
         let (connection, schema) = try Database.open(input)
-        try QueueAdmin(connection: connection, schema: schema).grant(
+        let admin = QueueAdmin(connection: connection, schema: schema)
+        let before = try GrantOptions.scopes(input, admin)
+        try admin.grant(
             input[GrantOptions.producer], store: input[GrantOptions.store],
             scopes: (scopes.isEmpty ? GrantScope.allCases : scopes).map(\.rawValue))
-        Terminal.print("granted")
+        Terminal.print(GrantOptions.change(input, before, try GrantOptions.scopes(input, admin)))
+        try UnknownStore.warn(input[GrantOptions.store], connection, schema)
         return .success
     }
 }

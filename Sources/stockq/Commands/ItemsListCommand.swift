@@ -40,6 +40,7 @@ enum ItemsListCommand: Command {
         let (connection, schema) = try Database.open(input)
         let rows = try Inspector(connection: connection, schema: schema).rows(of: list)
         try listing.print(rows, input)
+        if rows.isEmpty { try UnknownStore.warn(input[store], connection, schema) }
         if rows.count == input[limit], let last = try rows.last.map({ try Row(json: $0) }) {
             let key = ["store_id", "item_id", "location_id"].map { escaped(last[$0]) }.joined(separator: "/")
             let advice = input[sort] == .key ? "continue with --after '\(key)'" : "--limit shows more"
@@ -53,8 +54,12 @@ enum ItemsListCommand: Command {
             .init("store", "store_id"), .init("item", "item_id"), .init("location", "location_id"),
             .init("on hand") { $0.grouped("on_hand") }, .init("allocated") { $0.grouped("allocated") },
             .init("available") { $0.grouped("available") }, .init("threshold") { $0.grouped("low_stock_threshold") },
-            .init("level") { $0["tracked"] == "true" ? $0["level"] : "untracked" },
-            .init("version") { $0.grouped("version") },
+            RowTable.Column("level") { $0["tracked"] == "true" ? $0["level"] : "untracked" }.styled { row in
+                guard row["tracked"] == "true" else { return nil }
+                return row["level"] == AlertLevel.out.rawValue
+                    ? .bad : row["level"] == AlertLevel.low.rawValue ? .warning : nil
+            },
+            RowTable.Column("version") { $0.grouped("version") }.optional,
         ],
         csvColumns: ItemField.allCases.map(\.rawValue),
         // A threshold that the file has would become the item's own.

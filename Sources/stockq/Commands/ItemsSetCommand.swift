@@ -30,11 +30,42 @@ enum ItemsSetCommand: Command {
         if case .some(.none) = input[threshold] { clear.append("low_stock_threshold") }
         if case .some(.none) = input[parent] { clear.append("parent_id") }
         let (connection, schema) = try Database.open(input)
+        let inspector = Inspector(connection: connection, schema: schema)
+        guard let before = try inspector.item(key)?.value else { throw Failure.unknownItem(key) }
         let exists = try QueueAdmin(connection: connection, schema: schema).setItem(
             key, threshold: input[threshold]?.value, tracked: input[tracked], parent: input[parent]?.value,
             clear: clear)
-        if !exists { throw Failure.unknownItem(key) }
-        Terminal.print("set")
+        guard exists, let after = try inspector.item(key)?.value else { throw Failure.unknownItem(key) }
+        Terminal.print("\(name(key)): \(changes(input, before, after))")
         return .success
+    }
+
+    /// `threshold 5 → 20, level ok → low (8 available)`
+    private static func changes(_ input: ParsedCommand, _ before: Item, _ after: Item) -> String {
+        var changes: [String] = []
+        func compare(_ name: String, _ isGiven: Bool, _ before: String, _ after: String, _ end: String = "") {
+            if before != after {
+                changes.append("\(name) \(before) → \(after)\(end)")
+            } else if isGiven {
+                changes.append("\(name) \(after) already")
+            }
+        }
+        compare(
+            "threshold", input.isGiven(threshold), before.lowStockThreshold.map { grouped($0) } ?? "none",
+            after.lowStockThreshold.map { grouped($0) } ?? "none")
+        compare("tracked", input.isGiven(tracked), before.isTracked ? "yes" : "no", after.isTracked ? "yes" : "no")
+        compare(
+            "parent", input.isGiven(parent), before.parentID?.shownName ?? "none", after.parentID?.shownName ?? "none")
+        if after.isTracked {
+            compare(
+                "level", false, before.alertLevel.rawValue, after.alertLevel.rawValue,
+                " (\(grouped(after.balance.available)) available)")
+        }
+        return changes.joined(separator: ", ")
+    }
+
+    private static func name(_ key: ItemKey) -> String {
+        "\(key.storeID.shownName)/\(key.itemID.shownName)"
+            + (key.locationID == ItemKey.defaultLocation ? "" : " at \(key.locationID.shownName)")
     }
 }

@@ -69,7 +69,7 @@ enum ItemsShowCommand: Command {
         ]
         let rows = movements.map { movement in
             [
-                movement.version.map { grouped($0) } ?? "–", "\(Timestamp(movement.finishedAt))",
+                movement.version.map { grouped($0) } ?? "–", Timestamp(movement.finishedAt).shown,
                 String(movement.jobID),
                 movement.action.rawValue, grouped(movement.appliedQuantity),
                 changeText(movement.before?.onHand, movement.after?.onHand),
@@ -77,6 +77,6 @@ enum ItemsShowCommand: Command {
                 movement.reference?.printable ?? movement.reason?.printable ?? "",
             ]
         }
-        return table([heading] + rows)
+        return table([heading] + rows, optional: [heading.count - 2])
     }
 }

@@ -1,5 +1,6 @@
 import CommandLineKit
 import StockQueue
+import StockQueuePostgres
 
 enum JobsListCommand: Command {
     private static let state = Option(
@@ -13,16 +14,20 @@ enum JobsListCommand: Command {
 
     static let spec = CommandSpec(
         "jobs list", "Lists queued jobs, and failed ones, by their ids.",
-        options: ListFilters.options + [state, since, until, limit, after, RowTable.json, RowTable.csv],
+        options: ListFilters.options
+            + [state, since, until, limit, after, ListFollowing.follow, RowTable.json, RowTable.csv],
         usesDatabase: true,
         examples: [
             .init("List what waits for stock in Berlin.", "--store", "berlin", "--state", "waiting"),
             .init("Find the jobs of an order.", "--store", "berlin", "--reference", "order-1041"),
             .init("List what has failed.", "--state", "failed"),
+            .init("Watch what a store enqueues.", "--store", "berlin", "--follow"),
         ],
         notes: [
             "Indexes answer --group and --import. The other filters read the queued jobs by their ids, up to the "
-                + "limit."
+                + "limit.",
+            "--follow shows a job if it is queued when the command looks, a few times a second. A job that workers finish "
+                + "between two looks is in results list --follow.",
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
@@ -31,18 +36,40 @@ enum JobsListCommand: Command {
         (list.store, list.item, list.location) = (filters.store, filters.item, filters.location)
         (list.group, list.reference, list.idempotencyKey) = (filters.group, filters.reference, filters.key)
         (list.state, list.since, list.until, list.after) = (input[state], input[since], input[until], input[after])
-        let (connection, schema) = try Database.open(input)
+        let follows = input[ListFollowing.follow]
+        let (connection, schema) = try Database.open(
+            input, timeout: follows ? ReconnectingReader.callTimeout : .seconds(300))
         let inspector = Inspector(connection: connection, schema: schema)
         list.importID = try filters.importID(inspector)
+        let start = follows ? try ListFollowing.mark(inspector) : nil
         let rows = try inspector.rows(of: list)
         try listing.print(rows, input)
+        if rows.isEmpty { try UnknownStore.warn(filters.store, connection, schema) }
         try ListFilters.noteRest(rows, limit: input[limit], option: "--after", key: "job_id")
+        if let start { try follow(list, input, from: start, shown: rows, connection, schema) }
         return .success
+    }
+
+    private static func follow(
+        _ list: JobList, _ input: ParsedCommand, from start: CommitMark, shown: [String], _ connection: Connection,
+        _ schema: QueueSchema
+    ) throws {
+        let following = ListFollowing(
+            input, listing, isBefore: { ($0.number("job_id") ?? 0) <= $1.lastJob },
+            read: { inspector, complete in
+                var list = list
+                (list.after, list.limit) = (max(list.after ?? 0, complete.lastJob), ListFollowing.pageMax)
+                return try inspector.rows(of: list)
+            })
+        try following.run(from: start, shown: shown, connection, schema)
     }
 
     private static let listing = RowTable(
         columns: [
-            .init("job", "job_id"), .init("state") { $0["state"] == "finished" ? "failed" : $0["state"] },
+            .init("job", "job_id"),
+            RowTable.Column("state") { $0["state"] == "finished" ? "failed" : $0["state"] }.styled {
+                $0["state"] == "finished" ? .bad : nil
+            },
             .init("action", "action"), .init("quantity") { $0.grouped("quantity") }, .init("item") { $0.item },
             .init("enqueued") { $0.time("enqueued_at") }, .init("due") { $0.time("run_at") },
             .init("group", "group_id"), .init("reference", "reference"), .init("last error", "message"),

@@ -17,8 +17,14 @@ enum LimitsSetCommand: Command {
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let limit = input[readyJobs].value
         let (connection, schema) = try Database.open(input)
+        var list = LimitList(limit: 1)
+        list.store = input[store]
+        let before = try Inspector(connection: connection, schema: schema).rows(of: list).first
+            .flatMap { try Row(json: $0).number("ready_jobs_max") }
         try QueueAdmin(connection: connection, schema: schema).setStoreLimit(store: input[store], readyJobs: limit)
-        Terminal.print(limit.map { "limit: \(counted($0, "ready job"))" } ?? "no limit")
+        let after = limit.map { counted($0, "ready job") } ?? "none"
+        Terminal.print("store \(input[store].shownName): limit \(before.map { grouped($0) } ?? "none") → \(after)")
+        try UnknownStore.warn(input[store], connection, schema)
         return .success
     }
 }

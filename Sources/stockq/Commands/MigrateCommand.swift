@@ -78,6 +78,7 @@ enum MigrateCommand: Command {
     }
 
     private static func printStatus(_ migrator: Migrator, json: Bool) throws -> ExitCode {
+        var rows = [["file", "state", "at"]]
         for status in try migrator.status() {
             if json {
                 Terminal.print([
@@ -86,10 +87,13 @@ enum MigrateCommand: Command {
                     "applied_at": .stringOrNull(status.appliedAt?.description),
                 ])
             } else {
-                let state = status.state == .missing ? "not applied" : status.state.rawValue
-                Terminal.print("\(status.name)  \(state)\(status.appliedAt.map { " \($0)" } ?? "")")
+                rows.append([
+                    status.name, status.state == .missing ? "not applied" : status.state.rawValue,
+                    status.appliedAt?.shown ?? "",
+                ])
             }
         }
+        if !json { Terminal.print(table(rows)) }
         do {
             try migrator.check()
         } catch let error as QueueSchemaError {

@@ -26,14 +26,15 @@ enum NotificationsCommand: Command {
         let listing = FeedListing<StockNotification, NotificationCursor>(
             start: input[feed.after].map { .after($0) } ?? input[feed.since].map { .since($0) }
                 ?? .newest { try $0.lastNotifications(limit: $1, store: store) },
-            limit: input[feed.limit], follows: input[feed.follow], json: input[feed.json], line: line,
+            limit: input[feed.limit], follows: input[feed.follow], json: input[feed.json], store: store,
+            line: line,
             follower: { NotificationFollower(inspector: $0, after: $1, store: store) },
             findCursor: { try $0.notificationCursor(secondsAgo: $1) })
         return try listing.run(input)
     }
 
     private static func line(_ notification: StockNotification) -> String {
-        var text = "\(Timestamp(notification.createdAt))  \(notification.kind.rawValue.padding(toWidth: 13))  "
+        var text = "\(Timestamp(notification.createdAt).shown)  \(notification.kind.rawValue.padding(toWidth: 13))  "
         text += "\(notification.storeID.printable)  \(notification.itemID.printable)"
         if notification.locationID != "main" { text += " at \(notification.locationID.printable)" }
         text += "  available \(grouped(notification.availableBefore)) → \(grouped(notification.availableAfter))"

@@ -30,8 +30,8 @@ enum PruneCommand: Command {
 
     private static func text(_ blocker: RetentionBlocker) -> String {
         var times: [String] = []
-        if let runAt = blocker.runAt { times.append("run_at \(runAt)") }
-        if let expiresAt = blocker.expiresAt { times.append("expires_at \(expiresAt)") }
+        if let runAt = blocker.runAt { times.append("run_at \(runAt.shown)") }
+        if let expiresAt = blocker.expiresAt { times.append("expires_at \(expiresAt.shown)") }
         let facts = times.isEmpty ? "" : " (\(times.joined(separator: ", ")))"
         let count =
             blocker.jobs == RetentionBlocker.jobsMax ? "\(grouped(blocker.jobs)) or more" : grouped(blocker.jobs)

@@ -8,7 +8,8 @@ enum ReprioritizeCommand: Command {
 
     static let spec = CommandSpec(
         "reprioritize", "Gives queued jobs another priority; of a group, all its jobs.",
-        arguments: [priority, QueuedJobSelection.jobs], options: QueuedJobSelection.options, usesDatabase: true,
+        arguments: [priority, QueuedJobSelection.jobs], options: QueuedJobSelection.options + [Confirmation.dryRun],
+        usesDatabase: true,
         examples: [
             .init("Move two jobs to the front.", "1", "123", "124"),
             .init("Move an order to the back.", "4", "--store", "berlin", "--group", "order 1001"),
@@ -18,9 +19,20 @@ enum ReprioritizeCommand: Command {
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let selection = try QueuedJobSelection.selection(input)
         let (connection, schema) = try Database.open(input)
-        let changed = try QueueAdmin(connection: connection, schema: schema).reprioritize(
-            selection, to: input[priority])
-        Terminal.print("\(grouped(changed)) changed")
+        let inspector = Inspector(connection: connection, schema: schema)
+        let others = try inspector.rows(of: SelectedJobList(selection)).compactMap {
+            try Row(json: $0).number("priority")
+        }
+        .filter { $0 != Int64(input[priority]) }
+        let change = { (admin: QueueAdmin) in try admin.reprioritize(selection, to: input[priority]) }
+        let admin = QueueAdmin(connection: connection, schema: schema)
+        let isDryRun = input[Confirmation.dryRun]
+        let changed = try isDryRun ? admin.rehearse(change) : change(admin)
+        let before = Set(others).sorted().map { String($0) }.joined(separator: ", ")
+        Terminal.print(
+            "\(counted(changed, "job")): priority "
+                + (changed > 0 && !before.isEmpty ? "\(before) → \(input[priority])" : "not changed")
+                + (isDryRun ? "; nothing was changed" : ""))
         return changed > 0 ? .success : .failure
     }
 }

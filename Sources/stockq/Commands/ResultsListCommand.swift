@@ -1,5 +1,7 @@
 import CommandLineKit
+import StockFormats
 import StockQueue
+import StockQueuePostgres
 
 enum ResultsListCommand: Command {
     private static let outcome = Option(
@@ -15,17 +17,20 @@ enum ResultsListCommand: Command {
     static let spec = CommandSpec(
         "results list", "Lists results, the newest jobs first: what was applied, what was rejected, and why.",
         options: ListFilters.options
-            + [outcome, code, since, until, limit, before, RowTable.json, RowTable.csv],
+            + [outcome, code, since, until, limit, before, ListFollowing.follow, RowTable.json, RowTable.csv],
         usesDatabase: true,
         examples: [
             .init("List what was rejected today.", "--outcome", "rejected", "--since", "24h"),
             .init("List what was rejected of a file.", "--import", "day.csv-42", "--outcome", "rejected"),
             .init("List the lines of an order.", "--store", "berlin", "--group", "order-1041"),
             .init("Write the failed jobs to a file.", "--outcome", "failed", "--csv"),
+            .init("Watch what is rejected.", "--outcome", "rejected", "--follow"),
         ],
         notes: [
             "Indexes answer --group, --import, --outcome failed and --since. Other filters read results, the newest first, until the "
-                + "limit is reached; --since bounds that."
+                + "limit is reached; --since bounds that.",
+            "--follow shows the list, the oldest first, and then every new result once. Applied jobs come in the order of "
+                + "stockq changes.",
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
@@ -35,19 +40,70 @@ enum ResultsListCommand: Command {
         (list.group, list.reference, list.idempotencyKey) = (filters.group, filters.reference, filters.key)
         (list.outcome, list.code) = (input[outcome], input[code])
         (list.since, list.until, list.before) = (input[since], input[until], input[before])
-        let (connection, schema) = try Database.open(input)
+        let follows = input[ListFollowing.follow]
+        if follows && (list.until ?? nil != nil || list.before != nil) {
+            throw input.usageError("--until and --before do not go with --follow")
+        }
+        let (connection, schema) = try Database.open(
+            input, timeout: follows ? ReconnectingReader.callTimeout : .seconds(300))
         let inspector = Inspector(connection: connection, schema: schema)
         list.importID = try filters.importID(inspector)
+        if follows { return try follow(list, input, connection, schema) }
         let rows = try inspector.rows(of: list)
         try listing.print(rows, input)
+        if rows.isEmpty { try UnknownStore.warn(filters.store, connection, schema) }
         try ListFilters.noteRest(rows, limit: input[limit], option: "--before", key: "job_id")
+        return .success
+    }
+
+    private static func follow(
+        _ list: ResultList, _ input: ParsedCommand, _ connection: Connection, _ schema: QueueSchema
+    ) throws -> ExitCode {
+        let inspector = Inspector(connection: connection, schema: schema)
+        // Before the list is read: what is finished meanwhile is in both, and shown once.
+        let start = try ListFollowing.mark(inspector)
+        var cursor = try inspector.changeCursor(secondsAgo: nil)
+        let rows = Array(try inspector.rows(of: list).reversed())
+        try listing.print(rows, input)
+        let showsApplied = (list.outcome ?? .applied) == .applied && list.code == nil
+        let following = ListFollowing(
+            input, listing,
+            isBefore: { row, complete in
+                guard let at = RFC3339.microsecondsSince2000(Array(row["finished_at"].utf8)[...]) else { return true }
+                return Timestamp(microsecondsSince2000: at) < complete.at
+            },
+            read: { inspector, complete in
+                var (list, rows, next): (ResultList, [String], ChangeCursor) = (list, [], cursor)
+                list.limit = 1_000_000
+                if showsApplied {
+                    let changes = try inspector.changes(
+                        after: cursor, limit: ListFollowing.pageMax, store: list.store)
+                    list.jobs = changes.map(\.value.jobID)
+                    rows += changes.isEmpty ? [] : try inspector.rows(of: list).reversed()
+                    next = changes.last?.cursor ?? cursor
+                }
+                if list.outcome != .applied {
+                    (list.jobs, list.leavesOutApplied, list.since) = (nil, true, .at(complete.at))
+                    rows += try inspector.rows(of: list).reversed()
+                }
+                cursor = next  // nothing can fail any more
+                return rows
+            })
+        try following.run(from: start, shown: rows, connection, schema)
         return .success
     }
 
     private static let listing = RowTable(
         columns: [
             .init("job", "job_id"), .init("finished") { $0.time("finished_at") },
-            .init("outcome") { $0["code"].isEmpty ? $0["outcome"] : "\($0["outcome"]) (\($0["code"]))" },
+            RowTable.Column("outcome") { $0["code"].isEmpty ? $0["outcome"] : "\($0["outcome"]) (\($0["code"]))" }
+                .styled { row in
+                    switch row["outcome"] {
+                    case Outcome.failed.rawValue: .bad
+                    case Outcome.rejected.rawValue: .warning
+                    default: nil
+                    }
+                },
             .init("action", "action"), .init("quantity") { $0.grouped("quantity") }, .init("item") { $0.item },
             .init("on hand") { changeText($0.number("on_hand_before"), $0.number("on_hand_after")) },
             .init("group", "group_id"), .init("reference", "reference"),

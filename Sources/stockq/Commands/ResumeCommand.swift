@@ -14,16 +14,17 @@ enum ResumeCommand: Command {
         let (connection, schema) = try Database.open(input)
         let wasPaused = try Inspector(connection: connection, schema: schema).scopeState(scope).isPaused
         let ready = try QueueAdmin(connection: connection, schema: schema).resume(scope)
-        let verb =
+        let change =
             switch (wasPaused, scope) {
-            case (true, _): "is resumed"
-            case (false, .everything): "was running: no store and no lane was paused"
-            case (false, _): "was not paused"
+            case (true, _): "paused → running"
+            case (false, .everything): "running already; no store and no lane was paused"
+            case (false, _): "running already"
             }
         // Of a lane only the lane's row is paused, and no job of it.
         var jobs = ""
         if ready > 0 { jobs = "; \(counted(ready, "paused job is", "paused jobs are")) ready again" }
-        Terminal.print("\(PauseScope.name(scope)) \(verb)\(jobs)")
+        Terminal.print("\(PauseScope.name(scope)): \(change)\(jobs)")
+        if case .store(let store) = scope, !wasPaused { try UnknownStore.warn(store, connection, schema) }
         return .success
     }
 }

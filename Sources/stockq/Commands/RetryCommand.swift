@@ -15,16 +15,19 @@ enum RetryCommand: Command {
 
     static let spec = CommandSpec(
         "retry", "Enqueues failed, rejected or canceled jobs again, each once; of a group, all its jobs.",
-        arguments: [jobs], options: [failed, code, store, since, json], usesDatabase: true,
+        arguments: [jobs], options: [failed, code, store, since, json, Confirmation.dryRun, Confirmation.yes],
+        usesDatabase: true,
         examples: [
             .init("Enqueue a job again.", "123"),
             .init(
                 "Retry what was rejected for lack of stock in the last two hours.", "--code", "insufficient_stock",
                 "--store", "berlin", "--since", "2h"),
+            .init("See which jobs that would be.", "--code", "insufficient_stock", "--dry-run"),
         ],
         notes: [
             "Each new job has a link to the job that it retries. Exit code 1 if there was nothing to retry. Without --json "
-                + "only the first \(linesMax) are printed."
+                + "only the first \(linesMax) are printed.",
+            "On a terminal the command asks before it enqueues several jobs that --failed or --code chose.",
         ])
 
     /// Lines of text that a call prints.
@@ -41,10 +44,23 @@ enum RetryCommand: Command {
         let ids = try JobIDs.read(words, input)
         let (connection, schema) = try Database.open(input)
         let admin = QueueAdmin(connection: connection, schema: schema)
-        let retried =
+        let retry = { (admin: QueueAdmin) in
             try words.isEmpty
-            ? admin.retry(code: input[code], store: input[store], since: input[since].wholeSeconds) : admin.retry(ids)
-        printRetries(retried, json: input[json])
+                ? admin.retry(code: input[code], store: input[store], since: input[since].wholeSeconds)
+                : admin.retry(ids)
+        }
+        let isDryRun = input[Confirmation.dryRun]
+        if Confirmation.isNeeded(input) && words.isEmpty {
+            let count = try admin.rehearse(retry).count
+            if count > 1, !Confirmation.isGiven("Enqueue \(counted(count, "job")) again?") { return .failure }
+        }
+        let retried = try isDryRun ? admin.rehearse(retry) : retry(admin)
+        if input[json] {
+            printJSON(retried, isDryRun: isDryRun)
+        } else {
+            try printRetries(retried, Inspector(connection: connection, schema: schema), isDryRun: isDryRun)
+        }
+        if let store = input[store], retried.isEmpty { try UnknownStore.warn(store, connection, schema) }
         if retried.isEmpty {
             Terminal.note(
                 "nothing to retry: no matching job, or all were already retried or rejected for their idempotency key")
@@ -52,16 +68,31 @@ enum RetryCommand: Command {
         return retried.isEmpty ? .failure : .success
     }
 
-    private static func printRetries(_ retries: [QueueAdmin.Retry], json: Bool) {
-        if json {
-            for retry in retries {
-                Terminal.print(["job_id": .integer(retry.jobID), "retry_of": .integer(retry.retryOf)])
-            }
-            return
+    private static func printJSON(_ retries: [QueueAdmin.Retry], isDryRun: Bool) {
+        for retry in retries {
+            // Nothing is kept of the jobs of a dry run, so their ids say nothing.
+            Terminal.print([
+                "job_id": isDryRun ? .null : .integer(retry.jobID), "retry_of": .integer(retry.retryOf),
+            ])
         }
-        for retry in retries.prefix(linesMax) {
-            Terminal.print("job \(retry.retryOf) again as job \(retry.jobID)")
+    }
+
+    /// `job 12: rejected (insufficient_stock) → queued as job 140`
+    private static func printRetries(
+        _ retries: [QueueAdmin.Retry], _ inspector: Inspector, isDryRun: Bool
+    ) throws {
+        let shown = retries.prefix(linesMax)
+        let results = try inspector.results(of: shown.map(\.retryOf))
+        let before = Dictionary(results.map { ($0.jobID, $0.outcomeText) }) { first, _ in first }
+        for retry in shown {
+            let after = isDryRun ? "queued again" : "queued as job \(retry.jobID)"
+            Terminal.print("job \(retry.retryOf): \(before[retry.retryOf] ?? "finished") → \(after)")
         }
         if retries.count > linesMax { Terminal.print("… and \(grouped(retries.count - linesMax)) more") }
+        if isDryRun {
+            Terminal.print("\(counted(retries.count, "job")); nothing was changed")
+        } else if retries.count > 1 {
+            Terminal.print("\(counted(retries.count, "job")) queued again")
+        }
     }
 }

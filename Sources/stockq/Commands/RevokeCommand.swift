@@ -10,10 +10,13 @@ enum RevokeCommand: Command {
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let (connection, schema) = try Database.open(input)
-        let wasRevoked = try QueueAdmin(connection: connection, schema: schema).revoke(
+        let admin = QueueAdmin(connection: connection, schema: schema)
+        let before = try GrantOptions.scopes(input, admin)
+        let wasRevoked = try admin.revoke(
             input[GrantOptions.producer], store: input[GrantOptions.store],
             scopes: input[GrantOptions.scope].map(\.rawValue))
-        Terminal.print(wasRevoked ? "revoked" : "no matching grant")
+        let after = try GrantOptions.scopes(input, admin)
+        Terminal.print(wasRevoked ? GrantOptions.change(input, before, after) : "no matching grant")
         return wasRevoked ? .success : .failure
     }
 }

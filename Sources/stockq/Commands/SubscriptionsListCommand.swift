@@ -23,7 +23,7 @@ enum SubscriptionsListCommand: Command {
     private static func row(_ subscription: QueueAdmin.Subscription) -> [String] {
         let state =
             subscription.disabledReason.map { "disabled: \($0.printable)" }
-            ?? subscription.failingSince.map { "failing since \($0)" } ?? "enabled"
+            ?? subscription.failingSince.map { "failing since \($0.shown)" } ?? "enabled"
         return [
             subscription.name.printable, subscription.store.printable, subscription.channel,
             subscription.target.printable, subscription.events, grouped(subscription.pending),

@@ -22,8 +22,8 @@ enum TokensListCommand: Command {
         [
             token.name.printable + (token.isAnonymous ? " (without a token)" : ""),
             token.stores.map(\.printable).joined(separator: ", "), token.scopes.joined(separator: ", "),
-            token.createdBy.printable, "\(token.createdAt)",
-        ] + [token.expiresAt, token.lastUsedAt, token.revokedAt].map { $0.map { "\($0)" } ?? "–" }
+            token.createdBy.printable, token.createdAt.shown,
+        ] + [token.expiresAt, token.lastUsedAt, token.revokedAt].map { $0?.shown ?? "–" }
     }
 
     private static func json(_ token: QueueAdmin.Token) -> JSON {

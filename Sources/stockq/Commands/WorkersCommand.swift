@@ -31,8 +31,9 @@ enum WorkersCommand: Command {
 
     private static let listing = RowTable(
         columns: [
-            .init("session", "name"), .init("process", "process_id"), .init("client", "client"),
-            .init("user", "user_name"), .init("connected since") { $0.time("connected_at") }, .init("state", "state"),
+            .init("session", "name"), .init("process", "process_id"), RowTable.Column("client", "client").optional,
+            RowTable.Column("user", "user_name").optional,
+            RowTable.Column("connected since") { $0.time("connected_at") }.optional, .init("state", "state"),
             .init("since") { $0.time("since") },
         ], csvColumns: ["name", "process_id", "client", "user_name", "connected_at", "state", "since"])
 }

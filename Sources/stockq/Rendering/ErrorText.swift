@@ -21,7 +21,8 @@ enum ErrorText {
             the server rejected the password: \(error.message)
             Set PGPASSWORD or PGPASSFILE, or put the password into DATABASE_URL.
             """
-        case (.cannotConnect, .unknownDatabase?): "\(error.message)\nCreate it with: createdb NAME"
+        case (.cannotConnect, .unknownDatabase?):
+            "\(error.message)\nCreate it with: createdb \(databaseName(in: error.message))"
         case (.cannotConnect, .cannotEstablishConnection?), (.cannotConnect, .featureNotSupported?): error.message
         case (.cannotConnect, nil):
             """
@@ -31,6 +32,14 @@ enum ErrorText {
         case (.server, _): serverText(error)
         default: error.description
         }
+    }
+
+    /// The name that the server quotes: `database "shop" does not exist`.
+    private static func databaseName(in message: String) -> String {
+        guard let match = message.firstMatch(of: /database "(.+)" does not exist/) else { return "NAME" }
+        let name = String(match.1)
+        let isPlain = name.allSatisfy { $0.isLetter || $0.isNumber || "_-.".contains($0) }
+        return isPlain && !name.hasPrefix("-") ? name : "NAME"
     }
 
     private static let columnsMax = 2_000

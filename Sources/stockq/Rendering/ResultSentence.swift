@@ -2,10 +2,12 @@ import CommandLineKit
 import StockQueue
 
 extension JobResult {
+    /// `rejected (insufficient_stock)`
+    var outcomeText: String { outcome.rawValue + (code.map { " (\($0.rawValue))" } ?? "") }
+
     /// `job 1: applied – adjust -4 of a in s; available 5 → 1`
     var sentence: String {
-        var text = "job \(jobID): \(outcome.rawValue)"
-        if let code { text += " (\(code.rawValue))" }
+        var text = "job \(jobID): \(outcomeText)"
         if let warning { text += ", warning \(warning.rawValue)" }
         text += " – \(action.rawValue) \(grouped(quantity)) of \(itemID.printable)"
         if locationID != "main" { text += " at \(locationID.printable)" }
@@ -27,7 +29,7 @@ extension QueuedJob {
         switch schedule {
         case .ready: break
         case .paused: text += ", its store is paused"
-        case .deferred(let time): text += ", due at \(Timestamp(time))"
+        case .deferred(let time): text += ", due at \(Timestamp(time).shown)"
         }
         if attempts > 0 { text += ", \(attempts) of \(maxAttempts) attempts: \(lastError?.printable ?? "")" }
         return text

@@ -48,11 +48,11 @@ struct Row {
         return text.isEmpty ? "–" : text
     }
 
-    /// The time in the terminal's time zone, to the second: `2026-03-01 13:00:00`; empty for null.
+    /// The time for people, as `Timestamp.shown`; empty for null.
     func time(_ column: String) -> String {
         let text = self[column]
         guard let microseconds = RFC3339.microsecondsSince2000(Array(text.utf8)[...]) else { return text }
-        return Self.localTime(Timestamp(microsecondsSince2000: microseconds))
+        return Timestamp(microsecondsSince2000: microseconds).shown
     }
 
     /// Members of an object in their order, numbers in groups of three digits.
@@ -65,17 +65,6 @@ struct Row {
             return (member.key, Self.text(member.value))
         }
     }
-
-    static func localTime(_ time: Timestamp) -> String {
-        var seconds = time_t(time.date.timeIntervalSince1970.rounded(.down))
-        var parts = tm()
-        localtime_r(&seconds, &parts)
-        let date = [Int(parts.tm_year) + 1_900, Int(parts.tm_mon) + 1, Int(parts.tm_mday)]
-        let clock = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { Int($0) }
-        return date.map(padded).joined(separator: "-") + " " + clock.map(padded).joined(separator: ":")
-    }
-
-    private static func padded(_ number: Int) -> String { number < 10 ? "0\(number)" : String(number) }
 
     /// The item with its store, and with its location unless that is `main`: `berlin/mug`, `berlin/mug at cellar`.
     var item: String {
@@ -90,6 +79,10 @@ struct RowTable: Sendable {
     struct Column: Sendable {
         let heading: String
         let text: @Sendable (Row) -> String
+        /// A narrow terminal does without it.
+        var isOptional = false
+        /// The style of the text.
+        var style: @Sendable (Row) -> TextStyle? = { _ in nil }
 
         init(_ heading: String, _ text: @escaping @Sendable (Row) -> String) {
             (self.heading, self.text) = (heading, text)
@@ -98,6 +91,18 @@ struct RowTable: Sendable {
         /// The text of one column of the row.
         init(_ heading: String, _ name: String) {
             self.init(heading) { $0.printable(name) }
+        }
+
+        var optional: Column {
+            var column = self
+            column.isOptional = true
+            return column
+        }
+
+        func styled(_ style: @escaping @Sendable (Row) -> TextStyle?) -> Column {
+            var column = self
+            column.style = style
+            return column
         }
     }
 
@@ -117,6 +122,23 @@ struct RowTable: Sendable {
         if rows.count == limit { Terminal.note("only the first \(grouped(limit)); --limit shows more") }
     }
 
+    /// Prints rows that follow those of a list, each on a line of its own: without a heading, and without values that
+    /// are missing.
+    func printLines(_ rows: [String], _ input: ParsedCommand) throws {
+        if input[Self.json] {
+            for row in rows { Terminal.print(row) }
+            return
+        }
+        for row in try rows.map({ try Row(json: $0) }) {
+            if input[Self.csv] {
+                Terminal.print(exactly: CSVText.line(csvColumns.map { csvValue(row, $0) }))
+            } else {
+                let texts = columns.map { $0.text(row) }.filter { !$0.isEmpty && $0 != "–" }
+                Terminal.print(texts.joined(separator: "  "))
+            }
+        }
+    }
+
     func print(_ rows: [String], _ input: ParsedCommand) throws {
         if input[Self.json] && input[Self.csv] { throw input.usageError("give --json or --csv, not both") }
         if input[Self.json] {
@@ -128,7 +150,13 @@ struct RowTable: Sendable {
             Terminal.print(exactly: CSVText.line(csvColumns))
             for row in parsed { Terminal.print(exactly: CSVText.line(csvColumns.map { csvValue(row, $0) })) }
         } else {
-            Terminal.print(table([columns.map(\.heading)] + parsed.map { row in columns.map { $0.text(row) } }))
+            Terminal.print(
+                TextTable(
+                    headings: columns.map(\.heading),
+                    rows: parsed.map { row in
+                        columns.map { TextTable.Cell($0.text(row), style: $0.style(row)) }
+                    },
+                    optional: Set(columns.indices.filter { columns[$0].isOptional })))
         }
     }
 }

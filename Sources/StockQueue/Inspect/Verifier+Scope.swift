@@ -1,0 +1,285 @@
+import StockModel
+import StockQueuePostgres
+
+extension Verifier {
+    /// A part of the ledger: the items of a store, one item, or what was changed lately. At least one of them is given.
+    package struct Scope: Sendable, Hashable {
+        package var store, item, location: String?
+        /// Changes that were finished at this time or later.
+        package var since: PastMoment?
+
+        package init() {}
+    }
+}
+
+/// The checks of a part of the ledger. Indexes find its rows: an item's results are a chain, each with the id of the one
+/// before it, and the change log has the applied jobs by time.
+extension Verifier.Check {
+    static func of(_ scope: Verifier.Scope, _ s: String) -> [Self] {
+        let part = Part(scope, s)
+        let checks = [
+            part.stock(), part.continuity(), part.changes(), part.negativeStock(), part.notifications(),
+            part.notifiedLevels(), part.finishedOnce(),
+        ]
+        return scope.item == nil ? checks + [part.reachable()] : checks
+    }
+}
+
+/// The SQL of these checks. A value of the scope is a literal, because a check has no parameters.
+private struct Part {
+    private let scope: Verifier.Scope
+    private let s: String
+
+    init(_ scope: Verifier.Scope, _ s: String) { (self.scope, self.s) = (scope, s) }
+
+    /// The first moment; nil for all of the past.
+    private var since: String? {
+        switch scope.since {
+        case .at(let time): quoteLiteral("\(time)") + "::timestamptz"
+        case .ago(let span): "now() - \(span.components.seconds) * interval '1 second'"
+        case nil: nil
+        }
+    }
+
+    /// Conditions on the key of a row.
+    private func key(_ row: String) -> [String] {
+        [("store_id", scope.store), ("item_id", scope.item), ("location_id", scope.location)].compactMap {
+            name, value in
+            value.map { "\(row).\(name) = \(quoteLiteral($0))" }
+        }
+    }
+
+    private func both(_ conditions: [String]) -> String {
+        conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+    }
+
+    /// The applied jobs of the change log.
+    private var logged: String {
+        let store = scope.store.map { "log.store_id = \(quoteLiteral($0))" }
+        let conditions = [since.map { "log.created_at >= \($0)" }, store].compactMap { $0 }
+        return """
+            SELECT applied.*
+                FROM \(s).change_log AS log
+                CROSS JOIN LATERAL unnest(log.job_ids) AS logged (job_id)
+                CROSS JOIN LATERAL (SELECT * FROM \(s).results WHERE results.job_id = logged.job_id LIMIT 1) AS applied
+                \(both(conditions))
+            """
+    }
+
+    /// `scoped`: the items. `chain`: their applied results, from the last one back.
+    private var common: String {
+        let touched = """
+            (item.store_id, item.item_id, item.location_id) IN (
+                    SELECT store_id, item_id, location_id FROM (\(logged)) AS logged
+                )
+            """
+        let isTouched = since != nil && scope.item == nil ? [touched] : []
+        let recent = since.map { "WHERE change.finished_at >= \($0)" } ?? ""
+        return """
+            WITH RECURSIVE scoped AS MATERIALIZED (
+                SELECT item.*, (
+                    SELECT coalesce(max(retired.version), 0) FROM \(s).retired_items AS retired
+                    WHERE (retired.store_id, retired.item_id, retired.location_id)
+                        = (item.store_id, item.item_id, item.location_id)
+                ) AS created_version
+                FROM \(s).items AS item
+                \(both(key("item") + isTouched))
+            ), chain AS (
+                SELECT change.*
+                FROM scoped
+                CROSS JOIN LATERAL (SELECT * FROM \(s).results WHERE results.job_id = scoped.last_job_id LIMIT 1) AS change
+                \(recent)
+                UNION ALL
+                SELECT change.*
+                FROM chain
+                CROSS JOIN LATERAL (
+                    SELECT * FROM \(s).results
+                    WHERE results.job_id = chain.previous_job_id AND results.version < chain.version
+                    LIMIT 1
+                ) AS change
+                \(recent)
+            )
+            """
+    }
+
+    private func check(_ name: String, _ statementName: String, _ sql: String) -> Verifier.Check {
+        Verifier.Check(name: name, statementName: "verify_part_\(statementName)", sql: "\(common)\n\(sql)")
+    }
+
+    /// The balance that an administrator accepted behind a version, where there is one.
+    private func accepted(_ row: String, behind version: String) -> String {
+        """
+        LEFT JOIN \(s).reconciliations AS accepted
+                ON (accepted.store_id, accepted.item_id, accepted.location_id, accepted.version)
+                    = (\(row).store_id, \(row).item_id, \(row).location_id, \(version))
+        """
+    }
+
+    /// The balance with which the kept history of a row of `scoped` begins.
+    private func opening(_ column: String) -> String {
+        """
+        coalesce(scoped.opening_\(column), scoped.\(column)) + (
+                    SELECT coalesce(sum(a.\(column)_after - a.\(column)_before), 0) FROM \(s).reconciliations AS a
+                    WHERE (a.store_id, a.item_id, a.location_id) = (scoped.store_id, scoped.item_id, scoped.location_id)
+                        AND a.version > scoped.created_version AND a.version <= scoped.opening_version
+                )
+        """
+    }
+
+    func stock() -> Verifier.Check {
+        check(
+            "the stock of an item is that after its last change", "stock",
+            """
+            SELECT format('item %L %L %L: version %s, on_hand %s, allocated %s; job %s ended with %s, %s and %s',
+                store_id, item_id, location_id, version, on_hand, allocated, last_job_id, last_version, last_on_hand,
+                last_allocated)
+            FROM (
+                SELECT scoped.*, coalesce(last.version, scoped.opening_version) AS last_version,
+                    coalesce(accepted.on_hand_after, last.on_hand_after, \(opening("on_hand"))) AS last_on_hand,
+                    coalesce(accepted.allocated_after, last.allocated_after, \(opening("allocated"))) AS last_allocated
+                FROM scoped
+                LEFT JOIN LATERAL (
+                    SELECT * FROM \(s).results WHERE results.job_id = scoped.last_job_id LIMIT 1
+                ) AS last ON true
+                \(accepted("scoped", behind: "last.version"))
+            ) AS item
+            WHERE (version, on_hand, allocated) IS DISTINCT FROM (last_version, last_on_hand, last_allocated)
+            """)
+    }
+
+    func continuity() -> Verifier.Check {
+        check(
+            "each change begins where the one before it ended, and versions are gapless", "continuity",
+            """
+            SELECT format('job %s: item %L %L %L has %s on hand and %s allocated before version %s; version %s ended at %s and %s',
+                job_id, store_id, item_id, location_id, on_hand_before, allocated_before, version, earlier_version,
+                earlier_on_hand, earlier_allocated)
+            FROM (
+                SELECT chain.*, coalesce(earlier.version, scoped.opening_version) AS earlier_version,
+                    coalesce(accepted.on_hand_after, earlier.on_hand_after, \(opening("on_hand"))) AS earlier_on_hand,
+                    coalesce(accepted.allocated_after, earlier.allocated_after, \(opening("allocated")))
+                        AS earlier_allocated
+                FROM chain
+                JOIN scoped USING (store_id, item_id, location_id)
+                LEFT JOIN LATERAL (
+                    SELECT * FROM \(s).results
+                    WHERE results.job_id = chain.previous_job_id AND results.outcome = 'applied'
+                        AND (results.store_id, results.item_id, results.location_id)
+                            = (chain.store_id, chain.item_id, chain.location_id)
+                    LIMIT 1
+                ) AS earlier ON true
+                \(accepted("chain", behind: "earlier.version"))
+            ) AS movement
+            WHERE (version - 1, on_hand_before, allocated_before)
+                IS DISTINCT FROM (earlier_version, earlier_on_hand, earlier_allocated)
+            """)
+    }
+
+    func changes() -> Verifier.Check {
+        check(
+            "applied jobs change stock", "changes",
+            """
+            SELECT format('job %s: %s, on_hand %s to %s, allocated %s to %s', job_id, outcome,
+                on_hand_before, on_hand_after, allocated_before, allocated_after)
+            FROM chain
+            WHERE outcome <> 'applied'
+                OR (on_hand_before, allocated_before) IS NOT DISTINCT FROM (on_hand_after, allocated_after)
+            """)
+    }
+
+    func negativeStock() -> Verifier.Check {
+        check(
+            "available stock went below zero only where the job allowed it", "negative_stock",
+            """
+            SELECT format('job %s (%s, %s): available %s to %s', job_id, action, on_insufficient,
+                on_hand_before - allocated_before, on_hand_after - allocated_after)
+            FROM chain
+            WHERE on_insufficient <> 'allow'
+                AND on_hand_after - allocated_after < least(0, on_hand_before - allocated_before)
+            """)
+    }
+
+    func notifications() -> Verifier.Check {
+        let recent = since.map { "AND n.created_at >= \($0)" } ?? ""
+        return check(
+            "notifications are the changes of level that the results record", "notifications",
+            """
+            SELECT format('job %s: item %L %L %L version %s went from %s to %s, notified: %s', job_id,
+                store_id, item_id, location_id, version, alert_before, alert_after,
+                coalesce(written.kind::text, 'nothing'))
+            FROM (
+                SELECT job_id, store_id, item_id, location_id, version, alert_before, alert_after,
+                    CASE
+                        WHEN NOT notify THEN NULL
+                        WHEN alert_before = 'ok' AND alert_after = 'low' THEN 'low_stock'
+                        WHEN alert_before <> 'out' AND alert_after = 'out' THEN 'out_of_stock'
+                        WHEN alert_before = 'out' AND alert_after <> 'out' THEN 'back_in_stock'
+                        WHEN alert_before = 'low' AND alert_after = 'ok' THEN 'restocked'
+                    END::\(s).notification_kind AS kind
+                FROM chain
+            ) AS due
+            FULL JOIN (
+                SELECT n.*
+                FROM scoped
+                CROSS JOIN LATERAL (
+                    SELECT * FROM \(s).notifications AS n
+                    WHERE (n.item_id, n.store_id, n.location_id) = (scoped.item_id, scoped.store_id, scoped.location_id)
+                        AND n.job_id IS NOT NULL \(recent)
+                        -- Notifications may outlive the results that retention has dropped.
+                        AND n.version > greatest(scoped.created_version, scoped.opening_version)
+                    OFFSET 0
+                ) AS n
+            ) AS written USING (job_id, store_id, item_id, location_id, version)
+            WHERE due.kind IS DISTINCT FROM written.kind AND (due.kind IS NOT NULL OR written.kind IS NOT NULL)
+            """)
+    }
+
+    func notifiedLevels() -> Verifier.Check {
+        check(
+            "the notified level of an item is that of its last change", "notified_levels",
+            """
+            SELECT \(Verifier.Check.item) || format(': notified level %s, after job %s it should be %s', notified_level, last_job_id,
+                should)
+            FROM (
+                SELECT scoped.*, coalesce(
+                    (
+                        SELECT changed.alert_after FROM \(s).threshold_changes AS changed
+                        WHERE (changed.item_id, changed.store_id, changed.location_id, changed.version)
+                            = (scoped.item_id, scoped.store_id, scoped.location_id, scoped.version)
+                        ORDER BY change_id DESC LIMIT 1
+                    ),
+                    CASE WHEN last.notify THEN last.alert_after ELSE least(last.alert_before, last.alert_after) END
+                ) AS should
+                FROM scoped
+                CROSS JOIN LATERAL (
+                    SELECT * FROM \(s).results WHERE results.job_id = scoped.last_job_id LIMIT 1
+                ) AS last
+            ) AS item
+            WHERE notified_level IS DISTINCT FROM should
+            """)
+    }
+
+    func finishedOnce() -> Verifier.Check {
+        check(
+            "no job is both queued and finished", "finished_once",
+            """
+            SELECT format('job %s', chain.job_id)
+            FROM chain
+            CROSS JOIN LATERAL (SELECT FROM \(s).jobs WHERE jobs.job_id = chain.job_id LIMIT 1) AS queued
+            """)
+    }
+
+    /// A result that is not in its item's chain was written beside the item.
+    func reachable() -> Verifier.Check {
+        check(
+            "every job of the change log is in the chain of its item", "reachable",
+            """
+            SELECT format('job %s: item %L %L %L has it not among its changes', logged.job_id, logged.store_id,
+                logged.item_id, logged.location_id)
+            FROM (\(logged)) AS logged
+            JOIN scoped USING (store_id, item_id, location_id)
+            LEFT JOIN chain ON chain.job_id = logged.job_id
+            WHERE chain.job_id IS NULL AND logged.version > scoped.created_version
+            """)
+    }
+}

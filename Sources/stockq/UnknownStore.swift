@@ -1,0 +1,17 @@
+import CommandLineKit
+import StockQueue
+import StockQueuePostgres
+
+/// The warning that a store's name may be misspelled.
+enum UnknownStore {
+    /// Warns where this role sees neither an item nor a job of the store.
+    static func warn(_ store: String?, _ connection: Connection, _ schema: QueueSchema) throws {
+        guard let store else { return }
+        let inspector = Inspector(connection: connection, schema: schema)
+        if try !inspector.scopeState(.store(store)).isKnown { note(store) }
+    }
+
+    static func note(_ store: String) {
+        Terminal.note("warning: no item or job of store \(store.shownName); is the name right?")
+    }
+}
