@@ -22,6 +22,7 @@ struct BatchStatements: Sendable {
     let lockItems: LockItemsStatement
     let lockUnlockedItems: LockUnlockedItemsStatement
     let readItems: ReadItemsStatement
+    let readCounts: ReadCountsStatement
     let useKeys: UseKeysStatement
     let writeItems: WriteItemsStatement
     let writeResults: WriteResultsStatement
@@ -53,6 +54,7 @@ struct BatchStatements: Sendable {
         lockItems = LockItemsStatement(schema)
         lockUnlockedItems = LockUnlockedItemsStatement(schema)
         readItems = ReadItemsStatement(schema)
+        readCounts = ReadCountsStatement(schema)
         useKeys = UseKeysStatement(schema)
         writeItems = WriteItemsStatement(schema)
         writeResults = WriteResultsStatement(schema)
