@@ -91,8 +91,9 @@ DECLARE
             has_restrictive_policies, inserts_as_caller, check_store_limit, check_group_limit, priority_behind,
             job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict, check_arrays, fill_up,
             check_line_keys, known_lines, check_list_length, read_lines, insert_lines, insert_lines_for,
-            insert_new_lines, enqueue, enqueue_arrays, enqueue_lines, transfer, cancel_jobs, cancel_jobs_for,
-            wait_for_result, wait_for_results, wait_for_group, find_job, find_group, find_key, find_reference,
+            insert_new_lines, check_count, changes_since_count, enqueue, enqueue_arrays, enqueue_lines, transfer,
+            cancel_jobs, cancel_jobs_for, wait_for_result, wait_for_results, wait_for_group, find_job, find_group,
+            find_key, find_reference,
             item_history, stock, stock_at, begin_import_for, resume_import_for, save_import_for TO %1$I'
     ];
     read text[] := ARRAY[
@@ -101,7 +102,7 @@ DECLARE
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, can_read_all_stores, job_defaults, key_in_use,
             read_lines, wait_for_result, wait_for_results, wait_for_group, find_job, find_group,
-            find_key, find_reference, item_history, stock, stock_at, resumes TO %1$I'
+            find_key, find_reference, item_history, stock, stock_at, changes_since_count, resumes TO %1$I'
     ];
     work text[] := ARRAY[
         'GRANT SELECT, DELETE ON jobs TO %1$I',
@@ -118,7 +119,7 @@ DECLARE
         'GRANT SELECT ON deliveries, threshold_changes, alert_policies, snoozes, announced_stores, announcements,
             announced_items, delivery_progress TO %1$I',
         'GRANT SELECT ON SEQUENCE ' || feed_sequences || ' TO %1$I',
-        'GRANT EXECUTE ON FUNCTION can_read_all_stores, resumes, ' || feeds || ' TO %1$I',
+        'GRANT EXECUTE ON FUNCTION can_read_all_stores, resumes, changes_since_count, ' || feeds || ' TO %1$I',
         'GRANT SELECT, INSERT, DELETE ON too_large_groups TO %1$I',
         'GRANT SELECT ON paused_stores, migrations TO %1$I',
         'GRANT SELECT, USAGE ON SEQUENCE jobs_job_id_seq TO %1$I',

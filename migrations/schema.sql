@@ -52,7 +52,15 @@ CREATE TYPE stockq.lines AS (
 	run_at timestamp with time zone,
 	expires_at timestamp with time zone,
 	ordering_key text,
-	max_attempts integer
+	max_attempts integer,
+	counted_ats timestamp with time zone[],
+	actors text[],
+	occurred_ats timestamp with time zone[],
+	metadatas jsonb[],
+	counted_at timestamp with time zone,
+	actor text,
+	occurred_at timestamp with time zone,
+	metadata jsonb
 );
 CREATE TYPE stockq.notification_kind AS ENUM (
     'low_stock',
@@ -548,7 +556,7 @@ BEGIN
     RETURN canceled;
 END
 $_$;
-CREATE FUNCTION stockq.changes_after(after_cursor text, max_rows integer DEFAULT 100, only_store text DEFAULT NULL::text) RETURNS TABLE(job_id bigint, store_id text, item_id text, location_id text, version bigint, action stockq.action, quantity bigint, applied_quantity bigint, on_hand_before bigint, on_hand_after bigint, allocated_before bigint, allocated_after bigint, group_id text, reason text, reference text, finished_at timestamp with time zone, cursor text)
+CREATE FUNCTION stockq.changes_after(after_cursor text, max_rows integer DEFAULT 100, only_store text DEFAULT NULL::text) RETURNS TABLE(job_id bigint, store_id text, item_id text, location_id text, version bigint, action stockq.action, quantity bigint, applied_quantity bigint, on_hand_before bigint, on_hand_after bigint, allocated_before bigint, allocated_after bigint, group_id text, reason text, reference text, actor text, occurred_at timestamp with time zone, metadata jsonb, counted_at timestamp with time zone, finished_at timestamp with time zone, cursor text)
     LANGUAGE plpgsql ROWS 100
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
@@ -604,7 +612,7 @@ BEGIN
             RETURN QUERY
             SELECT r.job_id, r.store_id, r.item_id, r.location_id, r.version, r.action, r.quantity, r.applied_quantity,
                 r.on_hand_before, r.on_hand_after, r.allocated_before, r.allocated_after, r.group_id, r.reason,
-                r.reference, r.finished_at,
+                r.reference, r.actor, r.occurred_at, r.metadata, r.counted_at, r.finished_at,
                 entry.position || '-' || entry.log_id
                     || CASE WHEN passed + number < cardinality(entry.job_ids) THEN '-' || passed + number ELSE '' END
             FROM unnest(entry.job_ids[passed + 1 : passed + remaining]) WITH ORDINALITY AS change (job_id, number)
@@ -639,6 +647,46 @@ BEGIN
     RETURN coalesce(first_position || '-' || first_id - 1, horizon.position || '-' || horizon.row_id);
 END
 $$;
+CREATE FUNCTION stockq.changes_since_count(store_id text, item_id text, location_id text, counted_at timestamp with time zone, OUT on_hand_change bigint, OUT is_outdated boolean) RETURNS SETOF record
+    LANGUAGE sql STABLE STRICT ROWS 1
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+    WITH RECURSIVE change AS (
+        SELECT r.previous_job_id, r.finished_at, r.action = 'set' AS is_count,
+            r.on_hand_after - r.on_hand_before AS moved,
+            CASE
+                WHEN r.counted_at IS NOT NULL THEN r.counted_at
+                WHEN r.waiting_since IS NOT NULL THEN r.finished_at
+                ELSE coalesce(r.occurred_at, greatest(r.enqueued_at, r.scheduled_at))
+            END AS moment
+        FROM items AS i
+        JOIN results AS r ON r.job_id = i.last_job_id
+        WHERE (i.store_id, i.item_id, i.location_id) = ($1, $2, $3)
+        UNION ALL
+        SELECT r.previous_job_id, r.finished_at, r.action = 'set', r.on_hand_after - r.on_hand_before,
+            CASE
+                WHEN r.counted_at IS NOT NULL THEN r.counted_at
+                WHEN r.waiting_since IS NOT NULL THEN r.finished_at
+                ELSE coalesce(r.occurred_at, greatest(r.enqueued_at, r.scheduled_at))
+            END
+        FROM change AS c
+        JOIN results AS r ON r.job_id = c.previous_job_id
+        WHERE c.finished_at >= $4 - interval '10 minutes'
+    )
+    SELECT
+        greatest(-1e18, least(1e18, coalesce(sum(moved) FILTER (WHERE NOT is_count AND moment >= $4), 0)))::bigint,
+        coalesce(bool_or(is_count AND moment > $4), false)
+            -- Retention has dropped what was before the oldest result.
+            OR coalesce($4 < (SELECT r.finished_at FROM results AS r ORDER BY r.job_id LIMIT 1), false)
+                AND coalesce(
+                    bool_and(finished_at >= $4 - interval '10 minutes' AND previous_job_id IS NOT NULL),
+                    EXISTS (
+                        SELECT FROM items AS i
+                        WHERE (i.store_id, i.item_id, i.location_id) = ($1, $2, $3) AND i.last_job_id IS NOT NULL
+                    ))
+    FROM change
+$_$;
 CREATE FUNCTION stockq.check_arrays(list stockq.lines) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -658,7 +706,9 @@ BEGIN
         ('location_ids', cardinality(list.location_ids)), ('on_insufficients', cardinality(list.on_insufficients)),
         ('expected_availables', cardinality(list.expected_availables)),
         ('idempotency_keys', cardinality(list.idempotency_keys)), ('references', cardinality(list."references")),
-        ('reasons', cardinality(list.reasons)), ('notifies', cardinality(list.notifies))
+        ('reasons', cardinality(list.reasons)), ('notifies', cardinality(list.notifies)),
+        ('counted_ats', cardinality(list.counted_ats)), ('actors', cardinality(list.actors)),
+        ('occurred_ats', cardinality(list.occurred_ats)), ('metadatas', cardinality(list.metadatas))
     ) AS given (name, size)
     WHERE given.size <> lines;
     IF problem IS NOT NULL THEN
@@ -673,7 +723,9 @@ BEGIN
         ('location_ids', array_ndims(list.location_ids), array_lower(list.location_ids, 1)),
         ('on_insufficients', array_ndims(list.on_insufficients), array_lower(list.on_insufficients, 1)),
         ('expected_availables', array_ndims(list.expected_availables), array_lower(list.expected_availables, 1)),
-        ('idempotency_keys', array_ndims(list.idempotency_keys), array_lower(list.idempotency_keys, 1))
+        ('idempotency_keys', array_ndims(list.idempotency_keys), array_lower(list.idempotency_keys, 1)),
+        ('counted_ats', array_ndims(list.counted_ats), array_lower(list.counted_ats, 1)),
+        ('metadatas', array_ndims(list.metadatas), array_lower(list.metadatas, 1))
     ) AS given (name, dimensions, first)
     WHERE given.dimensions <> 1 OR given.first <> 1
     LIMIT 1;
@@ -701,6 +753,22 @@ BEGIN
                 ELSE format('the caller token is not the one of %I in this transaction', producer)
             END,
             HINT = 'Call enqueue_arrays, enqueue_lines or cancel_jobs.';
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_count(counted_at timestamp with time zone, action text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    IF counted_at IS NOT NULL AND action IS DISTINCT FROM 'set' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('counted_at is for the action set, not for %s', coalesce(action, (job_defaults()).action)),
+            HINT = 'When a sale or a delivery happened is its occurred_at.';
+    ELSIF counted_at > now() + interval '5 minutes' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('counted_at is in the future: %s', counted_at),
+            HINT = 'Check the clock and the time zone.';
     END IF;
 END
 $$;
@@ -1332,7 +1400,7 @@ BEGIN
     RETURN dropped;
 END
 $$;
-CREATE FUNCTION stockq.enqueue(store_id text, item_id text, quantity bigint, action text DEFAULT NULL::text, location_id text DEFAULT NULL::text, on_insufficient text DEFAULT NULL::text, expected_available bigint DEFAULT NULL::bigint, idempotency_key text DEFAULT NULL::text, group_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, notify boolean DEFAULT NULL::boolean, ordering_key text DEFAULT NULL::text, reason text DEFAULT NULL::text, reference text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer) RETURNS stockq.receipt
+CREATE FUNCTION stockq.enqueue(store_id text, item_id text, quantity bigint, action text DEFAULT NULL::text, location_id text DEFAULT NULL::text, on_insufficient text DEFAULT NULL::text, expected_available bigint DEFAULT NULL::bigint, idempotency_key text DEFAULT NULL::text, group_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, notify boolean DEFAULT NULL::boolean, ordering_key text DEFAULT NULL::text, reason text DEFAULT NULL::text, reference text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, counted_at timestamp with time zone DEFAULT NULL::timestamp with time zone, actor text DEFAULT NULL::text, occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, metadata jsonb DEFAULT NULL::jsonb) RETURNS stockq.receipt
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
@@ -1343,6 +1411,9 @@ DECLARE
 BEGIN
     IF expires_at <= run_at THEN
         RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
+    END IF;
+    IF counted_at IS NOT NULL THEN
+        PERFORM check_count(counted_at, action);
     END IF;
     answer.line := 1;
     IF idempotency_key IS NOT NULL THEN
@@ -1367,7 +1438,8 @@ BEGIN
         PERFORM check_group_limit(store_id, group_id, 1);
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
-            group_id, priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts
+            group_id, priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts,
+            counted_at, actor, occurred_at, metadata
         ) VALUES (
             enqueue.store_id, enqueue.item_id, coalesce(enqueue.location_id, (job_defaults()).location_id),
             enqueue.quantity, coalesce(enqueue.action, (job_defaults()).action)::action,
@@ -1380,14 +1452,15 @@ BEGIN
             END,
             enqueue.run_at, enqueue.expires_at,
             coalesce(enqueue.notify, (job_defaults()).notify), enqueue.ordering_key, enqueue.reason, enqueue.reference,
-            coalesce(enqueue.max_attempts, (job_defaults()).max_attempts)
+            coalesce(enqueue.max_attempts, (job_defaults()).max_attempts), enqueue.counted_at, enqueue.actor,
+            enqueue.occurred_at, enqueue.metadata
         ) RETURNING jobs.job_id INTO new_job;
         answer.job_id := coalesce(answer.job_id, new_job);
     END IF;
     RETURN answer;
 END
 $$;
-CREATE FUNCTION stockq.enqueue_arrays(store_id text, item_ids text[], quantities bigint[], actions text[] DEFAULT NULL::text[], location_ids text[] DEFAULT NULL::text[], on_insufficients text[] DEFAULT NULL::text[], expected_availables bigint[] DEFAULT NULL::bigint[], idempotency_keys text[] DEFAULT NULL::text[], "references" text[] DEFAULT NULL::text[], reasons text[] DEFAULT NULL::text[], notifies boolean[] DEFAULT NULL::boolean[], group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text) RETURNS SETOF stockq.receipt
+CREATE FUNCTION stockq.enqueue_arrays(store_id text, item_ids text[], quantities bigint[], actions text[] DEFAULT NULL::text[], location_ids text[] DEFAULT NULL::text[], on_insufficients text[] DEFAULT NULL::text[], expected_availables bigint[] DEFAULT NULL::bigint[], idempotency_keys text[] DEFAULT NULL::text[], "references" text[] DEFAULT NULL::text[], reasons text[] DEFAULT NULL::text[], notifies boolean[] DEFAULT NULL::boolean[], group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text, counted_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], actors text[] DEFAULT NULL::text[], occurred_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], metadatas jsonb[] DEFAULT NULL::jsonb[], counted_at timestamp with time zone DEFAULT NULL::timestamp with time zone, actor text DEFAULT NULL::text, occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, metadata jsonb DEFAULT NULL::jsonb) RETURNS SETOF stockq.receipt
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
@@ -1395,13 +1468,21 @@ DECLARE
     lines CONSTANT integer := coalesce(cardinality(item_ids), 0);
     list lines := ROW(
         store_id, item_ids, quantities, actions, location_ids, on_insufficients, expected_availables, idempotency_keys,
-        "references", reasons, notifies, NULL, group_id, priority, run_at, expires_at, ordering_key, max_attempts
+        "references", reasons, notifies, NULL, group_id, priority, run_at, expires_at, ordering_key, max_attempts,
+        counted_ats, actors, occurred_ats, metadatas, counted_at, actor, occurred_at, metadata
     )::lines;
     known receipt[];
     new_lines integer := lines;
     new_jobs bigint[];
 BEGIN
     PERFORM check_arrays(list);
+    IF counted_at IS NOT NULL OR counted_ats IS NOT NULL THEN
+        PERFORM check_count(counted_at, 'set');
+        PERFORM check_count(l.counted_at, l.action) FROM unnest(counted_ats, actions) AS l (counted_at, action);
+        IF counted_at IS NOT NULL AND NOT coalesce('set' = ANY (actions), false) THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'counted_at is given, and no line has the action set';
+        END IF;
+    END IF;
     IF expires_at <= run_at THEN
         RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
     END IF;
@@ -1452,7 +1533,7 @@ BEGIN
     ORDER BY 1;
 END
 $$;
-CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text) RETURNS SETOF stockq.receipt
+CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, ordering_key text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text, counted_at timestamp with time zone DEFAULT NULL::timestamp with time zone, actor text DEFAULT NULL::text, occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, metadata jsonb DEFAULT NULL::jsonb) RETURNS SETOF stockq.receipt
     LANGUAGE sql
     SET search_path TO 'stockq', 'pg_temp'
     AS $_$
@@ -1460,7 +1541,8 @@ CREATE FUNCTION stockq.enqueue_lines(store_id text, lines jsonb, group_id text D
     FROM read_lines($2) AS l
     CROSS JOIN LATERAL enqueue_arrays(
         $1, l.item_ids, l.quantities, l.actions, l.location_ids, l.on_insufficients, l.expected_availables,
-        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9, $10, $11
+        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+        l.counted_ats, l.actors, l.occurred_ats, l.metadatas, $12, $13, $14, $15
     ) AS receipt
 $_$;
 CREATE FUNCTION stockq.event_of(kind stockq.notification_kind) RETURNS text
@@ -1500,8 +1582,8 @@ BEGIN
             INTO page
             FROM changes_after(s.changes_cursor, 100, s.store_id) WITH ORDINALITY AS c (
                 job_id, store_id, item_id, location_id, version, action, quantity, applied_quantity, on_hand_before,
-                on_hand_after, allocated_before, allocated_after, group_id, reason, reference, finished_at, cursor,
-                number);
+                on_hand_after, allocated_before, allocated_after, group_id, reason, reference, actor, occurred_at,
+                metadata, counted_at, finished_at, cursor, number);
             EXIT WHEN page.changes = 0;
             s.changes_cursor := page.cursor;
             CONTINUE WHEN page.list IS NULL;
@@ -1689,6 +1771,10 @@ CREATE TABLE stockq.jobs (
     reason text COLLATE pg_catalog."C",
     reference text COLLATE pg_catalog."C",
     last_error text COLLATE pg_catalog."C",
+    counted_at timestamp with time zone,
+    actor text COLLATE pg_catalog."C",
+    occurred_at timestamp with time zone,
+    metadata jsonb,
     CONSTRAINT jobs_attempts_range CHECK (((attempts >= 0) AND (attempts <= 1000))),
     CONSTRAINT jobs_expected_available_whole CHECK ((expected_available = ((expected_available)::bigint)::numeric)),
     CONSTRAINT jobs_group_id_length CHECK (((octet_length(group_id) >= 1) AND (octet_length(group_id) <= 200))),
@@ -1747,7 +1833,12 @@ CREATE TABLE stockq.results (
     reference text COLLATE pg_catalog."C",
     worker text NOT NULL COLLATE pg_catalog."C",
     sqlstate text COLLATE pg_catalog."C",
-    message text COLLATE pg_catalog."C"
+    message text COLLATE pg_catalog."C",
+    counted_at timestamp with time zone,
+    actor text COLLATE pg_catalog."C",
+    occurred_at timestamp with time zone,
+    metadata jsonb,
+    waiting_since timestamp with time zone
 )
 PARTITION BY RANGE (job_id);
 CREATE VIEW stockq.job_states WITH (security_invoker='true') AS
@@ -1788,7 +1879,11 @@ CREATE VIEW stockq.job_states WITH (security_invoker='true') AS
     jobs.submission_id,
     jobs.run_at,
     jobs.attempts,
-    jobs.max_attempts
+    jobs.max_attempts,
+    jobs.counted_at,
+    jobs.actor,
+    jobs.occurred_at,
+    jobs.metadata
    FROM stockq.jobs
 UNION ALL
  SELECT results.job_id,
@@ -1822,7 +1917,11 @@ UNION ALL
     results.submission_id,
     NULL::timestamp with time zone AS run_at,
     results.attempts,
-    results.max_attempts
+    results.max_attempts,
+    results.counted_at,
+    results.actor,
+    results.occurred_at,
+    results.metadata
    FROM stockq.results;
 CREATE FUNCTION stockq.find_group(store_id text, group_id text) RETURNS SETOF stockq.job_states
     LANGUAGE sql STABLE ROWS 10
@@ -2266,7 +2365,7 @@ BEGIN
     END IF;
 END
 $$;
-CREATE FUNCTION stockq.gateway_dry_run(token_hash text, store_id text, item_ids text[], location_ids text[], idempotency_keys text[]) RETURNS TABLE(failure text, kind text, "position" integer, on_hand bigint, allocated bigint, version bigint, low_stock_threshold bigint, notified_level text, tracked boolean, job_id bigint, item_id text, location_id text, action text, quantity bigint, on_insufficient text, expected_available bigint, decided_at timestamp with time zone)
+CREATE FUNCTION stockq.gateway_dry_run(token_hash text, store_id text, item_ids text[], location_ids text[], idempotency_keys text[], count_items integer[], counted_ats timestamp with time zone[]) RETURNS TABLE(failure text, kind text, "position" integer, on_hand bigint, allocated bigint, version bigint, low_stock_threshold bigint, notified_level text, tracked boolean, job_id bigint, item_id text, location_id text, action text, quantity bigint, on_insufficient text, expected_available bigint, decided_at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
@@ -2291,6 +2390,13 @@ BEGIN
         k.expected_available, NULL::timestamptz
     FROM unnest(gateway_dry_run.idempotency_keys) WITH ORDINALITY AS w (idempotency_key, number)
     JOIN idempotency_keys AS k ON (k.idempotency_key, k.store_id) = (w.idempotency_key, gateway_dry_run.store_id);
+    RETURN QUERY
+    SELECT NULL, 'count', (w.number - 1)::integer, c.is_outdated::integer::bigint, NULL::bigint, NULL::bigint,
+        NULL::bigint, NULL, NULL::boolean, NULL::bigint, NULL, NULL, NULL, c.on_hand_change, NULL, NULL::bigint,
+        NULL::timestamptz
+    FROM unnest(count_items, counted_ats) WITH ORDINALITY AS w (item, counted_at, number)
+    CROSS JOIN LATERAL changes_since_count(
+        gateway_dry_run.store_id, item_ids[w.item + 1], location_ids[w.item + 1], w.counted_at) AS c;
 END
 $$;
 CREATE FUNCTION stockq.gateway_enqueue(token_hashes text[], store_ids text[], scopes text[], groups boolean[], timeouts_ms integer[], line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[], on_insufficients text[], notifies boolean[], idempotency_keys text[], parent_ids text[]) RETURNS TABLE(line integer, store_id text, job_id bigint, enqueued_at timestamp with time zone, is_duplicate boolean, failure text, lane smallint)
@@ -2973,7 +3079,7 @@ BEGIN
     ) AS s;
 END
 $$;
-CREATE FUNCTION stockq.gateway_submit(token_hashes text[], store_ids text[], scopes text[], are_keyed boolean[], expires_ms integer[], unused_key_calls integer[], unused_keys text[], line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[], on_insufficients text[], expected_availables bigint[], idempotency_keys text[], group_ids text[], ordering_keys text[], priorities integer[], run_ats timestamp with time zone[], expires_ats timestamp with time zone[], notifies boolean[], max_attempts integer[], reasons text[], "references" text[]) RETURNS TABLE(line integer, store_id text, job_id bigint, enqueued_at timestamp with time zone, is_duplicate boolean, failure text, lane smallint)
+CREATE FUNCTION stockq.gateway_submit(token_hashes text[], store_ids text[], scopes text[], are_keyed boolean[], expires_ms integer[], unused_key_calls integer[], unused_keys text[], line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[], on_insufficients text[], expected_availables bigint[], idempotency_keys text[], group_ids text[], ordering_keys text[], priorities integer[], run_ats timestamp with time zone[], expires_ats timestamp with time zone[], notifies boolean[], max_attempts integer[], reasons text[], "references" text[], counted_ats timestamp with time zone[], actors text[], occurred_ats timestamp with time zone[], metadatas jsonb[]) RETURNS TABLE(line integer, store_id text, job_id bigint, enqueued_at timestamp with time zone, is_duplicate boolean, failure text, lane smallint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
@@ -3012,7 +3118,8 @@ BEGIN
             CASE
                 WHEN a.failure IS NOT NULL THEN a.failure
                 WHEN i.parent_id IS NOT NULL AND 'read_catalog' <> ALL (a.granted) THEN 'missing_scope'
-                WHEN l.run_at > latest OR l.expires_at > latest THEN 'time_limit'
+                WHEN l.run_at > latest OR l.expires_at > latest OR l.counted_at > now() + interval '5 minutes'
+                    THEN 'time_limit'
                 WHEN k.job_id IS NOT NULL AND NOT is_same_request(
                     k, l.item_id, l.location_id, l.action, l.quantity, l.on_insufficient, l.expected_available
                 ) THEN 'idempotency_mismatch'
@@ -3020,10 +3127,11 @@ BEGIN
         FROM unnest(
             line_calls, item_ids, location_ids, actions, quantities, on_insufficients, expected_availables,
             idempotency_keys, group_ids, ordering_keys, priorities, run_ats, expires_ats, notifies,
-            gateway_submit.max_attempts, reasons, "references"
+            gateway_submit.max_attempts, reasons, "references", counted_ats, actors, occurred_ats, metadatas
         ) WITH ORDINALITY AS l (
             call, item_id, location_id, action, quantity, on_insufficient, expected_available, idempotency_key,
-            group_id, ordering_key, priority, run_at, expires_at, notify, max_attempts, reason, reference, number
+            group_id, ordering_key, priority, run_at, expires_at, notify, max_attempts, reason, reference,
+            counted_at, actor, occurred_at, metadata, number
         )
         JOIN access AS a USING (call)
         LEFT JOIN items AS i
@@ -3062,13 +3170,14 @@ BEGIN
     ), added AS (
         INSERT INTO jobs (
             store_id, item_id, location_id, action, quantity, on_insufficient, expected_available, notify,
-            idempotency_key, group_id, ordering_key, priority, run_at, expires_at, max_attempts, reason, reference
+            idempotency_key, group_id, ordering_key, priority, run_at, expires_at, max_attempts, reason, reference,
+            counted_at, actor, occurred_at, metadata
         )
         SELECT l.store_id, l.item_id, l.location_id, l.action::action, l.quantity,
             l.on_insufficient::on_insufficient, l.expected_available, l.notify, l.idempotency_key, l.group_id,
             l.ordering_key, l.placed_priority, l.run_at,
             coalesce(l.expires_at, now() + l.expires_ms * interval '1 millisecond'), l.max_attempts, l.reason,
-            l.reference
+            l.reference, l.counted_at, l.actor, l.occurred_at, l.metadata
         FROM placed AS l
         WHERE l.is_new
         ORDER BY l.number
@@ -3293,20 +3402,25 @@ BEGIN
     WITH added AS (
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
-            reference, reason, notify, group_id, priority, run_at, expires_at, ordering_key, max_attempts
+            reference, reason, notify, group_id, priority, run_at, expires_at, ordering_key, max_attempts, counted_at,
+            actor, occurred_at, metadata
         )
         SELECT list.store_id, l.item_id, coalesce(l.location_id, (job_defaults()).location_id), l.quantity,
             coalesce(l.action, (job_defaults()).action)::action,
             coalesce(l.policy, (job_defaults()).on_insufficient)::on_insufficient, l.expected, l.key, l.reference,
             l.reason, coalesce(l.notify, (job_defaults()).notify), list.group_id,
             coalesce(list.priority, (job_defaults()).priority), list.run_at, list.expires_at, list.ordering_key,
-            coalesce(list.max_attempts, (job_defaults()).max_attempts)
+            coalesce(list.max_attempts, (job_defaults()).max_attempts),
+            coalesce(l.counted_at, CASE WHEN l.action = 'set' THEN list.counted_at END),
+            coalesce(l.actor, list.actor), coalesce(l.occurred_at, list.occurred_at),
+            coalesce(l.metadata, list.metadata)
         FROM unnest(
             list.item_ids, list.quantities, list.actions, list.location_ids, list.on_insufficients,
             list.expected_availables, list.idempotency_keys, list."references", list.reasons, list.notifies,
-            list.known_jobs
+            list.known_jobs, list.counted_ats, list.actors, list.occurred_ats, list.metadatas
         ) WITH ORDINALITY AS l (
-            item_id, quantity, action, location_id, policy, expected, key, reference, reason, notify, known_job, number
+            item_id, quantity, action, location_id, policy, expected, key, reference, reason, notify, known_job,
+            counted_at, actor, occurred_at, metadata, number
         )
         WHERE known_job IS NULL
         ORDER BY number
@@ -4039,7 +4153,9 @@ CREATE FUNCTION stockq.native_job(job stockq.job_states) RETURNS text
         'location_id', job.location_id, 'action', job.action, 'quantity', job.quantity,
         'on_insufficient', job.on_insufficient, 'priority', job.priority, 'group_id', job.group_id,
         'ordering_key', job.ordering_key, 'idempotency_key', job.idempotency_key, 'reference', job.reference,
-        'reason', job.reason, 'enqueued_at', native_time(job.enqueued_at),
+        'reason', job.reason, 'actor', job.actor, 'occurred_at', native_time(job.occurred_at),
+        'metadata', job.metadata, 'counted_at', native_time(job.counted_at),
+        'enqueued_at', native_time(job.enqueued_at),
         'finished_at', native_time(job.finished_at), 'outcome', job.outcome, 'code', job.code,
         'warning', job.warning, 'applied_quantity', job.applied_quantity, 'on_hand_before', job.on_hand_before,
         'on_hand_after', job.on_hand_after, 'allocated_before', job.allocated_before,
@@ -4476,14 +4592,14 @@ BEGIN
     changes := parts[3];
 END
 $_$;
-CREATE FUNCTION stockq.read_lines(lines jsonb) RETURNS TABLE(item_ids text[], quantities bigint[], actions text[], location_ids text[], on_insufficients text[], expected_availables bigint[], idempotency_keys text[], "references" text[], reasons text[], notifies boolean[])
-    LANGUAGE plpgsql IMMUTABLE
+CREATE FUNCTION stockq.read_lines(lines jsonb) RETURNS TABLE(item_ids text[], quantities bigint[], actions text[], location_ids text[], on_insufficients text[], expected_availables bigint[], idempotency_keys text[], "references" text[], reasons text[], notifies boolean[], counted_ats timestamp with time zone[], actors text[], occurred_ats timestamp with time zone[], metadatas jsonb[])
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
     AS $_$
 DECLARE
     columns CONSTANT text[] := ARRAY[
         'item_id', 'quantity', 'action', 'location_id', 'on_insufficient', 'expected_available', 'idempotency_key',
-        'reference', 'reason', 'notify'
+        'reference', 'reason', 'notify', 'counted_at', 'actor', 'occurred_at', 'metadata'
     ];
     wrong record;
 BEGIN
@@ -4528,15 +4644,20 @@ BEGIN
         array_agg(l.on_insufficient ORDER BY number), array_agg(l.expected_available::bigint ORDER BY number),
         CASE WHEN count(l.idempotency_key) > 0 THEN array_agg(l.idempotency_key ORDER BY number) END,
         array_agg(l.reference ORDER BY number), array_agg(l.reason ORDER BY number),
-        array_agg(l.notify ORDER BY number)
+        array_agg(l.notify ORDER BY number),
+        CASE WHEN count(l.counted_at) > 0 THEN array_agg(l.counted_at ORDER BY number) END,
+        CASE WHEN count(l.actor) > 0 THEN array_agg(l.actor ORDER BY number) END,
+        CASE WHEN count(l.occurred_at) > 0 THEN array_agg(l.occurred_at ORDER BY number) END,
+        CASE WHEN count(l.metadata) > 0 THEN array_agg(l.metadata ORDER BY number) END
     FROM ROWS FROM (
         jsonb_to_recordset(lines) AS (
             item_id text, quantity numeric, action text, location_id text, on_insufficient text,
-            expected_available numeric, idempotency_key text, reference text, reason text, notify boolean
+            expected_available numeric, idempotency_key text, reference text, reason text, notify boolean,
+            counted_at timestamptz, actor text, occurred_at timestamptz, metadata jsonb
         )
     ) WITH ORDINALITY AS l (
         item_id, quantity, action, location_id, on_insufficient, expected_available, idempotency_key, reference,
-        reason, notify, number
+        reason, notify, counted_at, actor, occurred_at, metadata, number
     );
 END
 $_$;
@@ -4807,7 +4928,7 @@ CREATE FUNCTION stockq.request_columns() RETURNS text
     WHERE attrelid = 'jobs'::regclass AND attnum > 0 AND NOT attisdropped
         AND attname IN (SELECT attname FROM pg_attribute WHERE attrelid = 'results'::regclass)
         AND attname NOT IN (
-            'job_id', 'submission_id', 'retry_of', 'enqueued_at', 'scheduled_at', 'attempts',
+            'job_id', 'submission_id', 'retry_of', 'enqueued_at', 'scheduled_at', 'waiting_since', 'attempts',
             'expires_at', 'idempotency_key'
         )
 $$;
@@ -5907,7 +6028,12 @@ CREATE TABLE stockq.results_000000000000000 (
     reference text COLLATE pg_catalog."C",
     worker text NOT NULL COLLATE pg_catalog."C",
     sqlstate text COLLATE pg_catalog."C",
-    message text COLLATE pg_catalog."C"
+    message text COLLATE pg_catalog."C",
+    counted_at timestamp with time zone,
+    actor text COLLATE pg_catalog."C",
+    occurred_at timestamp with time zone,
+    metadata jsonb,
+    waiting_since timestamp with time zone
 )
 WITH (autovacuum_vacuum_insert_scale_factor='1', autovacuum_analyze_scale_factor='1');
 CREATE TABLE stockq.results_000000005000000 (
@@ -5950,7 +6076,12 @@ CREATE TABLE stockq.results_000000005000000 (
     reference text COLLATE pg_catalog."C",
     worker text NOT NULL COLLATE pg_catalog."C",
     sqlstate text COLLATE pg_catalog."C",
-    message text COLLATE pg_catalog."C"
+    message text COLLATE pg_catalog."C",
+    counted_at timestamp with time zone,
+    actor text COLLATE pg_catalog."C",
+    occurred_at timestamp with time zone,
+    metadata jsonb,
+    waiting_since timestamp with time zone
 )
 WITH (autovacuum_vacuum_insert_scale_factor='1', autovacuum_analyze_scale_factor='1');
 CREATE TABLE stockq.retired_items (
@@ -6077,11 +6208,19 @@ ALTER TABLE ONLY stockq.imports
 ALTER TABLE ONLY stockq.items
     ADD CONSTRAINT items_pkey PRIMARY KEY (store_id, item_id, location_id);
 ALTER TABLE stockq.jobs
+    ADD CONSTRAINT jobs_actor_length CHECK (((octet_length(actor) >= 1) AND (octet_length(actor) <= 200))) NOT VALID;
+ALTER TABLE stockq.jobs
+    ADD CONSTRAINT jobs_counted_at_valid CHECK (((counted_at IS NULL) OR ((action = 'set'::stockq.action) AND (counted_at <= (enqueued_at + '00:05:00'::interval))))) NOT VALID;
+ALTER TABLE stockq.jobs
     ADD CONSTRAINT jobs_expires_at_limit CHECK (((expires_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
 ALTER TABLE stockq.jobs
     ADD CONSTRAINT jobs_ids_visible CHECK (((((store_id || item_id) || location_id) !~ '[^!-~]'::text) OR (((((store_id || '
 '::text) || item_id) || '
 '::text) || location_id) ~ '^[^\u0001-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+( +[^\u0001-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+)*(\n[^\u0001-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+( +[^\u0001-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+)*){2}$'::text) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
+ALTER TABLE stockq.jobs
+    ADD CONSTRAINT jobs_metadata_valid CHECK (((jsonb_typeof(metadata) = 'object'::text) AND (octet_length((metadata)::text) <= 10000))) NOT VALID;
+ALTER TABLE stockq.jobs
+    ADD CONSTRAINT jobs_occurred_at_finite CHECK (isfinite(occurred_at)) NOT VALID;
 ALTER TABLE ONLY stockq.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
 ALTER TABLE stockq.jobs

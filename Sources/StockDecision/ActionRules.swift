@@ -14,8 +14,12 @@ enum ActionEffect {
 /// Every balance and quantity that reaches the arithmetic is within ± (2^53 − 1), so no sum of three of them overflows
 /// an Int64.
 ///
-/// - Parameter availableSeen: what `expected_available` is compared with: the stock before the job's group.
-func effect(of job: ClaimedJob, on item: ItemState, availableSeen: Int64) -> ActionEffect {
+/// - Parameters:
+///   - availableSeen: what `expected_available` is compared with: the stock before the job's group.
+///   - counted: of a `set` job, the stock that it leaves.
+func effect(
+    of job: ClaimedJob, on item: ItemState, availableSeen: Int64, counted: @autoclosure () -> CountedStock
+) -> ActionEffect {
     let quantity = job.quantity
     let balance = item.balance
     if job.isExpired { return .reject(.expired) }
@@ -41,10 +45,17 @@ func effect(of job: ClaimedJob, on item: ItemState, availableSeen: Int64) -> Act
         if balance.allocated < quantity { return .reject(.insufficientAllocation) }
         return move(balance, onHand: -quantity, allocated: -quantity, quantity: quantity)
     case .set:
-        if quantity == balance.onHand { return .unchanged(.noChange) }
-        if quantity < balance.allocated && job.onInsufficient != .allow { return .reject(.insufficientStock) }
-        return move(balance, onHand: quantity - balance.onHand, quantity: quantity)
+        return set(job, balance, counted())
     }
+}
+
+/// Brings on_hand to what was counted.
+private func set(_ job: ClaimedJob, _ balance: Balance, _ counted: CountedStock) -> ActionEffect {
+    guard case .onHand(let onHand) = counted else { return .reject(counted == .outdated ? .stale : .outOfRange) }
+    if onHand == balance.onHand { return .unchanged(.noChange) }
+    if onHand < balance.allocated && job.onInsufficient != .allow { return .reject(.insufficientStock) }
+    let after = Balance(onHand: onHand, allocated: balance.allocated)
+    return after.isInRange ? .apply(after, quantity: job.quantity) : .reject(.outOfRange)
 }
 
 /// Draws from the available stock, by the job's policy where that is too little.

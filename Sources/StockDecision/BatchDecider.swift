@@ -9,10 +9,12 @@ import StockModel
 ///   - items: what the batch found under its locks, by item index.
 ///   - keys: the idempotency keys that were used before, by key index; nil for an unused key.
 ///   - tooLargeGroups: the groups with more lines than a group may have, of which the batch need not have all lines.
+///   - counts: the jobs' stock counts that belong to a moment.
 public func decide(
-    _ jobs: [ClaimedJob], items: [ItemState], keys: [KeyState?] = [], tooLargeGroups: Set<GroupIndex> = []
+    _ jobs: [ClaimedJob], items: [ItemState], keys: [KeyState?] = [], tooLargeGroups: Set<GroupIndex> = [],
+    counts: StockCounts = StockCounts()
 ) -> BatchDecision {
-    var decider = BatchDecider(items: items, keys: keys)
+    var decider = BatchDecider(items: items, keys: keys, counts: counts)
     decider.decision.jobs.reserveCapacity(jobs.count)
     forEachWorkUnit(of: jobs) { unit in
         if decider.mustSkip(jobs[unit]) {
@@ -38,10 +40,12 @@ struct BatchDecider {
     private var isSkipped: [Bool]
     private var isChanged: [Bool]
     private var hasMoreStock: [Bool]
+    private var counted: CountedChanges
 
-    init(items: [ItemState], keys: [KeyState?]) {
+    init(items: [ItemState], keys: [KeyState?], counts: StockCounts = StockCounts()) {
         self.items = items
         self.keys = keys
+        counted = CountedChanges(counts)
         isSkipped = items.map { $0.presence == .locked }
         isChanged = [Bool](repeating: false, count: items.count)
         hasMoreStock = isChanged
@@ -79,7 +83,9 @@ struct BatchDecider {
     mutating func decideSingle(_ job: ClaimedJob, at index: JobIndex) {
         let item = items[job.item]
         if let used = use(of: job) { return record(Self.outcome(of: job, keyUsedBy: used, item)) }
-        switch effect(of: job, on: item, availableSeen: item.balance.available) {
+        switch effect(
+            of: job, on: item, availableSeen: item.balance.available, counted: counted.stock(of: job))
+        {
         case .apply(let after, let quantity): record(.applied(apply(job, at: index, after: after, quantity: quantity)))
         case .unchanged(let code): record(Self.unchanged(code, item))
         case .reject(let code): record(.rejected(code, item.snapshot, firstJobID: nil))
@@ -118,7 +124,9 @@ struct BatchDecider {
             let line = lines[index]
             let item = items[line.item]
             let seen = savepoint.items[line.item]?.state ?? item
-            switch effect(of: line, on: item, availableSeen: seen.balance.available) {
+            switch effect(
+                of: line, on: item, availableSeen: seen.balance.available, counted: counted.stock(of: line))
+            {
             case .apply(let after, let quantity):
                 outcomes.append(.applied(apply(line, at: JobIndex(index), after: after, quantity: quantity)))
             case .unchanged(let code): outcomes.append(Self.unchanged(code, item))
@@ -167,6 +175,7 @@ struct BatchDecider {
             items[item] = before.state
             isChanged[item.position] = before.isChanged
             hasMoreStock[item.position] = before.hasMoreStock
+            counted.rollBack(item, to: before.state.version)
         }
         decision.levelChanges.removeSubrange(savepoint.levelChanges...)
     }
@@ -194,6 +203,7 @@ struct BatchDecider {
                     availableBefore: before.balance.available, availableAfter: balance.available,
                     version: after.version))
         }
+        counted.add(job, onHand: balance.onHand - before.balance.onHand, version: after.version)
         isChanged[item] = true
         if balance.available > before.balance.available { hasMoreStock[item] = true }
         return AppliedChange(

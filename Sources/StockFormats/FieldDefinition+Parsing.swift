@@ -10,6 +10,7 @@ extension FieldDefinition {
         case .choice(let labels): .text(try label(bytes, labels))
         case .flag: .flag(try flag(bytes))
         case .time: .time(microsecondsSince2000: try time(bytes))
+        case .object: .text(try object(bytes))
         }
     }
 
@@ -58,6 +59,29 @@ extension FieldDefinition {
         throw ValidationError(
             "\(name) must be a time with its zone like 2026-03-01T12:00:00Z, not '\(ValidationError.shown(bytes))'",
             code: .malformed, field: name)
+    }
+
+    /// The text of an object that PostgreSQL stores as jsonb.
+    private func object(_ bytes: ArraySlice<UInt8>) throws(ValidationError) -> String {
+        let value: JSONValue
+        do throws(ValidationError) {
+            value = try JSONReader.read(bytes)
+        } catch {
+            throw malformedObject("it is not JSON: \(error.message)")
+        }
+        return try text(of: value)
+    }
+
+    /// The text of an object that PostgreSQL stores as jsonb.
+    package func text(of value: JSONValue) throws(ValidationError) -> String {
+        guard case .object = value else { throw malformedObject("it is no object") }
+        if let problem = value.problemForJSONB { throw malformedObject(problem) }
+        return JSONWriter.text(of: value)
+    }
+
+    private func malformedObject(_ problem: String) -> ValidationError {
+        ValidationError(
+            "\(name) must be a JSON object like {\"till\": 3}; \(problem)", code: .malformed, field: name)
     }
 
     private func label(_ bytes: ArraySlice<UInt8>, _ labels: [String]) throws(ValidationError) -> String {

@@ -54,6 +54,7 @@ struct ObjectFields<Column: InputColumn> {
             if field.isID && number.hasExponent { throw field.rounded(Array(number.literal.utf8)[...]) }
             return Array(number.plain.utf8)[...]
         case .string(let text): return Array(text.utf8)[...]
+        case .object where field.kind.isObject: return Array(JSONWriter.text(of: member.value).utf8)[...]
         case .array, .object:
             throw ValidationError(
                 "\(member.key) must not be an object or an array", code: .malformed, field: member.key)

@@ -14,7 +14,8 @@ enum SubmitCalls {
         let types: [TypeOID] = [
             .textArray, .textArray, .textArray, .boolArray, .int4Array, .int4Array, .textArray, .int4Array, .textArray,
             .textArray, .textArray, .int8Array, .textArray, .int8Array, .textArray, .textArray, .textArray, .int4Array,
-            .timestamptzArray, .timestamptzArray, .boolArray, .int4Array, .textArray, .textArray,
+            .timestamptzArray, .timestamptzArray, .boolArray, .int4Array, .textArray, .textArray, .timestamptzArray,
+            .textArray, .timestamptzArray, .jsonbArray,
         ]
         let list = types.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
         return Statement(
@@ -73,6 +74,10 @@ enum SubmitCalls {
         parameters.addArray(of: lines.count, int32: { Int32(lines[$0].job.maxAttempts) })
         parameters.addArray(lines.map(\.job.reason))
         parameters.addArray(lines.map(\.job.reference))
+        parameters.addArray(of: lines.count, optionalTimestamp: { time(lines[$0].job.countedAtMicroseconds) })
+        parameters.addArray(lines.map(\.job.actor))
+        parameters.addArray(of: lines.count, optionalTimestamp: { time(lines[$0].job.occurredAtMicroseconds) })
+        parameters.addArray(of: lines.count, jsonb: { lines[$0].job.metadata })
     }
 }
 

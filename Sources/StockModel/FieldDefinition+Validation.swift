@@ -10,7 +10,7 @@ package struct FieldLimits: Sendable {
 
     package init(_ kind: FieldKind) {
         switch kind {
-        case .text(let bytesMax): self.bytesMax = bytesMax
+        case .text(let bytesMax), .object(let bytesMax): self.bytesMax = bytesMax
         case .id(let bytesMax):
             self.bytesMax = bytesMax
             isID = true
@@ -43,7 +43,8 @@ extension FieldDefinition {
     package func error(for value: FieldValue) -> ValidationError {
         switch (value, kind) {
         case (.text(let text), .text(let bytesMax)) where text.utf8.count > bytesMax,
-            (.text(let text), .id(let bytesMax)) where text.utf8.count > bytesMax:
+            (.text(let text), .id(let bytesMax)) where text.utf8.count > bytesMax,
+            (.text(let text), .object(let bytesMax)) where text.utf8.count > bytesMax:
             ValidationError(
                 "\(name) has \(text.utf8.count) bytes, at most \(bytesMax) are allowed", code: .tooLong, field: name)
         case (.text(""), _): isEmpty

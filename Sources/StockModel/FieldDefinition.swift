@@ -51,6 +51,10 @@ public enum FieldKind: Sendable, Hashable {
     case flag
     /// A moment, written with its zone (RFC 3339).
     case time
+    /// A JSON object of at most so many bytes.
+    case object(bytesMax: Int)
+
+    package var isObject: Bool { if case .object = self { true } else { false } }
 
     package static func choice<Label: DatabaseLabel>(of type: Label.Type) -> FieldKind {
         .choice(Label.allCases.map(\.rawValue))
@@ -59,7 +63,7 @@ public enum FieldKind: Sendable, Hashable {
 
 /// The SQL type of a field.
 public enum FieldSQLType: String, Sendable, Hashable {
-    case text, bigint, integer, boolean, timestamptz
+    case text, bigint, integer, boolean, timestamptz, jsonb
 }
 
 /// The typed value of a field.

@@ -20,6 +20,10 @@ public enum JobField: String, CaseIterable, Sendable {
     case reason
     case reference
     case idempotencyKey = "idempotency_key"
+    case countedAt = "counted_at"
+    case actor
+    case occurredAt = "occurred_at"
+    case metadata
 
     /// The field's row of the table.
     public var definition: FieldDefinition {
@@ -82,6 +86,22 @@ public enum JobField: String, CaseIterable, Sendable {
             field(
                 .id(bytesMax: 200), .text, option: "idempotency-key", listArgument: "idempotency_keys",
                 help: "of several jobs of a store with this key, one takes effect")
+        case .countedAt:
+            field(
+                .time, .timestamptz, option: "counted-at", listArgument: "counted_ats",
+                help: "of a stock count: when it was taken; jobs of a later moment change the counted stock")
+        case .actor:
+            field(
+                .text(bytesMax: 200), .text, option: "actor", listArgument: "actors",
+                help: "who caused the job; kept in the result")
+        case .occurredAt:
+            field(
+                .time, .timestamptz, option: "occurred-at", listArgument: "occurred_ats",
+                help: "when it happened, if that was before the job was enqueued; kept in the result")
+        case .metadata:
+            field(
+                .object(bytesMax: 10_000), .jsonb, option: "metadata", listArgument: "metadatas",
+                help: "a JSON object, kept in the result")
         }
     }
 

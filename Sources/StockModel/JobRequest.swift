@@ -34,6 +34,13 @@ public struct JobRequest: Sendable, Hashable {
     /// Microseconds since 2000-01-01 00:00 UTC, as PostgreSQL counts; a `Date` does not hold each of them.
     package var runAtMicroseconds: Int64?
     package var expiresAtMicroseconds: Int64?
+    package var countedAtMicroseconds: Int64?
+    package var occurredAtMicroseconds: Int64?
+
+    /// Who caused the job: a person, a till, a program; at most 200 bytes, kept in the result.
+    public var actor: String?
+    /// A JSON object, kept in the result; at most 10,000 bytes.
+    public var metadata: String?
 
     public init(store: String, item: String, quantity: Int64) {
         storeID = store
@@ -51,6 +58,19 @@ public struct JobRequest: Sendable, Hashable {
     public var expiresAt: Date? {
         get { expiresAtMicroseconds.map { Self.date($0) } }
         set { expiresAtMicroseconds = newValue.map { Self.microseconds($0) } }
+    }
+
+    /// Of a stock count (``StockAction/set``), when it was taken: it counts the jobs of an earlier moment as done, and
+    /// those of a later one change what was counted.
+    public var countedAt: Date? {
+        get { countedAtMicroseconds.map { Self.date($0) } }
+        set { countedAtMicroseconds = newValue.map { Self.microseconds($0) } }
+    }
+
+    /// When it happened, if that was before the job is enqueued; kept in the result.
+    public var occurredAt: Date? {
+        get { occurredAtMicroseconds.map { Self.date($0) } }
+        set { occurredAtMicroseconds = newValue.map { Self.microseconds($0) } }
     }
 
     /// Checks the rules of the table's constraints.
@@ -75,15 +95,39 @@ public struct JobRequest: Sendable, Hashable {
         if let run = runAtMicroseconds, let expiry = expiresAtMicroseconds, expiry <= run {
             throw Self.expiresBeforeItRuns
         }
+        if countedAtMicroseconds != nil && action != .set {
+            throw ValidationError(
+                "counted_at is for the action set, not for \(action.rawValue)", code: .conflict,
+                field: JobField.countedAt.rawValue)
+        }
     }
 
     /// Checks the times against the queue's limit, which the table's constraints have.
     ///
     /// - Parameter latest: the latest times that a job may have, in microseconds since 2000.
     /// - Throws: the first time that is later.
-    package func validateTimes(latest: (runAt: Int64, expiresAt: Int64)) throws(ValidationError) {
+    package func validateTimes(latest: LatestTimes) throws(ValidationError) {
         if let run = runAtMicroseconds, run > latest.runAt { throw Self.isTooFarAhead(.runAt) }
         if let expiry = expiresAtMicroseconds, expiry > latest.expiresAt { throw Self.isTooFarAhead(.expiresAt) }
+        if let counted = countedAtMicroseconds, counted > latest.countedAt {
+            throw ValidationError(
+                "counted_at is in the future; check the clock and the time zone", code: .outOfRange,
+                field: JobField.countedAt.rawValue)
+        }
+    }
+
+    /// The latest times of a job that is enqueued now, in microseconds since 2000.
+    package struct LatestTimes: Sendable {
+        package var runAt: Int64
+        package var expiresAt: Int64
+        /// A few minutes from now, for clocks that differ.
+        package var countedAt: Int64
+
+        package init(runAt: Int64, expiresAt: Int64, countedAt: Int64) {
+            self.runAt = runAt
+            self.expiresAt = expiresAt
+            self.countedAt = countedAt
+        }
     }
 
     private static func isTooFarAhead(_ field: JobField) -> ValidationError {
@@ -140,6 +184,10 @@ extension JobRequest {
         case .reason: FieldValue(reason)
         case .reference: FieldValue(reference)
         case .idempotencyKey: FieldValue(idempotencyKey)
+        case .countedAt: FieldValue(time: countedAtMicroseconds)
+        case .actor: FieldValue(actor)
+        case .occurredAt: FieldValue(time: occurredAtMicroseconds)
+        case .metadata: FieldValue(metadata)
         }
     }
 
@@ -164,6 +212,10 @@ extension JobRequest {
         case (.reason, .text(let text)): reason = text
         case (.reference, .text(let text)): reference = text
         case (.idempotencyKey, .text(let text)): idempotencyKey = text
+        case (.countedAt, .time(let microseconds)): countedAtMicroseconds = microseconds
+        case (.actor, .text(let text)): actor = text
+        case (.occurredAt, .time(let microseconds)): occurredAtMicroseconds = microseconds
+        case (.metadata, .text(let text)): metadata = text
         default: preconditionFailure("\(field.rawValue) cannot be \(value)")
         }
     }

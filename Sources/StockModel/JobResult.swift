@@ -36,6 +36,14 @@ public struct JobResult: Sendable, Hashable {
     public let reason: String?
     /// The producer's reference, at most 2,000 bytes.
     public let reference: String?
+    /// Who caused the job.
+    public let actor: String?
+    /// When it happened, if the producer said so.
+    public let occurredAt: Date?
+    /// The JSON object that the producer kept with the job.
+    public let metadata: String?
+    /// Of a stock count, when it was taken.
+    public let countedAt: Date?
     /// Attempts made, the last one included.
     public let attempts: Int
     /// The worker that finished the job, as `host:process/number`.
@@ -53,7 +61,8 @@ public struct JobResult: Sendable, Hashable {
         jobID: Int64, key: ItemKey, action: StockAction, quantity: Int64, appliedQuantity: Int64, outcome: Outcome,
         code: ResultCode?, warning: ResultWarning?, before: Balance?, after: Balance?, version: Int64?,
         groupID: String?, idempotencyKey: String?, firstJobID: Int64?, retryOf: Int64?, reason: String?,
-        reference: String?, attempts: Int, worker: String, enqueuedAt: Date, finishedAt: Date, sqlState: String?,
+        reference: String?, actor: String?, occurredAt: Date?, metadata: String?, countedAt: Date?, attempts: Int,
+        worker: String, enqueuedAt: Date, finishedAt: Date, sqlState: String?,
         message: String?
     ) {
         self.jobID = jobID
@@ -73,6 +82,10 @@ public struct JobResult: Sendable, Hashable {
         self.retryOf = retryOf
         self.reason = reason
         self.reference = reference
+        self.actor = actor
+        self.occurredAt = occurredAt
+        self.metadata = metadata
+        self.countedAt = countedAt
         self.attempts = attempts
         self.worker = worker
         self.enqueuedAt = enqueuedAt

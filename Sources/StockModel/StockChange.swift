@@ -24,6 +24,14 @@ public struct StockChange: Sendable, Hashable, Identifiable {
     public let reason: String?
     /// What the producer gave as the reference.
     public let reference: String?
+    /// Who caused the job.
+    public let actor: String?
+    /// When it happened, if the producer said so.
+    public let occurredAt: Date?
+    /// The JSON object that the producer kept with the job.
+    public let metadata: String?
+    /// Of a stock count, when it was taken.
+    public let countedAt: Date?
     /// When the transaction of the batch began.
     public let finishedAt: Date
 
@@ -32,7 +40,8 @@ public struct StockChange: Sendable, Hashable, Identifiable {
 
     package init(
         jobID: Int64, key: ItemKey, version: Int64, action: StockAction, quantity: Int64, appliedQuantity: Int64,
-        before: Balance, after: Balance, groupID: String?, reason: String?, reference: String?, finishedAt: Date
+        before: Balance, after: Balance, groupID: String?, reason: String?, reference: String?, actor: String?,
+        occurredAt: Date?, metadata: String?, countedAt: Date?, finishedAt: Date
     ) {
         self.jobID = jobID
         self.key = key
@@ -45,6 +54,10 @@ public struct StockChange: Sendable, Hashable, Identifiable {
         self.groupID = groupID
         self.reason = reason
         self.reference = reference
+        self.actor = actor
+        self.occurredAt = occurredAt
+        self.metadata = metadata
+        self.countedAt = countedAt
         self.finishedAt = finishedAt
     }
 }

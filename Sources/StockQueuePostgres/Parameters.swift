@@ -49,7 +49,25 @@ package struct Parameters {
         add(value?.microsecondsSince2000)
     }
 
+    /// JSON as `jsonb_recv` reads it: a version byte before the text (PostgreSQL source,
+    /// `src/backend/utils/adt/jsonb.c`).
+    package mutating func add(jsonb text: String?) {
+        addValue(text) {
+            $0.append(1)
+            $0.append(contentsOf: $1.utf8)
+        }
+    }
+
     // MARK: arrays
+
+    package mutating func addArray(of count: Int, jsonb element: (Int) -> String?) {
+        addArray(.jsonb, count: count) { bytes, index in
+            guard let value = element(index) else { return Self.append(Int32(-1), to: &bytes) }
+            Self.append(Int32(value.utf8.count + 1), to: &bytes)
+            bytes.append(1)
+            bytes.append(contentsOf: value.utf8)
+        }
+    }
 
     package mutating func addArray(of count: Int, int64 element: (Int) -> Int64?) {
         addArray(.int8, count: count) { bytes, index in

@@ -24,6 +24,8 @@ package enum TypeOID: UInt32, Sendable, Hashable {
     case text = 25
     case tid = 27
     case timestamptz = 1184
+    case jsonb = 3802
+    case jsonbArray = 3807
     case boolArray = 1000
     case int2Array = 1005
     case int4Array = 1007
@@ -44,6 +46,7 @@ package enum TypeOID: UInt32, Sendable, Hashable {
         case .tidArray: .tid
         case .int8Array: .int8
         case .timestamptzArray: .timestamptz
+        case .jsonbArray: .jsonb
         case .xid8Array: .xid8
         default: nil
         }

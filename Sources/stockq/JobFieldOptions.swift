@@ -32,7 +32,7 @@ enum JobFieldOptions {
         switch (definition.kind, field.defaultValue) {
         case (_, .flag(let isDefault)):
             return FieldOption(field: field, input: .flag(Flag(name, help: definition.help), .flag(!isDefault)))
-        case (.time, _):
+        case (.time, _) where [.runAt, .expiresAt].contains(field):
             let help = "\(definition.help) (2026-03-01T12:00:00Z), or this long from now (+90s, +15m)"
             return FieldOption(field: field, input: .time(Option(name, .moment, help: help)))
         default:
@@ -50,7 +50,9 @@ enum JobFieldOptions {
         case .locationID: "LOCATION"
         case .groupID: "GROUP"
         case .orderingKey, .idempotencyKey: "KEY"
-        case .action, .reason, .reference: field.rawValue.uppercased()
+        case .countedAt, .occurredAt: "TIME"
+        case .action, .reason, .reference, .actor: field.rawValue.uppercased()
+        case .metadata: "OBJECT"
         default: "N"
         }
     }
@@ -109,6 +111,7 @@ extension ValueType where Value == FieldValue {
         case .choice(let labels): (.choice(labels), "one of \(labels.joined(separator: ", "))")
         case .flag: (.choice(["true", "false"]), "true or false")
         case .time: (.time, "a time like 2026-03-01T12:00:00Z")
+        case .object(let bytesMax): (.text(bytes: 2...bytesMax), "a JSON object")
         }
     }
 }

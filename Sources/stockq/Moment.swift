@@ -22,3 +22,12 @@ extension ValueType where Value == Moment {
         }
     }
 }
+
+extension ValueType where Value == Int64 {
+    /// A point in time, in microseconds since 2000.
+    static var time: Self {
+        Self("TIME", shape: .time, expectation: "a time with its zone like 2026-03-01T12:00:00Z") { word in
+            RFC3339.microsecondsSince2000(Array(word.utf8)[...])
+        }
+    }
+}

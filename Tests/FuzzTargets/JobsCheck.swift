@@ -61,6 +61,7 @@ enum JobsCheck {
         guard policies[action]?.contains(text(.onInsufficient, or: "reject")) == true else { return false }
         if ["allocate", "deallocate", "ship"].contains(action) && quantity <= 0 { return false }
         if action == "set" && quantity < 0 { return false }
+        if action != "set" && !isEmpty(.countedAt) { return false }
         let (run, expiry) = (fields[.runAt] ?? [], fields[.expiresAt] ?? [])
         if let run = PlainRules.timestamp(run), let expiry = PlainRules.timestamp(expiry), expiry <= run {
             return false
@@ -73,15 +74,37 @@ enum JobsCheck {
         switch column {
         case .storeID, .itemID, .locationID, .groupID, .orderingKey, .idempotencyKey:
             return PlainRules.isFileID(bytes)
+        case .actor: return PlainRules.isText(bytes, bytesMax: 200)
+        case .metadata: return object(bytes).map { JSONWriter.text(of: $0).utf8.count <= 10_000 } == true
         case .reason, .reference: return PlainRules.isText(bytes, bytesMax: 2_000)
         case .quantity, .expectedAvailable: return isNumber(-PlainRules.quantityMax...PlainRules.quantityMax)
         case .priority: return isNumber(1...4)
         case .maxAttempts: return isNumber(1...1_000)
         case .notify: return PlainRules.flag(bytes) != nil
-        case .runAt, .expiresAt: return PlainRules.timestamp(bytes) != nil
+        case .runAt, .expiresAt, .countedAt, .occurredAt: return PlainRules.timestamp(bytes) != nil
         // Compared by their bytes, as the database does.
         case .action: return ["adjust", "allocate", "deallocate", "ship", "set"].contains { Array($0.utf8) == bytes }
         case .onInsufficient: return ["reject", "allow", "partial", "wait"].contains { Array($0.utf8) == bytes }
+        }
+    }
+
+    /// The reader of JSON is fuzzed by itself.
+    private static func object(_ bytes: [UInt8]) -> JSONValue? {
+        guard let value = try? JSONReader.read(bytes[...]), case .object = value, !hasNUL(value) else { return nil }
+        return value
+    }
+
+    private static func hasNUL(_ value: JSONValue) -> Bool {
+        switch value {
+        case .string(let text): text.utf8.contains(0)
+        case .array(let elements): elements.contains(where: hasNUL)
+        case .object(let members): members.contains { $0.key.utf8.contains(0) || hasNUL($0.value) }
+        case .number(let number):
+            // Beyond what the database stores.
+            number.literal.lowercased().split(separator: "e").dropFirst().contains {
+                Int($0).map { abs($0) > 1_000 } ?? true
+            }
+        default: false
         }
     }
 
@@ -92,7 +115,8 @@ enum JobsCheck {
             case .quantity, .expectedAvailable, .priority, .maxAttempts:
                 return written.map(isCanonical) == true
                     && PlainRules.number(given) == written.flatMap(PlainRules.number)
-            case .runAt, .expiresAt: return isSameTime(PlainRules.timestamp(given), written)
+            case .runAt, .expiresAt, .countedAt, .occurredAt: return isSameTime(PlainRules.timestamp(given), written)
+            case .metadata: return written.flatMap(object) == object(given)
             default: return written == given
             }
         }

@@ -36,7 +36,8 @@ import Testing
         let body = #"""
             {"item_id":"a","location_id":"cellar","quantity":-2,"action":"adjust","on_insufficient":"partial",
             "group_id":"g","priority":3,"run_at":"2030-01-02T03:04:05.1234567Z","expires_at":"2030-01-03T22:00:00+23:00",
-            "expected_available":5,"notify":false,"max_attempts":7,"reason":"r","reference":"o","idempotency_key":"k"}
+            "expected_available":5,"notify":false,"max_attempts":7,"reason":"r","reference":"o","idempotency_key":"k",
+            "actor":"till 3","occurred_at":"2029-12-31T00:00:00Z","metadata":{"lot":[1.50,null]}}
             """#
         let (call, submission) = try Self.submission(Self.post(body))
         var job = JobRequest(store: "s", item: "a", quantity: -2)
@@ -52,13 +53,22 @@ import Testing
         job.reason = "r"
         job.reference = "o"
         job.idempotencyKey = "k"
+        job.actor = "till 3"
+        job.occurredAtMicroseconds = RFC3339.microsecondsSince2000(Array("2029-12-31T00:00:00Z".utf8)[...])
+        job.metadata = #"{"lot":[1.50,null]}"#
         #expect(submission.jobs == [job])
         #expect(call.access.store == .named("s") && call.access.scopes == [.updateCatalog])
         #expect(call.access.caller.credential?.token == "t")
         let keyed = try Self.submission(Self.post(#"{"item_id":"a","quantity":1,"ordering_key":"o"}"#))
         #expect(keyed.jobs.jobs[0].orderingKey == "o")
+        let counted = try Self.submission(
+            Self.post(#"{"item_id":"a","quantity":1,"action":"set","counted_at":"2026-01-01T00:00:00Z"}"#))
+        #expect(
+            counted.jobs.jobs[0].countedAtMicroseconds
+                == RFC3339.microsecondsSince2000(Array("2026-01-01T00:00:00Z".utf8)[...]))
         let given = try JSONReader.read(Array(body.utf8)[...])
-        #expect(JobField.allCases.allSatisfy { [.storeID, .orderingKey].contains($0) || given[$0.rawValue] != nil })
+        let others: [JobField] = [.storeID, .orderingKey, .countedAt]
+        #expect(JobField.allCases.allSatisfy { others.contains($0) || given[$0.rawValue] != nil })
     }
 
     @Test("a null is a field that is not given, and 5.0 is 5") func nullsAndNumbers() throws {

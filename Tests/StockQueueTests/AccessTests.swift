@@ -101,8 +101,9 @@ import Testing
         "outsider": [],
     ]
     private static let insertOfJobs = """
-        INSERT jobs action expected_available expires_at group_id idempotency_key item_id location_id max_attempts notify \
-        on_insufficient ordering_key priority quantity reason reference run_at store_id
+        INSERT jobs action actor counted_at expected_available expires_at group_id idempotency_key item_id location_id \
+        max_attempts metadata notify occurred_at on_insufficient ordering_key priority quantity reason reference run_at \
+        store_id
         """
 
     @Test("privileges on columns") func columnsOfTables() async throws {
@@ -172,6 +173,7 @@ import Testing
             "check_store_limit", "check_group_limit", "priority_behind", "job_defaults", "key_in_use",
             "is_same_request", "known_keys",
             "raise_key_conflict",
+            "check_count", "changes_since_count",
             "check_arrays", "fill_up", "check_line_keys", "known_lines", "check_list_length", "insert_new_lines",
             "read_lines",
             "enqueue",
@@ -183,8 +185,8 @@ import Testing
         ],
         "stockq_worker": [
             "add_results_partitions", "rebase_feeds", "fan_out_deliveries", "claim_deliveries", "finish_deliveries",
-            "digest_items", "drop_old_deliveries", "can_read_all_stores", "resumes", "feed_horizon", "read_cursor",
-            "feed_stores", "immediate_accesses",
+            "digest_items", "drop_old_deliveries", "can_read_all_stores", "resumes", "changes_since_count",
+            "feed_horizon", "read_cursor", "feed_stores", "immediate_accesses",
             "check_page", "notifications_after", "last_notifications", "notifications_cursor", "changes_after",
             "changes_cursor",
         ],
@@ -202,7 +204,7 @@ import Testing
             "partition_bounds", "resumes", "has_grant", "can_read_all_stores", "read_lines", "job_defaults",
             "key_in_use",
             "wait_for_result", "wait_for_results", "wait_for_group", "find_job", "find_group", "find_key",
-            "find_reference", "item_history", "stock", "stock_at",
+            "find_reference", "item_history", "stock", "stock_at", "changes_since_count",
             "feed_horizon", "read_cursor", "feed_stores", "check_page", "notifications_after", "last_notifications",
             "notifications_cursor", "changes_after", "changes_cursor",
         ],

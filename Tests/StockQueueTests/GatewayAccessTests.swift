@@ -53,7 +53,7 @@ import Testing
         gateway_submit(
             ARRAY[\(hash)], '{\(store)}', '{update_catalog}', '{f}', '{NULL}', '{}', '{}', '{1}', ARRAY[\(item)], '{main}',
             '{adjust}', '{-1}', '{reject}', '{NULL}', ARRAY[\(key)], '{NULL}', '{NULL}', '{2}', '{NULL}', '{NULL}', '{t}',
-            '{10}', '{NULL}', '{NULL}')
+            '{10}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}')
         """
     }
 
@@ -76,7 +76,7 @@ import Testing
                 ("gateway_set_item", "'a', 'main', NULL, NULL, 5, '{}'", "manage_items"),
                 ("gateway_movements", "'a', 'main', 10", "read_catalog"),
                 ("gateway_stock_at", "'a', 'main', now()", "read_catalog"),
-                ("gateway_dry_run", "'{a}', '{main}', '{}'", "read_catalog"),
+                ("gateway_dry_run", "'{a}', '{main}', '{}', '{0}', '{now}'", "read_catalog"),
             ] {
                 let ofOne = ["read_catalog", "manage_items"].contains(scope) ? "missing_scope" : ""
                 #expect(try failures("\(name)(\(one), 's', \(arguments))") == [ofOne], "\(name)")
@@ -211,7 +211,7 @@ import Testing
                     "gateway_movements(\(text), 's', 'a', 'main', 10)",
                     "gateway_stock_at(\(text), 's', 'a', 'main', now())",
                     "gateway_notifications(ARRAY[\(text)], '{s}', '{0}', 10)",
-                    "gateway_dry_run(\(text), 's', '{a}', '{main}', '{}')",
+                    "gateway_dry_run(\(text), 's', '{a}', '{main}', '{}', '{}', '{}')",
                 ] {
                     #expect(
                         try database.rows("SELECT failure FROM stockq.\(call)", gateway) == ["invalid_token"], "\(call)"

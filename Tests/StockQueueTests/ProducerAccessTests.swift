@@ -218,7 +218,7 @@ import Testing
                 #expect(
                     mine.failure(
                         of:
-                            "SELECT stockq.insert_lines_for('shop_of_\(database.name)', NULL, ROW('mine', '{a}', '{-1}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::stockq.lines)"
+                            "SELECT stockq.insert_lines_for('shop_of_\(database.name)', NULL, ROW('mine', '{a}', '{-1}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::stockq.lines)"
                     ).hasPrefix("42501"))
                 #expect(try database.value("SELECT count(*) FROM stockq.jobs") == jobs)
             }

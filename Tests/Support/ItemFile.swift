@@ -7,7 +7,7 @@ import StockQueue
 /// - Returns: the report, and what was rejected, as `LINE: REASON`.
 public func importItems(
     _ database: TestDatabase, _ text: String, setsStock: Bool = false, trims: Bool = false, isPipe: Bool = false,
-    allowsNegativeStock: Bool = false, form: InputForm = InputForm()
+    countedAt: Int64? = nil, allowsNegativeStock: Bool = false, form: InputForm = InputForm()
 ) throws -> (ItemImportReport, rejects: [String]) {
     let path = NSTemporaryDirectory() + "stockq-items-\(UUID().uuidString)"
     try Data(text.utf8).write(to: URL(fileURLWithPath: path))
@@ -24,7 +24,7 @@ public func importItems(
     form.trims = trims
     var importer = try ItemImport(
         connection: database.connect(), schema: .standard, source: ByteSource(descriptor: input.fileDescriptor),
-        form: form, setsStock: setsStock, allowsNegativeStock: allowsNegativeStock,
+        form: form, setsStock: setsStock, countedAt: countedAt, allowsNegativeStock: allowsNegativeStock,
         onReject: { error, _ in rejects.append("\(error.line ?? 0): \(error.message)") })
     let report = try importer.run()
     return withExtendedLifetime((file, pipe)) { (report, rejects) }

@@ -192,8 +192,8 @@ BEGIN
             INTO page
             FROM changes_after(s.changes_cursor, 100, s.store_id) WITH ORDINALITY AS c (
                 job_id, store_id, item_id, location_id, version, action, quantity, applied_quantity, on_hand_before,
-                on_hand_after, allocated_before, allocated_after, group_id, reason, reference, finished_at, cursor,
-                number);
+                on_hand_after, allocated_before, allocated_after, group_id, reason, reference, actor, occurred_at,
+                metadata, counted_at, finished_at, cursor, number);
             EXIT WHEN page.changes = 0;
             s.changes_cursor := page.cursor;
             CONTINUE WHEN page.list IS NULL;

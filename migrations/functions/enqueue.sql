@@ -10,8 +10,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ROW('main', 'adjust', 'reject', 2::smallint, 10::smallint, true):::"schema".job_defaults;
 
 -- The columns of jobs that a producer's request sets, that its result keeps and that a retry always copies, as a list.
--- The list omits job_id, submission_id, retry_of, enqueued_at, scheduled_at and attempts, which a producer cannot set,
--- and expires_at and idempotency_key, which a retry copies in some cases only.
+-- The list omits job_id, submission_id, retry_of, enqueued_at, scheduled_at, waiting_since and attempts, which a
+-- producer cannot set, and expires_at and idempotency_key, which a retry copies in some cases only.
 CREATE OR REPLACE FUNCTION :"schema".request_columns() RETURNS text
 LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
 AS $$
@@ -20,7 +20,7 @@ AS $$
     WHERE attrelid = 'jobs'::regclass AND attnum > 0 AND NOT attisdropped
         AND attname IN (SELECT attname FROM pg_attribute WHERE attrelid = 'results'::regclass)
         AND attname NOT IN (
-            'job_id', 'submission_id', 'retry_of', 'enqueued_at', 'scheduled_at', 'attempts',
+            'job_id', 'submission_id', 'retry_of', 'enqueued_at', 'scheduled_at', 'waiting_since', 'attempts',
             'expires_at', 'idempotency_key'
         )
 $$;
@@ -122,6 +122,23 @@ BEGIN
 END
 $$;
 
+-- Raises an error for a count of a moment that no job may have.
+CREATE OR REPLACE FUNCTION :"schema".check_count(counted_at timestamptz, action text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    IF counted_at IS NOT NULL AND action IS DISTINCT FROM 'set' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('counted_at is for the action set, not for %s', coalesce(action, (job_defaults()).action)),
+            HINT = 'When a sale or a delivery happened is its occurred_at.';
+    ELSIF counted_at > now() + interval '5 minutes' THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('counted_at is in the future: %s', counted_at),
+            HINT = 'Check the clock and the time zone.';
+    END IF;
+END
+$$;
+
 -- Enqueues one job. A null, or an argument that is not given, means the default that a plain INSERT would give it.
 --
 -- If the idempotency key is in use for the same request, nothing is enqueued; the receipt names the first job and its
@@ -135,7 +152,9 @@ CREATE OR REPLACE FUNCTION :"schema".enqueue(
     on_insufficient text DEFAULT NULL, expected_available bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
     group_id text DEFAULT NULL, priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL,
     expires_at timestamptz DEFAULT NULL, notify boolean DEFAULT NULL, ordering_key text DEFAULT NULL,
-    reason text DEFAULT NULL, reference text DEFAULT NULL, max_attempts integer DEFAULT NULL
+    reason text DEFAULT NULL, reference text DEFAULT NULL, max_attempts integer DEFAULT NULL,
+    counted_at timestamptz DEFAULT NULL, actor text DEFAULT NULL, occurred_at timestamptz DEFAULT NULL,
+    metadata jsonb DEFAULT NULL
 ) RETURNS :"schema".receipt
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
@@ -146,6 +165,9 @@ DECLARE
 BEGIN
     IF expires_at <= run_at THEN
         RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
+    END IF;
+    IF counted_at IS NOT NULL THEN
+        PERFORM check_count(counted_at, action);
     END IF;
     answer.line := 1;
     IF idempotency_key IS NOT NULL THEN
@@ -170,7 +192,8 @@ BEGIN
         PERFORM check_group_limit(store_id, group_id, 1);
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
-            group_id, priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts
+            group_id, priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts,
+            counted_at, actor, occurred_at, metadata
         ) VALUES (
             enqueue.store_id, enqueue.item_id, coalesce(enqueue.location_id, (job_defaults()).location_id),
             enqueue.quantity, coalesce(enqueue.action, (job_defaults()).action)::action,
@@ -183,7 +206,8 @@ BEGIN
             END,
             enqueue.run_at, enqueue.expires_at,
             coalesce(enqueue.notify, (job_defaults()).notify), enqueue.ordering_key, enqueue.reason, enqueue.reference,
-            coalesce(enqueue.max_attempts, (job_defaults()).max_attempts)
+            coalesce(enqueue.max_attempts, (job_defaults()).max_attempts), enqueue.counted_at, enqueue.actor,
+            enqueue.occurred_at, enqueue.metadata
         ) RETURNING jobs.job_id INTO new_job;
         answer.job_id := coalesce(answer.job_id, new_job);
     END IF;

@@ -213,7 +213,8 @@ CREATE OR REPLACE FUNCTION :"schema".changes_after(
 ) RETURNS TABLE (
     job_id bigint, store_id text, item_id text, location_id text, version bigint, action :"schema".action,
     quantity bigint, applied_quantity bigint, on_hand_before bigint, on_hand_after bigint, allocated_before bigint,
-    allocated_after bigint, group_id text, reason text, reference text, finished_at timestamptz, cursor text
+    allocated_after bigint, group_id text, reason text, reference text, actor text, occurred_at timestamptz,
+    metadata jsonb, counted_at timestamptz, finished_at timestamptz, cursor text
 )
 LANGUAGE plpgsql ROWS 100 SET search_path = :"schema", pg_temp SET jit = off SET enable_seqscan = off
     SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -265,7 +266,7 @@ BEGIN
             RETURN QUERY
             SELECT r.job_id, r.store_id, r.item_id, r.location_id, r.version, r.action, r.quantity, r.applied_quantity,
                 r.on_hand_before, r.on_hand_after, r.allocated_before, r.allocated_after, r.group_id, r.reason,
-                r.reference, r.finished_at,
+                r.reference, r.actor, r.occurred_at, r.metadata, r.counted_at, r.finished_at,
                 entry.position || '-' || entry.log_id
                     || CASE WHEN passed + number < cardinality(entry.job_ids) THEN '-' || passed + number ELSE '' END
             FROM unnest(entry.job_ids[passed + 1 : passed + remaining]) WITH ORDINALITY AS change (job_id, number)

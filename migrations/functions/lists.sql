@@ -110,20 +110,25 @@ BEGIN
     WITH added AS (
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
-            reference, reason, notify, group_id, priority, run_at, expires_at, ordering_key, max_attempts
+            reference, reason, notify, group_id, priority, run_at, expires_at, ordering_key, max_attempts, counted_at,
+            actor, occurred_at, metadata
         )
         SELECT list.store_id, l.item_id, coalesce(l.location_id, (job_defaults()).location_id), l.quantity,
             coalesce(l.action, (job_defaults()).action)::action,
             coalesce(l.policy, (job_defaults()).on_insufficient)::on_insufficient, l.expected, l.key, l.reference,
             l.reason, coalesce(l.notify, (job_defaults()).notify), list.group_id,
             coalesce(list.priority, (job_defaults()).priority), list.run_at, list.expires_at, list.ordering_key,
-            coalesce(list.max_attempts, (job_defaults()).max_attempts)
+            coalesce(list.max_attempts, (job_defaults()).max_attempts),
+            coalesce(l.counted_at, CASE WHEN l.action = 'set' THEN list.counted_at END),
+            coalesce(l.actor, list.actor), coalesce(l.occurred_at, list.occurred_at),
+            coalesce(l.metadata, list.metadata)
         FROM unnest(
             list.item_ids, list.quantities, list.actions, list.location_ids, list.on_insufficients,
             list.expected_availables, list.idempotency_keys, list."references", list.reasons, list.notifies,
-            list.known_jobs
+            list.known_jobs, list.counted_ats, list.actors, list.occurred_ats, list.metadatas
         ) WITH ORDINALITY AS l (
-            item_id, quantity, action, location_id, policy, expected, key, reference, reason, notify, known_job, number
+            item_id, quantity, action, location_id, policy, expected, key, reference, reason, notify, known_job,
+            counted_at, actor, occurred_at, metadata, number
         )
         WHERE known_job IS NULL
         ORDER BY number
@@ -218,7 +223,9 @@ BEGIN
         ('location_ids', cardinality(list.location_ids)), ('on_insufficients', cardinality(list.on_insufficients)),
         ('expected_availables', cardinality(list.expected_availables)),
         ('idempotency_keys', cardinality(list.idempotency_keys)), ('references', cardinality(list."references")),
-        ('reasons', cardinality(list.reasons)), ('notifies', cardinality(list.notifies))
+        ('reasons', cardinality(list.reasons)), ('notifies', cardinality(list.notifies)),
+        ('counted_ats', cardinality(list.counted_ats)), ('actors', cardinality(list.actors)),
+        ('occurred_ats', cardinality(list.occurred_ats)), ('metadatas', cardinality(list.metadatas))
     ) AS given (name, size)
     WHERE given.size <> lines;
     IF problem IS NOT NULL THEN
@@ -233,7 +240,9 @@ BEGIN
         ('location_ids', array_ndims(list.location_ids), array_lower(list.location_ids, 1)),
         ('on_insufficients', array_ndims(list.on_insufficients), array_lower(list.on_insufficients, 1)),
         ('expected_availables', array_ndims(list.expected_availables), array_lower(list.expected_availables, 1)),
-        ('idempotency_keys', array_ndims(list.idempotency_keys), array_lower(list.idempotency_keys, 1))
+        ('idempotency_keys', array_ndims(list.idempotency_keys), array_lower(list.idempotency_keys, 1)),
+        ('counted_ats', array_ndims(list.counted_ats), array_lower(list.counted_ats, 1)),
+        ('metadatas', array_ndims(list.metadatas), array_lower(list.metadatas, 1))
     ) AS given (name, dimensions, first)
     WHERE given.dimensions <> 1 OR given.first <> 1
     LIMIT 1;
@@ -285,7 +294,8 @@ $$;
 -- the default for each line, and so does a null in it. With a group_id the lines are one group: applied all together or
 -- not at all.
 --
--- A reference and a reason for the whole list are those of the lines that have none.
+-- A reference, a reason, an actor, an occurred_at and metadata for the whole list are those of the lines that have
+-- none; a counted_at is that of the lines with the action set.
 --
 -- An idempotency_key for the whole list gives each line that key and its number: KEY/1, KEY/2, ... A line whose key is
 -- in use is not enqueued again; of a group the keys of all lines must be in use, or none.
@@ -296,7 +306,9 @@ CREATE OR REPLACE FUNCTION :"schema".enqueue_arrays(
     notifies boolean[] DEFAULT NULL, group_id text DEFAULT NULL, idempotency_key text DEFAULT NULL,
     priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
     ordering_key text DEFAULT NULL, max_attempts integer DEFAULT NULL, reference text DEFAULT NULL,
-    reason text DEFAULT NULL
+    reason text DEFAULT NULL, counted_ats timestamptz[] DEFAULT NULL, actors text[] DEFAULT NULL,
+    occurred_ats timestamptz[] DEFAULT NULL, metadatas jsonb[] DEFAULT NULL, counted_at timestamptz DEFAULT NULL,
+    actor text DEFAULT NULL, occurred_at timestamptz DEFAULT NULL, metadata jsonb DEFAULT NULL
 ) RETURNS SETOF :"schema".receipt
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
@@ -304,13 +316,21 @@ DECLARE
     lines CONSTANT integer := coalesce(cardinality(item_ids), 0);
     list lines := ROW(
         store_id, item_ids, quantities, actions, location_ids, on_insufficients, expected_availables, idempotency_keys,
-        "references", reasons, notifies, NULL, group_id, priority, run_at, expires_at, ordering_key, max_attempts
+        "references", reasons, notifies, NULL, group_id, priority, run_at, expires_at, ordering_key, max_attempts,
+        counted_ats, actors, occurred_ats, metadatas, counted_at, actor, occurred_at, metadata
     )::lines;
     known receipt[];
     new_lines integer := lines;
     new_jobs bigint[];
 BEGIN
     PERFORM check_arrays(list);
+    IF counted_at IS NOT NULL OR counted_ats IS NOT NULL THEN
+        PERFORM check_count(counted_at, 'set');
+        PERFORM check_count(l.counted_at, l.action) FROM unnest(counted_ats, actions) AS l (counted_at, action);
+        IF counted_at IS NOT NULL AND NOT coalesce('set' = ANY (actions), false) THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'counted_at is given, and no line has the action set';
+        END IF;
+    END IF;
     IF expires_at <= run_at THEN
         RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
     END IF;
@@ -368,14 +388,15 @@ $$;
 -- are whole.
 CREATE OR REPLACE FUNCTION :"schema".read_lines(lines jsonb) RETURNS TABLE (
     item_ids text[], quantities bigint[], actions text[], location_ids text[], on_insufficients text[],
-    expected_availables bigint[], idempotency_keys text[], "references" text[], reasons text[], notifies boolean[]
+    expected_availables bigint[], idempotency_keys text[], "references" text[], reasons text[], notifies boolean[],
+    counted_ats timestamptz[], actors text[], occurred_ats timestamptz[], metadatas jsonb[]
 )
-LANGUAGE plpgsql IMMUTABLE SET search_path = :"schema", pg_temp
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
     columns CONSTANT text[] := ARRAY[
         'item_id', 'quantity', 'action', 'location_id', 'on_insufficient', 'expected_available', 'idempotency_key',
-        'reference', 'reason', 'notify'
+        'reference', 'reason', 'notify', 'counted_at', 'actor', 'occurred_at', 'metadata'
     ];
     wrong record;
 BEGIN
@@ -420,15 +441,20 @@ BEGIN
         array_agg(l.on_insufficient ORDER BY number), array_agg(l.expected_available::bigint ORDER BY number),
         CASE WHEN count(l.idempotency_key) > 0 THEN array_agg(l.idempotency_key ORDER BY number) END,
         array_agg(l.reference ORDER BY number), array_agg(l.reason ORDER BY number),
-        array_agg(l.notify ORDER BY number)
+        array_agg(l.notify ORDER BY number),
+        CASE WHEN count(l.counted_at) > 0 THEN array_agg(l.counted_at ORDER BY number) END,
+        CASE WHEN count(l.actor) > 0 THEN array_agg(l.actor ORDER BY number) END,
+        CASE WHEN count(l.occurred_at) > 0 THEN array_agg(l.occurred_at ORDER BY number) END,
+        CASE WHEN count(l.metadata) > 0 THEN array_agg(l.metadata ORDER BY number) END
     FROM ROWS FROM (
         jsonb_to_recordset(lines) AS (
             item_id text, quantity numeric, action text, location_id text, on_insufficient text,
-            expected_available numeric, idempotency_key text, reference text, reason text, notify boolean
+            expected_available numeric, idempotency_key text, reference text, reason text, notify boolean,
+            counted_at timestamptz, actor text, occurred_at timestamptz, metadata jsonb
         )
     ) WITH ORDINALITY AS l (
         item_id, quantity, action, location_id, on_insufficient, expected_available, idempotency_key, reference,
-        reason, notify, number
+        reason, notify, counted_at, actor, occurred_at, metadata, number
     );
 END
 $$;
@@ -438,7 +464,8 @@ CREATE OR REPLACE FUNCTION :"schema".enqueue_lines(
     store_id text, lines jsonb, group_id text DEFAULT NULL, idempotency_key text DEFAULT NULL,
     priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
     ordering_key text DEFAULT NULL, max_attempts integer DEFAULT NULL, reference text DEFAULT NULL,
-    reason text DEFAULT NULL
+    reason text DEFAULT NULL, counted_at timestamptz DEFAULT NULL, actor text DEFAULT NULL,
+    occurred_at timestamptz DEFAULT NULL, metadata jsonb DEFAULT NULL
 ) RETURNS SETOF :"schema".receipt
 LANGUAGE sql SET search_path = :"schema", pg_temp
 AS $$
@@ -446,7 +473,8 @@ AS $$
     FROM read_lines($2) AS l
     CROSS JOIN LATERAL enqueue_arrays(
         $1, l.item_ids, l.quantities, l.actions, l.location_ids, l.on_insufficients, l.expected_availables,
-        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9, $10, $11
+        l.idempotency_keys, l."references", l.reasons, l.notifies, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+        l.counted_ats, l.actors, l.occurred_ats, l.metadatas, $12, $13, $14, $15
     ) AS receipt
 $$;
 

@@ -241,4 +241,56 @@ AS $$
     SELECT found.on_hand, found.allocated, found.on_hand - found.allocated, found.version FROM found
 $$;
 
+-- What a stock count needs to know of the time since it was taken: how much the jobs that belong to a later moment
+-- have changed on_hand, and whether the count is outdated: a later count has changed the stock, or the results of the
+-- time in between are gone.
+--
+-- A job belongs to the moment at which it happened (occurred_at), or else at which it was enqueued, or, with a run_at
+-- of the producer, to that time. A job that waited for stock belongs to the time at which it was applied. A count
+-- belongs to its counted_at.
+--
+-- It walks back from the item's last change. A change that was made some time before the count is of an earlier moment;
+-- the ten minutes allow for batches and producers' transactions that took long.
+CREATE OR REPLACE FUNCTION :"schema".changes_since_count(
+    store_id text, item_id text, location_id text, counted_at timestamptz,
+    OUT on_hand_change bigint, OUT is_outdated boolean
+) RETURNS SETOF record
+LANGUAGE sql STABLE STRICT ROWS 1 SET search_path = :"schema", pg_temp SET jit = off
+AS $$
+    WITH RECURSIVE change AS (
+        SELECT r.previous_job_id, r.finished_at, r.action = 'set' AS is_count,
+            r.on_hand_after - r.on_hand_before AS moved,
+            CASE
+                WHEN r.counted_at IS NOT NULL THEN r.counted_at
+                WHEN r.waiting_since IS NOT NULL THEN r.finished_at
+                ELSE coalesce(r.occurred_at, greatest(r.enqueued_at, r.scheduled_at))
+            END AS moment
+        FROM items AS i
+        JOIN results AS r ON r.job_id = i.last_job_id
+        WHERE (i.store_id, i.item_id, i.location_id) = ($1, $2, $3)
+        UNION ALL
+        SELECT r.previous_job_id, r.finished_at, r.action = 'set', r.on_hand_after - r.on_hand_before,
+            CASE
+                WHEN r.counted_at IS NOT NULL THEN r.counted_at
+                WHEN r.waiting_since IS NOT NULL THEN r.finished_at
+                ELSE coalesce(r.occurred_at, greatest(r.enqueued_at, r.scheduled_at))
+            END
+        FROM change AS c
+        JOIN results AS r ON r.job_id = c.previous_job_id
+        WHERE c.finished_at >= $4 - interval '10 minutes'
+    )
+    SELECT
+        greatest(-1e18, least(1e18, coalesce(sum(moved) FILTER (WHERE NOT is_count AND moment >= $4), 0)))::bigint,
+        coalesce(bool_or(is_count AND moment > $4), false)
+            -- Retention has dropped what was before the oldest result.
+            OR coalesce($4 < (SELECT r.finished_at FROM results AS r ORDER BY r.job_id LIMIT 1), false)
+                AND coalesce(
+                    bool_and(finished_at >= $4 - interval '10 minutes' AND previous_job_id IS NOT NULL),
+                    EXISTS (
+                        SELECT FROM items AS i
+                        WHERE (i.store_id, i.item_id, i.location_id) = ($1, $2, $3) AND i.last_job_id IS NOT NULL
+                    ))
+    FROM change
+$$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

@@ -35,7 +35,9 @@ AS $$
         'location_id', job.location_id, 'action', job.action, 'quantity', job.quantity,
         'on_insufficient', job.on_insufficient, 'priority', job.priority, 'group_id', job.group_id,
         'ordering_key', job.ordering_key, 'idempotency_key', job.idempotency_key, 'reference', job.reference,
-        'reason', job.reason, 'enqueued_at', native_time(job.enqueued_at),
+        'reason', job.reason, 'actor', job.actor, 'occurred_at', native_time(job.occurred_at),
+        'metadata', job.metadata, 'counted_at', native_time(job.counted_at),
+        'enqueued_at', native_time(job.enqueued_at),
         'finished_at', native_time(job.finished_at), 'outcome', job.outcome, 'code', job.code,
         'warning', job.warning, 'applied_quantity', job.applied_quantity, 'on_hand_before', job.on_hand_before,
         'on_hand_after', job.on_hand_after, 'allocated_before', job.allocated_before,
@@ -88,7 +90,8 @@ CREATE OR REPLACE FUNCTION :"schema".gateway_submit(
     line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[],
     on_insufficients text[], expected_availables bigint[], idempotency_keys text[], group_ids text[],
     ordering_keys text[], priorities integer[], run_ats timestamptz[], expires_ats timestamptz[], notifies boolean[],
-    max_attempts integer[], reasons text[], "references" text[]
+    max_attempts integer[], reasons text[], "references" text[], counted_ats timestamptz[], actors text[],
+    occurred_ats timestamptz[], metadatas jsonb[]
 ) RETURNS TABLE (
     line integer, store_id text, job_id bigint, enqueued_at timestamptz, is_duplicate boolean, failure text,
     lane smallint
@@ -129,7 +132,8 @@ BEGIN
             CASE
                 WHEN a.failure IS NOT NULL THEN a.failure
                 WHEN i.parent_id IS NOT NULL AND 'read_catalog' <> ALL (a.granted) THEN 'missing_scope'
-                WHEN l.run_at > latest OR l.expires_at > latest THEN 'time_limit'
+                WHEN l.run_at > latest OR l.expires_at > latest OR l.counted_at > now() + interval '5 minutes'
+                    THEN 'time_limit'
                 WHEN k.job_id IS NOT NULL AND NOT is_same_request(
                     k, l.item_id, l.location_id, l.action, l.quantity, l.on_insufficient, l.expected_available
                 ) THEN 'idempotency_mismatch'
@@ -137,10 +141,11 @@ BEGIN
         FROM unnest(
             line_calls, item_ids, location_ids, actions, quantities, on_insufficients, expected_availables,
             idempotency_keys, group_ids, ordering_keys, priorities, run_ats, expires_ats, notifies,
-            gateway_submit.max_attempts, reasons, "references"
+            gateway_submit.max_attempts, reasons, "references", counted_ats, actors, occurred_ats, metadatas
         ) WITH ORDINALITY AS l (
             call, item_id, location_id, action, quantity, on_insufficient, expected_available, idempotency_key,
-            group_id, ordering_key, priority, run_at, expires_at, notify, max_attempts, reason, reference, number
+            group_id, ordering_key, priority, run_at, expires_at, notify, max_attempts, reason, reference,
+            counted_at, actor, occurred_at, metadata, number
         )
         JOIN access AS a USING (call)
         LEFT JOIN items AS i
@@ -179,13 +184,14 @@ BEGIN
     ), added AS (
         INSERT INTO jobs (
             store_id, item_id, location_id, action, quantity, on_insufficient, expected_available, notify,
-            idempotency_key, group_id, ordering_key, priority, run_at, expires_at, max_attempts, reason, reference
+            idempotency_key, group_id, ordering_key, priority, run_at, expires_at, max_attempts, reason, reference,
+            counted_at, actor, occurred_at, metadata
         )
         SELECT l.store_id, l.item_id, l.location_id, l.action::action, l.quantity,
             l.on_insufficient::on_insufficient, l.expected_available, l.notify, l.idempotency_key, l.group_id,
             l.ordering_key, l.placed_priority, l.run_at,
             coalesce(l.expires_at, now() + l.expires_ms * interval '1 millisecond'), l.max_attempts, l.reason,
-            l.reference
+            l.reference, l.counted_at, l.actor, l.occurred_at, l.metadata
         FROM placed AS l
         WHERE l.is_new
         ORDER BY l.number
@@ -502,11 +508,13 @@ BEGIN
 END
 $$;
 
--- What a dry run decides with: the items, and the idempotency keys that were used, for a token with the scope
--- read_catalog. The first row has the failure of the access; `kind` is item or key, and `position` that in the arrays,
--- from 0.
+-- What a dry run decides with: the items, the idempotency keys that were used, and the changes since the stock counts
+-- were taken, for a token with the scope read_catalog. The first row has the failure of the access; `kind` is item, key
+-- or count, and `position` that in the arrays, from 0. `count_items` are positions of items. A count has the changes as
+-- its quantity, and as `on_hand` 1 if it is outdated.
 CREATE OR REPLACE FUNCTION :"schema".gateway_dry_run(
-    token_hash text, store_id text, item_ids text[], location_ids text[], idempotency_keys text[]
+    token_hash text, store_id text, item_ids text[], location_ids text[], idempotency_keys text[],
+    count_items integer[], counted_ats timestamptz[]
 ) RETURNS TABLE (
     failure text, kind text, "position" integer, on_hand bigint, allocated bigint, version bigint,
     low_stock_threshold bigint, notified_level text, tracked boolean, job_id bigint, item_id text, location_id text,
@@ -534,6 +542,13 @@ BEGIN
         k.expected_available, NULL::timestamptz
     FROM unnest(gateway_dry_run.idempotency_keys) WITH ORDINALITY AS w (idempotency_key, number)
     JOIN idempotency_keys AS k ON (k.idempotency_key, k.store_id) = (w.idempotency_key, gateway_dry_run.store_id);
+    RETURN QUERY
+    SELECT NULL, 'count', (w.number - 1)::integer, c.is_outdated::integer::bigint, NULL::bigint, NULL::bigint,
+        NULL::bigint, NULL, NULL::boolean, NULL::bigint, NULL, NULL, NULL, c.on_hand_change, NULL, NULL::bigint,
+        NULL::timestamptz
+    FROM unnest(count_items, counted_ats) WITH ORDINALITY AS w (item, counted_at, number)
+    CROSS JOIN LATERAL changes_since_count(
+        gateway_dry_run.store_id, item_ids[w.item + 1], location_ids[w.item + 1], w.counted_at) AS c;
 END
 $$;
 

@@ -28,11 +28,13 @@ SELECT job_id,
     NULL:::"schema".outcome AS outcome, NULL:::"schema".code AS code, NULL:::"schema".warning AS warning,
     NULL::bigint AS applied_quantity, NULL::bigint AS on_hand_before, NULL::bigint AS on_hand_after,
     NULL::bigint AS allocated_before, NULL::bigint AS allocated_after, NULL::bigint AS version,
-    NULL::bigint AS first_job_id, retry_of, last_error AS message, submission_id, run_at, attempts, max_attempts
+    NULL::bigint AS first_job_id, retry_of, last_error AS message, submission_id, run_at, attempts, max_attempts,
+    counted_at, actor, occurred_at, metadata
 FROM :"schema".jobs
 UNION ALL
 SELECT job_id, 'finished', store_id, item_id, location_id, action, quantity, on_insufficient, priority, group_id,
     ordering_key, idempotency_key, reference, reason, enqueued_at, finished_at, outcome, code, warning,
     applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after, version, first_job_id,
-    retry_of, message, submission_id, NULL::timestamptz, attempts, max_attempts
+    retry_of, message, submission_id, NULL::timestamptz, attempts, max_attempts, counted_at, actor, occurred_at,
+    metadata
 FROM :"schema".results;

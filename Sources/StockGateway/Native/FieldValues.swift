@@ -50,6 +50,12 @@ enum FieldValues {
             if let time = Moment.parse(text) { return .time(microsecondsSince2000: time) }
         case (.number(let number), .wholeNumber(let range)):
             if let value = number.int64, range.contains(value) { return .integer(value) }
+        case (.object, .object):
+            do throws(ValidationError) {
+                return .text(try field.text(of: member.value))
+            } catch {
+                throw fault(pointer, field.name, error.message)
+            }
         default: break
         }
         throw fault(pointer, field.name, "\(field.name) must be \(expectation(field.kind))")
@@ -62,6 +68,7 @@ enum FieldValues {
         case .choice(let labels): "one of \(labels.joined(separator: ", "))"
         case .flag: "true or false"
         case .time: "a time with its zone like 2026-03-01T12:00:00Z"
+        case .object: "an object"
         }
     }
 

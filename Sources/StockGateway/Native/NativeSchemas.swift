@@ -38,6 +38,7 @@ enum NativeSchemas {
     private static let cursor: JSONValue = ["type": "string", "pattern": .string(NotificationCursorText.pattern)]
     static let text: JSONValue = ["type": "string"]
     static let flag: JSONValue = ["type": "boolean"]
+    static let anyObject: JSONValue = ["type": "object"]
 
     static func range(_ range: ClosedRange<Int64>) -> JSONValue {
         [
@@ -88,7 +89,9 @@ enum NativeSchemas {
                 JSONMember("on_insufficient", labels(InsufficientStockPolicy.self)),
                 JSONMember("priority", range(1...Int64(JobRequest.priorityMax))), JSONMember("group_id", text),
                 JSONMember("ordering_key", text), JSONMember("idempotency_key", text), JSONMember("reference", text),
-                JSONMember("reason", text), JSONMember("enqueued_at", time), JSONMember("finished_at", time),
+                JSONMember("reason", text), JSONMember("actor", text), JSONMember("occurred_at", time),
+                JSONMember("metadata", anyObject), JSONMember("counted_at", time), JSONMember("enqueued_at", time),
+                JSONMember("finished_at", time),
                 JSONMember("outcome", labels(Outcome.self)), JSONMember("code", labels(ResultCode.self)),
                 JSONMember("warning", labels(ResultWarning.self)),
             ] + balances + [
@@ -179,6 +182,7 @@ extension FieldDefinition {
             ]
         case .flag: members = [JSONMember("type", "boolean")]
         case .time: members = NativeSchemas.time.members
+        case .object: members = NativeSchemas.anyObject.members
         }
         if isNullable, let index = members.firstIndex(where: { $0.key == "type" }) {
             members[index].value = [members[index].value, "null"]

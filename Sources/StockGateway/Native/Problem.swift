@@ -134,7 +134,8 @@ extension Problem {
         case .idempotencyMismatch: self.init(.idempotencyMismatch)
         case .timeLimit(let line):
             self.init(
-                .timeLimit, "run_at or expires_at of job \(line + 1) is too far in the future. Nothing was enqueued.")
+                .timeLimit,
+                "A time of job \(line + 1) is too far in the future. Nothing was enqueued.")
         case .internalError: self.init(.internalError)
         }
     }

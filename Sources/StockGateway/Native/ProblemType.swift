@@ -85,7 +85,10 @@ package enum ProblemType: String, Sendable, CaseIterable {
         case .methodNotAllowed: "The field Allow has the methods of the path."
         case .requestTimeout: "The connection was too slow. Send the request again."
         case .conflictingFields: "Each field is valid, and together they mean nothing. Correct the request."
-        case .timeLimit: "run_at or expires_at is beyond the limit of the queue. Choose an earlier time."
+        case .timeLimit:
+            """
+            run_at or expires_at is beyond the limit of the queue, or counted_at is in the future. Choose an earlier time.
+            """
         case .rejected:
             "Nothing was changed. code has the reason, and jobs the result of each job. A repeat is another request."
         case .itemExists: "The store has an item with this id at this location. Change it with PATCH."

@@ -1,3 +1,4 @@
+import StockDecision
 import StockFormats
 import StockModel
 import StockQueuePostgres
@@ -35,12 +36,16 @@ public struct ItemImport {
     private let connection: Connection
     private let schema: QueueSchema
     private let rules: ItemRules
+    private let countedAt: Timestamp?
     private let onReject: (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
     private let onProgress: (ItemImportReport) -> Void
     private var reader: FieldReader<ItemField>
     private let parser: RecordParser
     private var repeatedItems = RepeatedItems()
     private var items: [ItemRequest] = []
+    private var lines: [Int] = []
+    /// Receives what each line would do; nil for an import that does it.
+    private let onPreview: ((ItemPreview) -> Void)?
     private var keys: Set<ItemKey> = []
     private var report = ItemImportReport()
     /// The import's row, if it keeps one.
@@ -53,20 +58,26 @@ public struct ItemImport {
     /// - Parameters:
     ///   - form: how the records are written.
     ///   - setsStock: enqueue a stock count for each item whose stock differs or that has queued jobs.
+    ///   - countedAt: when the stock was counted, in microseconds since 2000; nil for now.
     ///   - allowsNegativeStock: an opening stock may be below 0.
     ///   - onReject: is called with each record that is not imported, and with the reason and the line; may throw to
     ///     end the import.
+    ///   - onPreview: makes it a dry run, which writes nothing: is called with what each line would do.
     /// - Throws: what is wrong with the input as a whole.
     public init(
         connection: Connection, schema: QueueSchema, source: ByteSource, form: InputForm, setsStock: Bool,
-        allowsNegativeStock: Bool = false, onProgress: @escaping (ItemImportReport) -> Void = { _ in },
-        onReject: @escaping (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void
+        countedAt: Int64? = nil, allowsNegativeStock: Bool = false,
+        onProgress: @escaping (ItemImportReport) -> Void = { _ in },
+        onReject: @escaping (ValidationError, _ raw: ArraySlice<UInt8>) throws -> Void,
+        onPreview: ((ItemPreview) -> Void)? = nil
     ) throws {
         self.connection = connection
         self.schema = schema
         rules = ItemRules(setsStock: setsStock, allowsNegativeStock: allowsNegativeStock)
+        self.countedAt = countedAt.map { Timestamp(microsecondsSince2000: $0) }
         self.onReject = onReject
         self.onProgress = onProgress
+        self.onPreview = onPreview
         let start = source.position
         reader = try FieldReader(source, form: form, required: ItemField.required)
         parser = RecordParser(reader.columns.map(\.definition))
@@ -105,29 +116,33 @@ public struct ItemImport {
                 try onReject(error.at(line: record.line), record.raw)
                 continue
             }
-            try add(item)
+            try add(item, line: record.line)
         }
         try commitItems()
         try self.record?.finish(report.counts, throughLine: lastLine, over: connection)
         return report
     }
 
-    private mutating func add(_ item: ItemRequest) throws(PostgresError) {
+    private mutating func add(_ item: ItemRequest, line: Int) throws(PostgresError) {
         // One statement cannot write a row twice; an item that comes again, with the same values, goes into the next.
         if keys.contains(item.key) { try commitItems() }
         keys.insert(item.key)
         items.append(item)
+        lines.append(line)
         if items.count >= Self.rowsPerCommit { try commitItems() }
     }
 
     private mutating func commitItems() throws(PostgresError) {
         if items.isEmpty { return }
+        if let onPreview { return try preview(onPreview) }
         let upsert = UpsertItemsStatement(schema).statement
         let upsertParameters = UpsertItemsStatement.parameters(items, columns: reader.columns)
         let enqueue = EnqueueStockCountsStatement(schema).statement
         let countDifferences = CountStockDifferencesStatement(schema).statement
         let stock = EnqueueStockCountsStatement.parameters(items)
         let begin = TransactionIDStatement(schema).statement
+        var counted = stock
+        counted.add(countedAt)
         let (connection, setsStock, record, lastLine) = (connection, rules.setsStock, record, lastLine)
         let (before, count) = (report, items.count)
         report = try connection.transaction { () throws(PostgresError) in
@@ -135,7 +150,7 @@ public struct ItemImport {
             let begun = try connection.execute(begin)
             let firstJobID = begun.int64(0, begun.column("first_job_id"))
             let written = UpsertItemsStatement.counts(in: try connection.execute(upsert, upsertParameters))
-            let jobs = setsStock ? try connection.execute(enqueue, stock).affectedRows : 0
+            let jobs = setsStock ? try connection.execute(enqueue, counted).affectedRows : 0
             let differences = setsStock ? 0 : try connection.execute(countDifferences, stock).int64(0, 0)
             report.created += written.created
             report.changed += written.changed
@@ -146,9 +161,38 @@ public struct ItemImport {
             try record?.save(report.counts, throughLine: lastLine, part: part, over: connection)
             return report
         }
+        forgetItems()
+    }
+
+    private mutating func forgetItems() {
         items.removeAll(keepingCapacity: true)
+        lines.removeAll(keepingCapacity: true)
         keys.removeAll(keepingCapacity: true)
         onProgress(report)
+    }
+
+    /// Counts what the items would become, and writes nothing.
+    private mutating func preview(_ onPreview: (ItemPreview) -> Void) throws(PostgresError) {
+        let parameters = PreviewItemsStatement.parameters(items, columns: reader.columns, countedAt: countedAt)
+        let rows = try connection.execute(PreviewItemsStatement(schema).statement, parameters)
+        for found in PreviewItemsStatement.found(in: rows) {
+            let preview = ItemPreview(
+                line: lines[found.position], items[found.position], found, countsStock: rules.setsStock,
+                countedAt: countedAt?.microsecondsSince2000)
+            switch preview.change {
+            case .created: report.created += 1
+            case .changed: report.changed += 1
+            case .unchanged: report.unchanged += 1
+            }
+            if preview.outcome == .applied { report.setJobs += 1 }
+            if !rules.setsStock, let state = found.state, state.tracked,
+                state.balance.onHand != items[found.position].onHand
+            {
+                report.stockDifferences += 1
+            }
+            onPreview(preview)
+        }
+        forgetItems()
     }
 }
 

@@ -18,7 +18,7 @@ public struct JobImport {
     private let groupColumn: Int?
     private var splitGroups = SplitGroups()
     /// As of the start. The limit moves ahead with time, so what is within it now is within it later.
-    private let latestTimes: (runAt: Int64, expiresAt: Int64)
+    private let latestTimes: JobRequest.LatestTimes
 
     private var progress = ImportProgress()
     private var unit = WorkUnit()

@@ -66,6 +66,8 @@ public final class DryRun: JobTarget {
     private var keys = KeyTable(columns: 2)
     private var keyStates: [KeyState?] = []
     private var nextID: Int64 = 1
+    /// What earlier calls would have changed, by item; stock counts aside.
+    private var changedBefore: [Int64] = []
 
     /// How many jobs would end in which way, by `Answer.summary`.
     public private(set) var counts: [String: Int] = [:]
@@ -127,17 +129,48 @@ public final class DryRun: JobTarget {
     // MARK: decisions
 
     private func decideAll(_ requests: [JobRequest]) throws(PostgresError) -> [Answer] {
-        let jobs = try claimed(requests)
-        try readState()
-        let batch = decide(jobs, items: stock, keys: keyStates, tooLargeGroups: tooLargeGroups(of: jobs))
+        let now = try connection.execute(CurrentTimeStatement().statement).timestamp(0, 0).microsecondsSince2000
+        let jobs = claimed(requests, now)
+        let counts = zip(requests, jobs).compactMap { request, job in
+            request.countedAtMicroseconds.map {
+                DryRunCount(
+                    jobID: job.id, item: job.item.rawValue, at: Timestamp(microsecondsSince2000: $0))
+            }
+        }
+        var times = StockCounts()
+        for (position, change, isOutdated) in try readState(counts) {
+            let count = counts[position]
+            times.counts[count.jobID] = .init(
+                countedAt: count.at.microsecondsSince2000,
+                changeSince: change + (Int(count.item) < changedBefore.count ? changedBefore[Int(count.item)] : 0),
+                isOutdated: isOutdated)
+        }
+        for count in counts where times.counts[count.jobID] == nil {
+            times.counts[count.jobID] = .init(countedAt: count.at.microsecondsSince2000)
+        }
+        if !times.isEmpty {
+            for (request, job) in zip(requests, jobs) {
+                times.moments[job.id] = request.countedAtMicroseconds ?? request.occurredAtMicroseconds ?? now
+            }
+        }
+        let batch = decide(
+            jobs, items: stock, keys: keyStates, tooLargeGroups: tooLargeGroups(of: jobs), counts: times)
+        noteChanges(jobs, batch)
         stock = batch.items
         keyStates = batch.keys
         return zip(jobs, batch.jobs).map { job, decision in Answer(decision, stock[job.item]) }
     }
 
-    private func claimed(_ requests: [JobRequest]) throws(PostgresError) -> [ClaimedJob] {
+    private func noteChanges(_ jobs: [ClaimedJob], _ batch: BatchDecision) {
+        changedBefore += repeatElement(0, count: stock.count - changedBefore.count)
+        for (job, decision) in zip(jobs, batch.jobs) where job.action != .set {
+            guard case .finished(let outcome) = decision, let change = outcome.change else { continue }
+            changedBefore[job.item.position] += change.after.onHand - change.before.onHand
+        }
+    }
+
+    private func claimed(_ requests: [JobRequest], _ now: Int64) -> [ClaimedJob] {
         var groups = KeyTable(columns: 2)
-        let now = try connection.execute(CurrentTimeStatement().statement).timestamp(0, 0).microsecondsSince2000
         return requests.map { request in
             let item = items.number(of: [request.storeID, request.itemID, request.locationID])
             var job = ClaimedJob(
@@ -165,8 +198,11 @@ public final class DryRun: JobTarget {
 
     // MARK: items and keys
 
-    private func readState() throws(PostgresError) {
-        if case .gateway(let tokenHash, let store) = source { return try readState(tokenHash, store) }
+    private typealias Changes = [(position: Int, change: Int64, isOutdated: Bool)]
+
+    /// - Returns: the changes since the counts were taken.
+    private func readState(_ counts: [DryRunCount]) throws(PostgresError) -> Changes {
+        if case .gateway(let tokenHash, let store) = source { return try readState(tokenHash, store, counts) }
         try requireReadableStores()
         try readKeys()
         let newItems = Array(Int32(stock.count)..<Int32(items.count))
@@ -175,6 +211,17 @@ public final class DryRun: JobTarget {
         for column in 0..<3 { parameters.addArray(of: newItems, in: items, column: column) }
         let rows = try connection.execute(ReadItemsStatement(schema).statement, parameters)
         for row in StoredItem.rows(in: rows) { stock[Int(newItems[row.position])] = row.state }
+        return try readChanges(since: counts)
+    }
+
+    private func readChanges(since counts: [DryRunCount]) throws(PostgresError) -> Changes {
+        if counts.isEmpty { return [] }
+        var parameters = Parameters()
+        let counted = counts.map(\.item)
+        for column in 0..<3 { parameters.addArray(of: counted, in: items, column: column) }
+        parameters.addArray(of: counts.count, timestamp: { counts[$0].at })
+        let statement = ReadChangesSinceCountsStatement(schema).statement
+        return ReadChangesSinceCountsStatement.changes(in: try connection.execute(statement, parameters))
     }
 
     private func readKeys() throws(PostgresError) {
@@ -191,10 +238,13 @@ public final class DryRun: JobTarget {
     }
 
     /// Reads all items and keys, for a caller of the gateway.
-    private func readState(_ tokenHash: String?, _ store: String) throws(PostgresError) {
+    private func readState(
+        _ tokenHash: String?, _ store: String, _ counts: [DryRunCount]
+    ) throws(PostgresError) -> Changes {
         let statement = GatewayDryRunStatement(schema)
         let rows = try connection.execute(
-            statement.statement, statement.parameters(tokenHash, store, items: items, keys: keys))
+            statement.statement,
+            statement.parameters(tokenHash, store, items: items, keys: keys, counts: counts))
         if let failure = GatewayDryRunStatement.failure(in: rows) { accessFailure = AccessFailure(name: failure) }
         stock = (0..<items.count).map { _ in ItemState() }
         keyStates = (0..<keys.count).map { _ in nil }
@@ -204,6 +254,7 @@ public final class DryRun: JobTarget {
         }
         // The items that only an earlier request names.
         stock += (stock.count..<items.count).map { _ in ItemState() }
+        return GatewayDryRunStatement.changes(in: rows)
     }
 
     private func requireReadableStores() throws(PostgresError) {

@@ -13,6 +13,9 @@ final class JobCopy: JobTarget {
     private let fields: [JobField]
     private let copy: Statement
     private let staging: Staging?
+    private let placeCounts: Statement
+    /// The transaction has stock counts that belong to a moment.
+    private var hasCounts = false
     private var lines: [UInt8] = []
     /// Nil until the first lines are sent.
     private var transaction: (id: Int64, firstJobID: Int64)?
@@ -39,6 +42,7 @@ final class JobCopy: JobTarget {
         let isStaged =
             try connection.execute(MustStageStatement(schema).statement).bool(0, 0) || skipsDuplicates
         copy = CopyJobsStatement(jobs, isStaged: isStaged).statement
+        placeCounts = PlaceCopiedCountsStatement(schema).statement
         staging =
             isStaged
             ? Staging(
@@ -48,6 +52,7 @@ final class JobCopy: JobTarget {
 
     func write(_ job: JobRequest) throws(PostgresError) {
         COPYText.appendLine(job, fields, to: &lines)
+        if job.countedAtMicroseconds != nil { hasCounts = true }
         if lines.count >= Self.sendBytes { _ = try sendLines() }
     }
 
@@ -83,7 +88,12 @@ final class JobCopy: JobTarget {
             throw PostgresError(
                 kind: .protocolViolation, message: "COPY stored \(copied) rows of \(rows)", statement: copy.name)
         }
-        guard let staging else { return WrittenJobs(transaction: id, firstJobID: firstJobID, enqueued: rows) }
+        guard let staging else {
+            if hasCounts {
+                try connection.execute(placeCounts, PlaceCopiedCountsStatement.parameters(firstJobID: firstJobID))
+            }
+            return WrittenJobs(transaction: id, firstJobID: firstJobID, enqueued: rows)
+        }
         try connection.execute(staging.checkLimit)
         let inserted = try connection.execute(staging.insert).affectedRows
         return WrittenJobs(transaction: id, firstJobID: firstJobID, enqueued: inserted)
@@ -91,6 +101,7 @@ final class JobCopy: JobTarget {
 
     func commit() throws(PostgresError) {
         transaction = nil
+        hasCounts = false
         try connection.commit()
     }
 

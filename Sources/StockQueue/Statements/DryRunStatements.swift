@@ -24,21 +24,32 @@ struct HiddenStoreStatement: QueueStatement {
     }
 }
 
+/// A stock count that a dry run decides.
+struct DryRunCount {
+    var jobID: Int64
+    /// Its place in the table of items.
+    var item: Int32
+    var at: Timestamp
+}
+
 /// Reads what a dry run needs, for a caller of the gateway: items and used keys of one store.
 struct GatewayDryRunStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
         statement = Statement(
-            "gateway_dry_run", [.text, .text, .textArray, .textArray, .textArray],
+            "gateway_dry_run",
+            [.text, .text, .textArray, .textArray, .textArray, .int4Array, .timestamptzArray],
             """
             SELECT failure, kind, "position", on_hand, allocated, version, low_stock_threshold, notified_level, tracked,
                 job_id, item_id, location_id, action, quantity, on_insufficient, expected_available
-            FROM \(schema.quoted).gateway_dry_run($1, $2, $3, $4, $5)
+            FROM \(schema.quoted).gateway_dry_run($1, $2, $3, $4, $5, $6, $7)
             """)
     }
 
-    func parameters(_ tokenHash: String?, _ store: String, items: KeyTable, keys: KeyTable) -> Parameters {
+    func parameters(
+        _ tokenHash: String?, _ store: String, items: KeyTable, keys: KeyTable, counts: [DryRunCount]
+    ) -> Parameters {
         let numbers = Array(Int32(0)..<Int32(items.count))
         var parameters = Parameters()
         parameters.add(tokenHash)
@@ -46,7 +57,18 @@ struct GatewayDryRunStatement: QueueStatement {
         parameters.addArray(of: numbers, in: items, column: 1)
         parameters.addArray(of: numbers, in: items, column: 2)
         parameters.addArray(of: Array(Int32(0)..<Int32(keys.count)), in: keys, column: 0)
+        parameters.addArray(of: counts.count, int32: { counts[$0].item })
+        parameters.addArray(of: counts.count, timestamp: { counts[$0].at })
         return parameters
+    }
+
+    static func changes(in rows: ResultSet) -> [(position: Int, change: Int64, isOutdated: Bool)] {
+        (1..<max(1, rows.rowCount)).filter { rows.string($0, rows.column("kind")) == "count" }.map {
+            (
+                Int(rows.int32($0, rows.column("position"))), rows.int64($0, rows.column("quantity")),
+                rows.int64($0, rows.column("on_hand")) == 1
+            )
+        }
     }
 
     /// The first row has it.

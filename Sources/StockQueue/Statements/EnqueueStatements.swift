@@ -9,6 +9,7 @@ extension FieldSQLType {
         case .integer: .int4
         case .boolean: .bool
         case .timestamptz: .timestamptz
+        case .jsonb: .jsonb
         }
     }
 
@@ -19,6 +20,7 @@ extension FieldSQLType {
         case .integer: .int4Array
         case .boolean: .boolArray
         case .timestamptz: .timestamptzArray
+        case .jsonb: .jsonbArray
         }
     }
 }
@@ -28,7 +30,7 @@ extension Parameters {
     mutating func add(_ value: FieldValue, as type: FieldSQLType) {
         switch value {
         case .null: add(nil as String?)
-        case .text(let text): add(text)
+        case .text(let text): if type == .jsonb { add(jsonb: text) } else { add(text) }
         case .integer(let number): if type == .integer { add(Int32(number)) } else { add(number) }
         case .flag(let flag): add(flag)
         case .time(let microseconds): add(Timestamp(microsecondsSince2000: microseconds))
@@ -44,7 +46,15 @@ extension Parameters {
         case .bigint:
             addArray(of: values.count, int64: { if case .integer(let number) = values[$0] { number } else { nil } })
         case .boolean: addArray(of: values.count, bool: { values[$0] == .flag(true) })
-        case .integer, .timestamptz: preconditionFailure("\(field.rawValue) is a field of a whole list")
+        case .timestamptz:
+            addArray(
+                of: values.count,
+                optionalTimestamp: {
+                    if case .time(let time) = values[$0] { Timestamp(microsecondsSince2000: time) } else { nil }
+                })
+        case .jsonb:
+            addArray(of: values.count, jsonb: { if case .text(let text) = values[$0] { text } else { nil } })
+        case .integer: preconditionFailure("\(field.rawValue) is a field of a whole list")
         }
     }
 }

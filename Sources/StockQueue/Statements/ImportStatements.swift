@@ -25,7 +25,7 @@ struct LatestTimesStatement: QueueStatement {
 
     init(_ schema: QueueSchema) {
         let jobs = quoteLiteral("\(schema.quoted).jobs")
-        let columns = [JobField.runAt, .expiresAt].map {
+        let limits = [JobField.runAt, .expiresAt].map {
             """
             now() + (
                 SELECT substring(pg_get_constraintdef(oid) FROM $$'([^']+)'::interval$$)::interval
@@ -33,15 +33,16 @@ struct LatestTimesStatement: QueueStatement {
             ) AS \($0.rawValue)
             """
         }
+        let columns = limits + ["now() + interval '5 minutes' AS counted_at"]
         statement = Statement("latest_times", [], "SELECT " + columns.joined(separator: ",\n"))
     }
 
     /// In microseconds since 2000. An owner who has dropped a constraint has no limit.
-    static func read(_ rows: ResultSet) -> (runAt: Int64, expiresAt: Int64) {
+    static func read(_ rows: ResultSet) -> JobRequest.LatestTimes {
         func latest(_ field: JobField) -> Int64 {
             rows.optionalTimestamp(0, rows.column(field.rawValue))?.microsecondsSince2000 ?? .max
         }
-        return (latest(.runAt), latest(.expiresAt))
+        return .init(runAt: latest(.runAt), expiresAt: latest(.expiresAt), countedAt: latest(.countedAt))
     }
 }
 
@@ -129,6 +130,58 @@ struct StagedJobs {
     }
 }
 
+extension StagedJobs {
+    /// The priority with which a stock count that belongs to a moment comes after the queued jobs of its item, with its
+    /// whole group. The jobs among which it is may be staged or copied.
+    fileprivate var placedPriority: String {
+        let value = { (field: JobField) in fields.contains(field) ? field.rawValue : "NULL::text" }
+        return Self.placedPriority(
+            schema, location: value(.locationID), orderingKey: value(.orderingKey), group: value(.groupID),
+            row: "position") + "::smallint"
+    }
+
+    fileprivate static func placedPriority(
+        _ schema: QueueSchema, location: String, orderingKey: String, group: String, row: String
+    ) -> String {
+        """
+        greatest(priority, max(
+            CASE WHEN counted_at IS NOT NULL THEN \(schema.quoted).priority_behind(
+                store_id, ARRAY[item_id], ARRAY[\(location)], priority, \(orderingKey)) END
+        ) OVER (PARTITION BY CASE WHEN \(group) IS NULL THEN \(row) END, store_id, \(group)))
+        """
+    }
+}
+
+/// Puts the stock counts among copied jobs that belong to a moment behind the queued jobs of their items, which they
+/// count already; groups whole.
+struct PlaceCopiedCountsStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        let s = schema.quoted
+        let priority = StagedJobs.placedPriority(
+            schema, location: "location_id", orderingKey: "ordering_key", group: "group_id", row: "job_id")
+        statement = Statement(
+            "place_copied_counts", [.int8],
+            """
+            UPDATE \(s).jobs
+            SET priority = placed.priority
+            FROM (
+                SELECT job_id, \(priority) AS priority
+                FROM \(s).jobs
+                WHERE job_id >= $1 AND submission_id = pg_current_xact_id()
+            ) AS placed
+            WHERE jobs.job_id = placed.job_id AND jobs.priority < placed.priority
+            """)
+    }
+
+    static func parameters(firstJobID: Int64) -> Parameters {
+        var parameters = Parameters()
+        parameters.add(firstJobID)
+        return parameters
+    }
+}
+
 /// Starts the copying of jobs, into their table or into the temporary one. COPY is never prepared.
 struct CopyJobsStatement: QueueStatement {
     let statement: Statement
@@ -178,7 +231,8 @@ struct InsertStagedJobsStatement: QueueStatement {
     init(_ jobs: StagedJobs) {
         let s = jobs.schema.quoted
         let values = jobs.fields.map { field in
-            StagedJobs.isLabel(field) ? "\(field.rawValue)::\(s).\(field.rawValue)" : field.rawValue
+            if field == .priority && jobs.fields.contains(.countedAt) { return jobs.placedPriority }
+            return StagedJobs.isLabel(field) ? "\(field.rawValue)::\(s).\(field.rawValue)" : field.rawValue
         }
         statement = Statement(
             "insert_staged_\(jobs.suffix)", [],

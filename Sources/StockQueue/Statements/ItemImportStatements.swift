@@ -64,6 +64,8 @@ struct UpsertItemsStatement: QueueStatement {
 /// Enqueues a `set` job for each counted item whose stock differs or that has queued jobs: these change the stock before
 /// the count is applied, although it may be right at this moment.
 ///
+/// With a moment (`counted_at`) the count is booked as of then, and is enqueued for an item that was changed since too.
+///
 /// A count comes after the queued jobs of its item, which it counts already: with the lowest of their priorities, and
 /// with the ordering key of the last one.
 struct EnqueueStockCountsStatement: QueueStatement {
@@ -74,7 +76,7 @@ struct EnqueueStockCountsStatement: QueueStatement {
     init(_ schema: QueueSchema) {
         let s = schema.quoted
         statement = Statement(
-            "enqueue_stock_counts", Self.types,
+            "enqueue_stock_counts", Self.types + [.timestamptz],
             """
             WITH counted AS MATERIALIZED (
                 SELECT * FROM unnest($1, $2, $3, $4) WITH ORDINALITY
@@ -86,15 +88,18 @@ struct EnqueueStockCountsStatement: QueueStatement {
                 GROUP BY number
             )
             INSERT INTO \(s).jobs (
-                store_id, item_id, location_id, quantity, action, reason, priority, ordering_key
+                store_id, item_id, location_id, quantity, action, reason, priority, ordering_key, counted_at
             )
             SELECT store_id, item_id, location_id, counted.on_hand, 'set', 'stock count',
-                greatest((\(s).job_defaults()).priority, queued.priority), last.ordering_key
+                greatest((\(s).job_defaults()).priority, queued.priority), last.ordering_key, $5
             FROM counted
             JOIN \(s).items USING (store_id, item_id, location_id)
             LEFT JOIN queued USING (number)
             LEFT JOIN LATERAL (SELECT ordering_key FROM \(s).jobs WHERE job_id = queued.last_job_id) AS last ON true
-            WHERE items.tracked AND (items.on_hand <> counted.on_hand OR queued.number IS NOT NULL)
+            WHERE items.tracked AND (
+                items.on_hand <> counted.on_hand OR queued.number IS NOT NULL
+                -- The stock may have changed since, and have come back.
+                OR items.updated_at >= $5 - interval '10 minutes' AND items.last_job_id IS NOT NULL)
             ORDER BY number
             """)
     }

@@ -7,7 +7,8 @@ struct ResultRows: RowReader {
         """
         job_id, \(ItemKeyReader.columns), action, quantity, applied_quantity, outcome, code, warning,
             on_hand_before, allocated_before, on_hand_after, allocated_after, version, group_id, idempotency_key,
-            first_job_id, retry_of, reason, reference, attempts, worker, enqueued_at, finished_at, sqlstate, message
+            first_job_id, retry_of, reason, reference, actor, occurred_at, metadata::text AS metadata, counted_at, attempts, worker, enqueued_at,
+            finished_at, sqlstate, message
         """
     }
 
@@ -18,6 +19,7 @@ struct ResultRows: RowReader {
     private let (groupID, idempotencyKey, firstJobID, retryOf): (Int, Int, Int, Int)
     private let (reason, reference, attempts, worker): (Int, Int, Int, Int)
     private let (enqueuedAt, finishedAt, sqlState, message): (Int, Int, Int, Int)
+    private let (actor, occurredAt, metadata, countedAt): (Int, Int, Int, Int)
 
     init(_ rows: ResultSet) {
         key = ItemKeyReader(rows)
@@ -33,6 +35,8 @@ struct ResultRows: RowReader {
         (attempts, worker) = (rows.column("attempts"), rows.column("worker"))
         (enqueuedAt, finishedAt) = (rows.column("enqueued_at"), rows.column("finished_at"))
         (sqlState, message) = (rows.column("sqlstate"), rows.column("message"))
+        (actor, occurredAt) = (rows.column("actor"), rows.column("occurred_at"))
+        (metadata, countedAt) = (rows.column("metadata"), rows.column("counted_at"))
     }
 
     func value(in rows: ResultSet, row: Int) throws(UnknownLabelError) -> JobResult {
@@ -47,6 +51,8 @@ struct ResultRows: RowReader {
             groupID: rows.optionalString(row, groupID), idempotencyKey: rows.optionalString(row, idempotencyKey),
             firstJobID: rows.optionalInt64(row, firstJobID), retryOf: rows.optionalInt64(row, retryOf),
             reason: rows.optionalString(row, reason), reference: rows.optionalString(row, reference),
+            actor: rows.optionalString(row, actor), occurredAt: rows.optionalTimestamp(row, occurredAt)?.date,
+            metadata: rows.optionalString(row, metadata), countedAt: rows.optionalTimestamp(row, countedAt)?.date,
             attempts: Int(rows.int16(row, attempts)), worker: rows.string(row, worker),
             enqueuedAt: rows.timestamp(row, enqueuedAt).date, finishedAt: rows.timestamp(row, finishedAt).date,
             sqlState: rows.optionalString(row, sqlState), message: rows.optionalString(row, message))

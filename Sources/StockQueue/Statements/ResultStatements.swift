@@ -27,7 +27,7 @@ struct WriteResultsStatement: QueueStatement {
             INSERT INTO \(schema.quoted).results (
                 job_id, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
                 version, previous_job_id, finished_at, enqueued_at, scheduled_at, outcome, code, warning, alert_before,
-                alert_after, attempts, submission_id, worker, first_job_id, retry_of, group_last_job_id,
+                alert_after, attempts, submission_id, worker, first_job_id, retry_of, group_last_job_id, waiting_since,
                 \(JobField.resultColumns)
             )
             SELECT
@@ -38,7 +38,7 @@ struct WriteResultsStatement: QueueStatement {
                 CASE WHEN warns_negative THEN 'negative_stock'::\(schema.quoted).warning END,
                 (\(SQL.labels(AlertLevel.self, schema)))[alert_before + 1],
                 (\(SQL.labels(AlertLevel.self, schema)))[alert_after + 1],
-                attempts + 1, submission_id, $14, first_job_id, retry_of, group_last_job_id,
+                attempts + 1, submission_id, $14, first_job_id, retry_of, group_last_job_id, waiting_since,
                 \(JobField.resultColumns)
             FROM gone
             """)
@@ -147,7 +147,7 @@ struct WriteFailuresStatement: QueueStatement {
     /// - Parameter asText: for a row that cannot be written as it is: the job is kept as text in the message.
     init(_ schema: QueueSchema, asText: Bool) {
         let columns = JobField.definitions.filter(\.isKeptInResult).map(\.name)
-        let dropped: [JobField] = asText ? [.orderingKey, .reason, .reference, .idempotencyKey] : []
+        let dropped: [JobField] = asText ? [.orderingKey, .reason, .reference, .idempotencyKey, .actor, .metadata] : []
         let values = columns.map { column in dropped.contains { $0.rawValue == column } ? "NULL" : column }
         statement = Statement(
             asText ? "write_failures_as_text" : "write_failures", [.tidArray, .text, .text, .text],

@@ -5,15 +5,22 @@ enum ItemsImportCommand: Command {
     private static let setStock = Flag(
         "set-stock",
         help: "for items whose stock differs or that have queued jobs, enqueue a job that sets it to on_hand")
+    private static let countedAt = Option(
+        "counted-at", .time,
+        help: "with --set-stock: when the stock was counted; what was sold and delivered since is kept")
+    private static let dryRun = Flag(
+        "dry-run", help: "show what the file would change now, line by line; write nothing")
+    private static let csv = Flag("csv", help: "with --dry-run: print each line as CSV")
     private static let allowNegative = Flag("allow-negative", help: "take an opening stock below 0")
     private static let from = InputFormOptions.from([.shopifyInventory, .woocommerceProducts, .squareInventory])
-    private static let json = Flag("json", help: "print the summary as JSON")
+    private static let json = Flag("json", help: "print the summary as JSON, with --dry-run an object a line")
 
     static let spec = CommandSpec(
         "items import", "Creates items with their opening stock, and changes the attributes of those that exist.",
         arguments: [InputFile.file],
-        options: [from, setStock, allowNegative] + InputFormOptions.parameters + ImportNaming.parameters
-            + [RejectsFile.rejects, json],
+        options: [from, setStock, countedAt, dryRun, allowNegative] + InputFormOptions.parameters
+            + ImportNaming.parameters
+            + [RejectsFile.rejects, csv, json],
         usesDatabase: true,
         examples: [
             .init("Load a catalog.", "items.csv"),
@@ -25,6 +32,9 @@ enum ItemsImportCommand: Command {
                 "Load the products of a shop system.", "products.csv", "--from", "woocommerce-products", "--set",
                 "store_id=berlin"),
             .init("Bring the stock to the counts of a file.", "count.csv", "--set-stock"),
+            .init(
+                "Show what yesterday's counts would change, with what was sold since.", "count.csv", "--set-stock",
+                "--counted-at", "2026-03-01T18:30:00+01:00", "--dry-run"),
         ],
         notes: [
             "Columns: \(ItemField.allCases.map(\.rawValue).joined(separator: ", ")).",
@@ -36,29 +46,44 @@ enum ItemsImportCommand: Command {
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let file = try InputFile(input, from: from)
         let naming = try ImportNaming(input, file, .items)
+        if input[countedAt] != nil && !input[setStock] {
+            throw input.usageError("--counted-at is for stock counts: add --set-stock")
+        }
+        let listing = try ItemPreviewListing(isDryRun: input[dryRun], csv: input[csv], json: input[json], input)
         let (connection, schema) = try Database.open(input)
-        let rejects = try RejectsFile(input, file)
+        let rejects = try RejectsFile(input, file, isListed: listing != nil)
         var importer = try ItemImport(
             connection: connection, schema: schema, source: file.source, form: file.form,
-            setsStock: input[setStock], allowsNegativeStock: input[allowNegative],
+            setsStock: input[setStock], countedAt: input[countedAt], allowsNegativeStock: input[allowNegative],
             onProgress: { Terminal.showProgress("\(grouped($0.read)) read, \(grouped($0.created)) created") },
-            onReject: rejects.add)
+            onReject: { error, raw in
+                try rejects.add(error, raw: raw)
+                listing?.add(error)
+            },
+            onPreview: listing?.add)
         rejects.form = importer.rejectsForm
-        let record = try naming.begin(connection, schema)
-        importer.keep(record)
+        let record = listing == nil ? try naming.begin(connection, schema) : nil
+        if let record { importer.keep(record) }
+        listing?.begin()
         let report: ItemImportReport
         do {
             report = try importer.run()
         } catch {
+            listing?.end()
             Terminal.endProgress()
-            ImportNaming.stop(record, because: error, connection) { try Database.open(input).0 }
+            if let record { ImportNaming.stop(record, because: error, connection) { try Database.open(input).0 } }
             throw error
         }
+        listing?.end()
         Terminal.endProgress()
         InputFile.note(leftOut: importer.leftOut)
         if report.endedInMidLine { Terminal.note(InputFile.unterminatedLastLine) }
-        printSummary(
-            report, leftOut: importer.leftOut, name: record.name, countsStock: input[setStock], json: input[json])
+        if listing != nil {
+            Terminal.note("\(summary(report, countsStock: input[setStock], isDryRun: true)); nothing was changed")
+        } else if let record {
+            printSummary(
+                report, leftOut: importer.leftOut, name: record.name, countsStock: input[setStock], json: input[json])
+        }
         return report.rejected == 0 ? .success : .failure
     }
 
@@ -82,10 +107,13 @@ enum ItemsImportCommand: Command {
             ])
             return
         }
-        Terminal.print(
+        Terminal.print("\(summary(report, countsStock: countsStock)); import \(name.printable)")
+    }
+
+    private static func summary(_ report: ItemImportReport, countsStock: Bool, isDryRun: Bool = false) -> String {
+        let counts = "; \(grouped(report.setJobs)) stock counts \(isDryRun ? "would change the stock" : "enqueued")"
+        return
             "items: \(grouped(report.created)) created, \(grouped(report.changed)) changed, \(grouped(report.unchanged)) unchanged, "
-                + "\(counted(report.rejected, "bad line"))"
-                + (countsStock ? "; \(grouped(report.setJobs)) stock counts enqueued" : differences(report))
-                + "; import \(name.printable)")
+            + "\(counted(report.rejected, "bad line"))" + (countsStock ? counts : differences(report))
     }
 }

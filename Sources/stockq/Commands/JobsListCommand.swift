@@ -76,7 +76,7 @@ enum JobsListCommand: Command {
         ],
         csvColumns: [
             "job_id", "state", "store_id", "item_id", "location_id", "action", "quantity", "on_insufficient",
-            "priority", "group_id", "ordering_key", "idempotency_key", "reference", "reason", "enqueued_at", "run_at",
-            "attempts", "max_attempts", "message",
-        ])
+            "priority", "group_id", "ordering_key", "idempotency_key", "reference", "reason", "actor", "occurred_at",
+            "metadata", "counted_at", "enqueued_at", "run_at", "attempts", "max_attempts", "message",
+        ], csvValue: Row.jobValue)
 }

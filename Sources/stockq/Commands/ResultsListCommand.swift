@@ -114,7 +114,7 @@ enum ResultsListCommand: Command {
         csvColumns: [
             "job_id", "finished_at", "outcome", "code", "warning", "store_id", "item_id", "location_id", "action",
             "quantity", "applied_quantity", "on_hand_before", "on_hand_after", "allocated_before", "allocated_after",
-            "version", "group_id", "idempotency_key", "first_job_id", "retry_of", "reference", "reason", "enqueued_at",
-            "attempts", "worker", "sqlstate", "message",
-        ])
+            "version", "group_id", "idempotency_key", "first_job_id", "retry_of", "reference", "reason", "actor",
+            "occurred_at", "metadata", "counted_at", "enqueued_at", "attempts", "worker", "sqlstate", "message",
+        ], csvValue: Row.jobValue)
 }

@@ -28,6 +28,17 @@ struct Row {
         }
     }
 
+    /// The value as JSON; empty for null and for a missing column.
+    func json(_ column: String) -> String {
+        switch object[column] {
+        case nil, .null?: ""
+        case let value?: JSONWriter.text(of: value)
+        }
+    }
+
+    /// Of a job or a result, as an import reads it.
+    static let jobValue: @Sendable (Row, String) -> String = { $1 == "metadata" ? $0.json($1) : $0[$1] }
+
     func number(_ column: String) -> Int64? {
         if case .number(let number) = object[column] { number.int64 } else { nil }
     }

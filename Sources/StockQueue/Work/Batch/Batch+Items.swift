@@ -1,7 +1,8 @@
 import StockDecision
 import StockQueuePostgres
 
-/// What a batch locks and reads beside its jobs: their items, and the use of their idempotency keys.
+/// What a batch locks and reads beside its jobs: their items, the use of their idempotency keys, and the time of stock
+/// counts.
 extension Batch {
     /// A statement that locks items.
     struct ItemLock {
@@ -130,5 +131,22 @@ extension Batch {
             for column in 0..<2 { parameters.addArray(of: wanted, in: self.claims.keys, column: column) }
         }
         return try claims.keyStates(in: rows)
+    }
+
+    // MARK: counts
+
+    /// Reads the time of the batch's stock counts. The items are locked, so that the ledger says what they have now.
+    func readCounts() throws(PostgresError) -> StockCounts {
+        guard claims.jobs.contains(where: { $0.action == .set }) else { return StockCounts() }
+        var isCounted = [Bool](repeating: false, count: claims.items.count)
+        for job in claims.jobs where job.action == .set { isCounted[job.item.position] = true }
+        let wanted = claims.jobs.indices.filter {
+            claims.jobs[$0].isClaimed && isCounted[claims.jobs[$0].item.position]
+        }
+        let tupleIDs = claims.tupleIDs
+        let rows = try execute(statements.readCounts) { parameters in
+            parameters.addArray(of: wanted.count, tupleID: { tupleIDs[wanted[$0]] })
+        }
+        return ReadCountsStatement.counts(in: rows)
     }
 }

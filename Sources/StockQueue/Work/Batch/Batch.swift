@@ -94,12 +94,15 @@ final class Batch {
         try lockItems(skipsLocked: request.skipsLockedItems, &tuples)
         if let immediate, immediate.isInBatch { add(immediate, lane) }
         let tooLarge = Set(claims.tooLargeGroups.keys)
-        var decision = decide(claims.jobs, items: items.states, keys: keys, tooLargeGroups: tooLarge)
+        let counts = try readCounts()
+        var decision = decide(
+            claims.jobs, items: items.states, keys: keys, tooLargeGroups: tooLarge, counts: counts)
         // A key that was taken for unused and that no job uses would not violate the primary key: a job that waits may
         // be a duplicate.
         if !request.readsKeys && decision.keyUsers.count < claims.keys.count {
             keys = try readKeys()
-            decision = decide(claims.jobs, items: items.states, keys: keys, tooLargeGroups: tooLarge)
+            decision = decide(
+                claims.jobs, items: items.states, keys: keys, tooLargeGroups: tooLarge, counts: counts)
         }
         self.decision = decision
         let immediateOutcomes = try immediateOutcomes(decision)

@@ -24,6 +24,7 @@ struct BatchStatements: Sendable {
     let readItems: ReadItemsStatement
     let readImmediateAccess: ReadImmediateAccessStatement
     let drawJobIDs: DrawJobIDsStatement
+    let readCounts: ReadCountsStatement
     let useKeys: UseKeysStatement
     let writeItems: WriteItemsStatement
     let writeResults: WriteResultsStatement
@@ -58,6 +59,7 @@ struct BatchStatements: Sendable {
         readItems = ReadItemsStatement(schema)
         readImmediateAccess = ReadImmediateAccessStatement(schema)
         drawJobIDs = DrawJobIDsStatement(schema)
+        readCounts = ReadCountsStatement(schema)
         useKeys = UseKeysStatement(schema)
         writeItems = WriteItemsStatement(schema)
         writeResults = WriteResultsStatement(schema)
