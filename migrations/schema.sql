@@ -1088,6 +1088,7 @@ CREATE FUNCTION stockq.claim_deliveries(max_rows integer, each_max integer, busy
     SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET enable_sort TO 'off'
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -1108,18 +1109,19 @@ BEGIN
         FROM with_work
         WHERE with_work.subscription_id IS NOT NULL
     ), chosen AS MATERIALIZED (
-        SELECT due.delivery_id
+        SELECT due.delivery_id, s.subscription_id, s.channel = 'mail' AS is_mail
         FROM with_work
         JOIN subscriptions AS s ON s.subscription_id = with_work.subscription_id
         CROSS JOIN LATERAL (
             SELECT d.delivery_id FROM deliveries AS d
             WHERE d.subscription_id = s.subscription_id AND d.state = 'pending' AND d.next_attempt_at <= now()
-                AND (s.channel = 'mail' OR NOT EXISTS (
-                    SELECT FROM deliveries AS earlier
-                    WHERE earlier.subscription_id = d.subscription_id AND earlier.state = 'pending'
-                        AND (earlier.item_id, earlier.store_id, earlier.location_id)
-                            = (d.item_id, d.store_id, d.location_id)
-                        AND earlier.delivery_id < d.delivery_id
+                AND (s.channel = 'mail' OR d.delivery_id = (
+                    SELECT first.delivery_id FROM deliveries AS first
+                    WHERE first.subscription_id = d.subscription_id AND first.state = 'pending'
+                        AND (first.item_id, first.store_id, first.location_id)
+                            >= (d.item_id, d.store_id, d.location_id)
+                    ORDER BY first.item_id, first.store_id, first.location_id, first.delivery_id
+                    LIMIT 1
                 ))
             ORDER BY d.next_attempt_at
             LIMIT CASE WHEN s.channel = 'mail' THEN 1 ELSE each_max END
@@ -1132,10 +1134,14 @@ BEGIN
         UNION
         SELECT also.delivery_id
         FROM chosen
-        JOIN deliveries AS first ON first.delivery_id = chosen.delivery_id
-        JOIN subscriptions AS s ON s.subscription_id = first.subscription_id AND s.channel = 'mail'
-        JOIN deliveries AS also ON also.subscription_id = s.subscription_id AND also.state = 'pending'
-            AND also.claim_id IS NULL
+        CROSS JOIN LATERAL (
+            SELECT d.delivery_id FROM deliveries AS d
+            -- Those of a claim that is lost come together again.
+            WHERE d.subscription_id = chosen.subscription_id AND d.state = 'pending'
+                AND (d.claim_id IS NULL OR d.next_attempt_at <= now())
+            OFFSET 0 -- evaluated for mails alone, whatever the statistics
+        ) AS also
+        WHERE chosen.is_mail
     ), locked AS MATERIALIZED (
         SELECT d.delivery_id FROM deliveries AS d
         WHERE d.delivery_id = ANY (ARRAY(SELECT whole.delivery_id FROM whole))
@@ -1998,11 +2004,14 @@ CREATE FUNCTION stockq.finish_deliveries(delivery_ids bigint[], claim_ids bigint
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET enable_sort TO 'off'
     AS $$
 #variable_conflict use_column
 DECLARE
+    has_failures CONSTANT boolean := array_remove(errors, NULL) <> '{}';
     -- https://github.com/standard-webhooks/standard-webhooks, "Deliverability and reliability"
     schedule CONSTANT integer[] := ARRAY[5, 300, 1800, 7200, 18000, 36000, 36000];
 BEGIN
@@ -2021,14 +2030,27 @@ BEGIN
     FROM unnest(delivery_ids, claim_ids, errors, pauses) AS ended (delivery_id, claim_id, error, pause)
     WHERE d.delivery_id = ended.delivery_id AND d.claim_id = ended.claim_id;
     -- What comes after a failed message of an item waits for it, and no claim looks at it before.
-    UPDATE deliveries AS later
-    SET next_attempt_at = failed.next_attempt_at
-    FROM unnest(delivery_ids, errors) AS ended (delivery_id, error)
-    JOIN deliveries AS failed ON failed.delivery_id = ended.delivery_id AND failed.state = 'pending'
-    WHERE ended.error IS NOT NULL AND later.subscription_id = failed.subscription_id AND later.state = 'pending'
-        AND (later.item_id, later.store_id, later.location_id) = (failed.item_id, failed.store_id, failed.location_id)
-        AND later.delivery_id > failed.delivery_id AND later.next_attempt_at < failed.next_attempt_at
-        AND later.claim_id IS NULL;
+    IF has_failures THEN
+        UPDATE deliveries AS d
+        SET next_attempt_at = waiting.until
+        FROM (
+            SELECT later.delivery_id, failed.next_attempt_at AS until
+            FROM unnest(delivery_ids, errors) AS ended (delivery_id, error)
+            JOIN deliveries AS failed ON failed.delivery_id = ended.delivery_id AND failed.state = 'pending'
+            CROSS JOIN LATERAL (
+                SELECT * FROM deliveries AS of_item
+                WHERE of_item.subscription_id = failed.subscription_id AND of_item.state = 'pending'
+                    AND (of_item.item_id, of_item.store_id, of_item.location_id)
+                        >= (failed.item_id, failed.store_id, failed.location_id)
+                    AND (of_item.item_id, of_item.store_id, of_item.location_id)
+                        <= (failed.item_id, failed.store_id, failed.location_id)
+                ORDER BY of_item.item_id, of_item.store_id, of_item.location_id, of_item.delivery_id
+            ) AS later
+            WHERE ended.error IS NOT NULL AND later.delivery_id > failed.delivery_id
+        ) AS waiting
+        WHERE d.delivery_id = waiting.delivery_id AND d.state = 'pending' AND d.next_attempt_at < waiting.until
+            AND d.claim_id IS NULL;
+    END IF;
     -- A success ends a failing time; a failure begins one.
     UPDATE subscriptions AS s
     SET failing_since = CASE WHEN seen.succeeded THEN NULL ELSE coalesce(s.failing_since, now()) END
@@ -2039,6 +2061,9 @@ BEGIN
         GROUP BY d.subscription_id
     ) AS seen
     WHERE s.subscription_id = seen.subscription_id AND (s.failing_since IS NULL) <> seen.succeeded;
+    IF NOT has_failures THEN
+        RETURN;
+    END IF;
     FOR subscription_id, name, reason IN
     WITH failed AS (
         SELECT d.subscription_id, bool_or(ended.gone) AS is_gone, max(ended.error) AS error
@@ -5684,7 +5709,8 @@ CREATE FUNCTION stockq.with_due_time(item stockq.announced_items) RETURNS stockq
     AS $$
 BEGIN
     item.due_at := CASE WHEN item.ready_at IS NOT NULL THEN greatest(
-        item.ready_at, item.not_before, item.announced_at + (alert_policy(item.store_id)).quiet_period,
+        item.ready_at, item.not_before,
+        CASE WHEN item.level <> 'out' THEN item.announced_at + (alert_policy(item.store_id)).quiet_period END,
         (
             SELECT s.until FROM snoozes AS s
             WHERE (s.item_id, s.store_id, s.location_id) = (item.item_id, item.store_id, item.location_id)

@@ -86,7 +86,8 @@ import Testing
             let workers = Pool()
             let executor = GatewayExecutor(
                 connection: database.settings, schema: database.schema, settings: ExecutorSettings(),
-                vendorSettings: VendorSettings(), onEvent: { event in if case .failed = event { Issue.record("\(event)") } },
+                vendorSettings: VendorSettings(),
+                onEvent: { event in if case .failed = event { Issue.record("\(event)") } },
                 onEnqueued: { workers.pool?.enqueued(in: $0) },
                 offerCalls: { workers.pool?.offer($0) ?? false })
             let pool = WorkerPool(
@@ -126,7 +127,8 @@ import Testing
         }
     }
 
-    @Test("its results and notifications are those of the same call by the table of jobs") func sameRows() async throws {
+    @Test("its results and notifications are those of the same call by the table of jobs") func sameRows() async throws
+    {
         try await Self.withRig { rig in
             var taken = StockLine(item: "a", .adjust, -200)
             taken.notify = false
@@ -172,7 +174,8 @@ import Testing
         }
     }
 
-    @Test("it comes behind the ready jobs of its store", arguments: [2, 3, 1]) func inOrder(priority: Int) async throws {
+    @Test("it comes behind the ready jobs of its store", arguments: [2, 3, 1]) func inOrder(priority: Int) async throws
+    {
         try await Self.withRig { rig in
             try rig.database.run(
                 """
@@ -187,7 +190,8 @@ import Testing
         }
     }
 
-    @Test("it does not overtake a job of its item that another transaction has locked") func behindLocked() async throws {
+    @Test("it does not overtake a job of its item that another transaction has locked") func behindLocked() async throws
+    {
         try await Self.withRig { rig in
             let lanes = try rig.database.connect()
             try lanes.executeScript("BEGIN; SELECT FROM stockq.lanes FOR UPDATE")
