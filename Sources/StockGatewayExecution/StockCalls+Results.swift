@@ -21,7 +21,10 @@ extension StockCalls {
                 }
                 return taken
             }
-            if let first = finished.first(where: { $0.pending.isWaiting }) { waiting.gotResults(afterMs: first.pending.waitedMs) }
+            // Of those that were decided at once the time says nothing.
+            if let first = finished.first(where: { $0.pending.isWaiting }) {
+                waiting.gotResults(afterMs: first.pending.waitedMs)
+            }
             if answer(finished) {
                 state.withLock { $0.hasNewWaiting = true }
                 continue

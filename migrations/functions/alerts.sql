@@ -9,7 +9,7 @@
 --   more than the margin, which the results since the notification show;
 -- - and not before the quiet period since the last announcement and the snooze of the item have ended. That it ran out
 --   waits for no quiet period: a merchant must know, and two such messages have the end of a quiet period between them.
---   If the item was retired before, it is not announced: an item that is created again with the same key is another one.
+--   If the item was retired before, it is not announced: an item that is created again with the same key is another.
 --
 -- All this follows from rows of the ledger and their times, in whatever steps the fan-out reads them, and whether there
 -- are subscriptions or not. So `verify` can repeat it. Policies and snoozes are set under the lock of

@@ -28,8 +28,9 @@ extension Batch {
 
     /// Adds the jobs of the calls to the claim, when their items are locked.
     func add(_ immediate: ImmediateWork, _ lane: LockLaneStatement.Lane) {
-        // Behind a job that is skipped they might have to be skipped too.
-        if !claims.jobs.allSatisfy(\.isClaimed) { immediate.decline() }
+        // Behind a job that is skipped they might have to be skipped too. A stock count reads the time of each job that
+        // it has to consider from the table.
+        if claims.jobs.contains(where: { !$0.isClaimed || $0.action == .set }) { immediate.decline() }
         guard immediate.isInBatch else { return }
         immediate.admit(items)
         claims.add(immediate, enqueuedAt: lane.beganAt)

@@ -115,12 +115,13 @@ final class ImmediateWork {
     /// - Parameter outcomes: of the jobs in the batch, in the order of `admitted` and of their lines.
     func end(_ outcomes: [JobOutcome], beganAt: Timestamp) {
         var next = 0
-        end(admittedJobs { ids in
-            defer { next += ids.count }
-            return zip(ids, outcomes[next...]).map {
-                FinishedJobs.Job(jobID: $0, enqueuedAt: beganAt, outcome: $1)
-            }
-        }, { .decided($0, finishedAt: beganAt) })
+        end(
+            admittedJobs { ids in
+                defer { next += ids.count }
+                return zip(ids, outcomes[next...]).map {
+                    FinishedJobs.Job(jobID: $0, enqueuedAt: beganAt, outcome: $1)
+                }
+            }, { .decided($0, finishedAt: beganAt) })
     }
 
     /// The answer of COMMIT was lost.
