@@ -14,7 +14,7 @@ extension Bench {
     private mutating func httpRates(_ scenarios: HTTPScenarios) throws {
         let loads: [(name: String, load: HTTPLoad, options: [String])] = [
             ("http_128", HTTPLoad(), []),
-            ("http_single", HTTPLoad(), ["--set", "callsPerCommitMax=1"]),
+            ("http_single", HTTPLoad(), ["--set", "callsPerCommitMax=1", "--set", "decideAtOnce=false"]),
             ("http_512", HTTPLoad(connections: 512), []),
             ("http_lists", HTTPLoad(call: .prosperna), []),
             ("http_one_product", HTTPLoad(products: 1), []),
