@@ -105,7 +105,7 @@ extension StockCalls {
     private func enqueue(_ calls: [PendingCall], _ session: Session, isSecond: Bool = false) {
         let outcomes: [Result<Submission, CallFailure>]
         let lanes: [Int16]
-        var places: [(PendingCall, Place)] = []
+        var vendorRows: ResultSet?
         let transaction: String?
         // Those of the vendors first.
         let (native, vendors) = (calls.filter { $0.call.submission != nil }, calls.filter { $0.call.submission == nil })
@@ -128,10 +128,10 @@ extension StockCalls {
             let answers = try connection.receive()
             let last = answers.count - 1
             let rows = answers[last]
+            vendorRows = vendors.isEmpty ? nil : answers[native.isEmpty ? last - 1 : last - 2]
             (outcomes, lanes) = EnqueueCalls.outcomes(
-                (vendors.isEmpty ? [] : [(answers[native.isEmpty ? last - 1 : last - 2], vendors)])
+                (vendorRows.map { [($0, vendors)] } ?? [])
                     + (native.isEmpty ? [] : [(answers[last - 1], native)]))
-            if !vendors.isEmpty { places = newPlaces(answers[native.isEmpty ? last - 1 : last - 2], vendors) }
             transaction = rows.optionalString(0, rows.column("transaction"))
         } catch {
             // No COMMIT was sent, so nothing was enqueued.
@@ -143,25 +143,13 @@ extension StockCalls {
         do throws(PostgresError) {
             try session.open().commit()
             onEnqueued(lanes)
-            for (pending, place) in places { learn(pending, place) }
+            if let vendorRows { learnPlaces(of: vendors, vendorRows) }
             handOver(calls, outcomes, doubtfulTransaction: nil)
         } catch {
             session.recover(from: error)
             handOver(calls, outcomes, doubtfulTransaction: transaction)
         }
         state.withLock { $0.isAway = false }
-    }
-
-    /// Where the jobs of callers are that made their first calls.
-    private func newPlaces(_ rows: ResultSet, _ calls: [PendingCall]) -> [(PendingCall, Place)] {
-        if offerCalls == nil { return [] }
-        let known = state.withLock { state in calls.map { state.places[$0.access] != nil } }
-        var row = 0
-        return zip(calls, known).compactMap { pending, isKnown in
-            defer { row += pending.call.lines.count }
-            guard !isKnown, let place = EnqueueCalls.place(rows, row) else { return nil }
-            return (pending, place)
-        }
     }
 
     /// Before the commit, so that a worker that decides the jobs at once finds their calls.

@@ -32,12 +32,12 @@ extension StockCalls {
     ///
     /// - Returns: the calls that have to be enqueued.
     func offer(_ calls: [PendingCall], _ offered: inout [Offered]) -> [PendingCall] {
-        guard let offerCalls, settings.hasWorkers, settings.decidesAtOnce else { return calls }
+        guard let offerCalls = usableOffers else { return calls }
         var rest: [PendingCall] = []
         var lanes: [Int16: (pending: [PendingCall], calls: [ImmediateCall])] = [:]
         state.withLock { state in
             for pending in calls {
-                if Self.canBeImmediate(pending.call), let place = state.places[pending.access],
+                if Self.canBeImmediate(pending.call), let place = state.places[pending.immediateAccess],
                     state.declinedUntil[place.lane]?.hasPassed ?? true
                 {
                     lanes[place.lane, default: ([], [])].pending.append(pending)
@@ -74,14 +74,25 @@ extension StockCalls {
         return withdrawn
     }
 
-    /// Learns where the jobs of a caller are, so that its next calls can be offered.
-    func learn(_ pending: PendingCall, _ place: Place) {
-        if offerCalls == nil { return }
-        let access = pending.access
+    /// Learns where the jobs of callers are that have enqueued, so that their next calls can be offered.
+    ///
+    /// - Parameter rows: what was enqueued of the calls, a row for each line.
+    func learnPlaces(of calls: [PendingCall], _ rows: ResultSet) {
+        if usableOffers == nil { return }
         state.withLock { state in
-            if state.places.count >= Self.placesMax { state.places.removeAll() }
-            state.places[access] = place
+            var row = 0
+            for pending in calls {
+                defer { row += pending.call.lines.count }
+                let access = pending.immediateAccess
+                guard state.places[access] == nil, let place = EnqueueCalls.place(rows, row) else { continue }
+                if state.places.count >= Self.placesMax { state.places.removeAll() }
+                state.places[access] = place
+            }
         }
+    }
+
+    private var usableOffers: (@Sendable (ImmediateOffer) -> Bool)? {
+        settings.hasWorkers && settings.decidesAtOnce ? offerCalls : nil
     }
 
     /// A `set` may have to come behind what is queued with a lower priority, and a job that waits needs a row.
@@ -135,13 +146,13 @@ extension StockCalls {
 
 extension PendingCall {
     /// Who makes the call, as the gateway's functions take it.
-    var access: ImmediateAccess {
+    fileprivate var immediateAccess: ImmediateAccess {
         ImmediateAccess(tokenHash: tokenHash, storeID: call.access.storeID, scopes: call.access.scopeList)
     }
 
     fileprivate func immediateCall(of storeID: String) -> ImmediateCall {
         ImmediateCall(
-            access: access, storeID: storeID, isGroup: call.isGroup,
+            access: immediateAccess, storeID: storeID, isGroup: call.isGroup,
             lines: call.lines.map { line in
                 ImmediateCall.Line(
                     itemID: line.itemID, locationID: line.locationID, action: line.action, quantity: line.quantity,

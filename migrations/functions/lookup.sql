@@ -258,26 +258,26 @@ CREATE OR REPLACE FUNCTION :"schema".changes_since_count(
 LANGUAGE sql STABLE STRICT ROWS 1 SET search_path = :"schema", pg_temp SET jit = off
 AS $$
     WITH RECURSIVE change AS (
-        SELECT r.previous_job_id, r.finished_at, r.action = 'set' AS is_count,
-            r.on_hand_after - r.on_hand_before AS moved,
-            CASE
-                WHEN r.counted_at IS NOT NULL THEN r.counted_at
-                WHEN r.waiting_since IS NOT NULL THEN r.finished_at
-                ELSE coalesce(r.occurred_at, greatest(r.enqueued_at, r.scheduled_at))
-            END AS moment
+        SELECT r.previous_job_id, r.finished_at, r.action, r.on_hand_before, r.on_hand_after, r.counted_at,
+            r.waiting_since, r.occurred_at, r.enqueued_at, r.scheduled_at
         FROM items AS i
         JOIN results AS r ON r.job_id = i.last_job_id
         WHERE (i.store_id, i.item_id, i.location_id) = ($1, $2, $3)
         UNION ALL
-        SELECT r.previous_job_id, r.finished_at, r.action = 'set', r.on_hand_after - r.on_hand_before,
-            CASE
-                WHEN r.counted_at IS NOT NULL THEN r.counted_at
-                WHEN r.waiting_since IS NOT NULL THEN r.finished_at
-                ELSE coalesce(r.occurred_at, greatest(r.enqueued_at, r.scheduled_at))
-            END
+        SELECT r.previous_job_id, r.finished_at, r.action, r.on_hand_before, r.on_hand_after, r.counted_at,
+            r.waiting_since, r.occurred_at, r.enqueued_at, r.scheduled_at
         FROM change AS c
         JOIN results AS r ON r.job_id = c.previous_job_id
         WHERE c.finished_at >= $4 - interval '10 minutes'
+    ), movement AS (
+        SELECT c.previous_job_id, c.finished_at, c.action = 'set' AS is_count,
+            c.on_hand_after - c.on_hand_before AS moved,
+            CASE
+                WHEN c.counted_at IS NOT NULL THEN c.counted_at
+                WHEN c.waiting_since IS NOT NULL THEN c.finished_at
+                ELSE coalesce(c.occurred_at, greatest(c.enqueued_at, c.scheduled_at))
+            END AS moment
+        FROM change AS c
     )
     SELECT
         greatest(-1e18, least(1e18, coalesce(sum(moved) FILTER (WHERE NOT is_count AND moment >= $4), 0)))::bigint,
@@ -290,7 +290,7 @@ AS $$
                         SELECT FROM items AS i
                         WHERE (i.store_id, i.item_id, i.location_id) = ($1, $2, $3) AND i.last_job_id IS NOT NULL
                     ))
-    FROM change
+    FROM movement
 $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

@@ -150,6 +150,12 @@ extension Verifier.Check {
                 """)
     }
 
+    /// Of an applied job: it took available stock below zero, which its policy does not allow.
+    static let wentBelowZero = """
+        on_insufficient <> 'allow'
+                    AND on_hand_after - allocated_after < least(0, on_hand_before - allocated_before)
+        """
+
     private static func negativeStock(_ s: String) -> Self {
         Self(
             name: "available stock went below zero only where the job allowed it",
@@ -158,8 +164,7 @@ extension Verifier.Check {
                 SELECT format('job %s (%s, %s): available %s to %s', job_id, action, on_insufficient,
                     on_hand_before - allocated_before, on_hand_after - allocated_after)
                 FROM \(s).results
-                WHERE outcome = 'applied' AND on_insufficient <> 'allow'
-                    AND on_hand_after - allocated_after < least(0, on_hand_before - allocated_before)
+                WHERE outcome = 'applied' AND \(wentBelowZero)
                 """)
     }
 }

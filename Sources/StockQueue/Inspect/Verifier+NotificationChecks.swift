@@ -2,6 +2,39 @@
 extension Verifier.Check {
     static func ofNotifications(_ s: String) -> [Self] { [notifications(s), thresholds(s), notifiedLevels(s)] }
 
+    /// The notification that a row of `results` must have; NULL for none.
+    static func dueKind(_ s: String) -> String {
+        """
+        CASE
+                            WHEN NOT notify THEN NULL
+                            WHEN alert_before = 'ok' AND alert_after = 'low' THEN 'low_stock'
+                            WHEN alert_before <> 'out' AND alert_after = 'out' THEN 'out_of_stock'
+                            WHEN alert_before = 'out' AND alert_after <> 'out' THEN 'back_in_stock'
+                            WHEN alert_before = 'low' AND alert_after = 'ok' THEN 'restocked'
+                        END::\(s).notification_kind
+        """
+    }
+
+    /// The notified level that an item must have.
+    ///
+    /// - Parameters:
+    ///   - item: the name of a row with the item's key and version.
+    ///   - last: the name of the row of `results` of its last change.
+    static func dueLevel(of item: String, after last: String, _ s: String) -> String {
+        """
+        coalesce(
+                        (
+                            SELECT changed.alert_after FROM \(s).threshold_changes AS changed
+                            WHERE (changed.item_id, changed.store_id, changed.location_id, changed.version)
+                                = (\(item).item_id, \(item).store_id, \(item).location_id, \(item).version)
+                            ORDER BY change_id DESC LIMIT 1
+                        ),
+                        CASE WHEN \(last).notify THEN \(last).alert_after
+                            ELSE least(\(last).alert_before, \(last).alert_after) END
+                    )
+        """
+    }
+
     private static func notifications(_ s: String) -> Self {
         Self(
             name: "notifications are the changes of level that the results record",
@@ -11,13 +44,7 @@ extension Verifier.Check {
                     store_id, item_id, location_id, version, alert_before, alert_after, coalesce(written.kind::text, 'nothing'))
                 FROM (
                     SELECT job_id, store_id, item_id, location_id, version, alert_before, alert_after,
-                        CASE
-                            WHEN NOT notify THEN NULL
-                            WHEN alert_before = 'ok' AND alert_after = 'low' THEN 'low_stock'
-                            WHEN alert_before <> 'out' AND alert_after = 'out' THEN 'out_of_stock'
-                            WHEN alert_before = 'out' AND alert_after <> 'out' THEN 'back_in_stock'
-                            WHEN alert_before = 'low' AND alert_after = 'ok' THEN 'restocked'
-                        END::\(s).notification_kind AS kind
+                        \(dueKind(s)) AS kind
                     FROM \(s).results
                     WHERE outcome = 'applied'
                 ) AS due
@@ -60,14 +87,7 @@ extension Verifier.Check {
             sql: """
                 SELECT \(item) || format(': notified level %s, after job %s it should be %s', notified_level, last_job_id, should)
                 FROM (
-                    SELECT items.*, coalesce(
-                        (
-                            SELECT changed.alert_after FROM \(s).threshold_changes AS changed
-                            WHERE (changed.item_id, changed.store_id, changed.location_id, changed.version)
-                                = (items.item_id, items.store_id, items.location_id, items.version)
-                            ORDER BY change_id DESC LIMIT 1
-                        ),
-                        CASE WHEN notify THEN alert_after ELSE least(alert_before, alert_after) END) AS should
+                    SELECT items.*, \(dueLevel(of: "items", after: "results", s)) AS should
                     FROM \(s).items
                     JOIN \(s).results ON results.job_id = items.last_job_id
                 ) AS item

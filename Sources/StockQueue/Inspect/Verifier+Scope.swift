@@ -194,8 +194,7 @@ private struct Part {
             SELECT format('job %s (%s, %s): available %s to %s', job_id, action, on_insufficient,
                 on_hand_before - allocated_before, on_hand_after - allocated_after)
             FROM chain
-            WHERE on_insufficient <> 'allow'
-                AND on_hand_after - allocated_after < least(0, on_hand_before - allocated_before)
+            WHERE \(Verifier.Check.wentBelowZero)
             """)
     }
 
@@ -209,13 +208,7 @@ private struct Part {
                 coalesce(written.kind::text, 'nothing'))
             FROM (
                 SELECT job_id, store_id, item_id, location_id, version, alert_before, alert_after,
-                    CASE
-                        WHEN NOT notify THEN NULL
-                        WHEN alert_before = 'ok' AND alert_after = 'low' THEN 'low_stock'
-                        WHEN alert_before <> 'out' AND alert_after = 'out' THEN 'out_of_stock'
-                        WHEN alert_before = 'out' AND alert_after <> 'out' THEN 'back_in_stock'
-                        WHEN alert_before = 'low' AND alert_after = 'ok' THEN 'restocked'
-                    END::\(s).notification_kind AS kind
+                    \(Verifier.Check.dueKind(s)) AS kind
                 FROM chain
             ) AS due
             FULL JOIN (
@@ -241,15 +234,7 @@ private struct Part {
             SELECT \(Verifier.Check.item) || format(': notified level %s, after job %s it should be %s', notified_level, last_job_id,
                 should)
             FROM (
-                SELECT scoped.*, coalesce(
-                    (
-                        SELECT changed.alert_after FROM \(s).threshold_changes AS changed
-                        WHERE (changed.item_id, changed.store_id, changed.location_id, changed.version)
-                            = (scoped.item_id, scoped.store_id, scoped.location_id, scoped.version)
-                        ORDER BY change_id DESC LIMIT 1
-                    ),
-                    CASE WHEN last.notify THEN last.alert_after ELSE least(last.alert_before, last.alert_after) END
-                ) AS should
+                SELECT scoped.*, \(Verifier.Check.dueLevel(of: "scoped", after: "last", s)) AS should
                 FROM scoped
                 CROSS JOIN LATERAL (
                     SELECT * FROM \(s).results WHERE results.job_id = scoped.last_job_id LIMIT 1

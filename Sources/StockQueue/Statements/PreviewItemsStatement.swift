@@ -19,7 +19,10 @@ struct PreviewItemsStatement: QueueStatement {
                     store_id, item_id, location_id, counted, parent_id, tracked, low_stock_threshold, number
                 )
             ), queued AS MATERIALIZED (
-                SELECT number, count(*) AS jobs FROM given JOIN \(s).jobs USING (store_id, item_id, location_id) GROUP BY number
+                SELECT number, count(*) AS jobs
+                FROM given
+                JOIN \(s).jobs USING (store_id, item_id, location_id)
+                GROUP BY number
             )
             SELECT (number - 1)::integer AS wanted_index, items.store_id IS NOT NULL AS is_known,
                 items.on_hand::bigint AS on_hand, items.allocated::bigint AS allocated, items.tracked,

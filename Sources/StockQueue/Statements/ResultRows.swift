@@ -7,8 +7,8 @@ struct ResultRows: RowReader {
         """
         job_id, \(ItemKeyReader.columns), action, quantity, applied_quantity, outcome, code, warning,
             on_hand_before, allocated_before, on_hand_after, allocated_after, version, group_id, idempotency_key,
-            first_job_id, retry_of, reason, reference, actor, occurred_at, metadata::text AS metadata, counted_at, attempts, worker, enqueued_at,
-            finished_at, sqlstate, message
+            first_job_id, retry_of, reason, reference, actor, occurred_at, metadata::text AS metadata,
+            counted_at, attempts, worker, enqueued_at, finished_at, sqlstate, message
         """
     }
 

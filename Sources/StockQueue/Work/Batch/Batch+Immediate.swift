@@ -39,28 +39,20 @@ extension Batch {
     /// What was decided of immediate jobs, in the order of their ids, which is that of their calls and lines.
     ///
     /// - Throws: if one was not finished, which no rule allows: it has no row that could wait.
-    func immediateOutcomes(_ decision: BatchDecision) throws(PostgresError) -> [JobOutcome] {
-        var outcomes: [JobOutcome] = []
-        outcomes.reserveCapacity(claims.immediateJobs)
+    func immediateRows(
+        _ decision: BatchDecision, lastsOfGroups: [Int64?]
+    ) throws(PostgresError) -> [WriteImmediateResultsStatement.Row] {
+        if claims.immediateJobs == 0 { return [] }
+        var rows: [WriteImmediateResultsStatement.Row] = []
+        rows.reserveCapacity(claims.immediateJobs)
         for (index, job) in decision.jobs.enumerated() where claims.isImmediate(index) {
             guard case .finished(let outcome) = job else {
                 throw PostgresError(kind: .protocolViolation, message: "an immediate job was not finished")
             }
-            outcomes.append(outcome)
-        }
-        return outcomes
-    }
-
-    func immediateRows(_ decision: BatchDecision) -> [WriteImmediateResultsStatement.Row] {
-        if claims.immediateJobs == 0 { return [] }
-        let lasts = claims.groups.count > 0 ? claims.lastJobsOfGroups() : []
-        var rows: [WriteImmediateResultsStatement.Row] = []
-        rows.reserveCapacity(claims.immediateJobs)
-        for (index, job) in decision.jobs.enumerated() where claims.isImmediate(index) {
-            guard case .finished(let outcome) = job else { continue }
             rows.append(
                 WriteImmediateResultsStatement.Row(
-                    job: claims.jobs[index], outcome: outcome, groupLastJobID: lasts.isEmpty ? nil : lasts[index]))
+                    job: claims.jobs[index], outcome: outcome,
+                    groupLastJobID: lastsOfGroups.isEmpty ? nil : lastsOfGroups[index]))
         }
         return rows
     }

@@ -3,10 +3,12 @@ import StockQueuePostgres
 
 /// What a batch writes: items, results, used keys, notifications, and the jobs that wait or become ready.
 extension Batch {
-    /// - Returns: waiting jobs that became ready.
+    /// - Returns: waiting jobs that became ready, and what was decided of immediate jobs.
     func writeBack(
         _ decision: BatchDecision, _ tuples: inout ItemTupleCache.Lane
-    ) throws(PostgresError) -> [Promotion] {
+    ) throws(PostgresError) -> (promotions: [Promotion], immediate: [JobOutcome]) {
+        let lastsOfGroups = claims.groups.count > 0 ? claims.lastJobsOfGroups() : []
+        let immediate = try immediateRows(decision, lastsOfGroups: lastsOfGroups)
         var writes = Writes()
         let (jobs, tupleIDs) = (claims.jobs, claims.tupleIDs)
         try send(statements.useKeys, changing: decision.keyUsers.count, &writes) { parameters in
@@ -17,13 +19,12 @@ extension Batch {
         try send(statements.writeItems, changing: changed.count, &writes) {
             WriteItemsStatement.parameters(&$0, changed)
         }
-        let finished = finishedRows(decision)
+        let finished = finishedRows(decision, lastsOfGroups: lastsOfGroups)
         try send(statements.writeResults, changing: finished.count, &writes) {
             WriteResultsStatement.parameters(
                 &$0, finished, worker: self.workerName, hasKeys: self.claims.keys.count > 0,
                 hasGroups: self.claims.groups.count > 0)
         }
-        let immediate = immediateRows(decision)
         try send(statements.writeImmediateResults, changing: immediate.count, &writes) {
             WriteImmediateResultsStatement.parameters(&$0, immediate, self.claims, worker: self.workerName)
         }
@@ -63,7 +64,7 @@ extension Batch {
                 tuples[claims.items.hash(of: item)] = written.tupleID
             }
         }
-        return try promoteWaiting(decision)
+        return (try promoteWaiting(decision), immediate.map(\.outcome))
     }
 
     /// The statements of a write-back that were sent, with the rows that each must change.
@@ -95,8 +96,9 @@ extension Batch {
         return changed
     }
 
-    private func finishedRows(_ decision: BatchDecision) -> [WriteResultsStatement.Row] {
-        let lasts = claims.groups.count > 0 ? claims.lastJobsOfGroups() : []
+    private func finishedRows(
+        _ decision: BatchDecision, lastsOfGroups: [Int64?]
+    ) -> [WriteResultsStatement.Row] {
         var rows: [WriteResultsStatement.Row] = []
         rows.reserveCapacity(decision.finished - claims.immediateJobs)
         for (index, job) in decision.jobs.enumerated() {
@@ -104,7 +106,7 @@ extension Batch {
             rows.append(
                 WriteResultsStatement.Row(
                     tupleID: claims.tupleIDs[index], outcome: outcome,
-                    groupLastJobID: lasts.isEmpty ? nil : lasts[index]))
+                    groupLastJobID: lastsOfGroups.isEmpty ? nil : lastsOfGroups[index]))
         }
         return rows
     }

@@ -105,8 +105,7 @@ final class Batch {
                 claims.jobs, items: items.states, keys: keys, tooLargeGroups: tooLarge, counts: counts)
         }
         self.decision = decision
-        let immediateOutcomes = try immediateOutcomes(decision)
-        let promotions = try writeBack(decision, &tuples)
+        let written = try writeBack(decision, &tuples)
         (isCommitting, beganAt) = (true, lane.beganAt)
         if case .trying = request.leavesOut {
             try execute(statements.checkConstraints)
@@ -114,14 +113,14 @@ final class Batch {
         }
         try connection.commit()
         self.decision = nil
-        immediate?.end(immediateOutcomes, beganAt: lane.beganAt)
+        immediate?.end(written.immediate, beganAt: lane.beganAt)
         onFinished?(FinishedJobs(claims, decision, finishedAt: lane.beganAt))
         offerSample(decision)
         return .committed(
             BatchReport(
                 epoch: lane.epoch, claimed: claims.jobs.count, outcomes: decision.outcomes,
                 finished: decision.finished, waiting: decision.waiting, skipped: decision.skipped,
-                notifications: decision.levelChanges.count, paused: paused, promotions: promotions,
+                notifications: decision.levelChanges.count, paused: paused, promotions: written.promotions,
                 metUsedKeys: keys.contains { $0 != nil }, mayHaveMore: claimedRows >= request.jobsMax,
                 last: last.map { ($0.priority, $0.id) }, statements: committedStatements))
     }
