@@ -5265,11 +5265,19 @@ CREATE FUNCTION stockq.search_rise(item stockq.announced_items, last_job bigint,
 DECLARE
     rise record;
 BEGIN
-    -- From the last job back, from each result to the one before it.
+    -- From the last job back, from each result to the one before it. An item that was created again with the same key
+    -- has a chain of its own, as the retired item had.
     WITH RECURSIVE change AS (
         SELECT r.job_id, r.previous_job_id, r.version, r.on_hand_after - r.allocated_after AS available, r.finished_at
-        FROM results AS r
-        WHERE r.job_id = last_job AND r.version > item.searched_version
+        FROM (
+            SELECT last_job AS job_id
+            UNION
+            SELECT t.last_job_id FROM retired_items AS t
+            WHERE (t.store_id, t.item_id, t.location_id) = (item.store_id, item.item_id, item.location_id)
+                AND t.version > item.searched_version
+        ) AS last
+        JOIN results AS r ON r.job_id = last.job_id
+        WHERE r.version > item.searched_version
         UNION ALL
         SELECT r.job_id, r.previous_job_id, r.version, r.on_hand_after - r.allocated_after, r.finished_at
         FROM change
