@@ -62,7 +62,8 @@ import Testing
             for statement in [
                 "FOR UPDATE SKIP LOCKED", "count(*) AS jobs", "FOR NO KEY UPDATE",
                 "AND items.store_id IS NOT DISTINCT FROM", "SET on_hand = new.on_hand",
-                "WITH gone", "INSERT INTO \"\(name)\".notifications", "SET scheduled_at", "WITH fitting",
+                "JOIN \"\(name)\".jobs ON jobs.ctid = decided.tuple_id", "jobs WHERE ctid = ANY ($1)",
+                "INSERT INTO \"\(name)\".notifications", "SET scheduled_at", "WITH fitting",
                 "AS wanted_index,\n", "AS marks (mark, number)", "ceil(extract(epoch", "AS wanted (lane)",
                 "WHERE idempotency_key = wanted.key", "AS used (tuple_id)",
             ] {

@@ -58,69 +58,31 @@ struct DrawJobIDsStatement: QueueStatement {
     }
 }
 
-/// Writes the results of jobs that were decided at once. Beside a job's texts a few numbers travel: one has all labels.
+/// Writes the results of jobs that were decided at once. Beside a job's texts only numbers travel.
 struct WriteImmediateResultsStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
-        let columns = """
-            job_id, store_id, item_id, location_id, labels, quantity, applied_quantity, on_hand_before, on_hand_after,
-            allocated_before, allocated_after, version, previous_job_id, group_id, group_last_job_id
-            """
+        let columns = ResultNumbers.Columns(schema: schema, array: "$1", count: ResultNumbers.ofImmediateJob.count)
         let defaults = JobRequest(store: "", item: "", quantity: 0)
         statement = Statement(
             "write_immediate_results",
-            [
-                .int8Array, .textArray, .textArray, .textArray, .int4Array, .int8Array, .int8Array, .int8Array,
-                .int8Array, .int8Array, .int8Array, .int8Array, .int8Array, .textArray, .int8Array, .text,
-            ],
+            [.int8Array, .textArray, .textArray, .textArray, .textArray, .int8Array, .text],
             """
             INSERT INTO \(schema.quoted).results (
-                job_id, store_id, item_id, location_id, quantity, applied_quantity, on_hand_before, on_hand_after,
-                allocated_before, allocated_after, version, previous_job_id, group_id, group_last_job_id,
-                action, on_insufficient, outcome, code, alert_before, alert_after, notify, warning,
+                \(ResultNumbers.Columns.decided), job_id, quantity, action, on_insufficient, notify,
+                store_id, item_id, location_id, group_id, group_last_job_id,
                 finished_at, enqueued_at, submission_id, attempts, priority, max_attempts, worker
             )
             SELECT
-                job_id, store_id, item_id, location_id, quantity, applied_quantity, on_hand_before, on_hand_after,
-                allocated_before, allocated_after, version, previous_job_id, group_id, group_last_job_id,
-                \(Label.action.sql(StockAction.self, schema)),
-                \(Label.policy.sql(InsufficientStockPolicy.self, schema)),
-                \(Label.outcome.sql(Outcome.self, schema)),
-                \(Label.code.sql(ResultCode.self, schema)),
-                \(Label.levelBefore.sql(AlertLevel.self, schema)),
-                \(Label.levelAfter.sql(AlertLevel.self, schema)),
-                (labels >> \(Label.notify.rawValue)) & 1 = 1,
-                CASE WHEN (labels >> \(Label.warnsNegative.rawValue)) & 1 = 1
-                    THEN 'negative_stock'::\(schema.quoted).warning END,
-                now(), now(), pg_current_xact_id(), 1, \(defaults.priority), \(defaults.maxAttempts), $16
-            FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS decided (
-                \(columns)
-            )
+                \(columns.decided), \(columns[.jobID]), \(columns[.quantity]),
+                \(columns.label(.action, StockAction.self)),
+                \(columns.label(.policy, InsufficientStockPolicy.self)),
+                \(columns.flag(.notify)),
+                store_id, item_id, location_id, group_id, \(columns.id("$6")),
+                now(), now(), pg_current_xact_id(), 1, \(defaults.priority), \(defaults.maxAttempts), $7
+            FROM \(columns.rows([("$2", "store_id"), ("$3", "item_id"), ("$4", "location_id"), ("$5", "group_id")]))
             """)
-    }
-
-    /// The labels and flags of a result in one number. 0 is none, else the label's place counted from 1.
-    ///
-    /// The raw value is the lowest bit.
-    private enum Label: Int32 {
-        case action = 0
-        case policy = 4
-        case outcome = 8
-        case code = 12
-        case levelBefore = 17
-        case levelAfter = 20
-        case notify = 24
-        case warnsNegative = 25
-
-        func sql<Names: DatabaseLabel>(_ type: Names.Type, _ schema: QueueSchema) -> String {
-            let mask = UInt8(Names.allCases.count).leadingZeroBitCount
-            return "(\(SQL.labels(type, schema)))[(labels >> \(rawValue)) & \(UInt8.max >> UInt8(mask))]"
-        }
-
-        func number(_ ordinal: Int16?) -> Int32 { ordinal.map { (Int32($0) + 1) << rawValue } ?? 0 }
-
-        func number(_ flag: Bool) -> Int32 { flag ? 1 << rawValue : 0 }
     }
 
     struct Row {
@@ -128,35 +90,29 @@ struct WriteImmediateResultsStatement: QueueStatement {
         var outcome: JobOutcome
         var groupLastJobID: Int64?
 
-        fileprivate var labels: Int32 {
-            let change = outcome.change
-            return Label.action.number(job.action.ordinal) | Label.policy.number(job.onInsufficient.ordinal)
-                | Label.outcome.number(outcome.outcome.ordinal) | Label.code.number(outcome.code?.ordinal)
-                | Label.levelBefore.number(change?.levelBefore.ordinal)
-                | Label.levelAfter.number(change?.levelAfter.ordinal) | Label.notify.number(job.notify)
-                | Label.warnsNegative.number(change?.warnsNegativeStock ?? false)
+        fileprivate var labels: Int64 {
+            typealias Label = ResultNumbers.Label
+            return ResultNumbers.labels(outcome) | Label.action.number(job.action.ordinal)
+                | Label.policy.number(job.onInsufficient.ordinal) | Label.notify.number(job.notify)
         }
     }
 
     static func parameters(_ parameters: inout Parameters, _ rows: [Row], _ claims: ClaimSet, worker: String) {
-        let count = rows.count
         let items = rows.map(\.job.item.rawValue)
-        parameters.addArray(of: count, int64: { rows[$0].job.id })
+        var numbers: [Int64] = []
+        numbers.reserveCapacity(rows.count * ResultNumbers.ofImmediateJob.count)
+        for row in rows {
+            ResultNumbers.append(row.outcome, labels: row.labels, to: &numbers)
+            numbers.append(row.job.id)
+            numbers.append(row.job.quantity)
+        }
+        parameters.addArray(of: numbers.count, int64: { numbers[$0] })
         for column in 0..<3 { parameters.addArray(of: items, in: claims.items, column: column) }
-        parameters.addArray(of: count, int32: { rows[$0].labels })
-        parameters.addArray(of: count, int64: { rows[$0].job.quantity })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.change?.quantity ?? 0 })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.before?.onHand })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.after?.onHand })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.before?.allocated })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.after?.allocated })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.version })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.change?.previousJobID })
         // Empty without groups: `unnest` pads with NULL.
-        let groups = rows.contains { $0.job.group != nil } ? count : 0
+        let groups = rows.contains { $0.job.group != nil } ? rows.count : 0
         parameters.addArray(
             of: groups, text: { rows[$0].job.group.map { claims.groups.string(of: $0.position, column: 0) } })
-        parameters.addArray(of: groups, int64: { rows[$0].groupLastJobID })
+        ResultNumbers.addIDs(rows.map(\.groupLastJobID), to: &parameters)
         parameters.add(worker)
     }
 }

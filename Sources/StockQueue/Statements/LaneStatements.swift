@@ -44,6 +44,11 @@ struct LockLaneStatement: QueueStatement {
     }
 }
 
+/// Names the lane to a claim that is made before the lane is locked.
+struct NameLaneStatement: QueueStatement {
+    let statement = Statement("name_lane", [.int2], "SELECT set_config('stockq.lane', $1::text, true)")
+}
+
 /// Reads the stores that are paused.
 struct ReadPausedStoresStatement: QueueStatement {
     let statement: Statement

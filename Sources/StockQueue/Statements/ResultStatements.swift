@@ -2,45 +2,28 @@ import StockDecision
 import StockModel
 import StockQueuePostgres
 
-/// Deletes the finished jobs and writes their results. What is in the job's row never travels to the worker.
+/// Writes the results of the finished jobs. What is in a job's row never travels to the worker.
+///
+/// The rows are locked since the claim, so their tuple ids are still right.
 struct WriteResultsStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
+        let columns = ResultNumbers.Columns(schema: schema, array: "$2", count: ResultNumbers.ofQueuedJob.count)
         statement = Statement(
-            "write_results",
-            [
-                .tidArray, .int2Array, .int2Array, .boolArray, .int8Array, .int8Array, .int8Array, .int8Array,
-                .int8Array, .int8Array, .int8Array, .int2Array, .int2Array, .text, .int8Array, .int8Array,
-            ],
+            "write_results", [.tidArray, .int8Array, .text, .int8Array, .int8Array],
             """
-            WITH gone AS (
-                DELETE FROM \(schema.quoted).jobs
-                USING unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16) AS decision (
-                    tuple_id, outcome, code, warns_negative, applied_quantity, on_hand_before, on_hand_after,
-                    allocated_before, allocated_after, version, previous_job_id, alert_before, alert_after,
-                    first_job_id, group_last_job_id
-                )
-                WHERE jobs.ctid = decision.tuple_id
-                RETURNING jobs.*, decision.*
-            )
             INSERT INTO \(schema.quoted).results (
-                job_id, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
-                version, previous_job_id, finished_at, enqueued_at, scheduled_at, outcome, code, warning, alert_before,
-                alert_after, attempts, submission_id, worker, first_job_id, retry_of, group_last_job_id, waiting_since,
+                \(ResultNumbers.Columns.decided), first_job_id, group_last_job_id,
+                job_id, finished_at, enqueued_at, scheduled_at, attempts, submission_id, worker, retry_of, waiting_since,
                 \(JobField.resultColumns)
             )
             SELECT
-                job_id, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after,
-                version, previous_job_id, now(), enqueued_at, \(SQL.requestedTime),
-                (\(SQL.labels(Outcome.self, schema)))[outcome + 1],
-                (\(SQL.labels(ResultCode.self, schema)))[code + 1],
-                CASE WHEN warns_negative THEN 'negative_stock'::\(schema.quoted).warning END,
-                (\(SQL.labels(AlertLevel.self, schema)))[alert_before + 1],
-                (\(SQL.labels(AlertLevel.self, schema)))[alert_after + 1],
-                attempts + 1, submission_id, $14, first_job_id, retry_of, group_last_job_id, waiting_since,
+                \(columns.decided), \(columns.id("$4")), \(columns.id("$5")),
+                job_id, now(), enqueued_at, \(SQL.requestedTime), attempts + 1, submission_id, $3, retry_of, waiting_since,
                 \(JobField.resultColumns)
-            FROM gone
+            FROM \(columns.rows([("$1", "tuple_id")]))
+            JOIN \(schema.quoted).jobs ON jobs.ctid = decided.tuple_id
             """)
     }
 
@@ -52,30 +35,29 @@ struct WriteResultsStatement: QueueStatement {
         var groupLastJobID: Int64?
     }
 
-    /// - Parameters:
-    ///   - hasKeys: some job of the batch has an idempotency key; otherwise the array of first jobs stays empty, and
-    ///     `unnest` pads it with NULL.
-    ///   - hasGroups: the same for the last jobs of groups.
-    static func parameters(
-        _ parameters: inout Parameters, _ rows: [Row], worker: String, hasKeys: Bool, hasGroups: Bool
-    ) {
-        let count = rows.count
-        parameters.addArray(of: count, tupleID: { rows[$0].tupleID })
-        parameters.addArray(of: count, int16: { rows[$0].outcome.outcome.ordinal })
-        parameters.addArray(of: count, int16: { rows[$0].outcome.code?.ordinal })
-        parameters.addArray(of: count, bool: { rows[$0].outcome.change?.warnsNegativeStock ?? false })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.change?.quantity ?? 0 })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.before?.onHand })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.after?.onHand })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.before?.allocated })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.after?.allocated })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.version })
-        parameters.addArray(of: count, int64: { rows[$0].outcome.change?.previousJobID })
-        parameters.addArray(of: count, int16: { rows[$0].outcome.change?.levelBefore.ordinal })
-        parameters.addArray(of: count, int16: { rows[$0].outcome.change?.levelAfter.ordinal })
+    static func parameters(_ parameters: inout Parameters, _ rows: [Row], worker: String) {
+        var numbers: [Int64] = []
+        numbers.reserveCapacity(rows.count * ResultNumbers.ofQueuedJob.count)
+        for row in rows { ResultNumbers.append(row.outcome, labels: ResultNumbers.labels(row.outcome), to: &numbers) }
+        parameters.addArray(of: rows.count, tupleID: { rows[$0].tupleID })
+        parameters.addArray(of: numbers.count, int64: { numbers[$0] })
         parameters.add(worker)
-        parameters.addArray(of: hasKeys ? count : 0, int64: { rows[$0].outcome.firstJobID })
-        parameters.addArray(of: hasGroups ? count : 0, int64: { rows[$0].groupLastJobID })
+        ResultNumbers.addIDs(rows.map(\.outcome.firstJobID), to: &parameters)
+        ResultNumbers.addIDs(rows.map(\.groupLastJobID), to: &parameters)
+    }
+}
+
+/// Deletes the jobs whose results were written. One statement that does both would carry each row from one to the other.
+struct DeleteFinishedStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "delete_finished", [.tidArray], "DELETE FROM \(schema.quoted).jobs WHERE ctid = ANY ($1)")
+    }
+
+    static func parameters(_ parameters: inout Parameters, _ rows: [WriteResultsStatement.Row]) {
+        parameters.addArray(of: rows.count, tupleID: { rows[$0].tupleID })
     }
 }
 

@@ -17,6 +17,28 @@ extension Batch {
         return lane
     }
 
+    /// Claims jobs of a lane that another worker has, behind those of its batch. Nothing comes of it before that batch is
+    /// committed and this transaction has the lane: what the claim does not see then, `completeClaim` finds.
+    func claimAhead(_ request: BatchRequest) throws(PostgresError) {
+        startAnew()
+        claims.removeAll()
+        try rollingBackOnError { () throws(PostgresError) in
+            try connection.send(.begin)
+            try connection.sendSessionSettings()
+            try send(statements.nameLane) { $0.add(request.lane) }
+            try send(statements.claim) {
+                ClaimStatement.parameters(&$0, jobsMax: request.jobsMax, marks: request.marks.marks)
+            }
+            let results = try connection.receive()
+            try claims.add(results[results.count - 1])
+        }
+    }
+
+    /// Locks the lane of jobs that were claimed ahead.
+    func lockClaimed(_ request: BatchRequest) throws(PostgresError) -> LockLaneStatement.Lane? {
+        LockLaneStatement.lane(in: try execute(statements.lockLane) { $0.add(request.lane) })
+    }
+
     func sendLockLane(_ lane: Int16) throws(PostgresError) {
         try connection.send(.begin)
         try connection.sendSessionSettings()

@@ -21,9 +21,10 @@ extension Batch {
         }
         let finished = finishedRows(decision, lastsOfGroups: lastsOfGroups)
         try send(statements.writeResults, changing: finished.count, &writes) {
-            WriteResultsStatement.parameters(
-                &$0, finished, worker: self.workerName, hasKeys: self.claims.keys.count > 0,
-                hasGroups: self.claims.groups.count > 0)
+            WriteResultsStatement.parameters(&$0, finished, worker: self.workerName)
+        }
+        try send(statements.deleteFinished, changing: finished.count, &writes) {
+            DeleteFinishedStatement.parameters(&$0, finished)
         }
         try send(statements.writeImmediateResults, changing: immediate.count, &writes) {
             WriteImmediateResultsStatement.parameters(&$0, immediate, self.claims, worker: self.workerName)

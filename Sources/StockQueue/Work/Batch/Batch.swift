@@ -62,8 +62,7 @@ final class Batch {
     /// - Parameter tuples: the cached tuple ids of the lane's items; brought up to date.
     /// - Throws: any error of the database. The transaction is rolled back then, and nothing has happened.
     func run(_ request: BatchRequest, tuples: inout ItemTupleCache.Lane) throws(PostgresError) -> BatchOutcome {
-        (claimedJobs, decision, isCommitting, items) = (0, nil, false, Items())
-        writes.removeAll(keepingCapacity: true)
+        startAnew()
         return try rollingBackOnError { () throws(PostgresError) in
             let outcome = try work(request, &tuples)
             if case .committed = outcome { return outcome }
@@ -72,10 +71,17 @@ final class Batch {
         }
     }
 
+    func startAnew() {
+        (claimedJobs, decision, isCommitting, items) = (0, nil, false, Items())
+        writes.removeAll(keepingCapacity: true)
+    }
+
     private func work(_ request: BatchRequest, _ tuples: inout ItemTupleCache.Lane) throws(PostgresError)
         -> BatchOutcome
     {
-        guard let lane = try claim(request) else { return .laneUnavailable }
+        guard let lane = try request.isClaimed ? lockClaimed(request) : claim(request) else {
+            return .laneUnavailable
+        }
         if lane.epoch != request.marks.epoch && request.marks.hideAnything { return .staleMarks(epoch: lane.epoch) }
         let claimedRows = claims.jobs.count
         claimedJobs = claimedRows
@@ -105,6 +111,9 @@ final class Batch {
                 claims.jobs, items: items.states, keys: keys, tooLargeGroups: tooLarge, counts: counts)
         }
         self.decision = decision
+        if let last, keepsAll, claimedRows >= request.jobsMax, decision.skipped == 0 {
+            request.handover?.offer(upTo: (last.priority, last.id))
+        }
         let written = try writeBack(decision, &tuples)
         (isCommitting, beganAt) = (true, lane.beganAt)
         if case .trying = request.leavesOut {

@@ -17,6 +17,10 @@ struct BatchRequest {
     var leavesOut = LeftOut.none
     /// Calls of this process that the batch decides behind the jobs of the table.
     var immediate: ImmediateWork?
+    /// The jobs are claimed already: see `Batch.claimAhead`.
+    var isClaimed = false
+    /// Offers the lane to another worker, where that may claim ahead.
+    var handover: LaneHandover?
 
     enum LeftOut {
         case none

@@ -4,6 +4,7 @@
 /// `WorkerSettings.session`), because the right plan for all of these is the same whatever the statistics say: follow
 /// the index, or go straight to the row.
 struct BatchStatements: Sendable {
+    let nameLane = NameLaneStatement()
     let lockLane: LockLaneStatement
     let claim: ClaimStatement
     let claimByID: ClaimByIDStatement
@@ -28,6 +29,7 @@ struct BatchStatements: Sendable {
     let useKeys: UseKeysStatement
     let writeItems: WriteItemsStatement
     let writeResults: WriteResultsStatement
+    let deleteFinished: DeleteFinishedStatement
     let writeImmediateResults: WriteImmediateResultsStatement
     let writeNotifications: WriteNotificationsStatement
     let writeChangeLog: WriteChangeLogStatement
@@ -63,6 +65,7 @@ struct BatchStatements: Sendable {
         useKeys = UseKeysStatement(schema)
         writeItems = WriteItemsStatement(schema)
         writeResults = WriteResultsStatement(schema)
+        deleteFinished = DeleteFinishedStatement(schema)
         writeImmediateResults = WriteImmediateResultsStatement(schema)
         writeNotifications = WriteNotificationsStatement(schema)
         writeChangeLog = WriteChangeLogStatement(schema)

@@ -18,6 +18,10 @@ final class LaneQueue: Sendable {
         var lanes = [Lane](repeating: .idle, count: LaneQueue.laneCount)
         var cooldownEnds = [Deadline?](repeating: nil, count: LaneQueue.laneCount)
         var queue: [Int16] = []
+        /// Deep lanes that the workers who have them hand over.
+        var handovers: [LaneHandover] = []
+        /// Workers that wait for a lane.
+        var waiting = 0
         var working = 0
         /// Workers that keep a deep lane.
         var keeping = 0
@@ -32,25 +36,63 @@ final class LaneQueue: Sendable {
 
     private let workers: Int
     private let state = Mutex(State())
-    /// One count for each queued lane; after `stop`, one for each worker that calls `next`.
+    /// One count for each queued lane and each offered one; after `stop`, one for each worker that calls `next`.
     private let available = DispatchSemaphore(value: 0)
 
     init(workers: Int) { self.workers = workers }
 
+    /// What a worker is to do next.
+    enum Work {
+        case lane(Int16)
+        /// No lane is queued: claim ahead in one that another worker has.
+        case handover(LaneHandover)
+    }
+
+    private enum Found {
+        case work(Work)
+        /// The lane was offered and is no longer.
+        case nothing
+        case stopped
+    }
+
     /// Waits for a lane with work.
     ///
     /// - Returns: nil when the queue has been stopped.
-    func next() -> Int16? {
-        available.wait()
-        return state.withLock { state in
-            if state.stopped || state.queue.isEmpty {
+    func next() -> Work? {
+        while true {
+            state.withLock { $0.waiting += 1 }
+            available.wait()
+            switch state.withLock({ Self.find(&$0) }) {
+            case .work(let work): return work
+            case .nothing: continue
+            case .stopped:
                 available.signal()  // for the next worker that waits
                 return nil
             }
+        }
+    }
+
+    private static func find(_ state: inout State) -> Found {
+        state.waiting -= 1
+        if state.stopped { return .stopped }
+        if !state.queue.isEmpty {
             let lane = state.queue.removeFirst()
             state.lanes[Int(lane)] = .working
             state.working += 1
-            return lane
+            return .work(.lane(lane))
+        }
+        while let handover = state.handovers.popLast() {
+            if handover.take() { return .work(.handover(handover)) }
+        }
+        return .nothing
+    }
+
+    /// Offers a deep lane to a worker that has nothing to do, if there is one.
+    func offer(_ handover: LaneHandover) {
+        state.withLock { state in
+            if state.stopped || state.waiting <= state.queue.count + state.handovers.count { return }
+            state.handovers.append(handover)
+            available.signal()
         }
     }
 

@@ -43,6 +43,27 @@ final class LowWaterMarks: Sendable {
 
         /// Whether a claim above the marks could miss a ready job.
         var hideAnything: Bool { marks.contains { $0 > 0 } }
+
+        /// Whether no mark of the lane has fallen between the two.
+        func isStill(_ other: View) -> Bool { changeCount == other.changeCount && epoch == other.epoch }
+
+        /// As if the ready jobs up to this one were gone.
+        ///
+        /// - Returns: false where the marks cannot rise that far yet.
+        mutating func raise(upTo last: (priority: Int16, id: Int64)) -> Bool {
+            for priority in 1...last.priority {
+                let index = Int(priority) - 1
+                marks[index] = max(marks[index], Self.mark(of: priority, last, stableID: stableID))
+            }
+            return marks[Int(last.priority) - 1] >= last.id
+        }
+
+        /// No ready job up to the mark remains when all are gone up to the last one.
+        fileprivate static func mark(
+            of priority: Int16, _ last: (priority: Int16, id: Int64), stableID: Int64
+        ) -> Int64 {
+            priority == last.priority ? min(stableID, last.id) : stableID
+        }
     }
 
     func view(of lane: Int16) -> View {
@@ -127,7 +148,7 @@ final class LowWaterMarks: Sendable {
         state.withLock { state in
             guard state.changeCounts[Int(lane)] == view.changeCount else { return }
             for priority in 1...last.priority {
-                let mark = priority == last.priority ? min(view.stableID, last.id) : view.stableID
+                let mark = View.mark(of: priority, last, stableID: view.stableID)
                 let index = Self.index(lane: lane, priority: priority)
                 state.marks[index] = max(state.marks[index], mark)
             }

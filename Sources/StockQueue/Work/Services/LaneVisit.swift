@@ -10,12 +10,16 @@ struct LaneVisit {
     let terminateStalledSessions: TerminateStalledSessionsStatement
     var tuning: LaneTuning
     let report: ServiceReport
+    /// False while another worker has the lane.
+    var ownsLane = true
 
     /// What one batch means for the lane.
     struct Step {
         var disposition: LaneQueue.Disposition
         /// The batch changed something, so other lanes may have work by now.
         var didWork = false
+        /// The lane is another worker's now.
+        var isHandedOver = false
 
         /// The batch was as large as allowed, and the lane has more.
         var hasMore: Bool {
@@ -35,13 +39,26 @@ struct LaneVisit {
             tuning.pendingFailure = nil
             return try recordFailure(of: failure.jobIDs, failure.error)
         }
-        var request = BatchRequest(
-            lane: lane, jobsMax: tuning.claimJobsMax(context.settings), marks: context.marks.view(of: lane),
-            skipsLockedItems: tuning.skipsLockedItems, readsKeys: tuning.batchesThatReadKeys > 0,
-            leavesOut: tuning.leavesOut)
+        var request = self.request(
+            jobsMax: tuning.claimJobsMax(context.settings), context.marks.view(of: lane))
         request.immediate = immediateWork(request)
+        return try run(request)
+    }
+
+    private func request(jobsMax: Int, _ marks: LowWaterMarks.View) -> BatchRequest {
+        var request = BatchRequest(
+            lane: lane, jobsMax: jobsMax, marks: marks, skipsLockedItems: tuning.skipsLockedItems,
+            readsKeys: tuning.batchesThatReadKeys > 0, leavesOut: tuning.leavesOut)
+        request.handover = LaneHandover(lane: lane, marks: marks, queue: context.laneQueue)
+        return request
+    }
+
+    private mutating func run(_ request: BatchRequest) throws(PostgresError) -> Step {
         // In a batch that was not committed nothing has happened.
-        defer { request.immediate?.decline() }
+        defer {
+            request.immediate?.decline()
+            _ = request.handover?.end(isCommitted: false)
+        }
         let started = ContinuousClock.now
         var tuples = context.tupleCache.remove(lane)
         let outcome: BatchOutcome
@@ -74,9 +91,44 @@ struct LaneVisit {
             return Step(disposition: .idle)
         case .committed(let report):
             sawLane(report.epoch, request)
-            return finish(report, request, started.duration(to: .now))
+            var step = finish(report, request, started.duration(to: .now))
+            step.isHandedOver = request.handover?.end(isCommitted: true) ?? false
+            return step
         case .tried(let statements): return finishTrial(statements)
         }
+    }
+
+    // MARK: handing a lane over
+
+    /// The most jobs of a batch that is claimed ahead. More would gain little, and both workers would be long in one
+    /// lane.
+    private static let jobsAheadMax = 5_000
+
+    /// Claims the next batch of a lane while another worker writes its own, and runs it when that is committed.
+    ///
+    /// - Returns: nil where the lane stays with the other worker.
+    mutating func follow(_ handover: LaneHandover) throws(PostgresError) -> Step? {
+        // Behind a full batch, calls cannot be decided at once.
+        context.immediateOffers.decline(lane)
+        var request = self.request(
+            jobsMax: min(tuning.claimJobsMax(context.settings), Self.jobsAheadMax), handover.marks)
+        let isOrdinary = tuning.pendingFailure == nil && !tuning.skipsLockedItems && request.leavesOut.isNothing
+        var failure: PostgresError?
+        if isOrdinary {
+            do throws(PostgresError) { try batch.claimAhead(request) } catch { failure = error }
+        }
+        ownsLane = handover.wait(
+            milliseconds: isOrdinary ? context.settings.idleInTransactionTimeout.milliseconds / 2 : 0)
+        if let failure, failure.isConnectionFatal { throw failure }
+        // Any other error comes again in the next batch, which recovers from it.
+        if ownsLane && isOrdinary && failure == nil
+            && context.marks.view(of: lane).isStill(request.marks)
+        {
+            request.isClaimed = true
+            return try run(request)
+        }
+        try batch.connection.rollBack()
+        return ownsLane ? Step(disposition: .requeue) : nil
     }
 
     /// The calls that were offered for the lane. A batch that leaves jobs out cannot decide what is behind them.

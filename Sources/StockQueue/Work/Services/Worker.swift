@@ -27,35 +27,47 @@ struct Worker: WorkerService {
         let terminate = TerminateStalledSessionsStatement(context.schema)
         var lanes = tunings.lanes.withLock { $0 }
         defer { tunings.lanes.withLock { $0 = lanes } }
-        while !context.stop.isFinishing, let lane = context.laneQueue.next() {
+        while !context.stop.isFinishing, let work = context.laneQueue.next() {
+            let (lane, handover): (Int16, LaneHandover?) =
+                switch work {
+                case .lane(let lane): (lane, nil)
+                case .handover(let handover): (handover.lane, handover)
+                }
             report.became(.working(lane: Int(lane)))
             defer { report.became(.idle) }
             var visit = LaneVisit(
                 lane: lane, worker: self, batch: batch, terminateStalledSessions: terminate,
-                tuning: lanes[Int(lane)], report: report)
+                tuning: lanes[Int(lane)], report: report, ownsLane: handover == nil)
             defer { lanes[Int(lane)] = visit.tuning }
-            try work(&visit, report)
+            try self.work(&visit, handover, report)
         }
     }
 
-    private func work(_ visit: inout LaneVisit, _ report: ServiceReport) throws(PostgresError) {
+    private func work(
+        _ visit: inout LaneVisit, _ handover: LaneHandover?, _ report: ServiceReport
+    ) throws(PostgresError) {
         let queue = context.laneQueue
         var keepsLane = false
         defer { if keepsLane { queue.stopKeepingLane() } }
         do throws(PostgresError) {
-            var step: LaneVisit.Step
-            repeat {
-                step = try visit.runBatch()
+            let first = if let handover { try visit.follow(handover) } else { Optional(try visit.runBatch()) }
+            guard var step = first else { return }
+            while true {
                 report.healthy()
+                if step.isHandedOver { return }
                 if step.hasMore && !keepsLane { keepsLane = queue.keepLane() }
-            } while keepsLane && step.hasMore && !context.stop.isFinishing
+                if !keepsLane || !step.hasMore || context.stop.isFinishing { break }
+                step = try visit.runBatch()
+            }
             let isQueueEmpty = queue.release(visit.lane, step.disposition)
             if case .cooldown = step.disposition { context.immediateOffers.decline(visit.lane) }
             if isQueueEmpty && step.didWork && !queue.isProducerBusy { context.pollerWakeUp.wake() }
         } catch {
-            // Whatever failed the batch, the lane still has work.
-            _ = queue.release(visit.lane, .requeue)
-            context.immediateOffers.decline(visit.lane)
+            if visit.ownsLane {
+                // Whatever failed the batch, the lane still has work.
+                _ = queue.release(visit.lane, .requeue)
+                context.immediateOffers.decline(visit.lane)
+            }
             throw error
         }
     }
