@@ -6,5 +6,7 @@ package struct Stopwatch: Sendable {
 
     package init() {}
 
-    package var milliseconds: Int { Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000_000) }
+    package var milliseconds: Int { microseconds / 1_000 }
+
+    package var microseconds: Int { Int((DispatchTime.now().uptimeNanoseconds - start) / 1_000) }
 }

@@ -78,7 +78,13 @@ final class LaneHandover: Sendable {
         if hasEnded.wait(timeout: .now() + .milliseconds(milliseconds)) == .timedOut {
             _ = move(from: .taken, to: .ended)
         }
+        queue.ended(self)
         return state.withLock { $0.phase == .done }
+    }
+
+    /// The second worker has better to do: another lane has work.
+    func cancel() {
+        if move(from: .taken, to: .ended) { hasEnded.signal() }
     }
 
     private func move(from old: Phase, to new: Phase) -> Bool {

@@ -20,6 +20,8 @@ final class LaneQueue: Sendable {
         var queue: [Int16] = []
         /// Deep lanes that the workers who have them hand over.
         var handovers: [LaneHandover] = []
+        /// Those of them for which a worker claims ahead.
+        var taken: [LaneHandover] = []
         /// Workers that wait for a lane.
         var waiting = 0
         var working = 0
@@ -82,9 +84,17 @@ final class LaneQueue: Sendable {
             return .work(.lane(lane))
         }
         while let handover = state.handovers.popLast() {
-            if handover.take() { return .work(.handover(handover)) }
+            if handover.take() {
+                state.taken.append(handover)
+                return .work(.handover(handover))
+            }
         }
         return .nothing
+    }
+
+    /// A worker no longer waits for a lane that was handed over.
+    func ended(_ handover: LaneHandover) {
+        state.withLock { $0.taken.removeAll { $0 === handover } }
     }
 
     /// Offers a deep lane to a worker that has nothing to do, if there is one.
@@ -110,6 +120,8 @@ final class LaneQueue: Sendable {
                     state.lanes[Int(lane)] = .queued
                     state.queue.append(lane)
                     available.signal()
+                    // A lane without a worker goes before one that has its own.
+                    if state.waiting == 0 { state.taken.popLast()?.cancel() }
                 case .working: state.lanes[Int(lane)] = .workingAgain
                 case .queued, .workingAgain: break
                 }

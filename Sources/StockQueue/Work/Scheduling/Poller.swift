@@ -34,6 +34,7 @@ private struct Polling {
     private var dueJobs: DueJobs
     private var fullScan: FullScan
     private var nextWakeUpOfOthersAt: Deadline?
+    private var lastPollMicroseconds = 0
     /// The drain has found nothing, and ends after a poll of everything that finds nothing either.
     private var isLastPoll = false
 
@@ -68,6 +69,8 @@ private struct Polling {
     /// costs as much as 20 jobs.
     private static let besideProducerPauseMs = 25
     private static let wakeOthersEveryMs = 1_000
+    /// Beside busy workers, a pause is at least so many times as long as the poll before it.
+    private static let pauseOfPollTime = 20
 
     mutating func run() throws(PostgresError) {
         if !connection.settings.pooled { try connection.listen(channel: context.schema.name) }
@@ -123,7 +126,11 @@ private struct Polling {
     private func busyPauseMs(_ canBeWorked: Bool, _ hadProducerWork: Bool) -> Int {
         if !canBeWorked { return Self.cooldownPauseMs }
         if hadProducerWork { return Self.besideProducerPauseMs }
-        return context.laneQueue.working < context.settings.workers ? Self.shortPauseMs : Self.busyPauseMs
+        let working = context.laneQueue.working
+        if working >= context.settings.workers { return Self.busyPauseMs }
+        if working == 0 { return Self.shortPauseMs }
+        let pauseMs = lastPollMicroseconds * Self.pauseOfPollTime / 1_000
+        return min(max(pauseMs, Self.shortPauseMs), Self.busyPauseMs)
     }
 
     /// Finds the lanes with ready jobs above the marks; in a full scan and in the last poll of a drain, with any ready
@@ -141,6 +148,7 @@ private struct Polling {
                 context.marks.end(ended)
                 continue
             }
+            lastPollMicroseconds = took.microseconds
             if isFullScan { fullScan.scannedAsOne(below: highest, milliseconds: took.milliseconds) }
             var lanes: [Int16] = []
             var hasReady = [Bool](repeating: false, count: snapshot.marks.count)

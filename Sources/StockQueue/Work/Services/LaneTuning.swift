@@ -51,6 +51,13 @@ struct LaneTuning {
         min(batchJobsMax + skippedJobs, settings.batchJobsMax + Self.skippedJobsMax)
     }
 
+    /// Whether another worker may have the lane as well. After an error it may not: what this worker has learned of the
+    /// jobs at fault, the other does not know.
+    func mayBeHandedOver(_ settings: WorkerSettings) -> Bool {
+        errors == ErrorHistory() && pendingFailure == nil && !leavesAnythingOut && !skipsLockedItems
+            && batchJobsMax >= min(settings.batchJobsMax, Self.slowBatchJobsMin)
+    }
+
     /// Learns from a committed batch.
     mutating func learn(from report: BatchReport, tookMs: Int, _ settings: WorkerSettings) {
         skippedJobs = report.skipped

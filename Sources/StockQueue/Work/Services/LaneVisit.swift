@@ -49,7 +49,9 @@ struct LaneVisit {
         var request = BatchRequest(
             lane: lane, jobsMax: jobsMax, marks: marks, skipsLockedItems: tuning.skipsLockedItems,
             readsKeys: tuning.batchesThatReadKeys > 0, leavesOut: tuning.leavesOut)
-        request.handover = LaneHandover(lane: lane, marks: marks, queue: context.laneQueue)
+        if tuning.mayBeHandedOver(context.settings) {
+            request.handover = LaneHandover(lane: lane, marks: marks, queue: context.laneQueue)
+        }
         return request
     }
 
@@ -100,19 +102,14 @@ struct LaneVisit {
 
     // MARK: handing a lane over
 
-    /// The most jobs of a batch that is claimed ahead. More would gain little, and both workers would be long in one
-    /// lane.
-    private static let jobsAheadMax = 5_000
-
     /// Claims the next batch of a lane while another worker writes its own, and runs it when that is committed.
     ///
     /// - Returns: nil where the lane stays with the other worker.
     mutating func follow(_ handover: LaneHandover) throws(PostgresError) -> Step? {
         // Behind a full batch, calls cannot be decided at once.
         context.immediateOffers.decline(lane)
-        var request = self.request(
-            jobsMax: min(tuning.claimJobsMax(context.settings), Self.jobsAheadMax), handover.marks)
-        let isOrdinary = tuning.pendingFailure == nil && !tuning.skipsLockedItems && request.leavesOut.isNothing
+        var request = self.request(jobsMax: tuning.claimJobsMax(context.settings), handover.marks)
+        let isOrdinary = tuning.mayBeHandedOver(context.settings)
         var failure: PostgresError?
         if isOrdinary {
             do throws(PostgresError) { try batch.claimAhead(request) } catch { failure = error }
@@ -149,14 +146,15 @@ struct LaneVisit {
 
     private mutating func finish(_ report: BatchReport, _ request: BatchRequest, _ duration: Duration) -> Step {
         if report.finished > 0 { context.successes.add(report.statements) }
-        for promotion in report.promotions {
-            context.marks.lower(lane: promotion.lane, priority: promotion.priority, below: promotion.firstID)
-        }
         tuning.learnKeys(metUsedKeys: report.metUsedKeys)
         // All jobs belong to paused stores, and other transactions have locked them.
         if report.claimed == 0 && report.paused == 0 { return Step(disposition: .idle) }
         if report.skipped == 0, let last = report.last {
             context.marks.raise(lane, from: request.marks, upTo: last)
+        }
+        // Only then: a batch may make jobs ready again that were its own.
+        for promotion in report.promotions {
+            context.marks.lower(lane: promotion.lane, priority: promotion.priority, below: promotion.firstID)
         }
         context.onEvent(.batch(event(report, duration)))
         if tuning.leavesAnythingOut { return finishBesideLeftOut(report) }
