@@ -30,6 +30,14 @@ public struct ServiceStatus: Sendable {
     /// When that was.
     public internal(set) var lastErrorAt: Date?
 
+    package init(
+        name: String, role: String, activity: Activity = .disconnected, since: Date = Date(),
+        lastSuccessAt: Date? = nil
+    ) {
+        (self.name, self.role, self.activity) = (name, role, activity)
+        (self.since, self.lastSuccessAt) = (since, lastSuccessAt)
+    }
+
     public var isConnected: Bool {
         switch activity {
         case .idle, .working: true
