@@ -17,7 +17,7 @@ package enum ProcessUsage {
 
     /// How many files this process has open; 0 if `/proc` does not say.
     package static var openFiles: Int {
-        // Without the one that reads the folder.
+        // Reading the folder opens one more.
         max(0, ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 1) - 1)
     }
 

@@ -127,17 +127,21 @@ struct Log: Sendable {
             write(.error, "subscription_disabled", [("name", event.name), ("reason", event.reason)])
         case .ledgerCheckFailed(let error): write(.warn, "ledger_check_failed", [("error", error)])
         case .integrityViolation(let event):
-            write(.error, "integrity_violation", [("violation", event.description)])
+            write(
+                .error, "integrity_violation",
+                Self.fields(of: event.item) + [("violation", event.description)])
         case .stopping: write(.info, "stopping")
         case .stopped: write(.info, "stopped")
         }
     }
 
+    private static func fields(of item: ItemKey) -> Fields {
+        [("store", item.storeID), ("item", item.itemID), ("location", item.locationID)]
+    }
+
     /// The store and the item, where all jobs have the same.
     private static func fields(of subject: WorkEvent.Subject) -> Fields {
-        if let item = subject.item {
-            return [("store", item.storeID), ("item", item.itemID), ("location", item.locationID)]
-        }
+        if let item = subject.item { return fields(of: item) }
         switch subject.storeIDs.count {
         case 0: return []
         case 1: return [("store", subject.storeIDs[0])]
@@ -174,9 +178,10 @@ final class DisconnectionLog: Sendable {
         var left = 0
     }
 
-    private static let pauseMs = 5_000
-
+    private let pauseMs: Int
     private let entries = Mutex<[String: Entry]>([:])
+
+    init(pauseMs: Int = 5_000) { self.pauseMs = pauseMs }
 
     /// - Returns: how many lines of the service were left out since the last one; nil if this one is to be left out.
     func admit(_ service: String) -> Int? {
@@ -186,7 +191,7 @@ final class DisconnectionLog: Sendable {
                 return nil
             }
             let left = entries[service]?.left ?? 0
-            entries[service] = Entry(next: .after(milliseconds: Self.pauseMs))
+            entries[service] = Entry(next: .after(milliseconds: pauseMs))
             return left
         }
     }

@@ -40,7 +40,8 @@ extension ServeCommandTests {
             guard eventually({ gateway.errorText.contains("event=listening address") || gateway.hasEnded }) else {
                 throw ShopError("the gateway does not listen: \(gateway.errorText)")
             }
-            guard let text = gateway.errorText.components(separatedBy: "event=listening address=").dropFirst().first else {
+            guard let text = gateway.errorText.components(separatedBy: "event=listening address=").dropFirst().first
+            else {
                 throw ShopError("the gateway did not start: \(gateway.errorText)")
             }
             address = String(text.prefix { !$0.isWhitespace })

@@ -58,7 +58,7 @@ package final class RouteHandler: RequestHandler {
     package func response(to fault: RequestFault, _ context: FaultContext) -> Response {
         let failure = HTTPFailure(fault.status, fault.reason)
         let path = context.head?.path ?? RouteTable.path(ofTarget: context.target ?? "")
-        report(fault.status, route: nil)
+        report(fault.status, route: context.head.flatMap(route(of:)))
         return decorated(table.style(path)(failure), context.head)
     }
 
@@ -102,6 +102,10 @@ package final class RouteHandler: RequestHandler {
         table.cors?.decorate(&response, head)
         table.onAnswer?(&response, head)
         return response
+    }
+
+    private func route(of head: RequestHead) -> Int? {
+        if case .found(let route, _) = table.router.match(head.method, head.path) { route.number } else { nil }
     }
 
     /// - Parameter startedAt: nil for a request whose head was enough.

@@ -55,7 +55,7 @@ package struct QueueReading: Sendable {
 /// fiftieth of one session's time. Not `Sendable`: it never leaves its thread.
 package final class QueueReader {
     /// The most jobs of a kind that are counted.
-    static let countMax: Int64 = 100_000
+    package static let countMax: Int64 = 100_000
     /// How long a reading is good at least.
     private static let pauseMin = Duration.seconds(5)
     /// The pause behind a reading is at least so many times as long as the reading.
@@ -63,6 +63,7 @@ package final class QueueReader {
     private static let statementTimeout = Duration.seconds(1)
 
     private let schema: QueueSchema
+    private let countMax: Int64
     private let settings: ConnectionSettings
     private var connection: Connection?
     private var nextAt: Deadline?
@@ -71,8 +72,12 @@ package final class QueueReader {
     /// Why the last reading failed.
     package private(set) var error: PostgresError?
 
-    package init(connection base: ConnectionSettings, schema: QueueSchema, settings: WorkerSettings) {
+    package init(
+        connection base: ConnectionSettings, schema: QueueSchema, settings: WorkerSettings,
+        countMax: Int64 = QueueReader.countMax
+    ) {
         self.schema = schema
+        self.countMax = countMax
         var session = settings.session.filter { $0.name != "statement_timeout" }
         session.append(("statement_timeout", "\(Self.statementTimeout.milliseconds)ms"))
         var connection = settings.connection(from: base, role: SessionNames.metrics, session: session)
@@ -101,10 +106,10 @@ package final class QueueReader {
         let connection = try open()
         let depth = CountQueueStatement.depth(
             in: try connection.execute(
-                CountQueueStatement(schema).statement, CountQueueStatement.parameters(countMax: Self.countMax)))
+                CountQueueStatement(schema).statement, CountQueueStatement.parameters(countMax: countMax)))
         let server = ReadServerStatement.server(
             in: try connection.execute(
-                ReadServerStatement(schema).statement, ReadServerStatement.parameters(countMax: Self.countMax)))
+                ReadServerStatement(schema).statement, ReadServerStatement.parameters(countMax: countMax)))
         let tables = ReadTablesStatement.tables(
             in: try connection.execute(ReadTablesStatement().statement, ReadTablesStatement.parameters(schema)))
         return QueueReading(depth: depth, server: server, tables: tables, readAt: Date())

@@ -201,6 +201,8 @@ extension WorkEvent {
 
     /// What the ledger checker found wrong.
     public struct IntegrityViolation: Sendable {
+        /// The item whose ledger is wrong.
+        public let item: ItemKey
         /// A sentence that names the item and what is wrong.
         public let description: String
     }

@@ -87,12 +87,12 @@ final class Monitor: Sendable {
     }
 
     func isStopping() {
-        health.isStopping()
-        manager.stopping()
+        if health.isStopping() { manager.stopping() }
     }
 
     /// Ends the thread and the server.
     func stop() {
+        isStopping()
         stopSignal.finish()
         wake.signal()
         hasEnded.wait()

@@ -43,7 +43,14 @@ final class ProcessHealth: Sendable {
 
     func isRunning() { state.withLock { $0.phase = .running } }
 
-    func isStopping() { state.withLock { $0.phase = .stopping } }
+    /// - Returns: whether this is news.
+    func isStopping() -> Bool {
+        state.withLock { state in
+            if case .stopping = state.phase { return false }
+            state.phase = .stopping
+            return true
+        }
+    }
 
     /// - Parameter statuses: of the services of a pool; empty before it runs.
     func watch(_ statuses: @escaping @Sendable () -> [ServiceStatus]) { state.withLock { $0.statuses = statuses } }
@@ -58,13 +65,12 @@ final class ProcessHealth: Sendable {
 
     // MARK: checks
 
-    /// Whether the process should be left alone: false where only a new start helps. A database that is away is no
-    /// reason.
+    /// Whether the process lives. A problem means that only a new start helps; a database that is away is none.
     func liveness(at now: Date = Date()) -> [Check] {
         let hanging = statuses.compactMap { status -> Check? in
             guard let since = status.waitsSince, now.timeIntervalSince(since) > hangAfter else { return nil }
-            return Check(
-                name: status.role, problem: "hangs; the database answered it last \(Int(now.timeIntervalSince(since))) s ago")
+            let seconds = Int(now.timeIntervalSince(since))
+            return Check(name: status.role, problem: "hangs; the database answered it last \(seconds) s ago")
         }
         return [Check(name: "process")] + hanging
     }

@@ -63,7 +63,9 @@ extension MetricsRegistry {
                 "Since when the oldest ready job could have been worked; no value while none is ready.",
                 depth?.oldestReadyAt?.timeIntervalSince1970)
             let server = reading?.server
-            gauge("stockq_queue_workers", "Workers connected to the database, of all processes.", server.map { Double($0.workers) })
+            gauge(
+                "stockq_queue_workers", "Workers connected to the database, of all processes.",
+                server.map { Double($0.workers) })
             gauge("stockq_queue_paused_lanes", "Lanes that are paused.", server.map { Double($0.pausedLanes) })
             gauge("stockq_queue_paused_stores", "Stores that are paused.", server.map { Double($0.pausedStores) })
             exposition.family(

@@ -30,7 +30,8 @@ struct ProgressLog {
         let now = ContinuousClock.now
         let seconds = max(0.001, startedAt.duration(to: now) / .seconds(1))
         let work = last.map { totals - $0.work } ?? totals
-        var fields: Log.Fields = [("jobs", work.finished), ("jobs_per_second", Self.rounded(Double(work.finished) / seconds))]
+        var fields: Log.Fields = [("jobs", work.finished)]
+        fields.append(("jobs_per_second", Self.rounded(Double(work.finished) / seconds)))
         fields += work.outcomes.map { ($0.outcome.rawValue, $0.jobs) }
         fields.append(("batches", work.batches))
         fields += work.codes.filter { $0.jobs > 0 }.map { ("rejected_\($0.code.rawValue)", $0.jobs) }
@@ -46,15 +47,18 @@ struct ProgressLog {
     }
 
     private static func fields(of reading: QueueReading) -> Log.Fields {
-        let age = reading.depth.oldestReadyAt.map { max(0, Int(reading.readAt.timeIntervalSince($0))) }
-        return [("ready", reading.depth.ready), ("oldest_seconds", age ?? 0)]
+        [("ready", reading.depth.ready), ("oldest_seconds", age(reading) ?? 0)]
+    }
+
+    /// For how long the oldest ready job has waited, seconds.
+    private static func age(_ reading: QueueReading) -> Int? {
+        reading.depth.oldestReadyAt.map { max(0, Int(reading.readAt.timeIntervalSince($0))) }
     }
 
     private static func status(_ work: WorkMetrics.Totals, _ seconds: Double, _ reading: QueueReading?) -> String {
         let rate = "\(rounded(Double(work.finished) / seconds)) jobs/s"
         guard let reading else { return rate }
-        let age = reading.depth.oldestReadyAt.map { ", the oldest for \(max(0, Int(reading.readAt.timeIntervalSince($0)))) s" }
-        return "\(rate), \(reading.depth.ready) ready" + (age ?? "")
+        return "\(rate), \(reading.depth.ready) ready" + (age(reading).map { ", the oldest for \($0) s" } ?? "")
     }
 
     private static func rounded(_ number: Double) -> Double { (number * 10).rounded() / 10 }

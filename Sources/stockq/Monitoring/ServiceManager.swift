@@ -1,6 +1,6 @@
 import Foundation
 
-/// Tells systemd what the process does (`sd_notify(3)`): a datagram to the socket in `NOTIFY_SOCKET`. Without it nothing
+/// Reports to systemd what the process does (`sd_notify(3)`): a datagram to the socket in `NOTIFY_SOCKET`. Without it nothing
 /// is sent.
 struct ServiceManager: Sendable {
     private let socketPath: String?
@@ -28,7 +28,7 @@ struct ServiceManager: Sendable {
     /// A line for `systemctl status`.
     func status(_ text: String) { send("STATUS=\(text)") }
 
-    /// - Returns: false where nobody takes it. The process works on all the same.
+    /// - Returns: false where the socket does not take it. The process works on all the same.
     @discardableResult
     private func send(_ message: String) -> Bool {
         guard let socketPath, let (address, length) = Self.address(socketPath) else { return false }

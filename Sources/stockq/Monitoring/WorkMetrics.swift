@@ -51,7 +51,8 @@ final class WorkMetrics: Sendable {
             "stockq_jobs_skipped", "Claimed jobs that stayed for a later batch, because a row was locked.")
         promoted = registry.counter(
             "stockq_jobs_promoted", "Deferred jobs that became ready: due ones, and those that waited for stock.")
-        paused = registry.counter("stockq_jobs_paused", "Claimed jobs that were put off, because their store is paused.")
+        paused = registry.counter(
+            "stockq_jobs_paused", "Claimed jobs that were put off, because their store is paused.")
         notifications = registry.counter("stockq_notifications", "Notifications that batches wrote.")
         let deliveries = registry.counters(
             "stockq_delivery_attempts", "Attempts to deliver a message to a subscription.", labels: ["result"])
