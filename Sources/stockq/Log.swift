@@ -172,7 +172,7 @@ struct Log: Sendable {
 }
 
 /// Keeps a database that is away from filling the log: of each service one line at once, and then one in five seconds.
-final class DisconnectionLog: Sendable {
+package final class DisconnectionLog: Sendable {
     private struct Entry: Sendable {
         var next: Deadline
         var left = 0
@@ -181,10 +181,10 @@ final class DisconnectionLog: Sendable {
     private let pauseMs: Int
     private let entries = Mutex<[String: Entry]>([:])
 
-    init(pauseMs: Int = 5_000) { self.pauseMs = pauseMs }
+    package init(pauseMs: Int = 5_000) { self.pauseMs = pauseMs }
 
     /// - Returns: how many lines of the service were left out since the last one; nil if this one is to be left out.
-    func admit(_ service: String) -> Int? {
+    package func admit(_ service: String) -> Int? {
         entries.withLock { entries in
             if let entry = entries[service], !entry.next.hasPassed {
                 entries[service]?.left += 1

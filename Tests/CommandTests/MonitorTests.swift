@@ -5,8 +5,7 @@ import StockQueue
 import StockQueuePostgres
 import TestSupport
 import Testing
-
-@testable import stockq
+import stockq
 
 /// `--listen-metrics`: metrics and health of the processes.
 @Suite("Metrics and health") struct MonitorTests {

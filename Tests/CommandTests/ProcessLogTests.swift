@@ -4,8 +4,7 @@ import StockQueue
 import StockQueuePostgres
 import TestSupport
 import Testing
-
-@testable import stockq
+import stockq
 
 /// What a process writes while it works: its log, and its state for systemd.
 @Suite("Log lines of a process") struct ProcessLogTests {

@@ -5,7 +5,7 @@ import StockQueue
 import StockQueueLocking
 
 /// Whether this process lives, has started, and can work: for a service manager and for orchestrators.
-final class ProcessHealth: Sendable {
+package final class ProcessHealth: Sendable {
     enum Phase: Sendable {
         /// - Parameter problem: why it has not started yet; nil where nothing is known.
         case starting(problem: String?)
@@ -14,14 +14,14 @@ final class ProcessHealth: Sendable {
     }
 
     /// One line of an answer.
-    struct Check: Sendable {
+    package struct Check: Sendable {
         var name: String
         /// Nil where all is well.
-        var problem: String?
+        package var problem: String?
         /// What is known where all is well.
         var note: String?
 
-        var line: String { "\(name): " + (problem ?? "ok" + (note.map { " (\($0))" } ?? "")) }
+        package var line: String { "\(name): " + (problem ?? "ok" + (note.map { " (\($0))" } ?? "")) }
     }
 
     private struct State: Sendable {
@@ -35,7 +35,7 @@ final class ProcessHealth: Sendable {
     private let state = Mutex(State())
 
     /// - Parameter callTimeout: how long one call of the database may take. A batch has several.
-    init(callTimeout: Duration) { hangAfter = callTimeout / .seconds(1) * 10 }
+    package init(callTimeout: Duration) { hangAfter = 10 * (callTimeout / .seconds(1)) }
 
     // MARK: what the process reports
 
@@ -53,7 +53,9 @@ final class ProcessHealth: Sendable {
     }
 
     /// - Parameter statuses: of the services of a pool; empty before it runs.
-    func watch(_ statuses: @escaping @Sendable () -> [ServiceStatus]) { state.withLock { $0.statuses = statuses } }
+    package func watch(_ statuses: @escaping @Sendable () -> [ServiceStatus]) {
+        state.withLock { $0.statuses = statuses }
+    }
 
     /// - Parameter databaseIsAway: whether the last call of the gateway was not answered.
     func watch(databaseIsAway: @escaping @Sendable () -> Bool) {
@@ -66,7 +68,7 @@ final class ProcessHealth: Sendable {
     // MARK: checks
 
     /// Whether the process lives. A problem means that only a new start helps; a database that is away is none.
-    func liveness(at now: Date = Date()) -> [Check] {
+    package func liveness(at now: Date = Date()) -> [Check] {
         let hanging = statuses.compactMap { status -> Check? in
             guard let since = status.waitsSince, now.timeIntervalSince(since) > hangAfter else { return nil }
             let seconds = Int(now.timeIntervalSince(since))

@@ -2,12 +2,12 @@ import Foundation
 
 /// Reports to systemd what the process does (`sd_notify(3)`): a datagram to the socket in `NOTIFY_SOCKET`. Without it nothing
 /// is sent.
-struct ServiceManager: Sendable {
+package struct ServiceManager: Sendable {
     private let socketPath: String?
     /// How often systemd wants a sign of life; nil where it does not ask for one.
-    let watchdogInterval: Duration?
+    package let watchdogInterval: Duration?
 
-    init(environment: [String: String] = ProcessInfo.processInfo.environment) {
+    package init(environment: [String: String] = ProcessInfo.processInfo.environment) {
         socketPath = environment["NOTIFY_SOCKET"].flatMap { $0.isEmpty ? nil : $0 }
         let isForThisProcess =
             environment["WATCHDOG_PID"].map { $0 == "\(ProcessInfo.processInfo.processIdentifier)" } ?? true
@@ -17,7 +17,7 @@ struct ServiceManager: Sendable {
     }
 
     /// The process has started.
-    func ready() { send("READY=1") }
+    package func ready() { send("READY=1") }
 
     /// The process has begun to stop.
     func stopping() { send("STOPPING=1") }
