@@ -23,15 +23,21 @@ import Testing
         SELECT 's' || n, 'a', -1, now() + interval '1 h', now(), 1, 'wait' FROM generate_series(1, 4) AS n;
         INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at, attempts)
         SELECT 's' || n, 'a', 1, now() + interval '1 h', 2 FROM generate_series(1, 3) AS n;
-        INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at, paused_at)
-        SELECT 's' || n, 'a', 1, 'infinity', now() FROM generate_series(1, 2) AS n;
+        INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at, reference)
+        SELECT 's' || n, 'a', 1, now() + interval '1 h', 'pause' FROM generate_series(1, 2) AS n;
         INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at, scheduled_at, enqueued_at)
         VALUES ('s1', 'a', 1, now() - interval '20 minutes', NULL, now() - interval '2 days');
+        """
+
+    /// As a worker does it with the jobs of a paused store.
+    private static let pause = """
+        UPDATE stockq.jobs SET run_at = 'infinity', paused_at = now() WHERE reference = 'pause'
         """
 
     @Test("the depth is that of stats, and so is the age") func depth() async throws {
         try await withDatabase { (database: TestDatabase) throws in
             try database.run(Self.jobs)
+            try database.run(Self.pause)
             let depth = try #require(reader(database).read()).depth
             let stats = try Inspector(connection: database.connect(), schema: database.schema)
                 .statistics(seconds: 60).value.queue
@@ -70,11 +76,12 @@ import Testing
             try database.run(
                 """
                 INSERT INTO stockq.jobs (store_id, item_id, quantity) SELECT 's', 'a', 1 FROM generate_series(1, 5000);
-                INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at)
-                SELECT 's', 'a', 1, CASE WHEN n % 4 = 0 THEN 'infinity' ELSE now() + interval '1 h' END
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at, reference)
+                SELECT 's', 'a', 1, now() + interval '1 h', CASE n WHEN 4 THEN 'pause' END
                 FROM generate_series(1, 4) AS n;
-                ANALYZE stockq.jobs;
                 """)
+            try database.run(Self.pause)
+            try database.run("ANALYZE stockq.jobs")
             let depth = try #require(reader(database, countMax: 50).read()).depth
             #expect(abs(depth.ready - 5_000) < 100, "\(depth)")
             #expect(depth.scheduled == 3 && depth.paused == 1)
