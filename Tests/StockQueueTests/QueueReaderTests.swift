@@ -90,6 +90,32 @@ import Testing
         }
     }
 
+    /// The planner would like to search by the primary key, and would read all jobs for each lane without any.
+    @Test("statistics of a full table do not make a reading slow") func fullTable() async throws {
+        try await withDatabase { (database: TestDatabase) throws in
+            try database.run(
+                "INSERT INTO stockq.jobs (store_id, item_id, quantity) SELECT 's', 'a', 1 FROM generate_series(1, 30000)"
+            )
+            try database.run("ANALYZE stockq.jobs")
+            func scans() throws -> String {
+                try database.value("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'jobs_pkey'")
+            }
+            let before = try scans()
+            var reader: QueueReader? = reader(database)
+            let reading = try #require(reader?.read())
+            #expect(reading.depth.ready == 30_000)
+            // A session reports what it did when it ends.
+            reader = nil
+            #expect(
+                try eventually {
+                    try database.value(
+                        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                            + "AND application_name LIKE '% metrics'") == "0"
+                })
+            #expect(try scans() == before)
+        }
+    }
+
     @Test("a transaction that holds vacuum back, and how far the partitions reach") func server() async throws {
         try await withDatabase { (database: TestDatabase) throws in
             let reader = reader(database)

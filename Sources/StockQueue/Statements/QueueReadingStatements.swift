@@ -6,6 +6,9 @@ import StockQueuePostgres
 /// The first jobs of each kind are counted, ready ones and deferred ones. Where there are more, the size of the table
 /// gives an estimate. The first job of a lane and priority was enqueued before the others, so the oldest ready job is
 /// among these; of the jobs that are due and not promoted yet the first of each lane counts.
+///
+/// The orders and the comparison of rows leave the planner no index but those of ready and of deferred jobs: by the
+/// primary key, a search for a lane without jobs would read the whole table.
 struct CountQueueStatement: QueueStatement {
     let statement: Statement
 
@@ -21,11 +24,14 @@ struct CountQueueStatement: QueueStatement {
                 FROM pg_class
                 WHERE oid = \(quoteLiteral("\(s).jobs"))::regclass
             ), counted_ready AS (
-                SELECT count(*) AS jobs FROM (SELECT FROM \(s).jobs WHERE run_at IS NULL LIMIT $1) AS jobs
+                SELECT count(*) AS jobs
+                FROM (
+                    SELECT FROM \(s).jobs WHERE run_at IS NULL ORDER BY lane, priority, job_id LIMIT $1
+                ) AS jobs
             ), counted_deferred AS (
                 SELECT count(*) AS jobs, \(SQL.jobCounts)
                 FROM (
-                    SELECT \(SQL.jobStates) FROM \(s).jobs WHERE run_at IS NOT NULL LIMIT $1
+                    SELECT \(SQL.jobStates) FROM \(s).jobs WHERE run_at IS NOT NULL ORDER BY lane, run_at LIMIT $1
                 ) AS jobs
             ), scale AS (
                 SELECT
@@ -41,8 +47,10 @@ struct CountQueueStatement: QueueStatement {
                 CROSS JOIN LATERAL (
                     SELECT store_id, lane, \(SQL.readySince) AS since
                     FROM \(s).jobs
-                    WHERE jobs.lane = lanes.lane AND jobs.priority = level.priority::smallint AND run_at IS NULL
-                    ORDER BY job_id
+                    WHERE jobs.lane = lanes.lane AND run_at IS NULL
+                        AND (jobs.priority, job_id) > (level.priority::smallint, 0)
+                        AND jobs.priority <= level.priority::smallint
+                    ORDER BY jobs.priority, job_id
                     LIMIT 1
                 ) AS head
                 WHERE paused_at IS NULL
