@@ -85,6 +85,8 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         // HTTP/1.1 on sockets: it knows nothing of stock.
         .target(name: "HTTPServer", dependencies: ["CLinux", "StockQueueLocking"], swiftSettings: flags),
+        // Counters, gauges and histograms, and the formats of a scrape: it knows nothing of stock.
+        .target(name: "Metrics", dependencies: ["StockQueueLocking"], swiftSettings: flags),
         // The vendors' calls, pure: bytes to jobs and results to bytes.
         .target(
             name: "StockGateway", dependencies: ["HTTPServer", "StockFormats", "StockModel", "StockQueueLocking"],
@@ -108,9 +110,9 @@ let package = Package(
         .executableTarget(
             name: "stockq",
             dependencies: [
-                "BuildInfo", "CommandLineKit", "HTTPServer", "StockFormats", "StockGateway", "StockGatewayExecution",
-                "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres", "StockQueueMigrations",
-                "PrivateCluster",
+                "BuildInfo", "CommandLineKit", "HTTPServer", "Metrics", "StockFormats", "StockGateway",
+                "StockGatewayExecution", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
+                "StockQueueMigrations", "PrivateCluster",
             ],
             swiftSettings: flags
         ),
@@ -153,6 +155,7 @@ let package = Package(
             swiftSettings: flags),
         .testTarget(
             name: "StockFormatsTests", dependencies: ["StockFormats", "StockModel"], swiftSettings: flags),
+        .testTarget(name: "MetricsTests", dependencies: ["Metrics", "StockQueueLocking"], swiftSettings: flags),
         .testTarget(
             name: "HTTPServerTests", dependencies: ["FuzzTargets", "HTTPServer", "StockQueueLocking", "TestSupport"],
             swiftSettings: flags),
@@ -181,7 +184,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "Examples", "stockq", "stockq-bench", "CommandLineKit", "HTTPServer", "PrivateCluster", "StockGateway",
+                "Examples", "stockq", "stockq-bench", "CommandLineKit", "HTTPServer", "Metrics", "PrivateCluster",
+                "StockGateway",
                 "StockGatewayExecution", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
                 "TestSupport",
             ],

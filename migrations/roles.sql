@@ -119,7 +119,8 @@ DECLARE
         'GRANT SELECT ON deliveries, threshold_changes, alert_policies, snoozes, announced_stores, announcements,
             announced_items, delivery_progress TO %1$I',
         'GRANT SELECT ON SEQUENCE ' || feed_sequences || ' TO %1$I',
-        'GRANT EXECUTE ON FUNCTION can_read_all_stores, resumes, changes_since_count, ' || feeds || ' TO %1$I',
+        'GRANT EXECUTE ON FUNCTION can_read_all_stores, resumes, changes_since_count, partition_bounds, '
+            || feeds || ' TO %1$I',
         'GRANT SELECT, INSERT, DELETE ON too_large_groups TO %1$I',
         'GRANT SELECT ON paused_stores, migrations TO %1$I',
         'GRANT SELECT, USAGE ON SEQUENCE jobs_job_id_seq TO %1$I',

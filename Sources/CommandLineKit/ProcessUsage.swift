@@ -15,6 +15,12 @@ package enum ProcessUsage {
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }
 
+    /// How many files this process has open; 0 if `/proc` does not say.
+    package static var openFiles: Int {
+        // Reading the folder opens one more.
+        max(0, ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 1) - 1)
+    }
+
     /// The peak resident memory of this process in KiB; 0 if `/proc` does not say.
     ///
     /// Not `ru_maxrss`, which starts with the parent's value.

@@ -43,9 +43,16 @@ package final class GatewayExecutor: CallExecutor {
         repeats = RepeatGuard(seconds: settings.repeatSeconds, entriesMax: settings.repeatsMax)
     }
 
+    private var services: [(name: String, body: @Sendable () -> Void)] {
+        calls.services + lookups.services + [streams.service]
+    }
+
+    /// The names of the services, each with a connection of its own.
+    package var serviceNames: [String] { services.map(\.name) }
+
     /// Starts the threads.
     package func start() {
-        for service in calls.services + lookups.services + [streams.service] {
+        for service in services {
             threads.enter()
             let thread = Thread { [threads] in
                 service.body()

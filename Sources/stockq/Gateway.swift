@@ -42,33 +42,45 @@ struct Gateway {
     // MARK: serving
 
     /// Serves until a signal.
-    func serve() throws -> ExitCode {
+    func serve(_ options: Monitor.Options) throws -> ExitCode {
         let stop = StopRequest()
         Signals.handle { stop.receive() }
         raiseOpenFiles()
-        guard try waitForDatabase(stop.signal) else { return .success }
+        let monitor = monitor(options)
+        try monitor.start()
+        defer { monitor.stop() }
+        guard try waitForDatabase(stop.signal, monitor.health) else { return .success }
         var executorSettings = settings.executor
         executorSettings.hasWorkers = workers > 0
         let lanes = LaneHints()
         let executor = GatewayExecutor(
             connection: executorConnection, schema: schema, settings: executorSettings,
             vendorSettings: settings.vendors,
-            onEvent: { [log] in log.write($0) }, onEnqueued: { lanes.name($0) },
+            onEvent: { [log] in
+                monitor.record($0)
+                log.write($0)
+            }, onEnqueued: { lanes.name($0) },
             offerCalls: { lanes.offer($0) })
-        let pool = workers > 0 ? startWorkers(executor, stop) : nil
+        monitor.connections.expect(executor.serviceNames)
+        let pool = workers > 0 ? startWorkers(executor, stop, monitor) : nil
         lanes.pool = pool?.pool
         executor.start()
         let server: HTTPServer
         do {
-            server = try HTTPServer(endpoints, settings: settings.server, handler: RouteHandler(routes(executor)))
+            server = try HTTPServer(
+                endpoints, settings: settings.server, handler: RouteHandler(routes(executor, monitor)))
         } catch {
             executor.stop()
             pool?.finish()
             throw error
         }
         for address in server.addresses { log.write(.info, "listening", [("address", address)]) }
+        monitor.registry.add { server.statistics }
+        monitor.health.watch(databaseIsAway: { executor.isAway })
+        monitor.isRunning()
         stop.wait()
         log.write(.info, "stopping")
+        monitor.isStopping()
         // The workers stop last: they decide the jobs of the calls that are under way.
         server.shutDown(graceMs: settings.shutdownTimeout.milliseconds)
         server.wait()
@@ -81,12 +93,18 @@ struct Gateway {
     /// Waits for a database that is not reachable yet, and checks it.
     ///
     /// - Returns: false if the stop signal came first.
-    private func waitForDatabase(_ stop: StopSignal) throws -> Bool {
+    private func waitForDatabase(_ stop: StopSignal, _ health: ProcessHealth) throws -> Bool {
+        var nextWarning: Deadline?
+        func warn(_ error: PostgresError) {
+            health.isWaiting(for: error.description)
+            if nextWarning?.hasPassed == false { return }
+            log.write(.warn, "waiting_for_database", [("error", error)])
+            nextWarning = .after(milliseconds: 5_000)
+        }
+
         if workers > 0 {
             let startup = WorkerStartup(connection: connection, schema: schema, settings: workerSettings, stop: stop)
-            let check = try startup.run { [log] error, _ in
-                log.write(.warn, "waiting_for_database", [("error", error)])
-            }
+            let check = try startup.run { error, _ in warn(error) }
             guard let check else { return false }
             for warning in check.warnings { log.write(.warn, "warning", [("text", warning)]) }
             try Self.require(check.blockers)
@@ -97,7 +115,7 @@ struct Gateway {
                 try Self.require(try GatewayCheck.blockers(connection, schema))
                 return true
             } catch let error as PostgresError where error.isTransient && !deadline.hasPassed {
-                log.write(.warn, "waiting_for_database", [("error", error)])
+                warn(error)
                 _ = stop.wait(milliseconds: workerSettings.reconnectPauseMax.milliseconds)
             }
         }
@@ -130,7 +148,16 @@ struct Gateway {
         return settings
     }
 
-    private func routes(_ executor: GatewayExecutor) -> RouteTable {
+    /// A gateway without workers has a role that cannot read the queue.
+    private func monitor(_ options: Monitor.Options) -> Monitor {
+        let source = Monitor.Source(connection: connection, schema: schema, settings: workerSettings)
+        let monitor = Monitor(
+            options, log, source: workers > 0 ? source : nil, callTimeout: workerSettings.callTimeout)
+        if workers > 0 { monitor.connections.expect(Monitor.services(of: workerSettings)) }
+        return monitor
+    }
+
+    private func routes(_ executor: GatewayExecutor, _ monitor: Monitor) -> RouteTable {
         var routes = RouteTable()
         routes.cors = CORSPolicy(origins: .any)
         routes.setErrorStyle(under: "/", SharedError.style)
@@ -152,6 +179,7 @@ struct Gateway {
             call.respond(
                 executor.isAway ? .text(.serviceUnavailable, "the database is away") : .text(.ok, "ok"))
         }
+        monitor.watch(&routes)
         return routes
     }
 
@@ -193,18 +221,20 @@ struct Gateway {
         func offer(_ offer: ImmediateOffer) -> Bool { pool?.offer(offer) ?? false }
     }
 
-    private func startWorkers(_ executor: GatewayExecutor, _ stop: StopRequest) -> Workers {
+    private func startWorkers(_ executor: GatewayExecutor, _ stop: StopRequest, _ monitor: Monitor) -> Workers {
         let settings = workerSettings
         let pool = WorkerPool(
             connection: connection, schema: schema, settings: settings,
             onEvent: { [log] event in
                 if case .integrityViolation = event, settings.stopOnViolation { stop.fail() }
+                monitor.record(event)
                 switch event {
                 // The process says so for all its parts.
                 case .stopping, .stopped: break
                 default: log.write(event)
                 }
             }, onFinished: { executor.take($0) })
+        monitor.health.watch { pool.status }
         return Workers(pool, onEnd: { stop.request() })
     }
 }
@@ -244,7 +274,7 @@ extension Log {
         switch event {
         case .connected(let service): write(.debug, "connected", [("service", service)])
         case .disconnected(let service, let error, let retryMs):
-            write(.warn, "disconnected", [("service", service), ("error", error), ("retry_in_ms", retryMs)])
+            writeDisconnected(service, error, retryMs: retryMs)
         case .failed(let service, let error, let requestID):
             let request = requestID.map { [("request_id", $0 as any CustomStringConvertible)] } ?? []
             write(.error, "call_failed", [("service", service), ("error", error)] + request)

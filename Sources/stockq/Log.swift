@@ -3,9 +3,10 @@ import Foundation
 import StockFormats
 import StockModel
 import StockQueue
+import StockQueueLocking
 import StockQueuePostgres
 
-/// Structured log lines on standard error: a time, a level, an event, and fields as `name=value`.
+/// Structured log lines on standard error: a time, a level, an event, and fields.
 struct Log: Sendable {
     enum Level: String, Sendable, CaseIterable, Comparable {
         case debug, info, warn, error
@@ -22,13 +23,50 @@ struct Log: Sendable {
         static func < (first: Level, second: Level) -> Bool { first.severity < second.severity }
     }
 
-    var minimumLevel = Level.info
+    enum Format: String, Sendable, CaseIterable {
+        /// `name=value`, one after the other.
+        case logfmt
+        /// One JSON object a line.
+        case json
+    }
 
-    func write(_ level: Level, _ event: String, _ fields: [(String, any CustomStringConvertible)] = []) {
+    typealias Fields = [(String, any CustomStringConvertible)]
+
+    var minimumLevel = Level.info
+    var format = Format.logfmt
+    private let disconnections = DisconnectionLog()
+
+    init(minimumLevel: Level, format: Format = .logfmt) {
+        self.minimumLevel = minimumLevel
+        self.format = format
+    }
+
+    func write(_ level: Level, _ event: String, _ fields: Fields = []) {
         if level < minimumLevel { return }
-        let time = Timestamp(Date())
-        let texts = fields.map { " \($0.0)=\(Self.quoted($0.1.description))" }
-        Terminal.note("time=\(time) level=\(level) event=\(event)" + texts.joined())
+        Terminal.note(line(level, event, fields, at: Timestamp(Date())))
+    }
+
+    func line(_ level: Level, _ event: String, _ fields: Fields, at time: Timestamp) -> String {
+        switch format {
+        case .logfmt:
+            let texts = fields.map { " \($0.0)=\(Self.quoted($0.1.description))" }
+            return "time=\(time) level=\(level) event=\(event)" + texts.joined()
+        case .json:
+            let fixed: [(key: String, value: JSON)] = [
+                ("time", .string(time.description)), ("level", .string(level.rawValue)), ("event", .string(event)),
+            ]
+            return JSON.object(fixed + fields.map { ($0.0, Self.json($0.1)) }).text
+        }
+    }
+
+    /// Numbers stay numbers.
+    static func json(_ value: any CustomStringConvertible) -> JSON {
+        switch value {
+        case let number as any FixedWidthInteger: .integer(Int64(clamping: number))
+        case let number as Double: .number(number)
+        case let flag as Bool: .bool(flag)
+        default: .string(value.description)
+        }
     }
 
     /// A value with blanks, quotes or invisible characters is written as a JSON string, so that an event stays on one
@@ -42,6 +80,13 @@ struct Log: Sendable {
         return isPlain ? value : JSONWriter.quoted(value)
     }
 
+    /// Writes that a service lost its connection: at once, and while it goes on every five seconds.
+    func writeDisconnected(_ service: String, _ error: PostgresError, retryMs: Int) {
+        guard let left = disconnections.admit(service) else { return }
+        let more: Fields = left > 0 ? [("not_logged", left)] : []
+        write(.warn, "disconnected", [("service", service), ("error", error), ("retry_in_ms", retryMs)] + more)
+    }
+
     /// Writes an event of a worker process.
     func write(_ event: WorkEvent) {
         switch event {
@@ -49,24 +94,22 @@ struct Log: Sendable {
         case .connected(let event):
             write(.debug, "connected", [("service", event.service), ("server", event.serverVersion)])
         case .disconnected(let event):
-            write(
-                .warn, "disconnected",
-                [("service", event.service), ("error", event.error), ("retry_in_ms", event.retryIn.milliseconds)])
+            writeDisconnected(event.service, event.error, retryMs: event.retryIn.milliseconds)
         case .batchHalved(let event):
             write(
                 .warn, "batch_halved",
-                [("worker", event.worker), ("lane", event.lane), ("jobs", event.jobs), ("error", event.error)])
+                [("worker", event.worker), ("lane", event.lane), ("jobs", event.jobs)]
+                    + Self.fields(of: event.subject) + [("error", event.error)])
         case .attemptFailed(let event):
             write(
                 event.isFinal ? .error : .warn, event.isFinal ? "job_failed" : "job_retried_later",
-                [("worker", event.worker), ("lane", event.lane), ("job", event.jobID), ("error", event.error)])
+                [("worker", event.worker), ("lane", event.lane), ("job", event.jobID)]
+                    + Self.fields(of: event.subject) + [("error", event.error)])
         case .batchFailed(let event):
             write(
                 .error, "batch_failed",
-                [
-                    ("worker", event.worker), ("lane", event.lane), ("error", event.error),
-                    ("retry_in_ms", event.retryIn.milliseconds),
-                ])
+                [("worker", event.worker), ("lane", event.lane)] + Self.fields(of: event.subject)
+                    + [("error", event.error), ("retry_in_ms", event.retryIn.milliseconds)])
         case .batch(let event): write(.debug, "batch", Self.fields(of: event))
         case .promoted(let event): write(.debug, "promoted", [("jobs", event.jobs)])
         case .partitionsAdded(let event): write(.info, "partitions_added", [("count", event.count)])
@@ -84,16 +127,30 @@ struct Log: Sendable {
             write(.error, "subscription_disabled", [("name", event.name), ("reason", event.reason)])
         case .ledgerCheckFailed(let error): write(.warn, "ledger_check_failed", [("error", error)])
         case .integrityViolation(let event):
-            write(.error, "integrity_violation", [("violation", event.description)])
+            write(
+                .error, "integrity_violation",
+                Self.fields(of: event.item) + [("violation", event.description)])
         case .stopping: write(.info, "stopping")
         case .stopped: write(.info, "stopped")
         }
     }
 
-    private static func fields(
-        of event: WorkEvent.TransactionOpenLong
-    ) -> [(String, any CustomStringConvertible)] {
-        var fields: [(String, any CustomStringConvertible)] = []
+    private static func fields(of item: ItemKey) -> Fields {
+        [("store", item.storeID), ("item", item.itemID), ("location", item.locationID)]
+    }
+
+    /// The store and the item, where all jobs have the same.
+    private static func fields(of subject: WorkEvent.Subject) -> Fields {
+        if let item = subject.item { return fields(of: item) }
+        switch subject.storeIDs.count {
+        case 0: return []
+        case 1: return [("store", subject.storeIDs[0])]
+        default: return [("stores", subject.storeIDs.joined(separator: " "))]
+        }
+    }
+
+    private static func fields(of event: WorkEvent.TransactionOpenLong) -> Fields {
+        var fields: Fields = []
         if let processID = event.processID { fields.append(("pid", processID)) }
         if let name = event.preparedName { fields.append(("prepared", name)) }
         if let user = event.user { fields.append(("user", user)) }
@@ -101,7 +158,7 @@ struct Log: Sendable {
         return fields + [("seconds", event.seconds)]
     }
 
-    private static func fields(of batch: WorkEvent.BatchCommitted) -> [(String, any CustomStringConvertible)] {
+    private static func fields(of batch: WorkEvent.BatchCommitted) -> Fields {
         let outcomes = Outcome.allCases.map { ($0.rawValue, batch.outcomes[$0]) }
         return [
             ("worker", batch.worker), ("lane", batch.lane),
@@ -111,5 +168,31 @@ struct Log: Sendable {
             ("waiting", batch.waiting), ("skipped", batch.skipped), ("paused", batch.paused),
             ("promoted", batch.promoted), ("notifications", batch.notifications),
         ]
+    }
+}
+
+/// Keeps a database that is away from filling the log: of each service one line at once, and then one in five seconds.
+package final class DisconnectionLog: Sendable {
+    private struct Entry: Sendable {
+        var next: Deadline
+        var left = 0
+    }
+
+    private let pauseMs: Int
+    private let entries = Mutex<[String: Entry]>([:])
+
+    package init(pauseMs: Int = 5_000) { self.pauseMs = pauseMs }
+
+    /// - Returns: how many lines of the service were left out since the last one; nil if this one is to be left out.
+    package func admit(_ service: String) -> Int? {
+        entries.withLock { entries in
+            if let entry = entries[service], !entry.next.hasPassed {
+                entries[service]?.left += 1
+                return nil
+            }
+            let left = entries[service]?.left ?? 0
+            entries[service] = Entry(next: .after(milliseconds: pauseMs))
+            return left
+        }
     }
 }

@@ -37,10 +37,11 @@ extension ServeCommandTests {
             self.database = database
             gateway = try program.start(["serve", "--listen", "127.0.0.1:0", "--log-level", "debug"] + arguments)
             let gateway = gateway
-            guard eventually({ gateway.errorText.contains("event=listening") || gateway.hasEnded }) else {
+            guard eventually({ gateway.errorText.contains("event=listening address") || gateway.hasEnded }) else {
                 throw ShopError("the gateway does not listen: \(gateway.errorText)")
             }
-            guard let text = gateway.errorText.components(separatedBy: "address=").dropFirst().first else {
+            guard let text = gateway.errorText.components(separatedBy: "event=listening address=").dropFirst().first
+            else {
                 throw ShopError("the gateway did not start: \(gateway.errorText)")
             }
             address = String(text.prefix { !$0.isWhitespace })

@@ -40,6 +40,27 @@ import Testing
         #expect(try [client.readAnswer().body, client.readAnswer().body] == ["1\n", "2\n"])
     }
 
+    @Test("each answer is reported once, with its route, its status and its time")
+    func answered() throws {
+        let server = try TestServer()
+        let client = try server.client()
+        client.send(Self.get("/now") + Self.get("/fail") + Self.get("/none") + Self.put("/small", "abcd"))
+        for status in [200, 409, 404, 413] { #expect(try client.readAnswer().status == status) }
+        let other = try server.client()
+        other.send(Self.get("/wait"))
+        let call = try server.next()
+        call.respond(.text(.ok, "1"))
+        call.respond(.text(.ok, "2"))
+        #expect(try other.readAnswer().status == 200)
+        other.send("nonsense\r\n\r\n")
+        #expect(try other.readAnswer().status == 400)
+        #expect(
+            server.answered == [
+                "GET /now 200", "GET /fail 409", "none 404", "PUT /small 413", "GET /wait 200", "none 400",
+            ])
+        #expect(server.durations[4] > .zero && server.durations[2] == .zero)
+    }
+
     @Test("the first answer counts; a request without one gets 500")
     func exactlyOnce() throws {
         let server = try TestServer()

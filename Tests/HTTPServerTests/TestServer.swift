@@ -7,10 +7,12 @@ import TestSupport
 final class TestServer: Sendable {
     let server: HTTPServer
     let port: Int
+    private let routes: [String]
     private let calls: Calls
 
     /// Calls that the application has not answered, in order.
     private final class Calls: Sendable {
+        let answered = Mutex<[AnsweredRequest]>([])
         let waiting = Mutex<[Call]>([])
         let arrived = DispatchSemaphore(value: 0)
         let departures = Mutex<[Departure]>([])
@@ -37,6 +39,8 @@ final class TestServer: Sendable {
                 calls.arrived.signal()
             }
         }
+        routes.onAnswered = { report in calls.answered.withLock { $0.append(report) } }
+        self.routes = routes.routes.map { "\($0.method) \($0.pattern)" }
         routes.setErrorStyle(under: "/v2") { failure in
             .json(failure.status, Array(#"{"errors":[{"status":\#(failure.status)}]}"#.utf8))
         }
@@ -44,6 +48,14 @@ final class TestServer: Sendable {
         port = server.addresses.first.flatMap { Int($0.split(separator: ":").last ?? "") } ?? 0
         self.calls = calls
     }
+
+    /// Each answer so far: its route, and its status.
+    var answered: [String] {
+        calls.answered.withLock { $0 }.map { "\($0.route.map { routes[$0] } ?? "none") \($0.status)" }
+    }
+
+    /// How long each answer took.
+    var durations: [Duration] { calls.answered.withLock { $0 }.map(\.duration) }
 
     func client() throws -> RawClient { try RawClient(port: port) }
 

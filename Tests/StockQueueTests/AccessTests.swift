@@ -186,7 +186,7 @@ import Testing
         "stockq_worker": [
             "add_results_partitions", "rebase_feeds", "fan_out_deliveries", "claim_deliveries", "finish_deliveries",
             "digest_items", "drop_old_deliveries", "can_read_all_stores", "resumes", "changes_since_count",
-            "feed_horizon", "read_cursor", "feed_stores", "immediate_accesses",
+            "partition_bounds", "feed_horizon", "read_cursor", "feed_stores", "immediate_accesses",
             "check_page", "notifications_after", "last_notifications", "notifications_cursor", "changes_after",
             "changes_cursor",
         ],

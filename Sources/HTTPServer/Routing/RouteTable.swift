@@ -16,17 +16,23 @@ package struct RouteTable: Sendable {
     package typealias Check = @Sendable (RequestHead, PathParameters) throws -> Void
 
     struct Route: Sendable {
+        /// The place in `routes`.
+        var number: Int
         var bodyBytesMax: Int?
         var check: Check?
         var action: Action
     }
 
     var router = Router<Route>()
+    /// The method and the pattern of each route, in the order in which they were added.
+    package private(set) var routes: [(method: HTTPMethod, pattern: PathPattern)] = []
     var styles: [(prefix: [UInt8], style: ErrorStyle)] = []
     /// nil: browsers may not call the server from pages of other origins.
     package var cors: CORSPolicy?
     /// Completes each answer to a request before it is sent: it can add fields, and log the request.
     package var onAnswer: (@Sendable (inout Response, RequestHead) -> Void)?
+    /// Called with each request that got its answer: for metrics. The threads that answer call it at the same time.
+    package var onAnswered: (@Sendable (AnsweredRequest) -> Void)?
     /// Called after all requests that arrived together have been handed over.
     package var onBurstEnded: @Sendable () -> Void = {}
 
@@ -41,7 +47,10 @@ package struct RouteTable: Sendable {
         _ method: HTTPMethod, _ pattern: PathPattern, coding: PercentCoding = .uri, bodyBytesMax: Int? = nil,
         check: Check? = nil, _ action: @escaping Action
     ) {
-        router.add(method, pattern, coding: coding, Route(bodyBytesMax: bodyBytesMax, check: check, action: action))
+        router.add(
+            method, pattern, coding: coding,
+            Route(number: routes.count, bodyBytesMax: bodyBytesMax, check: check, action: action))
+        routes.append((method, pattern))
     }
 
     /// Errors of paths that begin with these segments are written by `style`; the longest prefix counts. `/` is for all.
@@ -66,4 +75,13 @@ package struct RouteTable: Sendable {
     private static func canonical(_ path: some Collection<UInt8>) -> [UInt8] {
         path.split(separator: UInt8(ascii: "/")).reduce(into: [UInt8(ascii: "/")]) { $0 += $1 + [UInt8(ascii: "/")] }
     }
+}
+
+/// A request that got its answer.
+package struct AnsweredRequest: Sendable {
+    /// The place of its route in `RouteTable.routes`; nil where it has none.
+    package let route: Int?
+    package let status: HTTPStatus
+    /// From the complete request to the answer, or to the begin of a streamed one; zero where its head was enough.
+    package let duration: Duration
 }

@@ -85,6 +85,16 @@ extension WorkEvent {
         public let promoted: Int
         /// Notifications written.
         public let notifications: Int
+        /// How long the jobs with a result took since they were enqueued.
+        public let latencies: JobLatencies
+    }
+
+    /// Whose jobs an error met.
+    public struct Subject: Sendable, Hashable {
+        /// Stores of the jobs, a few at most.
+        public let storeIDs: [String]
+        /// The item, where all the jobs are of one.
+        public let item: ItemKey?
     }
 
     /// A batch that is halved to find the job at fault.
@@ -95,6 +105,8 @@ extension WorkEvent {
         public let lane: Int
         /// Jobs that the batch had decided.
         public let jobs: Int
+        /// Whose they are.
+        public let subject: Subject
         /// The error, safe to log.
         public let error: PostgresError
     }
@@ -107,6 +119,10 @@ extension WorkEvent {
         public let lane: Int
         /// The job, or the first line of the group.
         public let jobID: Int64
+        /// How many jobs: the lines of the group, or 1.
+        public let jobs: Int
+        /// Whose they are.
+        public let subject: Subject
         /// The job has no attempt left and ended as failed; otherwise it is tried again later.
         public let isFinal: Bool
         /// The error, safe to log.
@@ -119,6 +135,8 @@ extension WorkEvent {
         public let worker: String
         /// The lane, 0–63.
         public let lane: Int
+        /// Whose jobs the batch had claimed.
+        public let subject: Subject
         /// The error, safe to log.
         public let error: PostgresError
         /// Pause of the lane.
@@ -183,6 +201,8 @@ extension WorkEvent {
 
     /// What the ledger checker found wrong.
     public struct IntegrityViolation: Sendable {
+        /// The item whose ledger is wrong.
+        public let item: ItemKey
         /// A sentence that names the item and what is wrong.
         public let description: String
     }

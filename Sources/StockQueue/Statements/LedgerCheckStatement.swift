@@ -46,7 +46,8 @@ struct LedgerCheckStatement: QueueStatement {
                 JOIN \(s).results AS earlier ON earlier.job_id = change.previous_job_id
                 WHERE step < $4
             )
-            SELECT format('item %L %L %L: job %s ', store_id, item_id, location_id, job_id) || problem AS violation
+            SELECT store_id, item_id, location_id,
+                format('item %L %L %L: job %s ', store_id, item_id, location_id, job_id) || problem AS violation
             FROM change
             CROSS JOIN LATERAL (
                 SELECT format(
@@ -82,7 +83,12 @@ struct LedgerCheckStatement: QueueStatement {
         parameters.add(Int32(changesMax))
     }
 
-    static func violations(in rows: ResultSet) -> [String] {
-        (0..<rows.rowCount).map { rows.string($0, rows.column("violation")) }
+    static func violations(in rows: ResultSet) -> [WorkEvent.IntegrityViolation] {
+        func text(_ row: Int, _ column: String) -> String { rows.string(row, rows.column(column)) }
+        return (0..<rows.rowCount).map { row in
+            WorkEvent.IntegrityViolation(
+                item: ItemKey(text(row, "store_id"), text(row, "item_id"), location: text(row, "location_id")),
+                description: text(row, "violation"))
+        }
     }
 }

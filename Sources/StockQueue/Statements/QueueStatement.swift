@@ -30,6 +30,21 @@ enum SQL {
     /// Of a row of `jobs`: a worker may take it now, whether it has been promoted yet or not.
     static let isReady = "(run_at IS NULL OR run_at <= now())"
 
+    /// What `jobCounts` counts, of a row of `jobs`.
+    static let jobStates = """
+        run_at, waiting_since, attempts, \(isReady) AS is_ready,
+                            run_at > now() AND run_at < 'infinity' AS is_deferred
+        """
+
+    /// The numbers of jobs in each state, as columns. The rows have `jobStates`.
+    static let jobCounts = """
+        count(*) FILTER (WHERE is_ready) AS ready,
+                    count(*) FILTER (WHERE is_deferred AND waiting_since IS NULL AND attempts = 0) AS scheduled,
+                    count(*) FILTER (WHERE is_deferred AND waiting_since IS NOT NULL) AS waiting,
+                    count(*) FILTER (WHERE is_deferred AND waiting_since IS NULL AND attempts > 0) AS retrying,
+                    count(*) FILTER (WHERE run_at = 'infinity') AS paused
+        """
+
     /// Since when a ready row of `jobs` could have been worked, pauses aside.
     static let readySince = "greatest(enqueued_at, scheduled_at, run_at)"
 

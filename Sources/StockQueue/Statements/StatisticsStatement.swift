@@ -16,16 +16,10 @@ struct StatisticsStatement: QueueStatement {
             "statistics", [.int8],
             """
             WITH queued AS MATERIALIZED (
-                SELECT store_id, lane,
-                    count(*) FILTER (WHERE is_ready) AS ready,
-                    count(*) FILTER (WHERE is_deferred AND waiting_since IS NULL AND attempts = 0) AS scheduled,
-                    count(*) FILTER (WHERE is_deferred AND waiting_since IS NOT NULL) AS waiting,
-                    count(*) FILTER (WHERE is_deferred AND waiting_since IS NULL AND attempts > 0) AS retrying,
-                    count(*) FILTER (WHERE run_at = 'infinity') AS paused,
+                SELECT store_id, lane, \(SQL.jobCounts),
                     min(ready_since) FILTER (WHERE is_ready) AS ready_since
                 FROM (
-                    SELECT *, \(SQL.isReady) AS is_ready,
-                        run_at > now() AND run_at < 'infinity' AS is_deferred,
+                    SELECT store_id, lane, \(SQL.jobStates),
                         \(SQL.readySince) AS ready_since
                     FROM \(s).jobs
                 ) AS jobs

@@ -5,7 +5,7 @@ import StockQueuePostgres
 enum DeliverCommand: Command {
     static let spec = CommandSpec(
         "deliver", "Delivers notifications to subscriptions, until stopped, without running workers.",
-        options: [RunCommand.set, RunCommand.logLevel], usesDatabase: true,
+        options: [RunCommand.set] + MonitorOptions.all, usesDatabase: true,
         examples: [
             .init("Deliver, and let workers run elsewhere."),
             .init("Allow receivers on this machine.", "--set", "allowPrivateTargets=true"),
@@ -17,14 +17,27 @@ enum DeliverCommand: Command {
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let settings = try RunCommand.settings(input)
-        let log = Log(minimumLevel: input[RunCommand.logLevel])
+        let log = MonitorOptions.log(input)
         let signals = StopOnSignals(timeout: settings.stopTimeout)
         let (connection, schema) = (try Database.settings(input), try Database.schema(input))
-        try RunCommand.startUp(connection, schema, settings, log)
+        let monitor = Monitor(
+            MonitorOptions.monitor(input), log,
+            source: Monitor.Source(connection: connection, schema: schema, settings: settings),
+            callTimeout: settings.callTimeout)
+        monitor.connections.expect(["deliverer"])
+        try monitor.start()
+        defer { monitor.stop() }
+        try RunCommand.startUp(connection, schema, settings, log, monitor.health)
         let pool = WorkerPool(
             connection: connection, schema: schema, settings: settings, onlyDelivers: true,
-            onEvent: { log.write($0) })
+            onEvent: { event in
+                monitor.record(event)
+                log.write(event)
+                if case .stopping = event { monitor.isStopping() }
+            })
         signals.stop(pool)
+        monitor.health.watch { pool.status }
+        monitor.isRunning()
         pool.run()
         return signals.wasAborted ? .failure : .success
     }

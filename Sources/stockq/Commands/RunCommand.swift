@@ -10,18 +10,17 @@ enum RunCommand: Command {
     static let set = Option(
         repeated: "set", .settingAssignment, help: "change a setting; --show-settings lists them")
     private static let showSettings = Flag("show-settings", help: "print the settings and stop")
-    static let logLevel = Option(
-        "log-level", .choice("LEVEL", of: Log.Level.allCases), default: Log.Level.info, help: "the least severe lines")
     private static let json = Flag("json", help: "at the end, print what was done as JSON")
 
     static let spec = CommandSpec(
         "run", "Runs workers that apply the queue's jobs, until stopped.",
-        options: [workers, batchMax, drain, set, showSettings, logLevel, json], usesDatabase: true,
+        options: [workers, batchMax, drain, set, showSettings, json] + MonitorOptions.all, usesDatabase: true,
         examples: [
             .init("Run four workers.", "--workers", "4"),
             .init("Apply what is queued and stop.", "--drain", "--json"),
             .init(
                 "Wait less for locked items, and log every batch.", "--set", "lockTimeout=50ms", "--log-level", "debug"),
+            .init("Show metrics and health at http://127.0.0.1:9810/.", "--listen-metrics", "9810"),
         ],
         notes: [
             "The first SIGTERM or SIGINT finishes the batches that have begun and then stops; a second one rolls them back.",
@@ -34,19 +33,30 @@ enum RunCommand: Command {
             settings.show()
             return .success
         }
-        let log = Log(minimumLevel: input[logLevel])
+        let log = MonitorOptions.log(input)
         try checkOpenFiles(settings)
         let signals = StopOnSignals(timeout: settings.stopTimeout)
         let (connection, schema) = (try Database.settings(input), try Database.schema(input))
-        try startUp(connection, schema, settings, log)
+        let monitor = Monitor(
+            MonitorOptions.monitor(input), log,
+            source: Monitor.Source(connection: connection, schema: schema, settings: settings),
+            callTimeout: settings.callTimeout)
+        monitor.connections.expect(Monitor.services(of: settings))
+        try monitor.start()
+        defer { monitor.stop() }
+        try startUp(connection, schema, settings, log, monitor.health)
         let meter = WorkMeter()
         let pool = WorkerPool(
             connection: connection, schema: schema, settings: settings, drains: input[drain],
             onEvent: { event in
                 meter.record(event)
+                monitor.record(event)
                 log.write(event)
+                if case .stopping = event { monitor.isStopping() }
             })
         signals.stop(pool)
+        monitor.health.watch { pool.status }
+        monitor.isRunning()
         let progress = ProgressLine(meter)
         pool.run()
         progress.end()
@@ -117,11 +127,13 @@ enum RunCommand: Command {
     /// Waits for a database that is not reachable yet, and checks what would make a worker's results wrong without an
     /// error.
     static func startUp(
-        _ connection: ConnectionSettings, _ schema: QueueSchema, _ settings: WorkerSettings, _ log: Log
+        _ connection: ConnectionSettings, _ schema: QueueSchema, _ settings: WorkerSettings, _ log: Log,
+        _ health: ProcessHealth
     ) throws {
         let startup = WorkerStartup(connection: connection, schema: schema, settings: settings, stop: StopSignal())
         var nextWarning: Deadline?
         let check = try startup.run { error, _ in
+            health.isWaiting(for: error.description)
             if nextWarning?.hasPassed == false { return }
             log.write(.warn, "waiting_for_database", [("error", error)])
             nextWarning = .after(milliseconds: 5_000)
@@ -159,16 +171,14 @@ enum RunCommand: Command {
     }
 
     private static func printSummary(_ totals: WorkMeter.Totals, _ log: Log, json: Bool) {
-        func rounded(_ seconds: Double) -> JSON { .number((seconds * 1_000).rounded() / 1_000) }
-        let fields: [(key: String, value: JSON)] = [
-            ("jobs", .integer(totals.finished)), ("applied", .integer(totals.applied)),
-            ("rejected", .integer(totals.rejected)), ("notifications", .integer(totals.notifications)),
-            ("violations", .integer(totals.violations)), ("batches", .integer(totals.batches)),
-            ("seconds", rounded(totals.seconds)), ("jobs_per_second", .integer(totals.jobsPerSecond)),
-            ("cpu_seconds", rounded(ProcessUsage.cpuSeconds)),
-            ("peak_rss_kib", .integer(ProcessUsage.peakResidentKiB)),
+        func rounded(_ seconds: Double) -> Double { (seconds * 1_000).rounded() / 1_000 }
+        let fields: Log.Fields = [
+            ("jobs", totals.finished), ("applied", totals.applied), ("rejected", totals.rejected),
+            ("notifications", totals.notifications), ("violations", totals.violations), ("batches", totals.batches),
+            ("seconds", rounded(totals.seconds)), ("jobs_per_second", totals.jobsPerSecond),
+            ("cpu_seconds", rounded(ProcessUsage.cpuSeconds)), ("peak_rss_kib", ProcessUsage.peakResidentKiB),
         ]
-        log.write(.info, "summary", fields.map { ($0.key, $0.value.text) })
-        if json { Terminal.print(.object(fields)) }
+        log.write(.info, "summary", fields)
+        if json { Terminal.print(.object(fields.map { ($0.0, Log.json($0.1)) })) }
     }
 }

@@ -21,13 +21,12 @@ enum ServeCommand: Command {
         repeated: "set", .settingAssignment, help: "change a setting of the gateway or of its workers")
     private static let showSettings = Flag("show-settings", help: "print the settings and stop")
     private static let check = Flag("check", help: "say what keeps the gateway from serving, and stop")
-    private static let logLevel = Option(
-        "log-level", .choice("LEVEL", of: Log.Level.allCases), default: Log.Level.info, help: "the least severe lines")
 
     static let spec = CommandSpec(
         "serve",
         "Answers HTTP calls of Ecwid's, Prosperna's and Elastic Path's clients and of its own API; runs workers.",
-        options: [listen, workers, deadline, noQueryTokens, set, showSettings, check, logLevel], usesDatabase: true,
+        options: [listen, workers, deadline, noQueryTokens, set, showSettings, check] + MonitorOptions.all,
+        usesDatabase: true,
         examples: [
             .init("Serve on the loopback interface."),
             .init(
@@ -37,11 +36,12 @@ enum ServeCommand: Command {
         notes: [
             "Callers need tokens: stockq tokens create, stockq clients create.",
             "The first SIGTERM or SIGINT answers what is under way and stops; a second one ends the process at once.",
-            "GET /healthz answers 200, or 503 while the database is away.",
+            "GET /healthz answers 200, or 503 while the database is away. With --listen-metrics, /livez, /readyz and "
+                + "/startupz say more, on an address of their own.",
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        let log = Log(minimumLevel: input[logLevel])
+        let log = MonitorOptions.log(input)
         let (settings, workerSettings) = try settings(input)
         if input[showSettings] {
             settings.show()
@@ -58,7 +58,7 @@ enum ServeCommand: Command {
             Terminal.print(blockers.isEmpty ? "ready to serve" : blockers.joined(separator: "\n"))
             return blockers.isEmpty ? .success : .failure
         }
-        return try gateway.serve()
+        return try gateway.serve(MonitorOptions.monitor(input))
     }
 
     /// The defaults, changed by the environment, then by the shorthands, then by `--set`.

@@ -23,8 +23,7 @@ extension Batch {
         startAnew()
         claims.removeAll()
         try rollingBackOnError { () throws(PostgresError) in
-            try connection.send(.begin)
-            try connection.sendSessionSettings()
+            try sendBegin()
             try send(statements.nameLane) { $0.add(request.lane) }
             try send(statements.claim) {
                 ClaimStatement.parameters(&$0, jobsMax: request.jobsMax, marks: request.marks.marks)
@@ -39,9 +38,14 @@ extension Batch {
         LockLaneStatement.lane(in: try execute(statements.lockLane) { $0.add(request.lane) })
     }
 
-    func sendLockLane(_ lane: Int16) throws(PostgresError) {
+    private func sendBegin() throws(PostgresError) {
+        started = .now
         try connection.send(.begin)
         try connection.sendSessionSettings()
+    }
+
+    func sendLockLane(_ lane: Int16) throws(PostgresError) {
+        try sendBegin()
         try send(statements.lockLane) { $0.add(lane) }
     }
 

@@ -22,8 +22,10 @@ final class Batch {
     /// What the batch decided, until it is committed.
     private var decision: BatchDecision?
     private var isCommitting = false
-    /// When the transaction began.
+    /// When the transaction began, by the server's clock.
     private var beganAt: Timestamp?
+    /// The same by the worker's clock.
+    var started = ContinuousClock.now
 
     /// How far the last batch came; after an error it says which jobs may be at fault.
     var progress: BatchProgress {
@@ -44,6 +46,23 @@ final class Batch {
 
     /// The hashes of the items of the jobs that were claimed last.
     var claimedItems: Set<UInt32> { Set((0..<Int32(claims.items.count)).map { claims.items.hash(of: $0) }) }
+
+    /// Whose jobs were claimed last.
+    var subject: WorkEvent.Subject {
+        let items = Set(claims.jobs.map(\.item.position))
+        let stores = Set(items.map { claims.items.string(of: $0, column: 0) })
+        return WorkEvent.Subject(
+            storeIDs: Array(stores.sorted().prefix(Self.storesShownMax)),
+            item: items.count == 1 ? items.first.map(key(ofItem:)) : nil)
+    }
+
+    private static let storesShownMax = 5
+
+    private func key(ofItem item: Int) -> ItemKey {
+        ItemKey(
+            claims.items.string(of: item, column: 0), claims.items.string(of: item, column: 1),
+            location: claims.items.string(of: item, column: 2))
+    }
 
     init(
         connection: Connection, statements: BatchStatements, settings: WorkerSettings, workerName: String,
@@ -129,7 +148,10 @@ final class Batch {
             BatchReport(
                 epoch: lane.epoch, claimed: claims.jobs.count, outcomes: decision.outcomes,
                 finished: decision.finished, waiting: decision.waiting, skipped: decision.skipped,
-                notifications: decision.levelChanges.count, paused: paused, promotions: written.promotions,
+                notifications: decision.levelChanges.count,
+                latencies: JobLatencies(
+                    claims.enqueuedAts, decision.jobs, began: lane.beganAt, duration: started.duration(to: .now)),
+                paused: paused, promotions: written.promotions,
                 metUsedKeys: keys.contains { $0 != nil }, mayHaveMore: claimedRows >= request.jobsMax,
                 last: last.map { ($0.priority, $0.id) }, statements: committedStatements))
     }
@@ -139,11 +161,8 @@ final class Batch {
 
     /// Offers one changed item of the batch to the ledger checker.
     private func offerSample(_ decision: BatchDecision) {
-        guard let item = decision.changedItems.randomElement()?.position else { return }
-        sample.offer(
-            ItemKey(
-                claims.items.string(of: item, column: 0), claims.items.string(of: item, column: 1),
-                location: claims.items.string(of: item, column: 2)))
+        guard let item = decision.changedItems.randomElement() else { return }
+        sample.offer(key(ofItem: item.position))
     }
 
     // MARK: sending

@@ -63,6 +63,8 @@ struct BatchReport {
     /// Jobs that stay for a later batch, because a row that they need is locked.
     var skipped: Int
     var notifications: Int
+    /// How long the jobs with a result took since they were enqueued.
+    var latencies: JobLatencies
     /// Jobs of paused stores, taken out of the ready index until those are resumed.
     var paused = 0
     /// Waiting jobs that became ready, since this batch raised the stock they wait for.

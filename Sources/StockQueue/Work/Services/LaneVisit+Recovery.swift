@@ -85,8 +85,8 @@ extension LaneVisit {
                 worker.context.onEvent(
                     .attemptFailed(
                         .init(
-                            worker: worker.name, lane: Int(lane), jobID: jobIDs[0], isFinal: outcome == .failed,
-                            error: error)))
+                            worker: worker.name, lane: Int(lane), jobID: jobIDs[0], jobs: jobIDs.count,
+                            subject: batch.subject, isFinal: outcome == .failed, error: error)))
             }
             return Step(disposition: .requeue)
         } catch {
@@ -101,14 +101,20 @@ extension LaneVisit {
 
     private func halved(_ progress: BatchProgress, _ error: PostgresError) {
         worker.context.onEvent(
-            .batchHalved(.init(worker: worker.name, lane: Int(lane), jobs: progress.decided, error: error)))
+            .batchHalved(
+                .init(
+                    worker: worker.name, lane: Int(lane), jobs: progress.decided, subject: batch.subject,
+                    error: error)))
     }
 
     mutating func backOff(after error: PostgresError) -> Step {
         let pause = tuning.backoff.next()
         report.failed(error)
         worker.context.onEvent(
-            .batchFailed(.init(worker: worker.name, lane: Int(lane), error: error, retryIn: .milliseconds(pause))))
+            .batchFailed(
+                .init(
+                    worker: worker.name, lane: Int(lane), subject: batch.subject, error: error,
+                    retryIn: .milliseconds(pause))))
         return Step(disposition: .cooldown(milliseconds: pause))
     }
 }

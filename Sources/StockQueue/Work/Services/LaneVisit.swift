@@ -184,7 +184,7 @@ struct LaneVisit {
             worker: worker.name, lane: Int(lane), duration: duration, claimed: report.claimed,
             finished: report.finished, outcomes: report.outcomes, waiting: report.waiting, skipped: report.skipped,
             paused: report.paused, promoted: report.promotions.reduce(0) { $0 + $1.jobs },
-            notifications: report.notifications)
+            notifications: report.notifications, latencies: report.latencies)
     }
 
     /// Terminates the sessions that have locked a lane and wait for a client that no longer answers.

@@ -26,7 +26,7 @@ struct LedgerChecker: WorkerService {
                 let violations = LedgerCheckStatement.violations(
                     in: try connection.execute(statement.statement, parameters))
                 report.healthy()
-                for violation in violations { context.onEvent(.integrityViolation(.init(description: violation))) }
+                for violation in violations { context.onEvent(.integrityViolation(violation)) }
                 if !violations.isEmpty && settings.stopOnViolation && !context.stop.isFinishing { stopWorkers() }
             } catch {
                 // Most likely a lock that was not available in time; the next check reads other items.

@@ -23,10 +23,20 @@ public struct ServiceStatus: Sendable {
     public internal(set) var activity = Activity.disconnected
     /// Since when it has had this activity.
     public internal(set) var since = Date()
+    /// When the database did last what the service asked it to.
+    public internal(set) var lastSuccessAt: Date?
     /// The last error after which it had to connect again, or paused a lane.
     public internal(set) var lastError: PostgresError?
     /// When that was.
     public internal(set) var lastErrorAt: Date?
+
+    package init(
+        name: String, role: String, activity: Activity = .disconnected, since: Date = Date(),
+        lastSuccessAt: Date? = nil
+    ) {
+        (self.name, self.role, self.activity) = (name, role, activity)
+        (self.since, self.lastSuccessAt) = (since, lastSuccessAt)
+    }
 
     public var isConnected: Bool {
         switch activity {
@@ -62,7 +72,11 @@ final class ServiceReport: Sendable {
     }
 
     /// The database did what the service asked it to: the next reconnection starts with the shortest pause.
-    func healthy() { isHealthy.withLock { $0 = true } }
+    func healthy() {
+        isHealthy.withLock { $0 = true }
+        let now = Date()
+        state.withLock { $0.lastSuccessAt = now }
+    }
 
     /// Whether `healthy` was called since the last time this was asked.
     func resetHealth() -> Bool {
