@@ -184,7 +184,9 @@ BEGIN
                         'store_id', c.store_id, 'item_id', c.item_id, 'location_id', c.location_id,
                         'version', c.version, 'job_id', c.job_id, 'action', c.action, 'quantity', c.applied_quantity,
                         'on_hand', c.on_hand_after, 'allocated', c.allocated_after,
-                        'available', c.on_hand_after - c.allocated_after, 'reference', c.reference)
+                        'available', c.on_hand_after - c.allocated_after, 'reference', c.reference,
+                        'reason', c.reason, 'actor', c.actor, 'occurred_at', native_time(c.occurred_at),
+                        'metadata', c.metadata)
                     ORDER BY number
                 ) FILTER (
                     WHERE starts_with(c.item_id, s.item_prefix) AND starts_with(c.location_id, s.location_prefix)

@@ -235,7 +235,9 @@ BEGIN
                 'item %L of store %L at %L has queued jobs, and cannot be retired', item_id, store_id, location),
             HINT = 'Wait until they are finished, or cancel them.';
     END IF;
-    PERFORM keep_retired_item(item);
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'items'::regclass AND tgname = 'retire_deleted_items') THEN
+        PERFORM keep_retired_item(item);
+    END IF;
     DELETE FROM items AS i
     WHERE (i.store_id, i.item_id, i.location_id) = (retire_item.store_id, retire_item.item_id, location);
     PERFORM record_operation(
