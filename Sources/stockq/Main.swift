@@ -18,7 +18,7 @@ package enum Main {
         NotificationsCommand.self, ChangesCommand.self, VerifyCommand.self, DoctorCommand.self,
         CancelCommand.self, RetryCommand.self, ReprioritizeCommand.self, PauseCommand.self, ResumeCommand.self,
         LimitsSetCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self, LimitsListCommand.self,
-        OperationsListCommand.self, AlertsSetCommand.self, AlertsListCommand.self, AlertsRemoveCommand.self,
+        ReasonsListCommand.self, ReasonsSetCommand.self, OperationsListCommand.self, AlertsSetCommand.self, AlertsListCommand.self, AlertsRemoveCommand.self,
         TokensCreateCommand.self, TokensListCommand.self, TokensRevokeCommand.self,
         ClientsCreateCommand.self, ClientsListCommand.self, ClientsRevokeCommand.self, PruneCommand.self,
         SubscriptionsAddCommand.self, SubscriptionsListCommand.self, SubscriptionsTestCommand.self,

@@ -29,6 +29,11 @@ package struct Inspector {
         return try ResultRows.jsonRows(in: run(ReadMovementsStatement(schema), parameters))
     }
 
+    /// Whether jobs may have only the reasons of the list.
+    package func allowsOnlyListedReasons() throws -> Bool {
+        try AllowedReasonsStatement.read(connection, schema) != nil
+    }
+
     // MARK: jobs and results
 
     /// How many lanes and stores are paused.
