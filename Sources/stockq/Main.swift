@@ -88,7 +88,12 @@ package enum Main {
                 preconditionFailure("the program's spec is made of these commands")
             }
             if !input.spec.globalOptions.isEmpty && input[TimeText.utc] { TimeText.useUTC() }
-            return try command.run(input)
+            do {
+                return try command.run(input)
+            } catch {
+                guard let advice = MissingRole.advice(error, input) else { throw error }
+                throw Failure("\(ErrorText.explain(error))\n\(advice)")
+            }
         }
     }
 }

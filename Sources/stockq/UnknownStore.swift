@@ -15,3 +15,15 @@ enum UnknownStore {
         Terminal.note("warning: no item or job of store \(store.shownName); is the name right?")
     }
 }
+
+/// The warning that jobs were enqueued for items that there are not.
+enum UnknownItems {
+    private static let namesMax = 5
+
+    static func warn(_ keys: [ItemKey], _ connection: Connection, _ schema: QueueSchema) throws {
+        let unknown = try Inspector(connection: connection, schema: schema).unknownItems(keys)
+        if unknown.isEmpty { return }
+        let names = shortList(unknown.map(\.shown), max: namesMax)
+        Terminal.note("warning: there is no item \(names); its jobs will be rejected unless it is created before")
+    }
+}

@@ -23,6 +23,11 @@ package struct Inspector {
         try ItemRows.jsonRows(in: run(ShowItemStatement(schema), ItemKeyReader.parameters(key))).first
     }
 
+    /// Those of the keys that have no item, as far as this role may know.
+    package func unknownItems(_ keys: [ItemKey]) throws -> [ItemKey] {
+        UnknownItemsStatement.keys(in: try run(UnknownItemsStatement(schema), UnknownItemsStatement.parameters(keys)))
+    }
+
     /// The last results that changed an item, newest first.
     package func movements(_ key: ItemKey, limit: Int) throws -> [JSONRow<JobResult>] {
         let parameters = ReadMovementsStatement.parameters(key, limit: limit)
@@ -32,6 +37,13 @@ package struct Inspector {
     /// Whether jobs may have only the reasons of the list.
     package func allowsOnlyListedReasons() throws -> Bool {
         try AllowedReasonsStatement.read(connection, schema) != nil
+    }
+
+    /// The roles of the queue that have a privilege on an object which this user lacks.
+    package func roles(for object: String) throws -> (user: String, roles: [String]) {
+        var parameters = Parameters()
+        parameters.add(object)
+        return FindRolesStatement.roles(in: try run(FindRolesStatement(schema), parameters))
     }
 
     // MARK: jobs and results

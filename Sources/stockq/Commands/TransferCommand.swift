@@ -48,6 +48,8 @@ enum TransferCommand: Command {
         if receipts.contains(where: \.isDuplicate) {
             Terminal.note("the idempotency key was used before for the same transfer; nothing was enqueued")
         }
+        let other = ItemKey(job.storeID, job.itemID, location: input[to])
+        try UnknownItems.warn([job.key, other], connection, schema)
         let jobs = receipts.map(\.jobID)
         if let code = try WaitForResults.run(jobs, connection, schema, json: input[json], input) { return code }
         if input[json] {
