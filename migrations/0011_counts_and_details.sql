@@ -63,7 +63,7 @@ CREATE TABLE :"schema".reasons (
     CONSTRAINT reasons_pkey PRIMARY KEY (reason),
     CONSTRAINT reasons_reason_length CHECK (octet_length(reason) BETWEEN 1 AND 200)
 );
--- https://shopify.dev/docs/apps/build/orders-fulfillment/inventory-management-apps/manage-quantities-states
+-- The values of InventoryAdjustQuantitiesInput.reason in Shopify's GraphQL Admin API.
 INSERT INTO :"schema".reasons (reason) VALUES
     ('correction'), ('cycle_count_available'), ('damaged'), ('movement_canceled'), ('movement_created'),
     ('movement_received'), ('movement_updated'), ('other'), ('promotion'), ('quality_control'), ('received'),
