@@ -8,7 +8,7 @@ enum UnknownStore {
     static func warn(_ store: String?, _ connection: Connection, _ schema: QueueSchema) throws {
         guard let store else { return }
         let inspector = Inspector(connection: connection, schema: schema)
-        if try !inspector.scopeState(.store(store)).isKnown { note(store) }
+        if try !inspector.isKnown(store: store) { note(store) }
     }
 
     static func note(_ store: String) {

@@ -122,7 +122,8 @@ import Testing
             #expect(Set(Self.reactions(receiver)) == expected)
             // What is not signed is refused, and what comes again is dropped.
             #expect(try Self.post(#"{"type":"stock.test","data":{}}"#, to: port) == "400")
-            #expect(try program.run(["deliveries", "replay", "shop", "--since", "24h"]).out
+            #expect(
+                try program.run(["deliveries", "replay", "shop", "--since", "24h"]).out
                     == "shop: 4 deliveries → pending, due now\n")
             #expect(
                 try eventually {

@@ -391,10 +391,12 @@ import Testing
             let workers = Self.workers(database)
             #expect(eventually { receiver.received.map(\.event) == ["stock.test"] })
             try workers.stop()
-            #expect(try program.run(["subscriptions", "disable", "shop"]).out
+            #expect(
+                try program.run(["subscriptions", "disable", "shop"]).out
                     == "shop: enabled → disabled (by an administrator)\n")
             #expect(try program.run(["subscriptions", "list"]).out.contains("disabled: by an administrator"))
-            #expect(try program.run(["subscriptions", "enable", "shop"]).out
+            #expect(
+                try program.run(["subscriptions", "enable", "shop"]).out
                     == "shop: disabled (by an administrator) → enabled\n")
             #expect(try program.run(["subscriptions", "enable", "shop"]).out == "shop: enabled already\n")
             let secret = try program.run(["subscriptions", "rotate", "shop"]).out.trimmingCharacters(in: .newlines)

@@ -110,7 +110,7 @@ import Testing
     }
 
     /// The mailer has accepted the mail when the deliverer is killed, so nothing says that it was sent.
-    @Test("a mail whose deliverer was killed is sent once more, as the same digest, and newer notifications on their own")
+    @Test("a mail whose deliverer was killed is sent once more, as the same digest, and newer notifications on theirs")
     func killedDeliverer() async throws {
         try await withDatabase { database in
             let folder = try Folder()
@@ -136,7 +136,8 @@ import Testing
             try folder.write("\(killed.processID)\n", toPipe: "deliverer")
             #expect(try killed.wait().code == -SIGKILL)
             #expect(folder.files(".eml") == ["0.eml"])
-            let states = "SELECT state, attempts, count(*) FROM stockq.deliveries GROUP BY state, attempts ORDER BY 1, 2"
+            let states =
+                "SELECT state, attempts, count(*) FROM stockq.deliveries GROUP BY state, attempts ORDER BY 1, 2"
             #expect(try database.rows(states) == ["pending,1,7"])
 
             // While the claim counts, nobody else sends these. What is new does not wait for them.

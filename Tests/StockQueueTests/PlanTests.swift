@@ -207,7 +207,8 @@ import Testing
             let waits = plans.filter { $0.contains("SELECT later.delivery_id, failed.next_attempt_at") }
             #expect(claims.count == 7 && ends.count == 7 && waits.count == 7)
             for plan in claims + ends + waits {
-                #expect(plan.firstMatch(of: /Seq Scan on deliveries|Bitmap Heap Scan|(Hash|Merge) Join/) == nil, "\(plan)")
+                #expect(
+                    plan.firstMatch(of: /Seq Scan on deliveries|Bitmap Heap Scan|(Hash|Merge) Join/) == nil, "\(plan)")
                 // A mail is all that is pending, so it reads what it claims; nothing reads what was delivered.
                 let dropped = plan.matches(of: /Rows Removed by (?:Filter|Join Filter): (\d+)/)
                     .compactMap { Int($0.output.1) }.max()

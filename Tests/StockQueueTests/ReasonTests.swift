@@ -85,7 +85,9 @@ import Testing
         try await withDatabase { database in
             try database.addItem("a", 5)
             try Self.restrict(database)
-            if !isCycleCountListed { try database.run("SELECT stockq.set_reasons(remove => '{cycle_count_available}')") }
+            if !isCycleCountListed {
+                try database.run("SELECT stockq.set_reasons(remove => '{cycle_count_available}')")
+            }
             let input = "store_id,item_id,on_hand\ns,a,4\n"
             let ended = try Program(database).run(["items", "import", "-", "--set-stock"], input: input)
             #expect(ended.code == 0, "\(ended.err)")

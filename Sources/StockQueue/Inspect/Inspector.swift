@@ -58,6 +58,13 @@ package struct Inspector {
         ReadScopeStatement.state(in: try run(ReadScopeStatement(schema), ScopeParameters.parameters(scope)))
     }
 
+    /// Whether this role sees an item or a job of a store.
+    package func isKnown(store: String) throws -> Bool {
+        var parameters = Parameters()
+        parameters.add(store)
+        return try run(IsKnownStoreStatement(schema), parameters).bool(0, 0)
+    }
+
     /// The result of a job; nil while it has none.
     package func result(of job: Int64) throws -> JSONRow<JobResult>? {
         try ResultRows.jsonRows(in: run(ShowResultStatement(schema), one(job))).first

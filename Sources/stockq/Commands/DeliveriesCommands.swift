@@ -59,9 +59,8 @@ enum DeliveriesRetryCommand: Command {
         let (connection, schema) = try Database.open(input)
         let count = try QueueAdmin(connection: connection, schema: schema).retryDeliveries(
             named.isEmpty ? nil : named, subscription: input[subscription])
-        let waiting = count.deliveries - count.dead
-        let before = [count.dead > 0 ? "\(grouped(count.dead)) dead" : "", waiting > 0 ? "\(grouped(waiting)) waiting" : ""]
-            .filter { !$0.isEmpty }.joined(separator: ", ")
+        let before = [(count.dead, "dead"), (count.deliveries - count.dead, "waiting")].filter { $0.0 > 0 }
+            .map { "\(grouped($0.0)) \($0.1)" }.joined(separator: ", ")
         Terminal.print(
             counted(count.deliveries, "delivery", "deliveries")
                 + (before.isEmpty ? ": none is dead or waiting" : ": \(before) → pending, due now"))
@@ -71,7 +70,8 @@ enum DeliveriesRetryCommand: Command {
 
 enum DeliveriesReplayCommand: Command {
     private static let name = Argument(.text("NAME", bytes: 1...200), help: "the subscription's name")
-    private static let since = Option(required: "since", .pastSpan, help: "the notifications from this time, or this long ago, on")
+    private static let since = Option(
+        required: "since", .pastSpan, help: "the notifications from this time, or this long ago, on")
 
     static let spec = CommandSpec(
         "deliveries replay", "Sends the notifications of a span of time to a subscription again.", arguments: [name],

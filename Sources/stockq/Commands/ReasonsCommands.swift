@@ -26,7 +26,8 @@ enum ReasonsSetCommand: Command {
     private static let add = Option(
         repeated: "add", .text("REASON", bytes: 1...200), help: "a reason for the list; give it again for each")
     private static let remove = Option(
-        repeated: "remove", .text("REASON", bytes: 1...200), help: "a reason that leaves the list; give it again for each")
+        repeated: "remove", .text("REASON", bytes: 1...200),
+        help: "a reason that leaves the list; give it again for each")
     private static let onlyListed = Flag("only-listed", help: "reject new jobs that have any other reason")
     private static let any = Flag("any", help: "allow every reason")
 

@@ -58,7 +58,8 @@ private func state(_ input: ParsedCommand, _ admin: QueueAdmin) throws -> String
     guard let found = try admin.subscriptions().first(where: { $0.name == input[subscriptionName] }) else {
         return "unknown"
     }
-    let counts = [(found.pending, "pending"), (found.dead, "dead")].filter { $0.0 > 0 }.map { "\(grouped($0.0)) \($0.1)" }
+    let counts = [(found.pending, "pending"), (found.dead, "dead")].filter { $0.0 > 0 }
+        .map { "\(grouped($0.0)) \($0.1)" }
     let state = found.disabledReason.map { "disabled (\($0.printable))" } ?? "enabled"
     return ([state] + counts).joined(separator: ", ")
 }
