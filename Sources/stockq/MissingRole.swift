@@ -4,6 +4,9 @@ import StockQueuePostgres
 
 /// What to do about an error that says that the user lacks a privilege.
 enum MissingRole {
+    /// What a command writes at last, where other roles have the privileges for its first steps.
+    private static let lastObjects = ["items import": "items"]
+
     /// `pause needs the role stockq_admin; the owner grants it: GRANT stockq_admin TO reader`
     ///
     /// - Returns: nil where no role of the queue has the privilege, or none is known.
@@ -12,7 +15,8 @@ enum MissingRole {
             let match = error.message.firstMatch(of: /permission denied for (?:function|table|view|sequence) (\S+)/),
             let settings = try? Database.settings(input), let schema = try? Database.schema(input),
             let connection = try? Connection(settings),
-            let found = try? Inspector(connection: connection, schema: schema).roles(for: String(match.1)),
+            let found = try? Inspector(connection: connection, schema: schema).roles(
+                for: lastObjects[input.spec.name] ?? String(match.1)),
             let role = found.roles.first
         else { return nil }
         let others = found.roles.dropFirst().map { " or \($0)" }.joined()

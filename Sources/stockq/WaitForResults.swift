@@ -13,7 +13,7 @@ enum WaitForResults {
 
     /// Prints the results of the jobs.
     ///
-    /// - Returns: nil if nobody asked for them.
+    /// - Returns: nil without `--wait`.
     static func run(
         _ jobs: [Int64], _ connection: Connection, _ schema: QueueSchema, json: Bool, _ input: ParsedCommand
     ) throws -> ExitCode? {

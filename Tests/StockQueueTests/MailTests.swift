@@ -30,14 +30,14 @@ import Testing
                 .sorted()
         }
 
-        /// Waits until somebody reads it.
+        /// Waits until another process reads it.
         func write(_ text: String, toPipe name: String) throws {
             let pipe = try #require(FileHandle(forWritingAtPath: "\(path)/\(name)"))
             try pipe.write(contentsOf: Data(text.utf8))
             try pipe.close()
         }
 
-        /// Waits until somebody has written it.
+        /// Waits until another process has written it.
         func readPipe(_ name: String) throws -> String {
             let pipe = try #require(FileHandle(forReadingAtPath: "\(path)/\(name)"))
             defer { try? pipe.close() }
@@ -140,7 +140,7 @@ import Testing
                 "SELECT state, attempts, count(*) FROM stockq.deliveries GROUP BY state, attempts ORDER BY 1, 2"
             #expect(try database.rows(states) == ["pending,1,7"])
 
-            // While the claim counts, nobody else sends these. What is new does not wait for them.
+            // While the claim counts, no other deliverer sends these. What is new does not wait for them.
             try database.enqueue((7..<9).map { .adjust("i\($0)", -3) })
             try database.drain()
             let next = try program.start(arguments)

@@ -12,7 +12,7 @@ extension QueueAdmin {
     }
 
     /// Changes the list of reasons. A queue that allows only these has them in a constraint of the table of jobs, which
-    /// is locked for a moment; the change waits for that in short attempts, so that it holds up nobody.
+    /// is locked for a moment; the change waits for that in short attempts, so that it does not block other sessions.
     package func setReasons(_ change: ReasonChange) throws {
         let attempts = LockAttempts(connection: connection, waitMax: .seconds(30)) { _ in }
         do {
