@@ -182,7 +182,7 @@ import Testing
             let file = try File("items.csv", "store_id,item_id,on_hand,low_stock_threshold\ns,a,5,1\ns,b,5,1\n")
             let program = Program(database)
             let words = ["items", "import", file.path, "--once"]
-            try database.addItem("a", 5)
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 5)")
             try Self.kill(words, database, lock: "SELECT FROM stockq.items FOR UPDATE")
             // As if it had created b.
             try database.run("UPDATE stockq.imports SET created = 1")
