@@ -101,8 +101,8 @@ DECLARE
         'GRANT SELECT ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I',
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, can_read_all_stores, job_defaults, key_in_use,
-            allowed_reasons, import_state, read_lines, wait_for_result, wait_for_results, wait_for_group, find_job, find_group,
-            find_key, find_reference, item_history, stock, stock_at, changes_since_count, resumes TO %1$I'
+            allowed_reasons, import_state, read_lines, wait_for_result, wait_for_results, wait_for_group, find_job,
+            find_group, find_key, find_reference, item_history, stock, stock_at, changes_since_count, resumes TO %1$I'
     ];
     work text[] := ARRAY[
         'GRANT SELECT, DELETE ON jobs TO %1$I',
@@ -150,7 +150,8 @@ DECLARE
             revoke_gateway_token, list_gateway_tokens, create_gateway_client, revoke_gateway_client,
             list_gateway_clients, add_subscription, set_subscription_enabled, rotate_subscription_secret,
             remove_subscription, test_subscription, list_subscriptions, subscription_names, retry_deliveries,
-            replay_deliveries, drop_old_deliveries, set_alert_policy, remove_alert_policy, apply_default_threshold, snooze_item TO %1$I'
+            replay_deliveries, drop_old_deliveries, set_alert_policy, remove_alert_policy, apply_default_threshold,
+            snooze_item TO %1$I'
     ];
 BEGIN
     FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'gateway', 'reader', 'admin'] LOOP

@@ -23,7 +23,7 @@ enum UnknownItems {
     static func warn(_ keys: [ItemKey], _ connection: Connection, _ schema: QueueSchema) throws {
         let unknown = try Inspector(connection: connection, schema: schema).unknownItems(keys)
         if unknown.isEmpty { return }
-        let names = shortList(unknown.map(\.shown), max: namesMax)
+        let names = shortList(unknown.map(\.shown).sorted(), max: namesMax)
         Terminal.note("warning: there is no item \(names); its jobs will be rejected unless it is created before")
     }
 }

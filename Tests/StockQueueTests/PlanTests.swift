@@ -196,9 +196,9 @@ import Testing
                 )
                 SELECT s.subscription_id, 'm' || n, 'stock.low', 's', 'i' || n % 500, 'main', '{}', now(),
                     CASE WHEN n % 10 < 8 THEN 'delivered' ELSE 'pending' END
-                FROM stockq.subscriptions AS s, generate_series(1, 2000) AS n;
-                VACUUM ANALYZE stockq.deliveries, stockq.subscriptions
+                FROM stockq.subscriptions AS s, generate_series(1, 2000) AS n
                 """)
+            try database.run("VACUUM ANALYZE stockq.deliveries, stockq.subscriptions")
             try Self.logNestedPlans(of: connection)
             for _ in 0..<7 { try connection.executeScript("\(claim); \(finish)") }
             let plans = try Self.plans(ofSession: connection.backendProcessID, database.logFile)

@@ -84,7 +84,7 @@ enum ImportsShowCommand: Command {
             ("SHA-256", row["sha256"]),
             ("by", row.printable("imported_by")),
             ("started", row.time("started_at")),
-            (row["state"], ended.joined(separator: " ")),
+            ended.isEmpty ? ("state", row["state"]) : (row["state"], ended.joined(separator: " ")),
             ("last line", row.grouped("through_line")),
             ("lines", row.grouped("lines")),
         ]
