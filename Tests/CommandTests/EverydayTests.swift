@@ -50,6 +50,7 @@ import Testing
                 unknown.err
                     == "warning: there is no item s/a at cellar; its jobs will be rejected unless it is created before\n"
             )
+            try database.drain()
             let workers = database.startWorkers()
             let words = [
                 "transfer", "s", "a", "2", "main", "cellar", "--create", "--wait", "--actor", "eva", "--occurred-at",
