@@ -362,9 +362,13 @@ import Testing
             try database.run(
                 "UPDATE stockq.deliveries SET state = 'dead', finished_at = now() WHERE last_error IS NOT NULL")
             #expect(try program.run(["stats"]).out.contains("dead     1"))
-            #expect(try program.run(["deliveries", "retry", "--subscription", "failing"]).out == "1 delivery\n")
+            #expect(
+                try program.run(["deliveries", "retry", "--subscription", "failing"]).out
+                    == "1 delivery: 1 dead → pending, due now\n")
             #expect(eventually { receiver.received.count { $0.path == "/fail" } == 2 })
-            #expect(try program.run(["deliveries", "replay", "shop", "--since", "1h"]).out == "2 deliveries\n")
+            #expect(
+                try program.run(["deliveries", "replay", "shop", "--since", "1h"]).out
+                    == "shop: 2 deliveries → pending, due now\n")
             #expect(
                 eventually {
                     receiver.received.filter { $0.path == "/ok" }.map(\.id) == ["msg_1_2", "msg_1_1", "msg_1_2"]
