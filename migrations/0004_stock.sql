@@ -62,18 +62,22 @@ CREATE TABLE :"schema".retired_items (
     opening_allocated bigint NOT NULL,
     opening_version bigint NOT NULL,
     last_job_id bigint,
+    -- The notifications of the item have ids up to this one, those of its successor higher ones.
+    last_notification_id bigint NOT NULL,
     retired_at timestamptz NOT NULL DEFAULT now(),
     retired_by text NOT NULL DEFAULT session_user,
-    CONSTRAINT retired_items_pkey PRIMARY KEY (store_id, item_id, location_id, version)
+    -- An item that was created again, changed by thresholds alone and deleted has the version of the one before it.
+    CONSTRAINT retired_items_pkey PRIMARY KEY (store_id, item_id, location_id, version, last_notification_id)
 );
 
 -- Of an item that was deleted in an earlier release only notifications are known, besides its results. Versions go on
 -- after them, and there is no ledger to prove.
 INSERT INTO :"schema".retired_items (
     store_id, item_id, location_id, version, created_version, on_hand, allocated, opening_on_hand, opening_allocated,
-    opening_version
+    opening_version, last_notification_id
 )
-SELECT store_id, item_id, location_id, max(n.version), max(n.version), 0, 0, 0, 0, max(n.version)
+SELECT store_id, item_id, location_id, max(n.version), max(n.version), 0, 0, 0, 0, max(n.version),
+    max(n.notification_id)
 FROM :"schema".notifications AS n
 LEFT JOIN :"schema".items USING (store_id, item_id, location_id)
 WHERE items.store_id IS NULL

@@ -23,7 +23,11 @@ CREATE TABLE :"schema".imports (
     file_name text COLLATE "C",
     -- SHA-256 of the input in hexadecimal digits. Null: of a pipe that was not read to its end.
     sha256 text COLLATE "C",
+    -- Of an import whose session is gone it is still running here: import_state says what it is at.
     state text COLLATE "C" NOT NULL DEFAULT 'running',
+    -- The session of its last run, and its name. Null behind a pooler, where it has none of its own.
+    session_pid integer,
+    session_name text,
     -- 1, and one more each time it is resumed: only the last run may go on.
     run integer NOT NULL DEFAULT 1,
     imported_by text COLLATE "C" NOT NULL,

@@ -17,6 +17,8 @@ DROP FUNCTION IF EXISTS :"schema".gateway_submit(
     text[], text[], text[], boolean[], integer[], integer[], text[], integer[], text[], text[], text[], bigint[],
     text[], bigint[], text[], text[], text[], integer[], timestamptz[], timestamptz[], boolean[], integer[], text[],
     text[]);
+DROP FUNCTION IF EXISTS :"schema".transfer(
+    text, text, bigint, text, text, text, text, text, integer, timestamptz, timestamptz, text, text);
 DROP FUNCTION IF EXISTS :"schema".changes_after(text, integer, text);
 DROP FUNCTION IF EXISTS :"schema".gateway_dry_run(text, text, text[], text[], text[]);
 
@@ -53,3 +55,17 @@ ALTER TYPE :"schema".lines ADD ATTRIBUTE counted_at timestamptz;
 ALTER TYPE :"schema".lines ADD ATTRIBUTE actor text;
 ALTER TYPE :"schema".lines ADD ATTRIBUTE occurred_at timestamptz;
 ALTER TYPE :"schema".lines ADD ATTRIBUTE metadata jsonb;
+
+-- The reasons of jobs that have a name in the queue: at first those of Shopify, so that a shop's files need no other.
+-- A job may have any reason, unless set_reasons allows only these: then a constraint of the jobs has them.
+CREATE TABLE :"schema".reasons (
+    reason text COLLATE "C" NOT NULL,
+    CONSTRAINT reasons_pkey PRIMARY KEY (reason),
+    CONSTRAINT reasons_reason_length CHECK (octet_length(reason) BETWEEN 1 AND 200)
+);
+-- The values of InventoryAdjustQuantitiesInput.reason in Shopify's GraphQL Admin API.
+INSERT INTO :"schema".reasons (reason) VALUES
+    ('correction'), ('cycle_count_available'), ('damaged'), ('movement_canceled'), ('movement_created'),
+    ('movement_received'), ('movement_updated'), ('other'), ('promotion'), ('quality_control'), ('received'),
+    ('reservation_created'), ('reservation_deleted'), ('reservation_updated'), ('restock'), ('safety_stock'),
+    ('shrinkage');

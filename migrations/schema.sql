@@ -236,6 +236,14 @@ BEGIN
     RETURN policy;
 END
 $$;
+CREATE FUNCTION stockq.allowed_reasons() RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT ARRAY(SELECT reason FROM reasons ORDER BY reason)
+    FROM pg_constraint
+    WHERE conrelid = 'jobs'::regclass AND conname = 'jobs_reason_listed'
+$$;
 CREATE TABLE stockq.announced_items (
     store_id text NOT NULL COLLATE pg_catalog."C",
     item_id text NOT NULL COLLATE pg_catalog."C",
@@ -370,8 +378,15 @@ BEGIN
                 item := announce(item);
                 announced := announced || item.notification_id;
             END IF;
+            IF EXISTS (
+                SELECT FROM retired_items AS r
+                WHERE (r.store_id, r.item_id, r.location_id) = (n.store_id, n.item_id, n.location_id)
+                    AND r.last_notification_id >= item.notification_id AND r.last_notification_id < n.notification_id
+            ) THEN
+                item.announced_level := level_before;
+                item.announced_at := NULL;
             -- A job without notifications made the level better in between.
-            IF (CASE n.kind WHEN 'out_of_stock' THEN item.level = 'out' ELSE item.level <> level_before END) THEN
+            ELSIF (CASE n.kind WHEN 'out_of_stock' THEN item.level = 'out' ELSE item.level <> level_before END) THEN
                 item.announced_level := level_before;
             END IF;
         END IF;
@@ -428,11 +443,13 @@ BEGIN
     FROM page AS p;
 END
 $$;
-CREATE FUNCTION stockq.begin_import_for(producer text, caller_token bytea, kind text, label text, file_name text, sha256 text, given_name text, once boolean, OUT import_id bigint, OUT name text, OUT earlier_name text, OUT earlier_state text, OUT earlier_by text, OUT earlier_at timestamp with time zone) RETURNS record
+CREATE FUNCTION stockq.begin_import_for(producer text, caller_token bytea, kind text, label text, file_name text, sha256 text, given_name text, once boolean, keeps_session boolean, OUT import_id bigint, OUT name text, OUT earlier_name text, OUT earlier_state text, OUT earlier_by text, OUT earlier_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     SET debug_print_plan TO 'off'
     AS $$
+DECLARE
+    may_be_repeated boolean;
 BEGIN
     PERFORM check_caller_token(producer, caller_token);
     IF sha256 IS NOT NULL THEN
@@ -442,21 +459,24 @@ BEGIN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = 'maintenance_locks lacks its row "imports"', HINT = 'Insert it again.';
         END IF;
-        SELECT i.name, i.state, i.imported_by, i.started_at INTO earlier_name, earlier_state, earlier_by, earlier_at
+        SELECT i.name, import_state(i), i.imported_by, i.started_at,
+            i.kind = 'items' AND import_state(i) IN ('stopped', 'interrupted')
+        INTO earlier_name, earlier_state, earlier_by, earlier_at, may_be_repeated
         FROM imports AS i
         WHERE i.sha256 = begin_import_for.sha256 AND i.kind = begin_import_for.kind
-            AND (i.state = 'running' OR i.lines > i.rejected)
-        ORDER BY i.import_id DESC
+            AND (import_state(i) = 'running' OR i.lines > i.rejected)
+        ORDER BY once AND i.kind = 'items' AND import_state(i) IN ('stopped', 'interrupted'), i.import_id DESC
         LIMIT 1;
-        IF FOUND AND once THEN
+        IF FOUND AND once AND NOT may_be_repeated THEN
             RETURN;
         END IF;
     END IF;
     BEGIN
-        INSERT INTO imports AS i (given_name, label, kind, file_name, sha256, imported_by)
+        INSERT INTO imports AS i (given_name, label, kind, file_name, sha256, imported_by, session_pid, session_name)
         VALUES (
             begin_import_for.given_name, begin_import_for.label, begin_import_for.kind, begin_import_for.file_name,
-            begin_import_for.sha256, producer)
+            begin_import_for.sha256, producer, CASE WHEN keeps_session THEN pg_backend_pid() END,
+            current_setting('application_name'))
         RETURNING i.import_id, i.name INTO import_id, name;
     EXCEPTION WHEN unique_violation THEN
         RAISE unique_violation USING
@@ -970,6 +990,26 @@ BEGIN
     END IF;
 END
 $$;
+CREATE FUNCTION stockq.check_reasons(reasons text[]) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    allowed CONSTANT text[] := allowed_reasons();
+    unlisted text;
+BEGIN
+    IF allowed IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT r INTO unlisted FROM unnest(reasons) AS r WHERE r <> ALL (allowed) LIMIT 1;
+    IF FOUND THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format(
+                'the reason must be one of %s, not %L', array_to_string(allowed, ', '), left(unlisted, 60)),
+            HINT = 'stockq reasons set --add adds a reason to the list, and stockq reasons set --any allows every one.';
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.check_store_limit(store_id text, lines integer) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -1371,6 +1411,7 @@ BEGIN
             FROM dropped
             WHERE (i.store_id, i.item_id, i.location_id, i.version)
                 = (dropped.store_id, dropped.item_id, dropped.location_id, dropped.retired_version)
+                AND i.created_version < i.version
         )
         UPDATE items
         SET opening_on_hand = items.opening_on_hand + dropped.on_hand,
@@ -1442,6 +1483,9 @@ BEGIN
     IF NOT answer.is_duplicate OR enqueue.group_id IS NOT NULL THEN
         PERFORM check_store_limit(store_id, 1);
         PERFORM check_group_limit(store_id, group_id, 1);
+        IF reason IS NOT NULL THEN
+            PERFORM check_reasons(ARRAY[reason]);
+        END IF;
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
             group_id, priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts,
@@ -1517,6 +1561,9 @@ BEGIN
         );
     END IF;
     IF new_lines > 0 THEN
+        IF array_remove(list.reasons, NULL) <> '{}' THEN
+            PERFORM check_reasons(list.reasons);
+        END IF;
         IF 'set' = ANY (list.actions) THEN
             -- All lines of the list, or those after a stock count would come before it.
             list.priority := priority_behind(
@@ -1580,7 +1627,9 @@ BEGIN
                         'store_id', c.store_id, 'item_id', c.item_id, 'location_id', c.location_id,
                         'version', c.version, 'job_id', c.job_id, 'action', c.action, 'quantity', c.applied_quantity,
                         'on_hand', c.on_hand_after, 'allocated', c.allocated_after,
-                        'available', c.on_hand_after - c.allocated_after, 'reference', c.reference)
+                        'available', c.on_hand_after - c.allocated_after, 'reference', c.reference,
+                        'reason', c.reason, 'actor', c.actor, 'occurred_at', native_time(c.occurred_at),
+                        'metadata', c.metadata)
                     ORDER BY number
                 ) FILTER (
                     WHERE starts_with(c.item_id, s.item_prefix) AND starts_with(c.location_id, s.location_prefix)
@@ -2887,7 +2936,7 @@ BEGIN
         RETURN;
     ELSIF delivery_id IS NULL THEN
         json := json_strip_nulls(json_build_object(
-            'retried', retry_deliveries(subscription => (access.subscription).name)))::text;
+            'retried', (SELECT deliveries FROM retry_deliveries(subscription => (access.subscription).name))))::text;
         RETURN NEXT;
     ELSIF EXISTS (
         SELECT FROM deliveries AS d
@@ -3112,6 +3161,7 @@ CREATE FUNCTION stockq.gateway_submit(token_hashes text[], store_ids text[], sco
 DECLARE
     room jsonb := '{}';
     latest CONSTANT timestamptz := now() + native_time_limit();
+    reasons_allowed CONSTANT text[] := allowed_reasons();
 BEGIN
     IF EXISTS (SELECT FROM store_limits) THEN
         room := gateway_room(ARRAY(
@@ -3145,6 +3195,8 @@ BEGIN
                 WHEN i.parent_id IS NOT NULL AND 'read_catalog' <> ALL (a.granted) THEN 'missing_scope'
                 WHEN l.run_at > latest OR l.expires_at > latest OR l.counted_at > now() + interval '5 minutes'
                     THEN 'time_limit'
+                WHEN k.job_id IS NULL AND l.reason <> ALL (reasons_allowed)
+                    THEN 'unlisted_reason:' || array_to_string(reasons_allowed, ', ')
                 WHEN k.job_id IS NOT NULL AND NOT is_same_request(
                     k, l.item_id, l.location_id, l.action, l.quantity, l.on_insufficient, l.expected_available
                 ) THEN 'idempotency_mismatch'
@@ -3366,6 +3418,58 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM store_limits)
     ORDER BY a.call;
 END
+$$;
+CREATE TABLE stockq.imports (
+    import_id bigint NOT NULL,
+    given_name text COLLATE pg_catalog."C",
+    label text NOT NULL COLLATE pg_catalog."C",
+    name text GENERATED ALWAYS AS (COALESCE(given_name, ((label || '-'::text) || (import_id)::text))) STORED NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL COLLATE pg_catalog."C",
+    file_name text COLLATE pg_catalog."C",
+    sha256 text COLLATE pg_catalog."C",
+    state text DEFAULT 'running'::text NOT NULL COLLATE pg_catalog."C",
+    session_pid integer,
+    session_name text,
+    run integer DEFAULT 1 NOT NULL,
+    imported_by text NOT NULL COLLATE pg_catalog."C",
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    finished_at timestamp with time zone,
+    through_line bigint DEFAULT 0 NOT NULL,
+    enqueued bigint DEFAULT 0 NOT NULL,
+    duplicates bigint DEFAULT 0 NOT NULL,
+    rejected bigint DEFAULT 0 NOT NULL,
+    created bigint DEFAULT 0 NOT NULL,
+    changed bigint DEFAULT 0 NOT NULL,
+    unchanged bigint DEFAULT 0 NOT NULL,
+    stock_differs bigint DEFAULT 0 NOT NULL,
+    lines bigint GENERATED ALWAYS AS (((rejected + duplicates) +
+CASE
+    WHEN (kind = 'jobs'::text) THEN enqueued
+    ELSE ((created + changed) + unchanged)
+END)) STORED NOT NULL,
+    problem text COLLATE pg_catalog."C",
+    CONSTRAINT imports_given_name_length CHECK (((octet_length(given_name) >= 1) AND (octet_length(given_name) <= 200))),
+    CONSTRAINT imports_kind_known CHECK ((kind = ANY (ARRAY['jobs'::text, 'items'::text]))),
+    CONSTRAINT imports_label_length CHECK (((octet_length(label) >= 1) AND (octet_length(label) <= 1000))),
+    CONSTRAINT imports_sha256_form CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT imports_state_known CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text, 'stopped'::text])))
+)
+WITH (fillfactor='70');
+CREATE FUNCTION stockq.import_state(import stockq.imports) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    SELECT CASE
+        WHEN import.state = 'running' AND CASE
+            WHEN import.session_pid IS NULL THEN import.updated_at < now() - interval '1 hour'
+            ELSE NOT EXISTS (
+                SELECT FROM pg_stat_activity
+                WHERE pid = import.session_pid AND application_name = import.session_name
+            )
+        END THEN 'interrupted'
+        ELSE import.state
+    END
 $$;
 CREATE FUNCTION stockq.insert_deliveries(from_position bigint, from_row bigint, to_position bigint, to_row bigint, only_subscription bigint DEFAULT NULL::bigint, announced bigint[] DEFAULT '{}'::bigint[]) RETURNS integer
     LANGUAGE plpgsql
@@ -3819,11 +3923,14 @@ BEGIN
     END IF;
     INSERT INTO retired_items (
         store_id, item_id, location_id, version, created_version, on_hand, allocated, opening_on_hand,
-        opening_allocated, opening_version, last_job_id, retired_at
-    ) VALUES (
-        item.store_id, item.item_id, item.location_id, item.version, created, item.on_hand, item.allocated,
+        opening_allocated, opening_version, last_job_id, last_notification_id, retired_at
+    )
+    SELECT item.store_id, item.item_id, item.location_id, item.version, created, item.on_hand, item.allocated,
         coalesce(item.opening_on_hand, item.on_hand), coalesce(item.opening_allocated, item.allocated),
-        item.opening_version, item.last_job_id, clock_timestamp())
+        item.opening_version, item.last_job_id,
+        -- The item's row is locked, so none of its notifications is still to come.
+        CASE WHEN s.is_called THEN s.last_value ELSE 0 END, clock_timestamp()
+    FROM notifications_notification_id_seq AS s
     ON CONFLICT ON CONSTRAINT retired_items_pkey DO NOTHING;
 END
 $$;
@@ -4990,7 +5097,7 @@ BEGIN
     RETURN promoted;
 END
 $$;
-CREATE FUNCTION stockq.resume_import_for(producer text, caller_token bytea, name text, sha256 text, OUT import_id bigint, OUT run integer, OUT through_line bigint, OUT enqueued bigint, OUT duplicates bigint, OUT rejected bigint) RETURNS record
+CREATE FUNCTION stockq.resume_import_for(producer text, caller_token bytea, name text, sha256 text, keeps_session boolean, OUT import_id bigint, OUT run integer, OUT through_line bigint, OUT enqueued bigint, OUT duplicates bigint, OUT rejected bigint) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     SET debug_print_plan TO 'off'
@@ -5020,7 +5127,9 @@ BEGIN
                 'To import the rest of a file that was changed since: --after-line %s.', known.through_line);
     END IF;
     UPDATE imports AS i
-    SET run = i.run + 1, state = 'running', problem = NULL, updated_at = clock_timestamp()
+    SET run = i.run + 1, state = 'running', problem = NULL, updated_at = clock_timestamp(),
+        session_pid = CASE WHEN keeps_session THEN pg_backend_pid() END,
+        session_name = current_setting('application_name')
     WHERE i.import_id = known.import_id
     RETURNING i.import_id, i.run, i.through_line, i.enqueued, i.duplicates, i.rejected
     INTO import_id, run, through_line, enqueued, duplicates, rejected;
@@ -5088,7 +5197,9 @@ BEGIN
                 'item %L of store %L at %L has queued jobs, and cannot be retired', item_id, store_id, location),
             HINT = 'Wait until they are finished, or cancel them.';
     END IF;
-    PERFORM keep_retired_item(item);
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'items'::regclass AND tgname = 'retire_deleted_items') THEN
+        PERFORM keep_retired_item(item);
+    END IF;
     DELETE FROM items AS i
     WHERE (i.store_id, i.item_id, i.location_id) = (retire_item.store_id, retire_item.item_id, location);
     PERFORM record_operation(
@@ -5097,26 +5208,35 @@ BEGIN
     RETURN true;
 END
 $$;
-CREATE FUNCTION stockq.retry_deliveries(delivery_ids bigint[] DEFAULT NULL::bigint[], subscription text DEFAULT NULL::text) RETURNS bigint
+CREATE FUNCTION stockq.retry_deliveries(delivery_ids bigint[] DEFAULT NULL::bigint[], subscription text DEFAULT NULL::text, OUT deliveries bigint, OUT dead bigint) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 DECLARE
     known CONSTANT bigint := CASE WHEN subscription IS NOT NULL THEN known_subscription(subscription) END;
-    retried bigint;
 BEGIN
     IF num_nonnulls(delivery_ids, subscription) <> 1 THEN
         RAISE invalid_parameter_value USING MESSAGE = 'name deliveries by delivery_ids, or a subscription';
     END IF;
-    UPDATE deliveries AS d
-    SET state = 'pending', attempts = 0, next_attempt_at = now(), finished_at = NULL
-    WHERE (d.delivery_id = ANY (delivery_ids) OR d.subscription_id = known)
-        AND d.state IN ('pending', 'dead') AND d.claim_id IS NULL;
-    GET DIAGNOSTICS retried = ROW_COUNT;
+    WITH chosen AS MATERIALIZED (
+        SELECT d.delivery_id, d.state FROM deliveries AS d
+        WHERE (d.delivery_id = ANY (delivery_ids) OR d.subscription_id = known)
+            AND d.state IN ('pending', 'dead') AND d.claim_id IS NULL
+        ORDER BY d.delivery_id
+        FOR UPDATE
+    ), retried AS (
+        UPDATE deliveries AS d
+        SET state = 'pending', attempts = 0, next_attempt_at = now(), finished_at = NULL
+        FROM chosen
+        WHERE d.delivery_id = chosen.delivery_id
+        RETURNING chosen.state
+    )
+    SELECT count(*), count(*) FILTER (WHERE state = 'dead')
+    INTO retry_deliveries.deliveries, retry_deliveries.dead
+    FROM retried;
     PERFORM record_operation(
         'deliveries retry',
         jsonb_build_object('delivery_ids', delivery_ids[:10000], 'subscription', subscription), NULL);
-    RETURN retried;
 END
 $$;
 CREATE FUNCTION stockq.retry_jobs(job_ids bigint[] DEFAULT NULL::bigint[], failed boolean DEFAULT false, code text DEFAULT NULL::text, store_id text DEFAULT NULL::text, since interval DEFAULT '1 day'::interval) RETURNS TABLE(job_id bigint, retry_of bigint)
@@ -5392,6 +5512,41 @@ BEGIN
     RETURN is_known;
 END
 $$;
+CREATE FUNCTION stockq.set_reasons(add text[] DEFAULT '{}'::text[], remove text[] DEFAULT '{}'::text[], only_listed boolean DEFAULT NULL::boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET lock_timeout TO '200ms'
+    AS $$
+DECLARE
+    was_restricted boolean;
+    unknown text;
+BEGIN
+    LOCK TABLE reasons IN SHARE ROW EXCLUSIVE MODE;
+    was_restricted := allowed_reasons() IS NOT NULL;
+    SELECT r INTO unknown FROM unnest(remove) AS r WHERE r NOT IN (SELECT reason FROM reasons) LIMIT 1;
+    IF FOUND THEN
+        RAISE no_data_found USING
+            MESSAGE = format('the list has no reason %L', unknown), HINT = 'stockq reasons list shows them.';
+    END IF;
+    DELETE FROM reasons WHERE reason = ANY (remove);
+    INSERT INTO reasons SELECT unnest(add) ON CONFLICT DO NOTHING;
+    IF was_restricted OR only_listed THEN
+        LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE;
+        IF was_restricted THEN
+            ALTER TABLE jobs DROP CONSTRAINT jobs_reason_listed;
+        END IF;
+        IF coalesce(only_listed, was_restricted) THEN
+            EXECUTE format(
+                'ALTER TABLE jobs ADD CONSTRAINT jobs_reason_listed CHECK (reason IS NULL OR reason = ANY (%L::text[])
+                    OR retry_of IS NOT NULL OR submission_id <> pg_current_xact_id()) NOT VALID',
+                ARRAY(SELECT reason FROM reasons ORDER BY reason));
+        END IF;
+    END IF;
+    PERFORM record_operation(
+        'reasons set',
+        jsonb_build_object('add', nullif(add, '{}'), 'remove', nullif(remove, '{}'), 'only_listed', only_listed), NULL);
+END
+$$;
 CREATE FUNCTION stockq.set_store_limit(store_id text, ready_jobs_max integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -5579,7 +5734,7 @@ BEGIN
     RETURN sent;
 END
 $$;
-CREATE FUNCTION stockq.transfer(store_id text, item_id text, quantity bigint, from_location text, to_location text, idempotency_key text DEFAULT NULL::text, on_insufficient text DEFAULT NULL::text, group_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, reason text DEFAULT NULL::text, reference text DEFAULT NULL::text) RETURNS SETOF stockq.receipt
+CREATE FUNCTION stockq.transfer(store_id text, item_id text, quantity bigint, from_location text, to_location text, idempotency_key text DEFAULT NULL::text, on_insufficient text DEFAULT NULL::text, group_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, reason text DEFAULT NULL::text, reference text DEFAULT NULL::text, actor text DEFAULT NULL::text, occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, metadata jsonb DEFAULT NULL::jsonb) RETURNS SETOF stockq.receipt
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
@@ -5604,8 +5759,8 @@ BEGIN
         idempotency_key => idempotency_key,
         priority => coalesce(
             priority, priority_behind(store_id, ARRAY[item_id, item_id], ARRAY[source, target], NULL, NULL)),
-        run_at => run_at, expires_at => expires_at,
-        "references" => ARRAY[reference, reference], reasons => ARRAY[reason, reason]);
+        run_at => run_at, expires_at => expires_at, reference => reference, reason => reason, actor => actor,
+        occurred_at => occurred_at, metadata => metadata);
 END
 $$;
 CREATE FUNCTION stockq.unless_retired(item stockq.announced_items) RETURNS stockq.announced_items
@@ -5615,9 +5770,8 @@ CREATE FUNCTION stockq.unless_retired(item stockq.announced_items) RETURNS stock
 BEGIN
     IF item.due_at IS NOT NULL AND EXISTS (
         SELECT FROM retired_items AS r
-        JOIN notifications AS n ON n.notification_id = item.notification_id
         WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id)
-            AND r.retired_at >= n.created_at AND r.retired_at < item.due_at
+            AND r.last_notification_id >= item.notification_id AND r.retired_at < item.due_at
     ) THEN
         item.ready_at := NULL;
         item.due_at := NULL;
@@ -5898,41 +6052,6 @@ CREATE TABLE stockq.import_parts (
     imported_by text NOT NULL COLLATE pg_catalog."C",
     CONSTRAINT import_parts_ids_rise CHECK ((first_job_id <= last_job_id))
 );
-CREATE TABLE stockq.imports (
-    import_id bigint NOT NULL,
-    given_name text COLLATE pg_catalog."C",
-    label text NOT NULL COLLATE pg_catalog."C",
-    name text GENERATED ALWAYS AS (COALESCE(given_name, ((label || '-'::text) || (import_id)::text))) STORED NOT NULL COLLATE pg_catalog."C",
-    kind text NOT NULL COLLATE pg_catalog."C",
-    file_name text COLLATE pg_catalog."C",
-    sha256 text COLLATE pg_catalog."C",
-    state text DEFAULT 'running'::text NOT NULL COLLATE pg_catalog."C",
-    run integer DEFAULT 1 NOT NULL,
-    imported_by text NOT NULL COLLATE pg_catalog."C",
-    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    finished_at timestamp with time zone,
-    through_line bigint DEFAULT 0 NOT NULL,
-    enqueued bigint DEFAULT 0 NOT NULL,
-    duplicates bigint DEFAULT 0 NOT NULL,
-    rejected bigint DEFAULT 0 NOT NULL,
-    created bigint DEFAULT 0 NOT NULL,
-    changed bigint DEFAULT 0 NOT NULL,
-    unchanged bigint DEFAULT 0 NOT NULL,
-    stock_differs bigint DEFAULT 0 NOT NULL,
-    lines bigint GENERATED ALWAYS AS (((rejected + duplicates) +
-CASE
-    WHEN (kind = 'jobs'::text) THEN enqueued
-    ELSE ((created + changed) + unchanged)
-END)) STORED NOT NULL,
-    problem text COLLATE pg_catalog."C",
-    CONSTRAINT imports_given_name_length CHECK (((octet_length(given_name) >= 1) AND (octet_length(given_name) <= 200))),
-    CONSTRAINT imports_kind_known CHECK ((kind = ANY (ARRAY['jobs'::text, 'items'::text]))),
-    CONSTRAINT imports_label_length CHECK (((octet_length(label) >= 1) AND (octet_length(label) <= 1000))),
-    CONSTRAINT imports_sha256_form CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
-    CONSTRAINT imports_state_known CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text, 'stopped'::text])))
-)
-WITH (fillfactor='70');
 ALTER TABLE stockq.imports ALTER COLUMN import_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME stockq.imports_import_id_seq
     START WITH 1
@@ -6021,6 +6140,10 @@ CREATE TABLE stockq.paused_stores (
     store_id text NOT NULL COLLATE pg_catalog."C",
     paused_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT paused_stores_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+);
+CREATE TABLE stockq.reasons (
+    reason text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT reasons_reason_length CHECK (((octet_length(reason) >= 1) AND (octet_length(reason) <= 200)))
 );
 CREATE TABLE stockq.results_000000000000000 (
     job_id bigint NOT NULL,
@@ -6130,6 +6253,7 @@ CREATE TABLE stockq.retired_items (
     opening_allocated bigint NOT NULL,
     opening_version bigint NOT NULL,
     last_job_id bigint,
+    last_notification_id bigint NOT NULL,
     retired_at timestamp with time zone DEFAULT now() NOT NULL,
     retired_by text DEFAULT SESSION_USER NOT NULL
 );
@@ -6271,6 +6395,8 @@ ALTER TABLE ONLY stockq.operations
     ADD CONSTRAINT operations_pkey PRIMARY KEY (operation_id);
 ALTER TABLE ONLY stockq.paused_stores
     ADD CONSTRAINT paused_stores_pkey PRIMARY KEY (store_id);
+ALTER TABLE ONLY stockq.reasons
+    ADD CONSTRAINT reasons_pkey PRIMARY KEY (reason);
 ALTER TABLE ONLY stockq.reconciliations
     ADD CONSTRAINT reconciliations_pkey PRIMARY KEY (store_id, item_id, location_id, version);
 ALTER TABLE ONLY stockq.results
@@ -6280,7 +6406,7 @@ ALTER TABLE ONLY stockq.results_000000000000000
 ALTER TABLE ONLY stockq.results_000000005000000
     ADD CONSTRAINT results_000000005000000_pkey PRIMARY KEY (job_id);
 ALTER TABLE ONLY stockq.retired_items
-    ADD CONSTRAINT retired_items_pkey PRIMARY KEY (store_id, item_id, location_id, version);
+    ADD CONSTRAINT retired_items_pkey PRIMARY KEY (store_id, item_id, location_id, version, last_notification_id);
 ALTER TABLE ONLY stockq.retries
     ADD CONSTRAINT retries_pkey PRIMARY KEY (job_id);
 ALTER TABLE ONLY stockq.snoozes

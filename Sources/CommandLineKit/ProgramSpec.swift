@@ -29,8 +29,10 @@ package struct ProgramSpec: Sendable {
         case command(ParsedCommand)
     }
 
-    /// Reads a command line: `[global options] COMMAND [arguments] [options]`, `help [COMMAND]`, `--help` or
-    /// `--version`.
+    private static let versionWords: Set = ["--version", "-V", "version"]
+
+    /// Reads a command line: `[global options] COMMAND [arguments] [options]`, `help [COMMAND]`, `--help`,
+    /// `--version` or `version`.
     package func interpret(_ words: [String]) throws(UsageError) -> Request {
         var rest = words[...]
         var leading: [String] = []
@@ -38,14 +40,14 @@ package struct ProgramSpec: Sendable {
         // A program without commands of its own has one whose path is empty.
         while let word = rest.first, OptionWord.isOption(word), commands.allSatisfy({ !$0.path.isEmpty }) {
             rest.removeFirst()
-            if word == "--version" { return .version }
+            if Self.versionWords.contains(word) { return .version }
             if OptionWord.asksForHelp(word) {
                 asksForHelp = true
                 continue
             }
             leading += try globalOption(word, &rest)
         }
-        if rest.first == "--version" { return .version }
+        if let word = rest.first, Self.versionWords.contains(word) { return .version }
         if rest.first == "help" { return .help(try helpText(for: Array(rest.dropFirst()))) }
         if asksForHelp { return .help(try helpText(for: Array(rest))) }
         return try command(Array(rest), leading)

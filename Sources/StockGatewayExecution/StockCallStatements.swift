@@ -245,6 +245,9 @@ extension ItemRole {
 }
 
 extension CallFailure {
+    /// The allowed reasons follow.
+    private static let unlistedReason = "unlisted_reason:"
+
     /// - Parameter name: as the functions of the schema name it.
     init(_ name: String, line: Int = 0) {
         switch name {
@@ -255,6 +258,8 @@ extension CallFailure {
         case "idempotency_mismatch": self = .idempotencyMismatch
         case "store_limit": self = .overLimit(retryAfterSeconds: 1)
         case "time_limit": self = .timeLimit(line: line)
+        case let text where text.hasPrefix(Self.unlistedReason):
+            self = .unlistedReason(line: line, allowed: String(text.dropFirst(Self.unlistedReason.count)))
         default: self = .internalError
         }
     }

@@ -48,6 +48,9 @@ public struct JobRequest: Sendable, Hashable {
         self.quantity = quantity
     }
 
+    /// The item of the job.
+    public var key: ItemKey { ItemKey(storeID, itemID, location: locationID) }
+
     /// Not before this time.
     public var runAt: Date? {
         get { runAtMicroseconds.map { Self.date($0) } }

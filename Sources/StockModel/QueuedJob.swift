@@ -34,10 +34,23 @@ public struct QueuedJob: Sendable, Hashable {
     public let lastError: String?
     /// When the transaction that enqueued the job began.
     public let enqueuedAt: Date
+    /// The producer's note, at most 2,000 bytes.
+    public let reason: String?
+    /// The producer's reference, at most 2,000 bytes.
+    public let reference: String?
+    /// Who caused the job.
+    public let actor: String?
+    /// When it happened, if the producer said so.
+    public let occurredAt: Date?
+    /// The JSON object that the producer kept with the job.
+    public let metadata: String?
+    /// Of a stock count, when it was taken.
+    public let countedAt: Date?
 
     package init(
         jobID: Int64, key: ItemKey, action: StockAction, quantity: Int64, priority: Int, schedule: Schedule,
-        waitingSince: Date?, attempts: Int, maxAttempts: Int, lastError: String?, enqueuedAt: Date
+        waitingSince: Date?, attempts: Int, maxAttempts: Int, lastError: String?, enqueuedAt: Date,
+        reason: String?, reference: String?, actor: String?, occurredAt: Date?, metadata: String?, countedAt: Date?
     ) {
         self.jobID = jobID
         self.key = key
@@ -50,6 +63,12 @@ public struct QueuedJob: Sendable, Hashable {
         self.maxAttempts = maxAttempts
         self.lastError = lastError
         self.enqueuedAt = enqueuedAt
+        self.reason = reason
+        self.reference = reference
+        self.actor = actor
+        self.occurredAt = occurredAt
+        self.metadata = metadata
+        self.countedAt = countedAt
     }
 }
 

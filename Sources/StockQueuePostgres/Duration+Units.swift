@@ -18,6 +18,9 @@ extension Duration {
         ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1),
     ]
 
+    /// Is read and not written.
+    private static let week = (suffix: "w", milliseconds: 7 * 86_400_000)
+
     /// A whole number with the largest unit that fits: `200ms`, `5s`, `15m`, `24h` as `1d`.
     package var text: String {
         let milliseconds = milliseconds
@@ -26,12 +29,12 @@ extension Duration {
         return "\(milliseconds / unit.milliseconds)\(unit.suffix)"
     }
 
-    /// A whole number with a unit: `200ms`, `5s`, `15m`, `24h` or `7d`. Nil for anything else, and for more than 100
+    /// A whole number with a unit: `200ms`, `5s`, `15m`, `24h`, `7d` or `2w`. Nil for anything else, and for more than 100
     /// years.
     package init?(text: String) {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         guard let count = Int(digits),
-            let unit = Self.units.first(where: { $0.suffix == text.dropFirst(digits.count) }),
+            let unit = ([Self.week] + Self.units).first(where: { $0.suffix == text.dropFirst(digits.count) }),
             count <= 3_153_600_000_000 / unit.milliseconds
         else { return nil }
         self = .milliseconds(count * unit.milliseconds)

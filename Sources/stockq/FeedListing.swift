@@ -100,7 +100,7 @@ struct FeedOptions<Cursor: LosslessStringConvertible & Sendable> {
 
     /// - Parameter withoutStart: where the listing begins without --since and --after.
     init(withoutStart: String, limitText: String, cursor: ValueType<Cursor>) {
-        since = Option("since", .duration, defaultText: withoutStart, help: "from this long ago on")
+        since = Option("since", .pastSpan, defaultText: withoutStart, help: "from this time, or this long ago, on")
         after = Option(
             "after", cursor,
             help: "from this cursor on, which --json gives with each row and --follow at its end")

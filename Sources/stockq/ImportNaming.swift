@@ -55,14 +55,17 @@ struct ImportNaming {
         let time = earlier.startedAt.shown
         let name = Self.word(earlier.name)
         return "the same file was imported before: \(name), \(time), by \(earlier.importedBy.printable)"
-            + (earlier.isFinished ? "" : earlier.isStopped ? ", which stopped" : ", which has not ended")
+            + (earlier.isFinished
+                ? ""
+                : earlier.isRunning
+                    ? ", which has not ended" : earlier.isInterrupted ? ", which was interrupted" : ", which stopped")
             + (earlier.isFinished || kind == .items ? "" : "; --resume \(name) goes on with it")
     }
 
     /// Notes why an import stopped.
     ///
-    /// - Parameter reconnect: for a connection that is lost. Where the server cannot be reached the row says that the
-    ///   import is running; it can be resumed all the same.
+    /// - Parameter reconnect: for a connection that is lost. Where the server cannot be reached the import counts as
+    ///   interrupted.
     static func stop(
         _ record: ImportRecord, because error: any Error, _ connection: Connection, reconnect: () throws -> Connection
     ) {

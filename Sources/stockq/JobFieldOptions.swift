@@ -57,14 +57,21 @@ enum JobFieldOptions {
         }
     }
 
-    static var parameters: [any Parameter] { all.map(\.parameter) }
+    static var parameters: [any Parameter] { parameters(for: JobField.allCases) }
+
+    static func parameters(for fields: [JobField]) -> [any Parameter] {
+        all.filter { fields.contains($0.field) }.map(\.parameter)
+    }
 
     /// Sets the fields whose options were given.
     ///
+    /// - Parameter fields: those that the command has options for.
     /// - Returns: the times that count from now.
-    static func set(in job: inout JobRequest, _ input: ParsedCommand) -> JobDelays {
+    static func set(
+        in job: inout JobRequest, _ input: ParsedCommand, fields: [JobField] = JobField.allCases
+    ) -> JobDelays {
         var delays = JobDelays()
-        for option in all {
+        for option in all where fields.contains(option.field) {
             switch option.input {
             case .value(let parameter): if let value = input[parameter] { job.set(option.field, value) }
             case .flag(let flag, let value): if input[flag] { job.set(option.field, value) }

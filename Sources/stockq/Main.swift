@@ -18,7 +18,8 @@ package enum Main {
         NotificationsCommand.self, ChangesCommand.self, VerifyCommand.self, DoctorCommand.self,
         CancelCommand.self, RetryCommand.self, ReprioritizeCommand.self, PauseCommand.self, ResumeCommand.self,
         LimitsSetCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self, LimitsListCommand.self,
-        OperationsListCommand.self, AlertsSetCommand.self, AlertsListCommand.self, AlertsRemoveCommand.self,
+        ReasonsListCommand.self, ReasonsSetCommand.self, OperationsListCommand.self, AlertsSetCommand.self,
+        AlertsListCommand.self, AlertsRemoveCommand.self,
         TokensCreateCommand.self, TokensListCommand.self, TokensRevokeCommand.self,
         ClientsCreateCommand.self, ClientsListCommand.self, ClientsRevokeCommand.self, PruneCommand.self,
         SubscriptionsAddCommand.self, SubscriptionsListCommand.self, SubscriptionsTestCommand.self,
@@ -88,7 +89,12 @@ package enum Main {
                 preconditionFailure("the program's spec is made of these commands")
             }
             if !input.spec.globalOptions.isEmpty && input[TimeText.utc] { TimeText.useUTC() }
-            return try command.run(input)
+            do {
+                return try command.run(input)
+            } catch {
+                guard let advice = MissingRole.advice(error, input) else { throw error }
+                throw Failure("\(ErrorText.explain(error))\n\(advice)")
+            }
         }
     }
 }

@@ -54,6 +54,8 @@ import stockq
         Call(command: "pause --store s", roles: ["admin"]),
         Call(command: "resume --store s", roles: ["admin"]),
         Call(command: "limits set s 100", roles: ["admin"]),
+        Call(command: "reasons set --only-listed", roles: ["admin"]),
+        Call(command: "reasons list", roles: ["producer", "reader", "admin"]),
         Call(command: "prune", roles: ["admin"]),
         Call(command: "result 1", roles: ["producer", "worker", "reader", "admin"]),
         Call(command: "jobs list", roles: ["producer", "reader", "admin"]),
@@ -135,6 +137,7 @@ import stockq
             SELECT stockq.create_gateway_token('first', repeat('0', 64), '{s}', '{read_catalog}');
             SELECT stockq.create_gateway_client('first', 'first', repeat('1', 64), 's', '{read_catalog}');
             SELECT stockq.resume(everything => true);
+            SELECT stockq.set_reasons(only_listed => false);
             INSERT INTO stockq.items (store_id, item_id, location_id, on_hand) VALUES
                 ('s', 'a', 'main', 9), ('s', 'a', 'back', 0), ('s', 'empty', 'main', 0);
             SELECT stockq.grant_store('\(producer)', 's', '{update_catalog,read_catalog}');

@@ -25,8 +25,9 @@ import Testing
     {
         try await onThread {
             let demo = try Program().start(["demo", "--lines", "1000", "--keep"])
-            #expect(eventually(seconds: 60) { demo.outputText.contains("&& rm -rf ") })
-            let folder = try #require(demo.outputText.firstMatch(of: /&& rm -rf (\/tmp\/stockq-demo-\w+)/)).1
+            #expect(eventually(seconds: 60) { demo.outputText.contains("/stop\n") })
+            let folder = try #require(demo.outputText.firstMatch(of: /sh (\/tmp\/stockq-demo-\w+)\/stop/)).1
+            let stop = try String(contentsOfFile: "\(folder)/stop", encoding: .utf8)
             // Foundation would wait for the server too, which inherited the end of a pipe; the process itself has
             // ended.
             #expect(
@@ -34,7 +35,7 @@ import Testing
                     let state = try? String(contentsOfFile: "/proc/\(demo.processID)/stat", encoding: .utf8)
                     return state.map { $0.contains(") Z ") } ?? true
                 })
-            let gateway = try #require(demo.outputText.firstMatch(of: /kill (\d+); kill -INT/)).1
+            let gateway = try #require(stop.firstMatch(of: /kill (\d+)\n/)).1
             let calls = demo.outputText.split(separator: "\n").filter { $0.hasPrefix("  curl ") }
             let answers = [#"{"updateCount":1}"#, #""statusCode":200}"#, #""action":"allocate""#]
             #expect(calls.count == answers.count)

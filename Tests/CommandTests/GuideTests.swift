@@ -6,7 +6,7 @@ import Testing
 @Suite struct GuideTests {
     @Test(
         "the commands of a guide print what it shows",
-        arguments: [("order-life", 21), ("low-stock", 8), ("wrong-ids", 12)])
+        arguments: [("order-life", 21), ("low-stock", 8), ("wrong-ids", 12), ("stock-count", 17)])
     func commands(page: String, count: Int) async throws {
         try await withDatabase { database in
             let folder = URL(fileURLWithPath: NSTemporaryDirectory() + "stockq-guide-\(UUID().uuidString)")

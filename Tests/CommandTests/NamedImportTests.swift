@@ -158,6 +158,70 @@ import Testing
         }
     }
 
+    /// Starts an import that waits for a lock, kills it, and ends the lock.
+    private static func kill(_ words: [String], _ database: TestDatabase, lock: String) throws {
+        let holder = try database.connect()
+        try holder.executeScript("BEGIN; \(lock)")
+        let running = try Program(database).start(words)
+        let waits = """
+            SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+            """
+        #expect(try eventually { try database.value(waits) == "1" })
+        let states = { try Program(database).run(["imports", "list", "--csv"]).out }
+        #expect(try states().contains(",running,"))
+        running.send(SIGKILL)
+        #expect(try running.wait().code == -SIGKILL)
+        try holder.executeScript("ROLLBACK")
+        #expect(try eventually { try states().contains(",interrupted,") })
+    }
+
+    @Test("an import of items that was killed is interrupted, and is run again with --once") func killedItems()
+        async throws
+    {
+        try await withDatabase { database in
+            let file = try File("items.csv", "store_id,item_id,on_hand,low_stock_threshold\ns,a,5,1\ns,b,5,1\n")
+            let program = Program(database)
+            let words = ["items", "import", file.path, "--once"]
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 5)")
+            try Self.kill(words, database, lock: "SELECT FROM stockq.items FOR UPDATE")
+            // As if it had created b.
+            try database.run("UPDATE stockq.imports SET created = 1")
+            let again = try program.run(words)
+            #expect(again.code == 0, "\(again.err)")
+            #expect(again.err.contains("the same file was imported before: items.csv-1"), "\(again.err)")
+            #expect(again.err.contains("by stockq, which was interrupted\n"), "\(again.err)")
+            #expect(try program.run(["imports", "show", "items.csv-1"]).out.contains(" interrupted\n"))
+            let third = try program.run(words)
+            #expect(third.code == 1 && third.err.contains("before: items.csv-2"), "\(third.err)")
+        }
+    }
+
+    @Test("an import of jobs that was killed is interrupted, and is run again or resumed by what it has committed")
+    func killedJobs() async throws {
+        try await withDatabase { database in
+            let file = try File("day.csv", Self.header + Self.lines(1...3))
+            let program = Program(database)
+            let words = ["import", file.path, "--once"]
+            try Self.kill(words, database, lock: "LOCK TABLE stockq.jobs IN EXCLUSIVE MODE")
+            try database.run("UPDATE stockq.imports SET enqueued = 1, through_line = 2")
+            let refused = try program.run(words)
+            #expect(refused.code == 1)
+            let advice = "which was interrupted; --resume day.csv-1 goes on with it"
+            #expect(refused.err.contains(advice), "\(refused.err)")
+            try database.run("UPDATE stockq.imports SET enqueued = 0, through_line = 0")
+            let again = try program.run(words)
+            #expect(again.code == 0 && again.err == "", "\(again.err)")
+            let interrupted = try program.run(["imports", "list", "--state", "interrupted", "--csv"])
+            #expect(interrupted.out.split(separator: "\n").count == 2)
+            // Without a session of its own it counts as interrupted after an hour.
+            try database.run("UPDATE stockq.imports SET session_pid = NULL")
+            let state = "SELECT stockq.import_state(i) FROM stockq.imports AS i WHERE name = 'day.csv-1'"
+            #expect(try database.value(state) == "running")
+            try database.run("UPDATE stockq.imports SET updated_at = updated_at - interval '61 minutes'")
+            #expect(try database.value(state) == "interrupted")
+        }
+    }
+
     @Test("an import that stopped is resumed behind its last committed line, and keeps its name") func resumed()
         async throws
     {

@@ -94,6 +94,15 @@ import Testing
             }
             let far = try Self.call(shop, "/jobs", Self.job(1, #","run_at":"9999-01-01T00:00:00Z""#))
             #expect(far.status == 409 && far.body.contains("/v1/problems/time_limit"), "\(far)")
+            try shop.database.run(
+                """
+                SELECT stockq.set_reasons(remove => array_remove(ARRAY(SELECT reason FROM stockq.reasons), 'damaged'));
+                SELECT stockq.set_reasons(add => '{lost}', only_listed => true)
+                """)
+            let unlisted = try Self.call(shop, "/jobs", Self.job(1, #","reason":"stolen""#))
+            #expect(unlisted.status == 409 && unlisted.body.contains("/v1/problems/unlisted_reason"), "\(unlisted)")
+            #expect(unlisted.body.contains("The reason of job 1 must be one of: damaged, lost."), "\(unlisted)")
+            #expect(try Self.call(shop, "/jobs", Self.job(1, #","reason":"lost""#)).status == 200)
         }
     }
 

@@ -122,7 +122,9 @@ import Testing
             #expect(Set(Self.reactions(receiver)) == expected)
             // What is not signed is refused, and what comes again is dropped.
             #expect(try Self.post(#"{"type":"stock.test","data":{}}"#, to: port) == "400")
-            #expect(try program.run(["deliveries", "replay", "shop", "--since", "24h"]).out == "4 deliveries\n")
+            #expect(
+                try program.run(["deliveries", "replay", "shop", "--since", "24h"]).out
+                    == "shop: 4 deliveries → pending, due now\n")
             #expect(
                 try eventually {
                     try database.value("SELECT count(*) FROM stockq.deliveries WHERE state <> 'delivered'") == "0"
@@ -160,7 +162,7 @@ import Testing
                 out += ended.out
             }
             let secrets = out.split(separator: "\n").filter { WebhookSignature.isSecret(String($0)) }
-            #expect(secrets.count == 2 && out.contains("1 delivery\n"), "\(out)")
+            #expect(secrets.count == 2 && out.contains("1 delivery → pending, due now\n"), "\(out)")
         }
     }
 

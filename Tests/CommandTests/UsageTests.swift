@@ -122,6 +122,7 @@ import stockq_bench
 
     @Test("the version names the commit and the schema") func version() async throws {
         try await onThread {
+            for word in ["-V", "version"] { #expect(try Program().run([word]).out == Main.version + "\n") }
             let ended = try Program().run(["--version"])
             #expect(ended.code == 0)
             let match = /stockq 0\.3\.0 \(commit ([0-9a-f]{7}(\+changes)?|unknown), schema [0-9]{4}_[a-z_]+\)\n/

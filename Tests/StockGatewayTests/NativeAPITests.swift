@@ -121,6 +121,7 @@ import Testing
             (.overLimit(retryAfterSeconds: 7), 429, "over_limit"),
             (.unavailable(retryAfterSeconds: 7), 503, "unavailable"), (.undecided, 503, "undecided"),
             (.idempotencyMismatch, 422, "idempotency_mismatch"), (.timeLimit(line: 0), 409, "time_limit"),
+            (.unlistedReason(line: 0, allowed: "damaged, other"), 409, "unlisted_reason"),
             (.internalError, 500, "internal_error"),
         ] as [(CallFailure, Int, String)]) func failures(failure: CallFailure, status: Int, type: String) throws
     {

@@ -42,6 +42,7 @@ import Testing
         notifications       S    SI   -    S    S    -
         operations          -    -    -    S    S    -
         paused_stores       -    S    -    S    S    -
+        reasons             S    -    -    S    S    -
         reconciliations     S    S    -    S    S    -
         results             S    SI   -    S    S    -
         retired_items       -    S    -    S    S    -
@@ -173,13 +174,14 @@ import Testing
             "check_store_limit", "check_group_limit", "priority_behind", "job_defaults", "key_in_use",
             "is_same_request", "known_keys",
             "raise_key_conflict",
-            "check_count", "changes_since_count",
+            "check_count", "allowed_reasons", "check_reasons", "changes_since_count",
             "check_arrays", "fill_up", "check_line_keys", "known_lines", "check_list_length", "insert_new_lines",
             "read_lines",
             "enqueue",
             "enqueue_arrays", "enqueue_lines", "transfer", "cancel_jobs", "cancel_jobs_for", "wait_for_result",
             "wait_for_results", "wait_for_group", "find_job", "find_group", "find_key", "find_reference",
-            "item_history", "stock", "stock_at", "begin_import_for", "resume_import_for", "save_import_for",
+            "item_history", "stock", "stock_at", "import_state",
+            "begin_import_for", "resume_import_for", "save_import_for",
             "feed_horizon", "read_cursor", "feed_stores", "check_page", "notifications_after", "last_notifications",
             "notifications_cursor", "changes_after", "changes_cursor",
         ],
@@ -204,8 +206,9 @@ import Testing
             "partition_bounds", "resumes", "has_grant", "can_read_all_stores", "read_lines", "job_defaults",
             "key_in_use",
             "wait_for_result", "wait_for_results", "wait_for_group", "find_job", "find_group", "find_key",
-            "find_reference", "item_history", "stock", "stock_at", "changes_since_count",
-            "feed_horizon", "read_cursor", "feed_stores", "check_page", "notifications_after", "last_notifications",
+            "find_reference", "item_history", "stock", "stock_at", "changes_since_count", "allowed_reasons",
+            "import_state", "feed_horizon", "read_cursor", "feed_stores", "check_page", "notifications_after",
+            "last_notifications",
             "notifications_cursor", "changes_after", "changes_cursor",
         ],
         "outsider": [],
@@ -214,7 +217,7 @@ import Testing
         "drop_expired_results", "drop_expired_keys", "find_retention_blocker", "grant_store", "revoke_store",
         "retry_jobs", "pause", "resume",
         "reprioritize", "set_item", "retire_item", "reconcile_item", "move_item", "finish_item_move", "set_store_limit",
-        "set_time_limit",
+        "set_time_limit", "set_reasons",
         "create_gateway_token", "revoke_gateway_token", "list_gateway_tokens", "create_gateway_client",
         "revoke_gateway_client", "list_gateway_clients", "add_subscription", "set_subscription_enabled",
         "rotate_subscription_secret", "remove_subscription", "test_subscription", "list_subscriptions",

@@ -238,6 +238,61 @@ import Testing
         }
     }
 
+    @Test("an item that is created again is another: its levels are announced, and no quiet period goes on")
+    func createdAgain() async throws {
+        try await withDatabase { database in
+            let create = { (threshold: Int) in
+                try database.run(
+                    """
+                    INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold)
+                    VALUES ('s', 'i0', 7, \(threshold))
+                    """)
+            }
+            try Self.shop(database)
+            try Self.setPolicy(database, "quiet_period => '1 day'")
+            // It is low, and that it is restocked waits.
+            try Self.change(database, -2, 3)
+            #expect(try Self.sent(database) == ["low 5"])
+            try database.run("DELETE FROM stockq.items")
+            try create(5)
+            try Self.change(database, -3)
+            #expect(try Self.sent(database) == ["low 5", "low 4"])
+            // Its quiet period is its own.
+            try Self.change(database, 4, -4)
+            #expect(try Self.sent(database) == ["low 5", "low 4"])
+            // Once more, changed by its threshold alone, and once more.
+            for _ in 0..<2 {
+                try database.run("DELETE FROM stockq.items")
+                try create(5)
+                try database.run("SELECT stockq.set_item('s', 'i0', low_stock_threshold => 9)")
+                try Self.fanOut(database)
+            }
+            #expect(try Self.sent(database) == ["low 5", "low 4", "low 7", "low 7"])
+            #expect(try database.value("SELECT count(*) FROM stockq.retired_items") == "3")
+            try expectSoundLedger(database)
+        }
+    }
+
+    @Test("whether a notification is of a retired item does not depend on when its transaction began")
+    func longTransaction() async throws {
+        try await withDatabase { database in
+            try Self.shop(database)
+            try Self.setPolicy(database, "quiet_period => '1 day'")
+            let slow = try database.connect()
+            try slow.executeScript("BEGIN; SELECT now()")
+            try Self.change(database, -2)
+            try database.run(
+                """
+                DELETE FROM stockq.items;
+                INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold) VALUES ('s', 'i0', 7, 5)
+                """)
+            try slow.executeScript("SELECT stockq.set_item('s', 'i0', low_stock_threshold => 9); COMMIT")
+            try Self.fanOut(database)
+            #expect(try Self.sent(database) == ["low 5", "low 7"])
+            try expectSoundLedger(database)
+        }
+    }
+
     @Test("a snooze that is ended, and a policy that is removed, send what is due at once")
     func endedEarly() async throws {
         try await withDatabase { database in

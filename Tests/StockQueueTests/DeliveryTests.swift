@@ -271,9 +271,21 @@ import Testing
             try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 5000)")
             try Self.subscribe(
                 database, "shop", to: receiver.url("/ok"), ", store_id => 's', events => '{stock.changed}'")
-            try database.enqueue(250, of: .adjust("a", -1))
+            try database.enqueue(249, of: .adjust("a", -1))
+            try database.run(
+                """
+                SELECT stockq.enqueue(
+                    's', 'a', -1, reference => 'order 7', reason => 'damaged', actor => 'till 2',
+                    occurred_at => '2026-03-01 12:00:00.25+01', metadata => '{"box": null}')
+                """)
             let workers = Self.workers(database)
             #expect(eventually { receiver.received.count == 3 })
+            let kept = """
+                "reference":"order7","reason":"damaged","actor":"till2","occurred_at":"2026-03-01T11:00:00.250000Z",\
+                "metadata":{"box":null}
+                """
+            let last = try #require(receiver.received.last?.body).replacing(" ", with: "")
+            #expect(last.contains(kept), "\(last)")
             struct Body: Decodable {
                 struct Content: Decodable {
                     struct Change: Decodable { var version: Int }
@@ -350,9 +362,13 @@ import Testing
             try database.run(
                 "UPDATE stockq.deliveries SET state = 'dead', finished_at = now() WHERE last_error IS NOT NULL")
             #expect(try program.run(["stats"]).out.contains("dead     1"))
-            #expect(try program.run(["deliveries", "retry", "--subscription", "failing"]).out == "1 delivery\n")
+            #expect(
+                try program.run(["deliveries", "retry", "--subscription", "failing"]).out
+                    == "1 delivery: 1 dead → pending, due now\n")
             #expect(eventually { receiver.received.count { $0.path == "/fail" } == 2 })
-            #expect(try program.run(["deliveries", "replay", "shop", "--since", "1h"]).out == "2 deliveries\n")
+            #expect(
+                try program.run(["deliveries", "replay", "shop", "--since", "1h"]).out
+                    == "shop: 2 deliveries → pending, due now\n")
             #expect(
                 eventually {
                     receiver.received.filter { $0.path == "/ok" }.map(\.id) == ["msg_1_2", "msg_1_1", "msg_1_2"]
@@ -379,16 +395,21 @@ import Testing
             let workers = Self.workers(database)
             #expect(eventually { receiver.received.map(\.event) == ["stock.test"] })
             try workers.stop()
-            #expect(try program.run(["subscriptions", "disable", "shop"]).out == "disabled\n")
+            #expect(
+                try program.run(["subscriptions", "disable", "shop"]).out
+                    == "shop: enabled → disabled (by an administrator)\n")
             #expect(try program.run(["subscriptions", "list"]).out.contains("disabled: by an administrator"))
-            #expect(try program.run(["subscriptions", "enable", "shop"]).out == "enabled\n")
+            #expect(
+                try program.run(["subscriptions", "enable", "shop"]).out
+                    == "shop: disabled (by an administrator) → enabled\n")
+            #expect(try program.run(["subscriptions", "enable", "shop"]).out == "shop: enabled already\n")
             let secret = try program.run(["subscriptions", "rotate", "shop"]).out.trimmingCharacters(in: .newlines)
             let list = try program.run(["subscriptions", "list", "--json"]).out
             #expect(!list.contains("whsec_") && !list.contains(secret))
             #expect(
                 try program.run(["deliveries", "list", "--state", "delivered", "--json"]).out.contains(
                     #""event":"stock.test""#))
-            #expect(try program.run(["subscriptions", "remove", "shop"]).out == "removed\n")
+            #expect(try program.run(["subscriptions", "remove", "shop"]).out == "shop: enabled → removed\n")
             #expect(
                 try program.run(["subscriptions", "remove", "shop"]).err.contains("there is no subscription 'shop'"))
         }

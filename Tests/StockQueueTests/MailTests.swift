@@ -30,6 +30,20 @@ import Testing
                 .sorted()
         }
 
+        /// Waits until another process reads it.
+        func write(_ text: String, toPipe name: String) throws {
+            let pipe = try #require(FileHandle(forWritingAtPath: "\(path)/\(name)"))
+            try pipe.write(contentsOf: Data(text.utf8))
+            try pipe.close()
+        }
+
+        /// Waits until another process has written it.
+        func readPipe(_ name: String) throws -> String {
+            let pipe = try #require(FileHandle(forReadingAtPath: "\(path)/\(name)"))
+            defer { try? pipe.close() }
+            return String(decoding: try pipe.readToEnd() ?? Data(), as: UTF8.self)
+        }
+
         func text(_ name: String) -> String { (try? String(contentsOfFile: "\(path)/\(name)", encoding: .utf8)) ?? "" }
     }
 
@@ -92,6 +106,90 @@ import Testing
                 #expect(part.contains("by adjust -3, order 499"))
                 #expect(part.contains("https://example.com/stock"))
             }
+        }
+    }
+
+    /// The mailer has accepted the mail when the deliverer is killed, so nothing says that it was sent.
+    @Test("a mail whose deliverer was killed is sent once more, as the same digest, and newer notifications on theirs")
+    func killedDeliverer() async throws {
+        try await withDatabase { database in
+            let folder = try Folder()
+            defer { folder.remove() }
+            // The first time the mailer keeps its process until the test writes the deliverer's id.
+            try folder.script(
+                "sendmail",
+                """
+                cd \(folder.path); cat > $$.part; mv $$.part $(ls *.eml 2>/dev/null | wc -l).eml
+                if mkdir first 2>/dev/null; then read id < deliverer; kill -9 $id; fi
+                """)
+            #expect(mkfifo("\(folder.path)/deliverer", 0o600) == 0)
+            try Self.shop(database, items: 9)
+            try database.run("SELECT stockq.add_subscription('owner', 'mail', 'owner@example.com')")
+            let program = Program(database)
+            let arguments = [
+                "deliver", "--log-level", "error", "--set", "sendmail=\(folder.path)/sendmail",
+                "--set", "deliveryPollInterval=20ms",
+            ]
+            try database.enqueue((0..<7).map { .adjust("i\($0)", -3) })
+            try database.drain()
+            let killed = try program.start(arguments)
+            try folder.write("\(killed.processID)\n", toPipe: "deliverer")
+            #expect(try killed.wait().code == -SIGKILL)
+            #expect(folder.files(".eml") == ["0.eml"])
+            let states =
+                "SELECT state, attempts, count(*) FROM stockq.deliveries GROUP BY state, attempts ORDER BY 1, 2"
+            #expect(try database.rows(states) == ["pending,1,7"])
+
+            // While the claim counts, no other deliverer sends these. What is new does not wait for them.
+            try database.enqueue((7..<9).map { .adjust("i\($0)", -3) })
+            try database.drain()
+            let next = try program.start(arguments)
+            #expect(try eventually { try database.rows(states) == ["delivered,1,2", "pending,1,7"] })
+            #expect(folder.files(".eml") == ["0.eml", "1.eml"])
+            // Its time is over.
+            try database.run("UPDATE stockq.deliveries SET next_attempt_at = now() WHERE state = 'pending'")
+            #expect(try eventually { try database.rows(states) == ["delivered,1,2", "delivered,2,7"] })
+            next.send(SIGTERM)
+            #expect(try next.wait().code == 0)
+
+            let mails = try folder.files(".eml").map { try Self.parse(folder.text($0)) }
+            #expect(mails.count == 3)
+            #expect(mails.map { $0.fields["Subject"] } == [7, 2, 7].map { "Stock: \($0) notifications" })
+            // The receiver's mail program may know that it is the same.
+            #expect(mails[2].fields["Message-ID"] == mails[0].fields["Message-ID"] && mails[2].text == mails[0].text)
+            #expect(mails[1].fields["Message-ID"] != mails[0].fields["Message-ID"])
+        }
+    }
+
+    @Test("a mail whose deliverer lost its connection meanwhile is not sent again") func lostConnection() async throws {
+        try await withDatabase { database in
+            let folder = try Folder()
+            defer { folder.remove() }
+            try folder.script(
+                "sendmail", "cd \(folder.path); cat > $$.eml; echo accepted > accepted; read word < answer")
+            for name in ["accepted", "answer"] { #expect(mkfifo("\(folder.path)/\(name)", 0o600) == 0) }
+            try Self.shop(database, items: 5)
+            try database.run("SELECT stockq.add_subscription('owner', 'mail', 'owner@example.com')")
+            try database.enqueue((0..<5).map { .adjust("i\($0)", -3) })
+            let workers = database.startWorkers { settings in
+                settings.deliveryPollInterval = .milliseconds(20)
+                settings.sendmail = "\(folder.path)/sendmail"
+            }
+            #expect(try folder.readPipe("accepted") == "accepted\n")
+            let ended = try database.value(
+                """
+                SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name LIKE '% deliverer'
+                """)
+            #expect(ended == "1")
+            try folder.write("go on\n", toPipe: "answer")
+            #expect(
+                try eventually {
+                    try database.value("SELECT count(*) FROM stockq.deliveries WHERE state = 'delivered'") == "5"
+                })
+            try workers.stop()
+            #expect(folder.files(".eml").count == 1)
+            #expect(try database.value("SELECT max(attempts) FROM stockq.deliveries") == "1")
         }
     }
 

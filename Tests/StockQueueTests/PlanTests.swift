@@ -149,14 +149,7 @@ import Testing
                 """)
             try database.run("VACUUM ANALYZE stockq.results, stockq.jobs")
             let connection = try database.connect()
-            try connection.executeScript(
-                """
-                LOAD 'auto_explain';
-                SET auto_explain.log_min_duration = 0;
-                SET auto_explain.log_analyze = on;
-                SET auto_explain.log_timing = off;
-                SET auto_explain.log_nested_statements = on
-                """)
+            try Self.logNestedPlans(of: connection)
             // Plans are made for the values first, and then for any.
             for _ in 0..<7 {
                 try connection.executeScript(
@@ -179,6 +172,66 @@ import Testing
                 #expect(plan.firstMatch(of: /Scan (using \w+ )?on jobs.*actual/) == nil, "\(plan)")
             }
         }
+    }
+
+    /// Deliverers keep the plans that they made while there was nothing to deliver.
+    @Test("deliveries are claimed and finished by indexes, whatever the statistics", arguments: [false, true])
+    func deliveries(isPlannedEmpty: Bool) async throws {
+        try await withDatabase { database in
+            let connection = try database.connect()
+            let claim = "SELECT count(*) FROM stockq.claim_deliveries(64, 8, '{}', '1 minute')"
+            let finish = """
+                SELECT stockq.finish_deliveries(
+                    array_agg(delivery_id), array_agg(claim_id), array_agg(CASE WHEN delivery_id % 2 = 0 THEN 'down' END),
+                    array_agg(NULL::integer), array_agg(false), '5 days')
+                FROM (SELECT * FROM stockq.deliveries WHERE claim_id IS NOT NULL ORDER BY delivery_id LIMIT 64) AS claimed
+                """
+            if isPlannedEmpty { for _ in 0..<7 { try connection.executeScript("\(claim); \(finish)") } }
+            try database.run(
+                """
+                SELECT stockq.add_subscription('hook' || n, 'webhook', 'http://localhost/', secret => 'whsec_x')
+                FROM generate_series(1, 40) AS n;
+                SELECT stockq.add_subscription('mail' || n, 'mail', 'a@example.com') FROM generate_series(1, 3) AS n;
+                INSERT INTO stockq.deliveries (
+                    subscription_id, message_id, event, store_id, item_id, location_id, data, occurred_at, state
+                )
+                SELECT s.subscription_id, 'm' || n, 'stock.low', 's', 'i' || n % 500, 'main', '{}', now(),
+                    CASE WHEN n % 10 < 8 THEN 'delivered' ELSE 'pending' END
+                FROM stockq.subscriptions AS s, generate_series(1, 2000) AS n
+                """)
+            try database.run("VACUUM ANALYZE stockq.deliveries, stockq.subscriptions")
+            try Self.logNestedPlans(of: connection)
+            for _ in 0..<7 { try connection.executeScript("\(claim); \(finish)") }
+            let plans = try Self.plans(ofSession: connection.backendProcessID, database.logFile)
+            let claims = plans.filter { $0.contains("WITH RECURSIVE with_work") }
+            let ends = plans.filter { $0.contains("AS ended (delivery_id, claim_id, error, pause)") }
+            let waits = plans.filter { $0.contains("SELECT later.delivery_id, failed.next_attempt_at") }
+            #expect(claims.count == 7 && ends.count == 7 && waits.count == 7)
+            for plan in claims + ends + waits {
+                #expect(
+                    plan.firstMatch(of: /Seq Scan on deliveries|Bitmap Heap Scan|(Hash|Merge) Join/) == nil, "\(plan)")
+                // A mail is all that is pending, so it reads what it claims; nothing reads what was delivered.
+                let dropped = plan.matches(of: /Rows Removed by (?:Filter|Join Filter): (\d+)/)
+                    .compactMap { Int($0.output.1) }.max()
+                #expect((dropped ?? 0) <= 64, "\(plan)")
+            }
+            for plan in claims {
+                // Looks at the first delivery of an item stop there.
+                #expect(plan.contains("deliveries_due") && plan.contains("deliveries_item"), "\(plan)")
+            }
+        }
+    }
+
+    /// The session logs the plan of each statement from now on, also of those in functions.
+    private static func logNestedPlans(of connection: Connection) throws {
+        try connection.executeScript(
+            """
+            LOAD 'auto_explain';
+            SET auto_explain.log_min_duration = 0;
+            SET auto_explain.log_analyze = on;
+            SET auto_explain.log_timing = off;
+            SET auto_explain.log_nested_statements = on
+            """)
     }
 
     /// The plans that a session has logged.

@@ -9,7 +9,9 @@
 --   more than the margin, which the results since the notification show;
 -- - and not before the quiet period since the last announcement and the snooze of the item have ended. That it ran out
 --   waits for no quiet period: a merchant must know, and two such messages have the end of a quiet period between them.
---   If the item was retired before, it is not announced: an item that is created again with the same key is another.
+--   If the item was retired before, it is not announced.
+-- - An item that is created again with the same key is another: it begins with the level before its first notification,
+--   and no quiet period goes on. A snooze belongs to the key, and goes on.
 --
 -- All this follows from rows of the ledger and their times, in whatever steps the fan-out reads them, and whether there
 -- are subscriptions or not. So `verify` can repeat it. Policies and snoozes are set under the lock of
@@ -124,9 +126,8 @@ AS $$
 BEGIN
     IF item.due_at IS NOT NULL AND EXISTS (
         SELECT FROM retired_items AS r
-        JOIN notifications AS n ON n.notification_id = item.notification_id
         WHERE (r.store_id, r.item_id, r.location_id) = (item.store_id, item.item_id, item.location_id)
-            AND r.retired_at >= n.created_at AND r.retired_at < item.due_at
+            AND r.last_notification_id >= item.notification_id AND r.retired_at < item.due_at
     ) THEN
         item.ready_at := NULL;
         item.due_at := NULL;
@@ -268,8 +269,15 @@ BEGIN
                 item := announce(item);
                 announced := announced || item.notification_id;
             END IF;
+            IF EXISTS (
+                SELECT FROM retired_items AS r
+                WHERE (r.store_id, r.item_id, r.location_id) = (n.store_id, n.item_id, n.location_id)
+                    AND r.last_notification_id >= item.notification_id AND r.last_notification_id < n.notification_id
+            ) THEN
+                item.announced_level := level_before;
+                item.announced_at := NULL;
             -- A job without notifications made the level better in between.
-            IF (CASE n.kind WHEN 'out_of_stock' THEN item.level = 'out' ELSE item.level <> level_before END) THEN
+            ELSIF (CASE n.kind WHEN 'out_of_stock' THEN item.level = 'out' ELSE item.level <> level_before END) THEN
                 item.announced_level := level_before;
             END IF;
         END IF;

@@ -184,7 +184,9 @@ BEGIN
                         'store_id', c.store_id, 'item_id', c.item_id, 'location_id', c.location_id,
                         'version', c.version, 'job_id', c.job_id, 'action', c.action, 'quantity', c.applied_quantity,
                         'on_hand', c.on_hand_after, 'allocated', c.allocated_after,
-                        'available', c.on_hand_after - c.allocated_after, 'reference', c.reference)
+                        'available', c.on_hand_after - c.allocated_after, 'reference', c.reference,
+                        'reason', c.reason, 'actor', c.actor, 'occurred_at', native_time(c.occurred_at),
+                        'metadata', c.metadata)
                     ORDER BY number
                 ) FILTER (
                     WHERE starts_with(c.item_id, s.item_prefix) AND starts_with(c.location_id, s.location_prefix)
@@ -589,28 +591,37 @@ AS $$
 $$;
 
 -- Makes dead deliveries pending again, and waiting ones due: the named ones, or those of a subscription. Returns how
--- many.
+-- many, and how many of them were dead.
 CREATE OR REPLACE FUNCTION :"schema".retry_deliveries(
-    delivery_ids bigint[] DEFAULT NULL, subscription text DEFAULT NULL
-) RETURNS bigint
+    delivery_ids bigint[] DEFAULT NULL, subscription text DEFAULT NULL, OUT deliveries bigint, OUT dead bigint
+)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
     known CONSTANT bigint := CASE WHEN subscription IS NOT NULL THEN known_subscription(subscription) END;
-    retried bigint;
 BEGIN
     IF num_nonnulls(delivery_ids, subscription) <> 1 THEN
         RAISE invalid_parameter_value USING MESSAGE = 'name deliveries by delivery_ids, or a subscription';
     END IF;
-    UPDATE deliveries AS d
-    SET state = 'pending', attempts = 0, next_attempt_at = now(), finished_at = NULL
-    WHERE (d.delivery_id = ANY (delivery_ids) OR d.subscription_id = known)
-        AND d.state IN ('pending', 'dead') AND d.claim_id IS NULL;
-    GET DIAGNOSTICS retried = ROW_COUNT;
+    WITH chosen AS MATERIALIZED (
+        SELECT d.delivery_id, d.state FROM deliveries AS d
+        WHERE (d.delivery_id = ANY (delivery_ids) OR d.subscription_id = known)
+            AND d.state IN ('pending', 'dead') AND d.claim_id IS NULL
+        ORDER BY d.delivery_id
+        FOR UPDATE
+    ), retried AS (
+        UPDATE deliveries AS d
+        SET state = 'pending', attempts = 0, next_attempt_at = now(), finished_at = NULL
+        FROM chosen
+        WHERE d.delivery_id = chosen.delivery_id
+        RETURNING chosen.state
+    )
+    SELECT count(*), count(*) FILTER (WHERE state = 'dead')
+    INTO retry_deliveries.deliveries, retry_deliveries.dead
+    FROM retried;
     PERFORM record_operation(
         'deliveries retry',
         jsonb_build_object('delivery_ids', delivery_ids[:10000], 'subscription', subscription), NULL);
-    RETURN retried;
 END
 $$;
 

@@ -139,6 +139,36 @@ BEGIN
 END
 $$;
 
+-- The reasons that a job may have; null where it may have any. The constraint of the table decides that.
+CREATE OR REPLACE FUNCTION :"schema".allowed_reasons() RETURNS text[]
+LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT ARRAY(SELECT reason FROM reasons ORDER BY reason)
+    FROM pg_constraint
+    WHERE conrelid = 'jobs'::regclass AND conname = 'jobs_reason_listed'
+$$;
+
+-- Raises an error that names the allowed reasons where one of these is none of them.
+CREATE OR REPLACE FUNCTION :"schema".check_reasons(reasons text[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    allowed CONSTANT text[] := allowed_reasons();
+    unlisted text;
+BEGIN
+    IF allowed IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT r INTO unlisted FROM unnest(reasons) AS r WHERE r <> ALL (allowed) LIMIT 1;
+    IF FOUND THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format(
+                'the reason must be one of %s, not %L', array_to_string(allowed, ', '), left(unlisted, 60)),
+            HINT = 'stockq reasons set --add adds a reason to the list, and stockq reasons set --any allows every one.';
+    END IF;
+END
+$$;
+
 -- Enqueues one job. A null, or an argument that is not given, means the default that a plain INSERT would give it.
 --
 -- If the idempotency key is in use for the same request, nothing is enqueued; the receipt names the first job and its
@@ -190,6 +220,9 @@ BEGIN
     IF NOT answer.is_duplicate OR enqueue.group_id IS NOT NULL THEN
         PERFORM check_store_limit(store_id, 1);
         PERFORM check_group_limit(store_id, group_id, 1);
+        IF reason IS NOT NULL THEN
+            PERFORM check_reasons(ARRAY[reason]);
+        END IF;
         INSERT INTO jobs (
             store_id, item_id, location_id, quantity, action, on_insufficient, expected_available, idempotency_key,
             group_id, priority, run_at, expires_at, notify, ordering_key, reason, reference, max_attempts,

@@ -3,18 +3,40 @@
 -- The functions run with their owner's rights, because a producer must not write an import that is not its own; the
 -- caller presents a caller token. `stockq import` and `stockq items import` call them.
 
+-- What an import is at: its state, or `interrupted` where its process ended without a word. Any role sees the ids and
+-- the names of all sessions. An import without a session of its own is interrupted an hour after its last commit.
+CREATE OR REPLACE FUNCTION :"schema".import_state(import :"schema".imports) RETURNS text
+LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
+AS $$
+    SELECT CASE
+        WHEN import.state = 'running' AND CASE
+            WHEN import.session_pid IS NULL THEN import.updated_at < now() - interval '1 hour'
+            ELSE NOT EXISTS (
+                SELECT FROM pg_stat_activity
+                WHERE pid = import.session_pid AND application_name = import.session_name
+            )
+        END THEN 'interrupted'
+        ELSE import.state
+    END
+$$;
+
 -- Begins an import, and finds the last one of the same input, also one of another user: the hash proves that the caller
 -- has the input. With `once` nothing is begun where there is one; the ids are null then.
 --
--- An import that changed nothing is none of these.
+-- An import that changed nothing is none of these. With `once` an import of items that has not come to its end is none
+-- either: run again, it changes only what is not as the file says. One of jobs can be resumed.
+--
+-- `keeps_session`: all of the import is one session, as it is without a pooler.
 CREATE OR REPLACE FUNCTION :"schema".begin_import_for(
     producer text, caller_token bytea, kind text, label text, file_name text, sha256 text, given_name text,
-    once boolean,
+    once boolean, keeps_session boolean,
     OUT import_id bigint, OUT name text, OUT earlier_name text, OUT earlier_state text, OUT earlier_by text,
     OUT earlier_at timestamptz
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET debug_print_plan = off
 AS $$
+DECLARE
+    may_be_repeated boolean;
 BEGIN
     PERFORM check_caller_token(producer, caller_token);
     IF sha256 IS NOT NULL THEN
@@ -24,21 +46,24 @@ BEGIN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = 'maintenance_locks lacks its row "imports"', HINT = 'Insert it again.';
         END IF;
-        SELECT i.name, i.state, i.imported_by, i.started_at INTO earlier_name, earlier_state, earlier_by, earlier_at
+        SELECT i.name, import_state(i), i.imported_by, i.started_at,
+            i.kind = 'items' AND import_state(i) IN ('stopped', 'interrupted')
+        INTO earlier_name, earlier_state, earlier_by, earlier_at, may_be_repeated
         FROM imports AS i
         WHERE i.sha256 = begin_import_for.sha256 AND i.kind = begin_import_for.kind
-            AND (i.state = 'running' OR i.lines > i.rejected)
-        ORDER BY i.import_id DESC
+            AND (import_state(i) = 'running' OR i.lines > i.rejected)
+        ORDER BY once AND i.kind = 'items' AND import_state(i) IN ('stopped', 'interrupted'), i.import_id DESC
         LIMIT 1;
-        IF FOUND AND once THEN
+        IF FOUND AND once AND NOT may_be_repeated THEN
             RETURN;
         END IF;
     END IF;
     BEGIN
-        INSERT INTO imports AS i (given_name, label, kind, file_name, sha256, imported_by)
+        INSERT INTO imports AS i (given_name, label, kind, file_name, sha256, imported_by, session_pid, session_name)
         VALUES (
             begin_import_for.given_name, begin_import_for.label, begin_import_for.kind, begin_import_for.file_name,
-            begin_import_for.sha256, producer)
+            begin_import_for.sha256, producer, CASE WHEN keeps_session THEN pg_backend_pid() END,
+            current_setting('application_name'))
         RETURNING i.import_id, i.name INTO import_id, name;
     EXCEPTION WHEN unique_violation THEN
         RAISE unique_violation USING
@@ -51,7 +76,7 @@ $$;
 -- Lets an import of jobs go on that stopped, or whose process ended: behind the last line that was committed. An
 -- earlier run that still goes on fails at its next commit.
 CREATE OR REPLACE FUNCTION :"schema".resume_import_for(
-    producer text, caller_token bytea, name text, sha256 text,
+    producer text, caller_token bytea, name text, sha256 text, keeps_session boolean,
     OUT import_id bigint, OUT run integer, OUT through_line bigint, OUT enqueued bigint, OUT duplicates bigint,
     OUT rejected bigint
 )
@@ -82,7 +107,9 @@ BEGIN
                 'To import the rest of a file that was changed since: --after-line %s.', known.through_line);
     END IF;
     UPDATE imports AS i
-    SET run = i.run + 1, state = 'running', problem = NULL, updated_at = clock_timestamp()
+    SET run = i.run + 1, state = 'running', problem = NULL, updated_at = clock_timestamp(),
+        session_pid = CASE WHEN keeps_session THEN pg_backend_pid() END,
+        session_name = current_setting('application_name')
     WHERE i.import_id = known.import_id
     RETURNING i.import_id, i.run, i.through_line, i.enqueued, i.duplicates, i.rejected
     INTO import_id, run, through_line, enqueued, duplicates, rejected;

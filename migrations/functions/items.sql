@@ -176,11 +176,14 @@ BEGIN
     END IF;
     INSERT INTO retired_items (
         store_id, item_id, location_id, version, created_version, on_hand, allocated, opening_on_hand,
-        opening_allocated, opening_version, last_job_id, retired_at
-    ) VALUES (
-        item.store_id, item.item_id, item.location_id, item.version, created, item.on_hand, item.allocated,
+        opening_allocated, opening_version, last_job_id, last_notification_id, retired_at
+    )
+    SELECT item.store_id, item.item_id, item.location_id, item.version, created, item.on_hand, item.allocated,
         coalesce(item.opening_on_hand, item.on_hand), coalesce(item.opening_allocated, item.allocated),
-        item.opening_version, item.last_job_id, clock_timestamp())
+        item.opening_version, item.last_job_id,
+        -- The item's row is locked, so none of its notifications is still to come.
+        CASE WHEN s.is_called THEN s.last_value ELSE 0 END, clock_timestamp()
+    FROM notifications_notification_id_seq AS s
     ON CONFLICT ON CONSTRAINT retired_items_pkey DO NOTHING;
 END
 $$;
@@ -232,7 +235,9 @@ BEGIN
                 'item %L of store %L at %L has queued jobs, and cannot be retired', item_id, store_id, location),
             HINT = 'Wait until they are finished, or cancel them.';
     END IF;
-    PERFORM keep_retired_item(item);
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'items'::regclass AND tgname = 'retire_deleted_items') THEN
+        PERFORM keep_retired_item(item);
+    END IF;
     DELETE FROM items AS i
     WHERE (i.store_id, i.item_id, i.location_id) = (retire_item.store_id, retire_item.item_id, location);
     PERFORM record_operation(

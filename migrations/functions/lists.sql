@@ -359,6 +359,9 @@ BEGIN
         );
     END IF;
     IF new_lines > 0 THEN
+        IF array_remove(list.reasons, NULL) <> '{}' THEN
+            PERFORM check_reasons(list.reasons);
+        END IF;
         IF 'set' = ANY (list.actions) THEN
             -- All lines of the list, or those after a stock count would come before it.
             list.priority := priority_behind(
@@ -485,7 +488,8 @@ CREATE OR REPLACE FUNCTION :"schema".transfer(
     store_id text, item_id text, quantity bigint, from_location text, to_location text,
     idempotency_key text DEFAULT NULL, on_insufficient text DEFAULT NULL, group_id text DEFAULT NULL,
     priority integer DEFAULT NULL, run_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
-    reason text DEFAULT NULL, reference text DEFAULT NULL
+    reason text DEFAULT NULL, reference text DEFAULT NULL, actor text DEFAULT NULL,
+    occurred_at timestamptz DEFAULT NULL, metadata jsonb DEFAULT NULL
 ) RETURNS SETOF :"schema".receipt
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
@@ -510,8 +514,8 @@ BEGIN
         idempotency_key => idempotency_key,
         priority => coalesce(
             priority, priority_behind(store_id, ARRAY[item_id, item_id], ARRAY[source, target], NULL, NULL)),
-        run_at => run_at, expires_at => expires_at,
-        "references" => ARRAY[reference, reference], reasons => ARRAY[reason, reason]);
+        run_at => run_at, expires_at => expires_at, reference => reference, reason => reason, actor => actor,
+        occurred_at => occurred_at, metadata => metadata);
 END
 $$;
 

@@ -81,9 +81,9 @@ $$;
 -- its answer. `unused_keys` must not be in use: the key of a call with one job and those of a list differ, and one of
 -- them means that the call is another request.
 --
--- A line's failure is one of check_native_access, idempotency_mismatch, time_limit or store_limit; a call is enqueued
--- if none of its lines has one. Calls with groups of one name and store must not be in one transaction: their lines
--- would be one group.
+-- A line's failure is one of check_native_access, idempotency_mismatch, time_limit, store_limit, or unlisted_reason
+-- with a colon and the allowed reasons; a call is enqueued if none of its lines has one. Calls with groups of one name
+-- and store must not be in one transaction: their lines would be one group.
 CREATE OR REPLACE FUNCTION :"schema".gateway_submit(
     token_hashes text[], store_ids text[], scopes text[], are_keyed boolean[], expires_ms integer[],
     unused_key_calls integer[], unused_keys text[],
@@ -101,6 +101,7 @@ AS $$
 DECLARE
     room jsonb := '{}';
     latest CONSTANT timestamptz := now() + native_time_limit();
+    reasons_allowed CONSTANT text[] := allowed_reasons();
 BEGIN
     IF EXISTS (SELECT FROM store_limits) THEN
         room := gateway_room(ARRAY(
@@ -134,6 +135,8 @@ BEGIN
                 WHEN i.parent_id IS NOT NULL AND 'read_catalog' <> ALL (a.granted) THEN 'missing_scope'
                 WHEN l.run_at > latest OR l.expires_at > latest OR l.counted_at > now() + interval '5 minutes'
                     THEN 'time_limit'
+                WHEN k.job_id IS NULL AND l.reason <> ALL (reasons_allowed)
+                    THEN 'unlisted_reason:' || array_to_string(reasons_allowed, ', ')
                 WHEN k.job_id IS NOT NULL AND NOT is_same_request(
                     k, l.item_id, l.location_id, l.action, l.quantity, l.on_insufficient, l.expected_available
                 ) THEN 'idempotency_mismatch'

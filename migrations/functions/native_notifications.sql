@@ -469,7 +469,7 @@ BEGIN
         RETURN;
     ELSIF delivery_id IS NULL THEN
         json := json_strip_nulls(json_build_object(
-            'retried', retry_deliveries(subscription => (access.subscription).name)))::text;
+            'retried', (SELECT deliveries FROM retry_deliveries(subscription => (access.subscription).name))))::text;
         RETURN NEXT;
     ELSIF EXISTS (
         SELECT FROM deliveries AS d

@@ -83,6 +83,7 @@ BEGIN
             FROM dropped
             WHERE (i.store_id, i.item_id, i.location_id, i.version)
                 = (dropped.store_id, dropped.item_id, dropped.location_id, dropped.retired_version)
+                AND i.created_version < i.version
         )
         UPDATE items
         SET opening_on_hand = items.opening_on_hand + dropped.on_hand,

@@ -91,6 +91,47 @@ BEGIN
 END
 $$;
 
+-- Adds reasons to the list of the queue and removes others, and sets whether jobs may have only these; a null keeps
+-- that as it is. Jobs that are queued keep their reasons, and a job without a reason is always allowed.
+--
+-- The rule is a constraint of the table, which a plain INSERT and COPY obey too. Replacing it locks the table for a
+-- moment: the function waits at most 200 ms for that and then fails with SQLSTATE 55P03.
+CREATE OR REPLACE FUNCTION :"schema".set_reasons(
+    add text[] DEFAULT '{}', remove text[] DEFAULT '{}', only_listed boolean DEFAULT NULL
+) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET lock_timeout = '200ms'
+AS $$
+DECLARE
+    was_restricted boolean;
+    unknown text;
+BEGIN
+    LOCK TABLE reasons IN SHARE ROW EXCLUSIVE MODE;
+    was_restricted := allowed_reasons() IS NOT NULL;
+    SELECT r INTO unknown FROM unnest(remove) AS r WHERE r NOT IN (SELECT reason FROM reasons) LIMIT 1;
+    IF FOUND THEN
+        RAISE no_data_found USING
+            MESSAGE = format('the list has no reason %L', unknown), HINT = 'stockq reasons list shows them.';
+    END IF;
+    DELETE FROM reasons WHERE reason = ANY (remove);
+    INSERT INTO reasons SELECT unnest(add) ON CONFLICT DO NOTHING;
+    IF was_restricted OR only_listed THEN
+        LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE;
+        IF was_restricted THEN
+            ALTER TABLE jobs DROP CONSTRAINT jobs_reason_listed;
+        END IF;
+        IF coalesce(only_listed, was_restricted) THEN
+            EXECUTE format(
+                'ALTER TABLE jobs ADD CONSTRAINT jobs_reason_listed CHECK (reason IS NULL OR reason = ANY (%L::text[])
+                    OR retry_of IS NOT NULL OR submission_id <> pg_current_xact_id()) NOT VALID',
+                ARRAY(SELECT reason FROM reasons ORDER BY reason));
+        END IF;
+    END IF;
+    PERFORM record_operation(
+        'reasons set',
+        jsonb_build_object('add', nullif(add, '{}'), 'remove', nullif(remove, '{}'), 'only_listed', only_listed), NULL);
+END
+$$;
+
 -- Grants a producer, a role of the database, scopes of a store; it keeps the scopes that it has.
 CREATE OR REPLACE FUNCTION :"schema".grant_store(producer text, store_id text, scopes text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp

@@ -62,6 +62,9 @@ package enum CallFailure: Error, Sendable, Hashable {
     case idempotencyMismatch
     /// A time of a line, counted from 0, is too far in the future. Only lines of the native API have times.
     case timeLimit(line: Int)
+    /// The reason of a line, counted from 0, is none of those that the queue allows. Only lines of the native API have
+    /// reasons.
+    case unlistedReason(line: Int, allowed: String)
     /// A fault of the gateway.
     case internalError
 }

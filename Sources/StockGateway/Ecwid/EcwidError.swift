@@ -76,8 +76,8 @@ extension EcwidError {
             self = .rateLimited(seconds, "The server is busy. Nothing was applied. Try again after the given seconds.")
         case .undecided: self = .undecided
         case .idempotencyMismatch: self = .idempotencyMismatch
-        // Lines of this API have no times.
-        case .timeLimit, .internalError: self = .internalError
+        // Lines of this API have no times and no reasons.
+        case .timeLimit, .unlistedReason, .internalError: self = .internalError
         }
     }
 

@@ -111,8 +111,8 @@ extension ElasticPathError {
         case .unavailable(let seconds): self = .tooManyRequests(seconds, "The server is busy.")
         case .undecided: self = .undecided
         case .idempotencyMismatch: self = .conflict
-        // Lines of this API have no times.
-        case .timeLimit, .internalError: self = .internalError
+        // Lines of this API have no times and no reasons.
+        case .timeLimit, .unlistedReason, .internalError: self = .internalError
         }
     }
 

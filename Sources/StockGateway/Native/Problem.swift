@@ -136,6 +136,10 @@ extension Problem {
             self.init(
                 .timeLimit,
                 "A time of job \(line + 1) is too far in the future. Nothing was enqueued.")
+        case .unlistedReason(let line, let allowed):
+            self.init(
+                .unlistedReason,
+                "The reason of job \(line + 1) must be one of: \(allowed). Nothing was enqueued.")
         case .internalError: self.init(.internalError)
         }
     }

@@ -11,6 +11,7 @@ package enum ProblemType: String, Sendable, CaseIterable {
     case requestTimeout = "request_timeout"
     case conflictingFields = "conflicting_fields"
     case timeLimit = "time_limit"
+    case unlistedReason = "unlisted_reason"
     case rejected
     case itemExists = "item_exists"
     case notQueued = "not_queued"
@@ -34,7 +35,8 @@ package enum ProblemType: String, Sendable, CaseIterable {
         case .unknownStore, .notFound: .notFound
         case .methodNotAllowed: .methodNotAllowed
         case .requestTimeout: .requestTimeout
-        case .conflictingFields, .timeLimit, .rejected, .itemExists, .notQueued, .subscriptionLimit, .unknownTimeZone:
+        case .conflictingFields, .timeLimit, .unlistedReason, .rejected, .itemExists, .notQueued, .subscriptionLimit,
+            .unknownTimeZone:
             .conflict
         case .contentTooLarge: .contentTooLarge
         case .unsupportedMediaType: .unsupportedMediaType
@@ -56,6 +58,7 @@ package enum ProblemType: String, Sendable, CaseIterable {
         case .requestTimeout: "The request took too long to arrive"
         case .conflictingFields: "Two fields do not go together"
         case .timeLimit: "A time is too far in the future"
+        case .unlistedReason: "The queue does not allow the reason"
         case .rejected: "Every job was rejected"
         case .itemExists: "The item exists already"
         case .notQueued: "No job is queued any more"
@@ -89,6 +92,7 @@ package enum ProblemType: String, Sendable, CaseIterable {
             """
             run_at or expires_at is beyond the limit of the queue, or counted_at is in the future. Choose an earlier time.
             """
+        case .unlistedReason: "The queue allows only certain reasons, which detail names. Choose one, or give none."
         case .rejected:
             "Nothing was changed. code has the reason, and jobs the result of each job. A repeat is another request."
         case .itemExists: "The store has an item with this id at this location. Change it with PATCH."

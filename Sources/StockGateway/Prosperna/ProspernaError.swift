@@ -90,8 +90,8 @@ extension ProspernaError {
                 .requestTimeout, "The call was not processed in time and was canceled. Nothing was applied.")
         case .idempotencyMismatch:
             self.init(.badRequest, "The Idempotency-Key was used for another request. Nothing was applied.")
-        // Lines of this API have no times.
-        case .timeLimit, .internalError:
+        // Lines of this API have no times and no reasons.
+        case .timeLimit, .unlistedReason, .internalError:
             self.init(.internalServerError, "The server has a fault. Nothing was applied.")
         }
     }

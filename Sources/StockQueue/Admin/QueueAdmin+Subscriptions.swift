@@ -146,8 +146,10 @@ extension QueueAdmin {
 
     /// Makes dead deliveries pending again, and waiting ones due.
     ///
-    /// - Returns: how many.
-    package func retryDeliveries(_ ids: [Int64]?, subscription: String?) throws(PostgresError) -> Int64 {
+    /// - Returns: how many, and how many of them were dead.
+    package func retryDeliveries(
+        _ ids: [Int64]?, subscription: String?
+    ) throws(PostgresError) -> (deliveries: Int, dead: Int) {
         var parameters = Parameters()
         if let ids {
             parameters.addArray(of: ids.count, int64: { ids[$0] })
@@ -155,7 +157,8 @@ extension QueueAdmin {
             parameters.add(nil as Int64?)
         }
         parameters.add(subscription)
-        return try execute(subscriptionStatements.retryDeliveries, parameters).int64(0, 0)
+        let rows = try execute(subscriptionStatements.retryDeliveries, parameters)
+        return (Int(rows.int64(0, rows.column("deliveries"))), Int(rows.int64(0, rows.column("dead"))))
     }
 
     /// Delivers the notifications of a span of time again.

@@ -6,7 +6,7 @@ import StockQueuePostgres
 ///
 /// All methods throw `PostgresError`, with SQLSTATE 42501 where this role is no administrator of the queue.
 public struct QueueAdmin {
-    private let connection: Connection
+    let connection: Connection
     let schema: QueueSchema
 
     package init(connection: Connection, schema: QueueSchema) {
@@ -118,6 +118,15 @@ public struct QueueAdmin {
         let parameters = SetItemStatement.parameters(
             key, threshold: threshold, tracked: tracked, parent: parent, clear: clear)
         return SetItemStatement.isKnown(in: try run(SetItemStatement(schema), parameters))
+    }
+
+    /// Creates an item without stock at another location of its store, with its attributes.
+    ///
+    /// - Returns: whether it was created; it exists there already, or the store has no such item.
+    package func copyItem(_ key: ItemKey, to location: String) throws(PostgresError) -> Bool {
+        var parameters = ItemKeyReader.parameters(key)
+        parameters.add(location)
+        return try run(CopyItemStatement(schema), parameters).affectedRows > 0
     }
 
     /// Deletes an item without stock and without queued jobs.

@@ -111,9 +111,18 @@ public final class StockQueueClient: Sendable {
     public func transfer(
         _ quantity: Int64, of key: ItemKey, to location: String, idempotencyKey: String? = nil
     ) async throws(QueueError) -> [Receipt] {
-        try await produce(mayRetry: idempotencyKey != nil) {
-            try $0.transfer(quantity, of: key, to: location, idempotencyKey: idempotencyKey)
-        }
+        var job = JobRequest(store: key.storeID, item: key.itemID, quantity: quantity)
+        job.locationID = key.locationID
+        job.idempotencyKey = idempotencyKey
+        return try await transfer(job, to: location)
+    }
+
+    /// Moves stock from one location of an item to another: a group of two lines.
+    ///
+    /// - Parameter job: that of the location that gives, with a quantity above 0. Both lines have its reason, reference,
+    ///   actor, time and metadata.
+    public func transfer(_ job: JobRequest, to location: String) async throws(QueueError) -> [Receipt] {
+        try await produce(mayRetry: job.idempotencyKey != nil) { try $0.transfer(job, to: location) }
     }
 
     /// What jobs would do with the present stock, one after the other; enqueues nothing.

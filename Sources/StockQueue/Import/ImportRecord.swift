@@ -38,7 +38,9 @@ package final class ImportRecord {
 
         package var isFinished: Bool { state == ImportList.State.finished.rawValue }
 
-        package var isStopped: Bool { state == ImportList.State.stopped.rawValue }
+        package var isRunning: Bool { state == ImportList.State.running.rawValue }
+
+        package var isInterrupted: Bool { state == ImportList.State.interrupted.rawValue }
     }
 
     package let name: String
@@ -64,13 +66,15 @@ package final class ImportRecord {
     ///
     /// - Parameters:
     ///   - name: nil for the label of the input and a number.
-    ///   - once: begin nothing if there is an earlier import of the same input.
+    ///   - once: begin nothing if there is an earlier import of the same input; one of items that has not come to its
+    ///     end does not count.
     package static func begin(
         _ kind: Kind, _ input: Input, name: String?, once: Bool, connection: Connection, schema: QueueSchema
     ) throws(PostgresError) -> (record: ImportRecord?, earlier: Earlier?) {
         let rows = try connection.execute(
             BeginImportStatement(schema).statement,
-            BeginImportStatement.parameters(kind, input, name: name, once: once))
+            BeginImportStatement.parameters(
+                kind, input, name: name, once: once, keepsSession: !connection.settings.pooled))
         let earlier = BeginImportStatement.earlier(in: rows)
         guard let id = rows.optionalInt64(0, rows.column("import_id")) else { return (nil, earlier) }
         return (ImportRecord(schema, id: id, name: rows.string(0, rows.column("name"))), earlier)
@@ -83,7 +87,9 @@ package final class ImportRecord {
         _ name: String, sha256: String?, connection: Connection, schema: QueueSchema
     ) throws(PostgresError) -> ImportRecord {
         let rows = try connection.execute(
-            ResumeImportStatement(schema).statement, ResumeImportStatement.parameters(name: name, sha256: sha256))
+            ResumeImportStatement(schema).statement,
+            ResumeImportStatement.parameters(
+                name: name, sha256: sha256, keepsSession: !connection.settings.pooled))
         func count(_ column: String) -> Int { Int(rows.int64(0, rows.column(column))) }
         return ImportRecord(
             schema, id: rows.int64(0, rows.column("import_id")), name: name, run: rows.int32(0, rows.column("run")),

@@ -19,6 +19,8 @@ public struct JobImport {
     private var splitGroups = SplitGroups()
     /// As of the start. The limit moves ahead with time, so what is within it now is within it later.
     private let latestTimes: JobRequest.LatestTimes
+    /// As of the start.
+    private let allowedReasons: AllowedReasons?
 
     private var progress = ImportProgress()
     private var unit = WorkUnit()
@@ -104,6 +106,7 @@ public struct JobImport {
             ? DryRun(connection: connection, schema: schema, groupLinesMax: options.groupLinesMax) : nil
         dryRun?.onAnswer = onAnswer
         latestTimes = LatestTimesStatement.read(try connection.execute(LatestTimesStatement(schema).statement))
+        allowedReasons = try AllowedReasonsStatement.read(connection, schema)
         target = try dryRun ?? Self.copy(connection, schema, columns: reader.columns, options)
     }
 
@@ -231,6 +234,7 @@ public struct JobImport {
             }
             try job.validate()
             try job.validateTimes(latest: latestTimes)
+            try allowedReasons?.check(job.reason)
         } catch {
             return error
         }

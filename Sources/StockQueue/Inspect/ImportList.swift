@@ -4,9 +4,9 @@ import StockQueuePostgres
 /// Imports, the newest first.
 package struct ImportList: FilteredList {
     package enum State: String, Sendable, CaseIterable {
-        /// Also that of an import whose process was killed.
-        case running
-        case finished, stopped
+        case running, finished, stopped
+        /// Its session is gone, and nothing says why.
+        case interrupted
     }
 
     package var name: String?
@@ -27,7 +27,7 @@ package struct ImportList: FilteredList {
         let jobs = countsJobs ? ", \(Self.jobCounts(s)) AS jobs" : ""
         let source = """
             (
-                SELECT import_id, name, kind, file_name, sha256, state, imported_by, started_at, updated_at, finished_at,
+                SELECT import_id, name, kind, file_name, sha256, \(s).import_state(imports) AS state, imported_by, started_at, updated_at, finished_at,
                     lines, enqueued, duplicates, rejected, created, changed, unchanged, stock_differs, through_line,
                     problem\(jobs)
                 FROM \(s).imports

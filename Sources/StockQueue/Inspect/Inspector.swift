@@ -23,10 +23,27 @@ package struct Inspector {
         try ItemRows.jsonRows(in: run(ShowItemStatement(schema), ItemKeyReader.parameters(key))).first
     }
 
+    /// Those of the keys that have no item, as far as this role may know.
+    package func unknownItems(_ keys: [ItemKey]) throws -> [ItemKey] {
+        UnknownItemsStatement.keys(in: try run(UnknownItemsStatement(schema), UnknownItemsStatement.parameters(keys)))
+    }
+
     /// The last results that changed an item, newest first.
     package func movements(_ key: ItemKey, limit: Int) throws -> [JSONRow<JobResult>] {
         let parameters = ReadMovementsStatement.parameters(key, limit: limit)
         return try ResultRows.jsonRows(in: run(ReadMovementsStatement(schema), parameters))
+    }
+
+    /// Whether jobs may have only the reasons of the list.
+    package func allowsOnlyListedReasons() throws -> Bool {
+        try AllowedReasonsStatement.read(connection, schema) != nil
+    }
+
+    /// The roles of the queue that have a privilege on an object which this user lacks.
+    package func roles(for object: String) throws -> (user: String, roles: [String]) {
+        var parameters = Parameters()
+        parameters.add(object)
+        return FindRolesStatement.roles(in: try run(FindRolesStatement(schema), parameters))
     }
 
     // MARK: jobs and results
@@ -39,6 +56,13 @@ package struct Inspector {
     /// What is known about a store, a lane or everything that is to be paused or resumed.
     package func scopeState(_ scope: QueueAdmin.Scope) throws -> ScopeState {
         ReadScopeStatement.state(in: try run(ReadScopeStatement(schema), ScopeParameters.parameters(scope)))
+    }
+
+    /// Whether this role sees an item or a job of a store.
+    package func isKnown(store: String) throws -> Bool {
+        var parameters = Parameters()
+        parameters.add(store)
+        return try run(IsKnownStoreStatement(schema), parameters).bool(0, 0)
     }
 
     /// The result of a job; nil while it has none.

@@ -219,6 +219,17 @@ package struct LimitList: FilteredList {
     }
 }
 
+/// The reasons that have a name in the queue.
+package struct ReasonList: FilteredList {
+    package var limit: Int
+
+    package init(limit: Int) { self.limit = limit }
+
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        FilteredRows("list_reasons", from: "\(schema.quoted).reasons", order: "reason")
+    }
+}
+
 /// The sessions of worker processes that are connected to the queue's database, by name.
 ///
 /// Of other roles' sessions a role without the rights of `pg_read_all_stats` sees only whose they are, and no kind.
@@ -294,8 +305,39 @@ package struct BacklogList: FilteredList {
     private static let storesMax = 20
 }
 
+/// Until when no message is sent about an item: one row, or none.
+package struct SnoozeList: FilteredList {
+    package var item: ItemKey
+    package let limit = 1
+
+    package init(of item: ItemKey) { self.item = item }
+
+    /// The last one of each item, unless it has ended.
+    private static func inForce(_ schema: QueueSchema) -> String {
+        let snoozes = "\(schema.quoted).snoozes"
+        return """
+            (
+                SELECT *
+                FROM \(snoozes) AS s
+                WHERE until > now() AND NOT EXISTS (
+                    SELECT FROM \(snoozes) AS later
+                    WHERE (later.item_id, later.store_id, later.location_id) = (s.item_id, s.store_id, s.location_id)
+                        AND later.snooze_id > s.snooze_id
+                )
+            )
+            """
+    }
+
+    package func rows(of schema: QueueSchema) -> FilteredRows {
+        var rows = FilteredRows("list_snoozes", from: Self.inForce(schema), order: "snooze_id DESC")
+        rows.filter("(store_id, item_id, location_id) = ($, $, $)", [item.storeID, item.itemID, item.locationID])
+        return rows
+    }
+}
+
 /// How the alerts of stores are sent, by store.
 package struct AlertPolicyList: FilteredList {
+    package var store: String?
     package var limit: Int
 
     package init(limit: Int) { self.limit = limit }
@@ -310,6 +352,7 @@ package struct AlertPolicyList: FilteredList {
             )
             """
         var rows = FilteredRows("list_alert_policies", from: source, order: "store_id")
+        rows.filter("store_id = $", store)
         // A row without any of them says that the policy was removed.
         rows.filter("default_threshold IS NOT NULL OR quiet_seconds > 0 OR rearm_margin > 0")
         return rows

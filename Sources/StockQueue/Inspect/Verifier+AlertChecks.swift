@@ -17,8 +17,13 @@ extension Verifier.Check {
                 (
                     SELECT min(r.retired_at) FROM \(s).retired_items AS r
                     WHERE (r.item_id, r.store_id, r.location_id) = (n.item_id, n.store_id, n.location_id)
-                        AND r.retired_at >= n.created_at
-                ) AS retired_at
+                        AND r.last_notification_id >= n.notification_id
+                ) AS retired_at,
+                (
+                    SELECT max(r.last_notification_id) FROM \(s).retired_items AS r
+                    WHERE (r.item_id, r.store_id, r.location_id) = (n.item_id, n.store_id, n.location_id)
+                        AND r.last_notification_id < n.notification_id
+                ) AS predecessor
             FROM \(s).notifications AS n
             JOIN \(s).announced_stores AS s USING (store_id)
             CROSS JOIN \(s).delivery_progress AS progress
@@ -99,7 +104,7 @@ extension Verifier.Check {
     /// These with the level that was announced last before each of them, and when.
     ///
     /// An item begins with the level before its first notification; so it does again when a job without notifications
-    /// made its level better.
+    /// made its level better. An item that was created again with the same key is another.
     private static let chained = """
         SELECT *,
                 coalesce(set_before, ('{ok,low,out}'::text[])[(
@@ -115,12 +120,14 @@ extension Verifier.Check {
                     CASE WHEN made_at IS NOT NULL THEN level END AS set_after
                 FROM (
                     SELECT *,
-                        lag(level) OVER (PARTITION BY item_id, store_id, location_id ORDER BY notification_id) AS last_level
+                        lag(level) OVER (
+                            PARTITION BY item_id, store_id, location_id, predecessor ORDER BY notification_id
+                        ) AS last_level
                     FROM with_rise
                 ) AS following
             ) AS setting
             WINDOW earlier AS (
-                PARTITION BY item_id, store_id, location_id ORDER BY notification_id
+                PARTITION BY item_id, store_id, location_id, predecessor ORDER BY notification_id
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
             )
         """

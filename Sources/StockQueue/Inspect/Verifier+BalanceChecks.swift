@@ -57,6 +57,7 @@ extension Verifier.Check {
                 LEFT JOIN (\(ledger(s))) AS ledger ON ledger.store_id = item.store_id AND ledger.item_id = item.item_id
                     AND ledger.location_id = item.location_id
                     AND ledger.retired_version IS NOT DISTINCT FROM item.retired_version
+                    AND (item.retired_version IS NULL OR item.retired_version > item.created_version)
         """
     }
 

@@ -89,7 +89,11 @@ public final class DryRun: JobTarget {
     public static func answers(
         to jobs: [JobRequest], connection: Connection, schema: QueueSchema
     ) throws -> [Answer] {
-        for job in jobs { try job.validate() }
+        let reasons = try jobs.contains { $0.reason != nil } ? AllowedReasonsStatement.read(connection, schema) : nil
+        for job in jobs {
+            try job.validate()
+            try reasons?.check(job.reason)
+        }
         return try DryRun(connection: connection, schema: schema).decideAll(jobs)
     }
 

@@ -52,23 +52,32 @@ public struct Producer {
 
     /// Moves stock from one location to another: a group of two lines.
     ///
-    /// - Parameter quantity: above 0.
-    public func transfer(
-        _ quantity: Int64, of key: ItemKey, to location: String, idempotencyKey: String? = nil,
-        onInsufficient: InsufficientStockPolicy = .reject, reason: String? = nil, reference: String? = nil
-    ) throws -> [Receipt] {
-        for locationID in [key.locationID, location] {
-            var line = JobRequest(store: key.storeID, item: key.itemID, quantity: quantity)
-            line.locationID = locationID
-            line.idempotencyKey = idempotencyKey
-            try line.validate()
+    /// - Parameter request: the job of the location that gives, with a quantity above 0. Both lines have its reason,
+    ///   reference, actor, time and metadata.
+    /// - Throws: `ValidationError` for a field that breaks a rule, or that a transfer has no use for.
+    public func transfer(_ request: JobRequest, to location: String) throws -> [Receipt] {
+        var other = request
+        other.locationID = location
+        for line in [request, other] { try line.validate() }
+        let unused: [JobField] = [
+            .action, .groupID, .priority, .runAt, .expiresAt, .expectedAvailable, .orderingKey, .notify, .maxAttempts,
+            .countedAt,
+        ]
+        let plain = JobRequest(store: "", item: "", quantity: 0)
+        if let field = unused.first(where: { request.value(of: $0) != plain.value(of: $0) }) {
+            throw ValidationError("a transfer has no \(field.rawValue)", code: .conflict, field: field.rawValue)
         }
         var parameters = Parameters()
-        for text in [key.storeID, key.itemID] { parameters.add(text) }
-        parameters.add(quantity)
-        for text in [key.locationID, location, idempotencyKey, onInsufficient.rawValue, reason, reference] {
+        for text in [request.storeID, request.itemID] { parameters.add(text) }
+        parameters.add(request.quantity)
+        for text in [
+            request.locationID, location, request.idempotencyKey, request.onInsufficient.rawValue, request.reason,
+            request.reference, request.actor,
+        ] {
             parameters.add(text)
         }
+        parameters.add(request.value(of: .occurredAt), as: .timestamptz)
+        parameters.add(request.value(of: .metadata), as: .jsonb)
         return try Receipt.all(in: try connection.execute(TransferStatement(schema).statement, parameters))
     }
 
@@ -82,12 +91,13 @@ public struct Producer {
     public func enqueueBulk(_ jobs: some Sequence<JobRequest>, skipsDuplicates: Bool = false) throws -> Int {
         let copy = try JobCopy(
             connection: connection, schema: schema, fields: JobField.allCases, skipsDuplicates: skipsDuplicates)
+        let reasons = try AllowedReasonsStatement.read(connection, schema)
         do {
             var count = 0
             var linesOfGroups: [GroupName: Int] = [:]
             for job in jobs {
                 count += 1
-                try job.validate(asLine: count)
+                try job.validate(asLine: count, reasons)
                 if let group = job.groupID {
                     try GroupName(store: job.storeID, group: group).countLine(count, in: &linesOfGroups)
                 }
@@ -147,9 +157,10 @@ private struct GroupName: Hashable {
 }
 
 extension JobRequest {
-    fileprivate func validate(asLine line: Int) throws(ValidationError) {
+    fileprivate func validate(asLine line: Int, _ reasons: AllowedReasons? = nil) throws(ValidationError) {
         do throws(ValidationError) {
             try validate()
+            try reasons?.check(reason)
         } catch {
             throw error.at(line: line)
         }

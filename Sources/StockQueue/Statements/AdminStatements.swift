@@ -203,6 +203,24 @@ struct SetItemStatement: QueueStatement {
     static func isKnown(in rows: ResultSet) -> Bool { rows.bool(0, rows.column("is_known")) }
 }
 
+/// Creates an item without stock at another location.
+struct CopyItemStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        let items = "\(schema.quoted).items"
+        statement = Statement(
+            "admin_copy_item", ItemKeyReader.types + [.text],
+            """
+            INSERT INTO \(items) (store_id, item_id, location_id, parent_id, tracked, low_stock_threshold)
+            SELECT store_id, item_id, $4, parent_id, tracked, CASE WHEN NOT threshold_is_default THEN low_stock_threshold END
+            FROM \(items)
+            WHERE (store_id, item_id, location_id) = ($1, $2, $3)
+            ON CONFLICT DO NOTHING
+            """)
+    }
+}
+
 /// Sets or removes a store's limit of ready jobs.
 struct SetStoreLimitStatement: QueueStatement {
     let statement: Statement

@@ -147,10 +147,12 @@ struct TransferStatement: QueueStatement {
 
     init(_ schema: QueueSchema) {
         statement = Statement(
-            "transfer", [.text, .text, .int8] + [TypeOID](repeating: .text, count: 6),
+            "transfer", [.text, .text, .int8] + [TypeOID](repeating: .text, count: 7) + [.timestamptz, .jsonb],
             """
             SELECT \(Receipt.columns)
-            FROM \(schema.quoted).transfer($1, $2, $3, $4, $5, $6, $7, reason => $8, reference => $9)
+            FROM \(schema.quoted).transfer(
+                $1, $2, $3, $4, $5, $6, $7, reason => $8, reference => $9, actor => $10, occurred_at => $11,
+                metadata => $12)
             """)
     }
 }

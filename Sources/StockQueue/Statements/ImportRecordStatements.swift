@@ -10,16 +10,16 @@ struct BeginImportStatement: QueueStatement {
     init(_ schema: QueueSchema) {
         let s = schema.quoted
         statement = Statement(
-            "begin_import", [.text, .text, .text, .text, .text, .bool],
+            "begin_import", [.text, .text, .text, .text, .text, .bool, .bool],
             """
             SELECT begun.*
             FROM \(s).my_caller_token AS t
-            CROSS JOIN LATERAL \(s).begin_import_for(t.producer, t.caller_token, $1, $2, $3, $4, $5, $6) AS begun
+            CROSS JOIN LATERAL \(s).begin_import_for(t.producer, t.caller_token, $1, $2, $3, $4, $5, $6, $7) AS begun
             """)
     }
 
     static func parameters(
-        _ kind: ImportRecord.Kind, _ input: ImportRecord.Input, name: String?, once: Bool
+        _ kind: ImportRecord.Kind, _ input: ImportRecord.Input, name: String?, once: Bool, keepsSession: Bool
     ) -> Parameters {
         var parameters = Parameters()
         parameters.add(kind.rawValue)
@@ -28,6 +28,7 @@ struct BeginImportStatement: QueueStatement {
         parameters.add(input.sha256)
         parameters.add(name)
         parameters.add(once)
+        parameters.add(keepsSession)
         return parameters
     }
 
@@ -47,18 +48,19 @@ struct ResumeImportStatement: QueueStatement {
     init(_ schema: QueueSchema) {
         let s = schema.quoted
         statement = Statement(
-            "resume_import", [.text, .text],
+            "resume_import", [.text, .text, .bool],
             """
             SELECT resumed.*
             FROM \(s).my_caller_token AS t
-            CROSS JOIN LATERAL \(s).resume_import_for(t.producer, t.caller_token, $1, $2) AS resumed
+            CROSS JOIN LATERAL \(s).resume_import_for(t.producer, t.caller_token, $1, $2, $3) AS resumed
             """)
     }
 
-    static func parameters(name: String, sha256: String?) -> Parameters {
+    static func parameters(name: String, sha256: String?, keepsSession: Bool) -> Parameters {
         var parameters = Parameters()
         parameters.add(name)
         parameters.add(sha256)
+        parameters.add(keepsSession)
         return parameters
     }
 }

@@ -86,11 +86,18 @@ struct EnqueueStockCountsStatement: QueueStatement {
                 FROM counted
                 JOIN \(s).jobs USING (store_id, item_id, location_id)
                 GROUP BY number
+            ), of_count AS MATERIALIZED (
+                SELECT reason
+                FROM (SELECT \(s).allowed_reasons() AS reasons) AS allowed
+                CROSS JOIN unnest(ARRAY['stock count', 'cycle_count_available']) WITH ORDINALITY AS r (reason, number)
+                WHERE allowed.reasons IS NULL OR r.reason = ANY (allowed.reasons)
+                ORDER BY r.number
+                LIMIT 1
             )
             INSERT INTO \(s).jobs (
                 store_id, item_id, location_id, quantity, action, reason, priority, ordering_key, counted_at
             )
-            SELECT store_id, item_id, location_id, counted.on_hand, 'set', 'stock count',
+            SELECT store_id, item_id, location_id, counted.on_hand, 'set', (SELECT reason FROM of_count),
                 greatest((\(s).job_defaults()).priority, queued.priority), last.ordering_key, $5
             FROM counted
             JOIN \(s).items USING (store_id, item_id, location_id)

@@ -7,13 +7,15 @@ struct QueuedJobRows: RowReader {
     static func columns(_ schema: QueueSchema) -> String {
         """
         job_id, \(ItemKeyReader.columns), action, quantity::bigint AS quantity, priority, run_at, waiting_since, attempts,
-            max_attempts, last_error, enqueued_at
+            max_attempts, last_error, enqueued_at, reason, reference, actor, occurred_at, metadata::text AS metadata_text,
+            counted_at
         """
     }
 
     private let key: ItemKeyReader
     private let (jobID, action, quantity, priority, runAt): (Int, Int, Int, Int, Int)
     private let (waitingSince, attempts, maxAttempts, lastError, enqueuedAt): (Int, Int, Int, Int, Int)
+    private let (reason, reference, actor, occurredAt, metadata, countedAt): (Int, Int, Int, Int, Int, Int)
 
     init(_ rows: ResultSet) {
         key = ItemKeyReader(rows)
@@ -27,6 +29,12 @@ struct QueuedJobRows: RowReader {
         maxAttempts = rows.column("max_attempts")
         lastError = rows.column("last_error")
         enqueuedAt = rows.column("enqueued_at")
+        reason = rows.column("reason")
+        reference = rows.column("reference")
+        actor = rows.column("actor")
+        occurredAt = rows.column("occurred_at")
+        metadata = rows.column("metadata_text")
+        countedAt = rows.column("counted_at")
     }
 
     func value(in rows: ResultSet, row: Int) throws(UnknownLabelError) -> QueuedJob {
@@ -36,7 +44,10 @@ struct QueuedJobRows: RowReader {
             priority: Int(rows.int16(row, priority)), schedule: schedule(in: rows, row: row),
             waitingSince: rows.optionalTimestamp(row, waitingSince)?.date, attempts: Int(rows.int16(row, attempts)),
             maxAttempts: Int(rows.int16(row, maxAttempts)), lastError: rows.optionalString(row, lastError),
-            enqueuedAt: rows.timestamp(row, enqueuedAt).date)
+            enqueuedAt: rows.timestamp(row, enqueuedAt).date, reason: rows.optionalString(row, reason),
+            reference: rows.optionalString(row, reference), actor: rows.optionalString(row, actor),
+            occurredAt: rows.optionalTimestamp(row, occurredAt)?.date, metadata: rows.optionalString(row, metadata),
+            countedAt: rows.optionalTimestamp(row, countedAt)?.date)
     }
 
     /// A job of a paused store has the time `infinity`.

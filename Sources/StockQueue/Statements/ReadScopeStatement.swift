@@ -49,3 +49,18 @@ struct ReadScopeStatement: QueueStatement {
             jobs: rows.int64(0, rows.column("jobs")))
     }
 }
+
+/// Whether there is an item or a job of a store. An index finds the items; the jobs are read for a store without any.
+struct IsKnownStoreStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        let s = schema.quoted
+        statement = Statement(
+            "is_known_store", [.text],
+            """
+            SELECT EXISTS (SELECT FROM \(s).items WHERE store_id = $1)
+                OR EXISTS (SELECT FROM \(s).jobs WHERE store_id = $1) AS is_known
+            """)
+    }
+}

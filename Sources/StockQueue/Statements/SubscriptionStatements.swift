@@ -52,7 +52,7 @@ struct SubscriptionStatements: Sendable {
             ORDER BY delivery_id
             """)
         retryDeliveries = Statement(
-            "admin_retry_deliveries", [.int8Array, .text], "SELECT \(s).retry_deliveries($1, $2) AS deliveries")
+            "admin_retry_deliveries", [.int8Array, .text], "SELECT deliveries, dead FROM \(s).retry_deliveries($1, $2)")
         replayDeliveries = Statement(
             "admin_replay_deliveries", [.text, .int8],
             "SELECT \(s).replay_deliveries($1, now() - $2 * interval '1 second') AS deliveries")

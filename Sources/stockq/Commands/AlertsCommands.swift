@@ -43,9 +43,39 @@ enum AlertsSetCommand: Command {
         change.quietSeconds = input[quiet].map { $0.value.map { .set($0.wholeSeconds) } ?? .cleared }
         change.rearmMargin = input[margin].map { $0.value.map { .set($0) } ?? .cleared }
         let (connection, schema) = try Database.open(input)
+        let before = try AlertPolicyText(input[store], connection, schema)
         try QueueAdmin(connection: connection, schema: schema).setAlertPolicy(change)
-        Terminal.print("set")
+        Terminal.print(try before.change(to: AlertPolicyText(input[store], connection, schema)))
+        try UnknownStore.warn(input[store], connection, schema)
         return .success
+    }
+}
+
+/// How the alerts of a store are sent, for people.
+private struct AlertPolicyText {
+    private let store: String
+    private let attributes: [(name: String, value: String)]
+
+    init(_ store: String, _ connection: Connection, _ schema: QueueSchema) throws {
+        self.store = store
+        var list = AlertPolicyList(limit: 1)
+        list.store = store
+        let row = try Inspector(connection: connection, schema: schema).rows(of: list).first.map { try Row(json: $0) }
+        let quiet = row?.number("quiet_seconds") ?? 0
+        let margin = row?.number("rearm_margin") ?? 0
+        attributes = [
+            ("threshold", row?.number("default_threshold").map { grouped($0) } ?? "none"),
+            ("quiet", quiet == 0 ? "none" : Duration.seconds(quiet).text),
+            ("margin", margin == 0 ? "none" : grouped(margin)),
+        ]
+    }
+
+    /// `store berlin: threshold none → 5, quiet 1h, margin none`
+    func change(to after: AlertPolicyText) -> String {
+        let changes = zip(attributes, after.attributes).map { before, after in
+            "\(before.name) \(before.value == after.value ? after.value : "\(before.value) → \(after.value)")"
+        }
+        return "store \(store.shownName): \(changes.joined(separator: ", "))"
     }
 }
 
@@ -57,12 +87,13 @@ enum AlertsRemoveCommand: Command {
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let (connection, schema) = try Database.open(input)
+        let before = try AlertPolicyText(input[store], connection, schema)
         let hadOne = try QueueAdmin(connection: connection, schema: schema).removeAlertPolicy(store: input[store])
         guard hadOne else {
             throw Failure(
                 "nothing is set for the store \(input[store].shownName); stockq alerts list shows what is set")
         }
-        Terminal.print("removed")
+        Terminal.print(try before.change(to: AlertPolicyText(input[store], connection, schema)))
         return .success
     }
 }

@@ -11,7 +11,10 @@ enum ClientsRevokeCommand: Command {
         let (connection, schema) = try Database.open(input)
         let admin = QueueAdmin(connection: connection, schema: schema)
         let wasRevoked = try admin.revokeClient(input[TokenOptions.name])
-        Terminal.print(wasRevoked ? "revoked" : "no such client")
-        return wasRevoked ? .success : .failure
+        guard wasRevoked else {
+            throw Failure("there is no valid client \(input[TokenOptions.name].shownName); see: stockq clients list")
+        }
+        Terminal.print("client \(input[TokenOptions.name].shownName): valid → revoked")
+        return .success
     }
 }

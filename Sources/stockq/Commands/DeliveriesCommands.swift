@@ -59,14 +59,19 @@ enum DeliveriesRetryCommand: Command {
         let (connection, schema) = try Database.open(input)
         let count = try QueueAdmin(connection: connection, schema: schema).retryDeliveries(
             named.isEmpty ? nil : named, subscription: input[subscription])
-        Terminal.print(counted(Int(count), "delivery", "deliveries"))
+        let before = [(count.dead, "dead"), (count.deliveries - count.dead, "waiting")].filter { $0.0 > 0 }
+            .map { "\(grouped($0.0)) \($0.1)" }.joined(separator: ", ")
+        Terminal.print(
+            counted(count.deliveries, "delivery", "deliveries")
+                + (before.isEmpty ? ": none is dead or waiting" : ": \(before) → pending, due now"))
         return .success
     }
 }
 
 enum DeliveriesReplayCommand: Command {
     private static let name = Argument(.text("NAME", bytes: 1...200), help: "the subscription's name")
-    private static let since = Option(required: "since", .duration, help: "the notifications from this long ago on")
+    private static let since = Option(
+        required: "since", .pastSpan, help: "the notifications from this time, or this long ago, on")
 
     static let spec = CommandSpec(
         "deliveries replay", "Sends the notifications of a span of time to a subscription again.", arguments: [name],
@@ -78,7 +83,9 @@ enum DeliveriesReplayCommand: Command {
         let (connection, schema) = try Database.open(input)
         let count = try QueueAdmin(connection: connection, schema: schema).replayDeliveries(
             to: input[name], seconds: input[since].wholeSeconds)
-        Terminal.print(counted(Int(count), "delivery", "deliveries"))
+        Terminal.print(
+            "\(input[name].shownName): \(counted(Int(count), "delivery", "deliveries"))"
+                + (count > 0 ? " → pending, due now" : "; there was no notification for it"))
         return .success
     }
 }

@@ -1,4 +1,5 @@
 import CommandLineKit
+import Foundation
 import PrivateCluster
 
 enum DemoCommand: Command {
@@ -30,11 +31,26 @@ enum DemoCommand: Command {
         try demo.prepare(lines: input[lines], seed: UInt64(input[seed]))
         try demo.work()
         let isRight = try demo.report()
-        printNextSteps(cluster, input[keep] ? try demo.serve() : nil)
+        try printNextSteps(cluster, input[keep] ? try demo.serve() : nil)
         return isRight ? .success : .failure
     }
 
-    private static func printNextSteps(_ cluster: PrivateCluster, _ gateway: DemoGateway?) {
+    /// Writes a script that stops the gateway and the server, and removes their folder: its call fits on a line.
+    private static func stopScript(_ gateway: Int32, _ folder: String) throws -> String {
+        let path = "\(folder)/stop"
+        let script = """
+            kill \(gateway)
+            server=$(head -1 \(folder)/data/postmaster.pid)
+            kill -INT $server
+            while kill -0 $server 2>/dev/null; do sleep 0.1; done
+            rm -rf \(folder)
+
+            """
+        try script.write(toFile: path, atomically: false, encoding: .utf8)
+        return path
+    }
+
+    private static func printNextSteps(_ cluster: PrivateCluster, _ gateway: DemoGateway?) throws {
         let program = CommandLine.arguments[0]
         if let gateway {
             Terminal.print(
@@ -48,7 +64,7 @@ enum DemoCommand: Command {
                 The shop is served at http://\(gateway.address). Call it as clients of Ecwid, Prosperna and Elastic Path do:
                   \(gateway.calls.joined(separator: "\n  "))
                 Stop both and remove them with:
-                  kill \(gateway.processID); kill -INT $(head -1 \(cluster.folder)/data/postmaster.pid) && rm -rf \(cluster.folder)
+                  sh \(try stopScript(gateway.processID, cluster.folder))
                 """)
         } else {
             Terminal.print(

@@ -16,7 +16,7 @@ enum DoctorCommand: Command {
         "max-dead", .wholeNumber(0...Int64.max, "N"), default: standard.deadMax,
         help: "deliveries that were given up, at most")
     private static let since = Option(
-        "since", .duration, default: standard.since, help: "count failed jobs and deliveries of this span")
+        "since", .pastSpan, default: standard.since, help: "count failed jobs and deliveries of this span")
     private static let transaction = Option(
         "max-transaction", .duration, default: standard.transactionMax, help: "how long a transaction may be open")
     private static let connections = Option(

@@ -14,16 +14,12 @@ enum EnqueueCommand: Command {
     private static let linesMax = 1_000
 
     private static let dryRun = Flag("dry-run", help: "show what the jobs would do now; enqueue nothing")
-    private static let wait = Flag(
-        "wait", help: "wait for the results and print them; exit code 0 only if all are applied or unchanged")
-    private static let timeout = Option(
-        "timeout", .duration, default: .seconds(60), help: "with --wait: the longest wait")
     private static let json = Flag("json", help: "print one JSON object a job")
 
     static let spec = CommandSpec(
         "enqueue", "Enqueues jobs of a store in one transaction and prints their ids.",
         arguments: [store, item, quantity, more],
-        options: JobFieldOptions.parameters + [dryRun, wait, timeout, json],
+        options: JobFieldOptions.parameters + [dryRun] + WaitForResults.parameters + [json],
         usesDatabase: true,
         examples: [
             .init("Take two shirts from the stock of Berlin.", "berlin", "shirt-m", "-2"),
@@ -50,15 +46,9 @@ enum EnqueueCommand: Command {
         if input[dryRun] { return try DryRunReport.print(lines, connection, schema, json: input[json]) }
         let receipts = try enqueue(lines, delays, Producer(connection: connection, schema: schema))
         noteDuplicates(receipts)
-        if input[wait] {
-            let jobs = receipts.map(\.jobID)
-            do {
-                return try printResults(of: jobs, connection, schema, input)
-            } catch let error as PostgresError {
-                Terminal.note("enqueued: \(jobList(jobs)); the results could not be read")
-                throw error
-            }
-        }
+        try UnknownItems.warn(lines.map(\.key), connection, schema)
+        let jobs = receipts.map(\.jobID)
+        if let code = try WaitForResults.run(jobs, connection, schema, json: input[json], input) { return code }
         for receipt in receipts {
             if input[json] {
                 Terminal.print(["job_id": .integer(receipt.jobID), "is_duplicate": .bool(receipt.isDuplicate)])
@@ -141,35 +131,6 @@ enum EnqueueCommand: Command {
         Terminal.note(
             "the idempotency keys of \(counted(duplicates.count, "line")) were used for the same requests; "
                 + "\(grouped(receipts.count - duplicates.count)) of \(counted(receipts.count, "line")) were enqueued")
-    }
-
-    // MARK: results
-
-    private static func printResults(
-        of jobs: [Int64], _ connection: Connection, _ schema: QueueSchema, _ input: ParsedCommand
-    ) throws -> ExitCode {
-        let deadline = Deadline.after(milliseconds: input[timeout].milliseconds)
-        let stop = StopSignal()
-        var reader = ReconnectingReader(input, connection, schema, stop: stop)
-        var areAllDone = true
-        for job in jobs {
-            let hasResult = try reader.read(until: deadline) { connection, schema in
-                try Producer(connection: connection, schema: schema).awaitResult(
-                    of: job, timeoutMs: deadline.remainingMs, stop: stop)
-            }
-            guard hasResult == true else {
-                throw Failure(
-                    "job \(job) is enqueued and has no result after \(input[timeout].text); is a worker running? See: stockq result \(job)"
-                )
-            }
-            let found = try reader.read(until: deadline) { connection, schema in
-                try Inspector(connection: connection, schema: schema).result(of: job)
-            }
-            guard let found, let result = found else { throw Failure("the result of job \(job) has expired") }
-            Terminal.print(input[json] ? result.json : result.value.sentence)
-            if ![.applied, .unchanged].contains(result.value.outcome) { areAllDone = false }
-        }
-        return areAllDone ? .success : .failure
     }
 }
 

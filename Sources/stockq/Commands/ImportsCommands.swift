@@ -20,8 +20,9 @@ enum ImportsListCommand: Command {
             .init("List the last week's imports.", "--since", "7d"),
         ],
         notes: [
-            "A producer sees its own imports. An import whose process was killed is still listed as running: its last "
-                + "transaction was committed at the time in the column updated, and it can be resumed."
+            "A producer sees its own imports. The state of an import whose process was killed is interrupted. Its last "
+                + "transaction was committed at the time in the column updated. One of jobs can be resumed; one of items is "
+                + "run again."
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
@@ -83,7 +84,7 @@ enum ImportsShowCommand: Command {
             ("SHA-256", row["sha256"]),
             ("by", row.printable("imported_by")),
             ("started", row.time("started_at")),
-            (row["state"], ended.joined(separator: " ")),
+            ended.isEmpty ? ("state", row["state"]) : (row["state"], ended.joined(separator: " ")),
             ("last line", row.grouped("through_line")),
             ("lines", row.grouped("lines")),
         ]

@@ -18,8 +18,11 @@ enum ItemsRetireCommand: Command {
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let key = ItemKey(input[store], input[item], location: input[location])
         let (connection, schema) = try Database.open(input)
-        if try !QueueAdmin(connection: connection, schema: schema).retireItem(key) { throw Failure.unknownItem(key) }
-        Terminal.print("retired")
+        let item = try Inspector(connection: connection, schema: schema).item(key)?.value
+        guard try QueueAdmin(connection: connection, schema: schema).retireItem(key), let item else {
+            throw Failure.unknownItem(key)
+        }
+        Terminal.print("\(key.shown): \(item.alertLevel.rawValue), version \(grouped(item.version)) → retired")
         return .success
     }
 }

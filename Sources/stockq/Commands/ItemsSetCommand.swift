@@ -36,7 +36,7 @@ enum ItemsSetCommand: Command {
             key, threshold: input[threshold]?.value, tracked: input[tracked], parent: input[parent]?.value,
             clear: clear)
         guard exists, let after = try inspector.item(key)?.value else { throw Failure.unknownItem(key) }
-        Terminal.print("\(name(key)): \(changes(input, before, after))")
+        Terminal.print("\(key.shown): \(changes(input, before, after))")
         return .success
     }
 
@@ -62,10 +62,5 @@ enum ItemsSetCommand: Command {
                 " (\(grouped(after.balance.available)) available)")
         }
         return changes.joined(separator: ", ")
-    }
-
-    private static func name(_ key: ItemKey) -> String {
-        "\(key.storeID.shownName)/\(key.itemID.shownName)"
-            + (key.locationID == ItemKey.defaultLocation ? "" : " at \(key.locationID.shownName)")
     }
 }

@@ -30,9 +30,17 @@ enum ItemsSnoozeCommand: Command {
             case nil: .now
             }
         let (connection, schema) = try Database.open(input)
+        let inspector = Inspector(connection: connection, schema: schema)
+        let before = try snooze(of: key, inspector)
         let exists = try QueueAdmin(connection: connection, schema: schema).snooze(key, until: until)
         if !exists { throw Failure.unknownItem(key) }
-        Terminal.print(input[end].value == nil ? "no snooze" : "snoozed")
+        Terminal.print("\(key.shown): snoozed \(before) → \(try snooze(of: key, inspector))")
         return .success
+    }
+
+    /// `until 2026-03-04 13:00:00`, or `not`.
+    private static func snooze(of key: ItemKey, _ inspector: Inspector) throws -> String {
+        guard let json = try inspector.rows(of: SnoozeList(of: key)).first else { return "not" }
+        return "until \(try Row(json: json).time("until"))"
     }
 }

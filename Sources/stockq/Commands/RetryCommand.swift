@@ -9,8 +9,8 @@ enum RetryCommand: Command {
     private static let store = Option(
         "store", .text("STORE"), help: "with --failed or --code: only jobs of this store")
     private static let since = Option(
-        "since", .duration, default: .seconds(86_400),
-        help: "with --failed or --code: only jobs finished within this span")
+        "since", .pastSpan, default: .seconds(86_400),
+        help: "with --failed or --code: only jobs finished since then")
     private static let json = Flag("json", help: "one JSON object a line for each new job")
 
     static let spec = CommandSpec(

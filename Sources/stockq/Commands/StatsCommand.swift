@@ -3,7 +3,7 @@ import StockQueue
 
 enum StatsCommand: Command {
     private static let since = Option(
-        "since", .duration, default: .seconds(86_400), help: "count what was finished within this span")
+        "since", .pastSpan, default: .seconds(86_400), help: "count what was finished within this span")
     private static let by = Option(
         "by", .choice("WHAT", of: BacklogList.Group.allCases),
         help: "show the queued jobs by store, lane or item instead")

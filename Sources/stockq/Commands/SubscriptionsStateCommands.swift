@@ -11,9 +11,7 @@ enum SubscriptionsEnableCommand: Command {
         notes: ["What came while it was disabled is sent by deliveries replay."])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        let (connection, schema) = try Database.open(input)
-        try QueueAdmin(connection: connection, schema: schema).setSubscription(input[subscriptionName], enabled: true)
-        Terminal.print("enabled")
+        try setEnabled(true, input)
         return .success
     }
 }
@@ -24,9 +22,7 @@ enum SubscriptionsDisableCommand: Command {
         usesDatabase: true, examples: [.init("Disable the subscription shop.", "shop")])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        let (connection, schema) = try Database.open(input)
-        try QueueAdmin(connection: connection, schema: schema).setSubscription(input[subscriptionName], enabled: false)
-        Terminal.print("disabled")
+        try setEnabled(false, input)
         return .success
     }
 }
@@ -38,10 +34,34 @@ enum SubscriptionsRemoveCommand: Command {
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         let (connection, schema) = try Database.open(input)
-        try QueueAdmin(connection: connection, schema: schema).removeSubscription(input[subscriptionName])
-        Terminal.print("removed")
+        let admin = QueueAdmin(connection: connection, schema: schema)
+        let before = try state(input, admin)
+        try admin.removeSubscription(input[subscriptionName])
+        Terminal.print("\(input[subscriptionName].shownName): \(before) → removed")
         return .success
     }
+}
+
+/// Prints `shop: disabled (by an administrator), 3 pending → enabled, 3 pending`.
+private func setEnabled(_ enabled: Bool, _ input: ParsedCommand) throws {
+    let (connection, schema) = try Database.open(input)
+    let admin = QueueAdmin(connection: connection, schema: schema)
+    let before = try state(input, admin)
+    try admin.setSubscription(input[subscriptionName], enabled: enabled)
+    let after = try state(input, admin)
+    Terminal.print(
+        "\(input[subscriptionName].shownName): \(before == after ? "\(after) already" : "\(before) → \(after)")")
+}
+
+/// `enabled, 3 pending, 1 dead`
+private func state(_ input: ParsedCommand, _ admin: QueueAdmin) throws -> String {
+    guard let found = try admin.subscriptions().first(where: { $0.name == input[subscriptionName] }) else {
+        return "unknown"
+    }
+    let counts = [(found.pending, "pending"), (found.dead, "dead")].filter { $0.0 > 0 }
+        .map { "\(grouped($0.0)) \($0.1)" }
+    let state = found.disabledReason.map { "disabled (\($0.printable))" } ?? "enabled"
+    return ([state] + counts).joined(separator: ", ")
 }
 
 enum SubscriptionsTestCommand: Command {

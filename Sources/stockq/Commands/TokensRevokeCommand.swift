@@ -11,7 +11,10 @@ enum TokensRevokeCommand: Command {
         let (connection, schema) = try Database.open(input)
         let admin = QueueAdmin(connection: connection, schema: schema)
         let wasRevoked = try admin.revokeToken(input[TokenOptions.name])
-        Terminal.print(wasRevoked ? "revoked" : "no such token")
-        return wasRevoked ? .success : .failure
+        guard wasRevoked else {
+            throw Failure("there is no valid token \(input[TokenOptions.name].shownName); see: stockq tokens list")
+        }
+        Terminal.print("token \(input[TokenOptions.name].shownName): valid → revoked")
+        return .success
     }
 }

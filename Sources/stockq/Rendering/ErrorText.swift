@@ -49,15 +49,18 @@ enum ErrorText {
         var message = error.message.printable
         if error.sqlState == .insufficientPrivilege { message += ": this user lacks a privilege" }
         if let sqlState = error.sqlState { message += " (SQLSTATE \(sqlState))" }
-        let hint = error.hint ?? error.constraint.flatMap(timeLimitHint)
+        let hint = error.hint ?? error.constraint.flatMap(hint)
         // A value that the server quotes may be of any length.
         return ([message] + [error.detail, hint].compactMap { $0?.printable })
             .map { $0.cut(toColumns: columnsMax) }.joined(separator: "\n")
     }
 
-    /// The limits that `set_time_limit` changes.
-    private static func timeLimitHint(_ constraint: String) -> String? {
-        ["jobs_run_at_limit", "jobs_expires_at_limit"].contains(constraint)
-            ? "The time is too far ahead: \(JobRequest.timeLimitAdvice)." : nil
+    /// The limits that administrators change.
+    private static func hint(_ constraint: String) -> String? {
+        switch constraint {
+        case "jobs_run_at_limit", "jobs_expires_at_limit": "The time is too far ahead: \(JobRequest.timeLimitAdvice)."
+        case "jobs_reason_listed": "stockq reasons list shows the reasons that are allowed."
+        default: nil
+        }
     }
 }

@@ -28,3 +28,11 @@ extension Failure {
             "there is no item \(key.itemID.shownName) at \(key.locationID.shownName) in store \(key.storeID.shownName)")
     }
 }
+
+extension ItemKey {
+    /// `berlin/mug`, and at another location than the default `berlin/mug at cellar`.
+    var shown: String {
+        "\(storeID.shownName)/\(itemID.shownName)"
+            + (locationID == ItemKey.defaultLocation ? "" : " at \(locationID.shownName)")
+    }
+}
