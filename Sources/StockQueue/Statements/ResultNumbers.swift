@@ -6,7 +6,7 @@ import StockQueuePostgres
 ///
 /// `unnest` of many arrays costs more than the rest of the write-back, because each fills a tuplestore of its own. An
 /// element of an array of numbers without NULL is found by its place (`array_get_element`, PostgreSQL source,
-/// `src/backend/utils/adt/arrayfuncs.c`), so a number stands for NULL.
+/// `src/backend/utils/adt/arrayfuncs.c`), so NULL travels as a number of its own.
 enum ResultNumbers {
     /// A number of a job, in the order in which they travel.
     enum Number: Int, CaseIterable {
@@ -21,7 +21,7 @@ enum ResultNumbers {
     static let ofQueuedJob = Number.labels.rawValue...Number.previousJobID.rawValue
     static let ofImmediateJob = Number.labels.rawValue...Number.quantity.rawValue
 
-    /// Stands for NULL.
+    /// Travels for NULL.
     private static let none = Int64.min
 
     /// A label in the first number: 0 is none, else its place counted from 1. A flag is one bit.
