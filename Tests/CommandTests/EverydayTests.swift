@@ -66,8 +66,8 @@ import Testing
                     SELECT concat_ws(' ', location_id, applied_quantity, actor, occurred_at AT TIME ZONE 'UTC', metadata)
                     FROM stockq.results WHERE outcome = 'applied' ORDER BY job_id
                     """) == [
-                        #"main -2 eva 2026-03-01 12:00:00 {"van": 2}"#,
-                        #"cellar 2 eva 2026-03-01 12:00:00 {"van": 2}"#,
+                        "main -2 eva 2026-03-01 12:00:00 {van: 2}",
+                        "cellar 2 eva 2026-03-01 12:00:00 {van: 2}",
                     ])
             #expect(
                 try database.rows(
