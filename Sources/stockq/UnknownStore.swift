@@ -20,10 +20,18 @@ enum UnknownStore {
 enum UnknownItems {
     private static let namesMax = 5
 
+    /// - Parameter keys: the items of the jobs that were enqueued.
     static func warn(_ keys: [ItemKey], _ connection: Connection, _ schema: QueueSchema) throws {
-        let unknown = try Inspector(connection: connection, schema: schema).unknownItems(keys)
+        if keys.isEmpty { return }
+        let unknown = try Inspector(connection: connection, schema: schema).unknownItems(keys).map(\.shown).sorted()
         if unknown.isEmpty { return }
-        let names = shortList(unknown.map(\.shown).sorted(), max: namesMax)
-        Terminal.note("warning: there is no item \(names); its jobs will be rejected unless it is created before")
+        if unknown.count == 1 {
+            Terminal.note("warning: there is no item \(unknown[0]); its jobs will be rejected unless it is created before")
+            return
+        }
+        let more = unknown.count > namesMax ? " and \(unknown.count - namesMax) more" : ""
+        Terminal.note(
+            "warning: there are no items \(unknown.prefix(namesMax).joined(separator: ", "))\(more); their jobs will be "
+                + "rejected unless they are created before")
     }
 }

@@ -89,7 +89,7 @@ import Testing
             defer { try? database.run("DROP ROLE \(role)") }
             var program = Program(database)
             let warned = try program.run(["enqueue", "s", "a", "1", "x", "1", "y", "1"])
-            #expect(warned.err.hasPrefix("warning: there is no item s/x s/y; "), "\(warned.err)")
+            #expect(warned.err.hasPrefix("warning: there are no items s/x, s/y; "), "\(warned.err)")
             program.environment["DATABASE_URL"] = database.settings(as: role).conninfo
             let blind = try program.run(["enqueue", "s", "x", "1"])
             #expect(blind.code == 0 && blind.err == "", "\(blind.err)")

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Commands that read for a long time, while their sessions end.
-@Suite(.timeLimit(.minutes(10))) struct FollowTests {
+@Suite(.timeLimit(.minutes(15))) struct FollowTests {
     private static func insert(_ version: Int) -> String {
         """
         INSERT INTO stockq.notifications

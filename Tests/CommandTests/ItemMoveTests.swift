@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// `items rename` and `items move`: stock, allocated units and queued jobs go to another item, by jobs.
-@Suite(.timeLimit(.minutes(10))) struct ItemMoveTests {
+@Suite(.timeLimit(.minutes(15))) struct ItemMoveTests {
     private static func items(_ database: TestDatabase) throws -> [String] {
         try database.rows(
             """

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// `--follow` of lists of jobs and of results: each row once, whatever order transactions commit in.
-@Suite(.timeLimit(.minutes(10))) struct ListFollowTests {
+@Suite(.timeLimit(.minutes(15))) struct ListFollowTests {
     private static func ids(_ text: String) -> [Int] {
         text.split(separator: "\n").compactMap { line in
             line.firstMatch(of: /"job_id":([0-9]+)/).flatMap { Int($0.1) }

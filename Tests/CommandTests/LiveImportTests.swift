@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Imports of inputs that are still written, that are too large, or that are something else.
-@Suite(.timeLimit(.minutes(10))) struct LiveImportTests {
+@Suite(.timeLimit(.minutes(15))) struct LiveImportTests {
     private static let header = "store_id,item_id,quantity,group_id\n"
 
     private static func jobs(_ database: TestDatabase) throws -> [String] {

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Runs the examples of the guides to notifications: for merchants, and for developers.
-@Suite("Guides to notifications", .timeLimit(.minutes(10))) struct NotificationDocsTests {
+@Suite("Guides to notifications", .timeLimit(.minutes(15))) struct NotificationDocsTests {
     private static let merchants = "docs/guides/notifications.md"
     private static let developers = "docs/guides/webhooks.md"
 

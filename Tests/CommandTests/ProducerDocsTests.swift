@@ -118,7 +118,7 @@ import Testing
         for block in blocks { #expect(compiled.contains(Self.words(block)), "not compiled: \(block)") }
     }
 
-    @Test("the Swift examples run", .timeLimit(.minutes(10)))
+    @Test("the Swift examples run", .timeLimit(.minutes(15)))
     func swiftExamplesRun() async throws {
         let database = try TestDatabase()
         defer { database.drop() }

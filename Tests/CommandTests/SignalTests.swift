@@ -79,7 +79,7 @@ import Testing
                     try database.value(
                         """
                         SELECT count(*) > 0 FROM pg_stat_activity
-                        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'WITH gone%'
+                        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO%.results %'
                         """) == "t"
                 })
             running.send(SIGTERM)

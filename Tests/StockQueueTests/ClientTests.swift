@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// The client of a Swift server application.
-@Suite("Client", .timeLimit(.minutes(10))) struct ClientTests {
+@Suite("Client", .timeLimit(.minutes(15))) struct ClientTests {
     // MARK: jobs and results
 
     @Test("enqueues a job, a group and many, and returns their results")

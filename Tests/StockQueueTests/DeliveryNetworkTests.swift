@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Webhooks to names that a name server of the test resolves, in a network of its own without a way out.
-@Suite("Delivery and name servers", .timeLimit(.minutes(10))) struct DeliveryNetworkTests {
+@Suite("Delivery and name servers", .timeLimit(.minutes(15))) struct DeliveryNetworkTests {
     /// Only root may make a network, and not in every container.
     private static let isPossible: Bool = {
         let ended = try? Program().start(

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Notifications on their way to subscriptions, with a receiver that checks signatures.
-@Suite("Delivery", .timeLimit(.minutes(10))) struct DeliveryTests {
+@Suite("Delivery", .timeLimit(.minutes(15))) struct DeliveryTests {
     /// Items `i0`, `i1`, … of a store, each two units above its threshold.
     private static func shop(_ database: TestDatabase, items: Int = 1, store: String = "s") throws {
         try database.run(

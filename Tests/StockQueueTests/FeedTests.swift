@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Feeds lose no row and return none twice, whatever order transactions commit in.
-@Suite("Feeds", .timeLimit(.minutes(10))) struct FeedTests {
+@Suite("Feeds", .timeLimit(.minutes(15))) struct FeedTests {
     private static let items = 12
     private static let writers = 16
     private static let transactions = 25

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Mail and programs as receivers of notifications.
-@Suite("Mail and programs", .timeLimit(.minutes(10))) struct MailTests {
+@Suite("Mail and programs", .timeLimit(.minutes(15))) struct MailTests {
     /// A folder that is removed at the end of a test, with programs in it.
     private struct Folder {
         let path: String

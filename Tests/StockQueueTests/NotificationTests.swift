@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Notifications as a sequence, and the cursor that goes on where it was stored.
-@Suite("Notifications", .timeLimit(.minutes(10))) struct NotificationTests {
+@Suite("Notifications", .timeLimit(.minutes(15))) struct NotificationTests {
     private static func insert(_ version: Int) -> String {
         """
         INSERT INTO stockq.notifications

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Workers inside an application.
-@Suite("StockWorkers", .timeLimit(.minutes(10))) struct StockWorkersTests {
+@Suite("StockWorkers", .timeLimit(.minutes(15))) struct StockWorkersTests {
     /// Records what it observes.
     private final class Recorder: WorkersObserver {
         struct Events {

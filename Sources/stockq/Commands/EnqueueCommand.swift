@@ -46,7 +46,8 @@ enum EnqueueCommand: Command {
         if input[dryRun] { return try DryRunReport.print(lines, connection, schema, json: input[json]) }
         let receipts = try enqueue(lines, delays, Producer(connection: connection, schema: schema))
         noteDuplicates(receipts)
-        try UnknownItems.warn(lines.map(\.key), connection, schema)
+        let enqueued = zip(lines, receipts).filter { !$1.isDuplicate }.map(\.0.key)
+        try UnknownItems.warn(enqueued, connection, schema)
         let jobs = receipts.map(\.jobID)
         if let code = try WaitForResults.run(jobs, connection, schema, json: input[json], input) { return code }
         for receipt in receipts {

@@ -69,7 +69,8 @@ private struct Polling {
     /// costs as much as 20 jobs.
     private static let besideProducerPauseMs = 25
     private static let wakeOthersEveryMs = 1_000
-    /// Beside busy workers, a pause is at least so many times as long as the poll before it.
+    /// Beside busy workers, a pause is at least so many times as long as the poll before it, but not longer than beside a
+    /// busy producer.
     private static let pauseOfPollTime = 20
 
     mutating func run() throws(PostgresError) {
@@ -130,7 +131,7 @@ private struct Polling {
         if working >= context.settings.workers { return Self.busyPauseMs }
         if working == 0 { return Self.shortPauseMs }
         let pauseMs = lastPollMicroseconds * Self.pauseOfPollTime / 1_000
-        return min(max(pauseMs, Self.shortPauseMs), Self.busyPauseMs)
+        return min(max(pauseMs, Self.shortPauseMs), Self.besideProducerPauseMs)
     }
 
     /// Finds the lanes with ready jobs above the marks; in a full scan and in the last poll of a drain, with any ready
