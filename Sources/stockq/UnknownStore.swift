@@ -26,7 +26,8 @@ enum UnknownItems {
         let unknown = try Inspector(connection: connection, schema: schema).unknownItems(keys).map(\.shown).sorted()
         if unknown.isEmpty { return }
         if unknown.count == 1 {
-            Terminal.note("warning: there is no item \(unknown[0]); its jobs will be rejected unless it is created before")
+            Terminal.note(
+                "warning: there is no item \(unknown[0]); its jobs will be rejected unless it is created before")
             return
         }
         let more = unknown.count > namesMax ? " and \(unknown.count - namesMax) more" : ""
