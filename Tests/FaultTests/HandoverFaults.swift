@@ -38,14 +38,7 @@ extension Faults {
                 Faults.report(
                     "two workers in one lane: cut at \(cuts) messages, \(direction), of \(statements.count) kinds")
                 #expect(cuts > (Faults.isFull ? 100 : 5))
-                let handovers = try database.value(
-                    """
-                    SELECT count(*) FROM (
-                        SELECT worker <> lag(worker) OVER (ORDER BY job_id) AS is_other FROM stockq.results
-                    ) AS result
-                    WHERE is_other
-                    """)
-                #expect(Int(handovers) ?? 0 > 10, "the lane stayed with one worker")
+                #expect(try database.changesOfWorker() > 10, "the lane stayed with one worker")
                 try rig.expectSound()
             }
         }

@@ -12,18 +12,6 @@ import Testing
         settings.batchJobsMax = 100
     }
 
-    /// How often the next job was another worker's.
-    private static func changesOfWorker(_ database: TestDatabase) throws -> Int {
-        Int(
-            try database.value(
-                """
-                SELECT count(*) FROM (
-                    SELECT worker <> lag(worker) OVER (ORDER BY job_id) AS is_other FROM stockq.results
-                ) AS result
-                WHERE is_other
-                """)) ?? 0
-    }
-
     /// Jobs of an item that were applied before a job with a lower id.
     private static let early = """
         SELECT job_id FROM (
@@ -46,7 +34,7 @@ import Testing
             try database.drain(Self.smallBatches)
             #expect(try database.resultCount() == 20_000)
             #expect(try database.rows(Self.early) == [])
-            #expect(try Self.changesOfWorker(database) > 10, "the lane stayed with one worker")
+            #expect(try database.changesOfWorker() > 10, "the lane stayed with one worker")
             try Verifier(connection: try database.connect(), schema: database.schema).runAll {
                 #expect($0.violations == [])
             }
@@ -100,7 +88,7 @@ import Testing
                 try database.rows(
                     "SELECT reference, outcome FROM stockq.results WHERE reference IS NOT NULL ORDER BY reference")
                     == ["brings,applied", "too late,rejected", "waits,applied"])
-            #expect(try Self.changesOfWorker(database) > 3, "the lane stayed with one worker")
+            #expect(try database.changesOfWorker() > 3, "the lane stayed with one worker")
         }
     }
 

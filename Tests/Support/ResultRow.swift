@@ -78,4 +78,16 @@ extension TestDatabase {
     public func hasResult(_ job: Int64) throws -> Bool {
         try value("SELECT count(*) FROM stockq.results WHERE job_id = \(job)") == "1"
     }
+
+    /// How often another worker finished the next job, in the order of the jobs' ids.
+    public func changesOfWorker() throws -> Int {
+        let changes = try value(
+            """
+            SELECT count(*) FROM (
+                SELECT worker <> lag(worker) OVER (ORDER BY job_id) AS is_other FROM stockq.results
+            ) AS result
+            WHERE is_other
+            """)
+        return Int(changes) ?? -1
+    }
 }

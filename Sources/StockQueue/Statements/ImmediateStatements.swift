@@ -63,7 +63,7 @@ struct WriteImmediateResultsStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
-        let columns = ResultNumbers.Columns(schema: schema, array: "$1", count: ResultNumbers.ofImmediateJob.count)
+        let columns = ResultNumbers.Columns(schema: schema, array: "$1", count: ResultNumbers.countOfImmediateJob)
         let defaults = JobRequest(store: "", item: "", quantity: 0)
         statement = Statement(
             "write_immediate_results",
@@ -100,7 +100,7 @@ struct WriteImmediateResultsStatement: QueueStatement {
     static func parameters(_ parameters: inout Parameters, _ rows: [Row], _ claims: ClaimSet, worker: String) {
         let items = rows.map(\.job.item.rawValue)
         var numbers: [Int64] = []
-        numbers.reserveCapacity(rows.count * ResultNumbers.ofImmediateJob.count)
+        numbers.reserveCapacity(rows.count * ResultNumbers.countOfImmediateJob)
         for row in rows {
             ResultNumbers.append(row.outcome, labels: row.labels, to: &numbers)
             numbers.append(row.job.id)

@@ -17,9 +17,9 @@ enum ResultNumbers {
         case jobID, quantity
     }
 
-    /// Of a job that has a row in the table of jobs.
-    static let ofQueuedJob = Number.labels.rawValue...Number.previousJobID.rawValue
-    static let ofImmediateJob = Number.labels.rawValue...Number.quantity.rawValue
+    /// How many numbers a job has that has a row in the table of jobs.
+    static let countOfQueuedJob = Number.jobID.rawValue
+    static let countOfImmediateJob = Number.allCases.count
 
     /// Travels for NULL.
     private static let none = Int64.min

@@ -9,7 +9,7 @@ struct WriteResultsStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
-        let columns = ResultNumbers.Columns(schema: schema, array: "$2", count: ResultNumbers.ofQueuedJob.count)
+        let columns = ResultNumbers.Columns(schema: schema, array: "$2", count: ResultNumbers.countOfQueuedJob)
         statement = Statement(
             "write_results", [.tidArray, .int8Array, .text, .int8Array, .int8Array],
             """
@@ -37,7 +37,7 @@ struct WriteResultsStatement: QueueStatement {
 
     static func parameters(_ parameters: inout Parameters, _ rows: [Row], worker: String) {
         var numbers: [Int64] = []
-        numbers.reserveCapacity(rows.count * ResultNumbers.ofQueuedJob.count)
+        numbers.reserveCapacity(rows.count * ResultNumbers.countOfQueuedJob)
         for row in rows { ResultNumbers.append(row.outcome, labels: ResultNumbers.labels(row.outcome), to: &numbers) }
         parameters.addArray(of: rows.count, tupleID: { rows[$0].tupleID })
         parameters.addArray(of: numbers.count, int64: { numbers[$0] })

@@ -35,9 +35,8 @@ final class WorkMetrics: Sendable {
         let jobs = registry.counters(
             "stockq_jobs", "Jobs that workers of this process gave a result, by outcome and code.",
             labels: ["outcome", "code"])
-        let counted = [Outcome.applied, .duplicate, .failed].map { ($0, jobs[$0.rawValue, ""]) }
+        outcomes = [Outcome.applied, .duplicate, .failed].map { ($0, jobs[$0.rawValue, ""]) }
         codes = ResultCode.allCases.map { ($0, $0.outcome, jobs[$0.outcome.rawValue, $0.rawValue]) }
-        outcomes = counted
         latency = registry.histogram(
             "stockq_job_latency_seconds", "From the enqueueing of a job to the commit of its result.",
             bounds: JobLatencies.bounds.map { $0 / .seconds(1) })
