@@ -47,6 +47,7 @@ let package = Package(
                 .embedInCode("0007_results_by_time.sql"), .embedInCode("0008_delivery.sql"),
                 .embedInCode("0010_reconciliations.sql"),
                 .embedInCode("0011_counts_and_details.sql"),
+                .embedInCode("0012_strands.sql"),
                 .embedInCode("functions/feeds.sql"), .embedInCode("functions/delivery.sql"),
                 .embedInCode("0009_imports.sql"), .embedInCode("functions/imports.sql"),
                 .embedInCode("functions/items.sql"), .embedInCode("functions/alerts.sql"),

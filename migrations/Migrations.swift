@@ -50,6 +50,7 @@ package struct Migration: Sendable {
         Migration(.numbered, "0009_imports.sql", PackageResources._009_imports_sql),
         Migration(.numbered, "0010_reconciliations.sql", PackageResources._010_reconciliations_sql),
         Migration(.numbered, "0011_counts_and_details.sql", PackageResources._011_counts_and_details_sql),
+        Migration(.numbered, "0012_strands.sql", PackageResources._012_strands_sql),
         Migration(.repeatable, "views/own_rows.sql", PackageResources.own_rows_sql),
         Migration(.repeatable, "views/jobs.sql", PackageResources.jobs_sql),
         Migration(.repeatable, "views/messages.sql", PackageResources.messages_sql),

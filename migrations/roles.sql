@@ -88,7 +88,7 @@ DECLARE
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake, ' || feed_sequences || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores,
-            has_restrictive_policies, inserts_as_caller, check_store_limit, check_group_limit, priority_behind,
+            has_restrictive_policies, inserts_as_caller, check_store_limit, check_group_limit, priority_behind, strand_of,
             job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict, check_arrays, fill_up,
             check_line_keys, known_lines, check_list_length, read_lines, insert_lines, insert_lines_for,
             insert_new_lines, check_count, allowed_reasons, check_reasons, changes_since_count, enqueue,
@@ -119,10 +119,10 @@ DECLARE
         'GRANT SELECT ON deliveries, threshold_changes, alert_policies, snoozes, announced_stores, announcements,
             announced_items, delivery_progress TO %1$I',
         'GRANT SELECT ON SEQUENCE ' || feed_sequences || ' TO %1$I',
-        'GRANT EXECUTE ON FUNCTION can_read_all_stores, resumes, changes_since_count, partition_bounds, '
+        'GRANT EXECUTE ON FUNCTION can_read_all_stores, resumes, changes_since_count, strand_of, partition_bounds, '
             || feeds || ' TO %1$I',
         'GRANT SELECT, INSERT, DELETE ON too_large_groups TO %1$I',
-        'GRANT SELECT ON paused_stores, migrations TO %1$I',
+        'GRANT SELECT ON paused_stores, ready_heads, migrations TO %1$I',
         'GRANT SELECT, USAGE ON SEQUENCE jobs_job_id_seq TO %1$I',
         'GRANT SELECT, UPDATE ON SEQUENCE workers_awake TO %1$I',
         'GRANT EXECUTE ON FUNCTION immediate_accesses TO %1$I',

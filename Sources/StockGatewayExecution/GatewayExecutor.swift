@@ -30,7 +30,7 @@ package final class GatewayExecutor: CallExecutor {
     package init(
         connection: ConnectionSettings, schema: QueueSchema, settings: ExecutorSettings,
         vendorSettings: VendorSettings, onEvent: @escaping GatewayEventHandler,
-        onEnqueued: @escaping @Sendable ([Int16]) -> Void = { _ in },
+        onEnqueued: @escaping @Sendable (Set<Strand>) -> Void = { _ in },
         offerCalls: (@Sendable (ImmediateOffer) -> Bool)? = nil
     ) {
         self.schema = schema

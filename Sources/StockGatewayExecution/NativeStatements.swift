@@ -21,7 +21,7 @@ enum SubmitCalls {
         return Statement(
             "gateway_submit", types,
             """
-            SELECT line, job_id, enqueued_at, is_duplicate, failure, lane
+            SELECT line, job_id, enqueued_at, is_duplicate, failure, strand
             FROM \(schema.quoted).gateway_submit(\(list))
             ORDER BY line
             """)

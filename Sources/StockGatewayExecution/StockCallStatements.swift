@@ -16,7 +16,7 @@ enum EnqueueCalls {
                 .textArray, .int8Array, .textArray, .boolArray, .textArray, .textArray,
             ],
             """
-            SELECT line, store_id, job_id, enqueued_at, is_duplicate, failure, lane
+            SELECT line, store_id, job_id, enqueued_at, is_duplicate, failure, strand
             FROM \(schema.quoted).gateway_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             ORDER BY line
             """)
@@ -63,28 +63,29 @@ enum EnqueueCalls {
         return parameters
     }
 
-    /// What became of each call, in their order, and the lanes of the new jobs.
+    /// What became of each call, in their order, and the strands of the new jobs.
     ///
     /// - Parameter answers: of the statement for the vendors' calls, and of that for calls of the native API.
     static func outcomes(
         _ answers: [(rows: ResultSet, calls: [PendingCall])]
-    ) -> (calls: [Result<Submission, CallFailure>], lanes: [Int16]) {
+    ) -> (calls: [Result<Submission, CallFailure>], strands: Set<Strand>) {
         var outcomes: [Result<Submission, CallFailure>] = []
-        var lanes = UInt64(0)
-        for (rows, calls) in answers { read(rows, calls, &outcomes, &lanes) }
-        return (outcomes, (0..<64).filter { lanes & (1 << UInt64($0)) != 0 })
+        var strands: Set<Strand> = []
+        for (rows, calls) in answers { read(rows, calls, &outcomes, &strands) }
+        return (outcomes, strands)
     }
 
     /// Where the job in a row is; nil where none was enqueued.
     static func place(_ rows: ResultSet, _ row: Int) -> StockCalls.Place? {
-        let (store, lane) = (rows.column("store_id"), rows.column("lane"))
-        guard row < rows.rowCount, !rows.isNull(row, lane), !rows.isNull(row, store) else { return nil }
-        return StockCalls.Place(storeID: rows.string(row, store), lane: rows.int16(row, lane))
+        let (store, strand) = (rows.column("store_id"), rows.column("strand"))
+        guard row < rows.rowCount, !rows.isNull(row, strand), !rows.isNull(row, store) else { return nil }
+        return StockCalls.Place(
+            storeID: rows.string(row, store), store: Strand(rawValue: rows.int32(row, strand)).store)
     }
 
     private static func read(
         _ rows: ResultSet, _ calls: [PendingCall], _ outcomes: inout [Result<Submission, CallFailure>],
-        _ lanes: inout UInt64
+        _ strands: inout Set<Strand>
     ) {
         let columns = Columns(rows)
         outcomes.reserveCapacity(outcomes.count + calls.count)
@@ -95,18 +96,18 @@ enum EnqueueCalls {
             // Where lines are missing, the call was not enqueued.
             outcomes.append(row <= rows.rowCount ? outcome(rows, first..<row, columns) : .failure(.internalError))
         }
-        for row in 0..<rows.rowCount where !rows.isNull(row, columns.lane) {
-            lanes |= 1 << UInt64(rows.int16(row, columns.lane))
+        for row in 0..<rows.rowCount where !rows.isNull(row, columns.strand) {
+            strands.insert(Strand(rawValue: rows.int32(row, columns.strand)))
         }
     }
 
     private struct Columns {
-        let jobID, time, isDuplicate, failure, lane: Int
+        let jobID, time, isDuplicate, failure, strand: Int
 
         init(_ rows: ResultSet) {
             (jobID, time) = (rows.column("job_id"), rows.column("enqueued_at"))
             (isDuplicate, failure) = (rows.column("is_duplicate"), rows.column("failure"))
-            lane = rows.column("lane")
+            strand = rows.column("strand")
         }
     }
 

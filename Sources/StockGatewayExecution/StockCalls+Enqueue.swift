@@ -1,4 +1,5 @@
 import StockGateway
+import StockQueue
 import StockQueueLocking
 import StockQueuePostgres
 
@@ -104,7 +105,7 @@ extension StockCalls {
     /// - Parameter isSecond: the connection was lost before anything was enqueued, and this is another one.
     private func enqueue(_ calls: [PendingCall], _ session: Session, isSecond: Bool = false) {
         let outcomes: [Result<Submission, CallFailure>]
-        let lanes: [Int16]
+        let strands: Set<Strand>
         var vendorRows: ResultSet?
         let transaction: String?
         // Those of the vendors first.
@@ -129,7 +130,7 @@ extension StockCalls {
             let last = answers.count - 1
             let rows = answers[last]
             vendorRows = vendors.isEmpty ? nil : answers[native.isEmpty ? last - 1 : last - 2]
-            (outcomes, lanes) = EnqueueCalls.outcomes(
+            (outcomes, strands) = EnqueueCalls.outcomes(
                 (vendorRows.map { [($0, vendors)] } ?? [])
                     + (native.isEmpty ? [] : [(answers[last - 1], native)]))
             transaction = rows.optionalString(0, rows.column("transaction"))
@@ -142,7 +143,7 @@ extension StockCalls {
         if settings.hasWorkers { register(calls, outcomes) }
         do throws(PostgresError) {
             try session.open().commit()
-            onEnqueued(lanes)
+            onEnqueued(strands)
             if let vendorRows { learnPlaces(of: vendors, vendorRows) }
             handOver(calls, outcomes, doubtfulTransaction: nil)
         } catch {

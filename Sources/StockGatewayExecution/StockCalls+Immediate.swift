@@ -17,7 +17,7 @@ extension StockCalls {
     /// What is known of a caller, since its first call was enqueued. A worker checks it again with each batch.
     struct Place: Hashable {
         var storeID: String
-        var lane: Int16
+        var store: StoreInLane
     }
 
     /// Milliseconds after which calls that no worker has taken are enqueued.
@@ -34,21 +34,23 @@ extension StockCalls {
     func offer(_ calls: [PendingCall], _ offered: inout [Offered]) -> [PendingCall] {
         guard let offerCalls = usableOffers else { return calls }
         var rest: [PendingCall] = []
-        var lanes: [Int16: (pending: [PendingCall], calls: [ImmediateCall])] = [:]
+        var lanes: [Int16: (pending: [PendingCall], calls: [ImmediateCall], stores: Set<StoreInLane>)] = [:]
         state.withLock { state in
             for pending in calls {
                 if Self.canBeImmediate(pending.call), let place = state.places[pending.immediateAccess],
-                    state.declinedUntil[place.lane]?.hasPassed ?? true
+                    state.declinedUntil[place.store.lane]?.hasPassed ?? true
                 {
-                    lanes[place.lane, default: ([], [])].pending.append(pending)
-                    lanes[place.lane]?.calls.append(pending.immediateCall(of: place.storeID))
+                    let lane = place.store.lane
+                    lanes[lane, default: ([], [], [])].pending.append(pending)
+                    lanes[lane]?.calls.append(pending.immediateCall(of: place.storeID))
+                    lanes[lane]?.stores.insert(place.store)
                 } else {
                     rest.append(pending)
                 }
             }
         }
         for (lane, group) in lanes {
-            let offer = ImmediateOffer(lane: lane, calls: group.calls) { [self] outcome in
+            let offer = ImmediateOffer(lane: lane, stores: group.stores, calls: group.calls) { [self] outcome in
                 take(outcome, of: group.pending, lane: lane)
             }
             if offerCalls(offer) {

@@ -43,8 +43,8 @@ final class StockCalls: Sendable {
     let report: GatewayEventHandler
     let state = Mutex(State())
     let registry = JobRegistry()
-    /// Names the lanes of new jobs to workers of this process.
-    let onEnqueued: @Sendable ([Int16]) -> Void
+    /// Names the strands of new jobs to workers of this process.
+    let onEnqueued: @Sendable (Set<Strand>) -> Void
     /// Offers calls to workers of this process; false when none will take them soon.
     let offerCalls: (@Sendable (ImmediateOffer) -> Bool)?
     let queuedWakeUp = WakeUp()
@@ -56,7 +56,7 @@ final class StockCalls: Sendable {
 
     init(
         _ connection: ConnectionSettings, _ schema: QueueSchema, _ settings: ExecutorSettings,
-        _ report: @escaping GatewayEventHandler, onEnqueued: @escaping @Sendable ([Int16]) -> Void,
+        _ report: @escaping GatewayEventHandler, onEnqueued: @escaping @Sendable (Set<Strand>) -> Void,
         offerCalls: (@Sendable (ImmediateOffer) -> Bool)?
     ) {
         self.offerCalls = offerCalls

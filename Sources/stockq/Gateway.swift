@@ -52,18 +52,18 @@ struct Gateway {
         guard try waitForDatabase(stop.signal, monitor.health) else { return .success }
         var executorSettings = settings.executor
         executorSettings.hasWorkers = workers > 0
-        let lanes = LaneHints()
+        let hints = StrandHints()
         let executor = GatewayExecutor(
             connection: executorConnection, schema: schema, settings: executorSettings,
             vendorSettings: settings.vendors,
             onEvent: { [log] in
                 monitor.record($0)
                 log.write($0)
-            }, onEnqueued: { lanes.name($0) },
-            offerCalls: { lanes.offer($0) })
+            }, onEnqueued: { hints.name($0) },
+            offerCalls: { hints.offer($0) })
         monitor.connections.expect(executor.serviceNames)
         let pool = workers > 0 ? startWorkers(executor, stop, monitor) : nil
-        lanes.pool = pool?.pool
+        hints.pool = pool?.pool
         executor.start()
         let server: HTTPServer
         do {
@@ -207,8 +207,8 @@ struct Gateway {
         }
     }
 
-    /// Names lanes to the pool, which is made after the executor that names them.
-    private final class LaneHints: Sendable {
+    /// Names strands to the pool, which is made after the executor that names them.
+    private final class StrandHints: Sendable {
         private let state = Mutex<WorkerPool?>(nil)
 
         var pool: WorkerPool? {
@@ -216,7 +216,7 @@ struct Gateway {
             set { state.withLock { $0 = newValue } }
         }
 
-        func name(_ lanes: [Int16]) { pool?.enqueued(in: lanes) }
+        func name(_ strands: Set<Strand>) { pool?.enqueued(in: strands) }
 
         func offer(_ offer: ImmediateOffer) -> Bool { pool?.offer(offer) ?? false }
     }

@@ -198,7 +198,7 @@ extension Faults {
                 let rig = try Rig(database, seed: 17)
                 try rig.enqueueRound(40)
                 _ = try rig.program.runInShell("run --drain --json --log-level debug", redirection)
-                #expect(try rig.jobsFinish(seconds: 5))
+                #expect(try rig.jobsFinish(seconds: 5, ofShops: true))
                 try rig.expectSound()
             }
         }

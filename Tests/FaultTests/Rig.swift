@@ -12,6 +12,7 @@ final class Rig: Sendable {
     /// With `STOCKQ_GATEWAY=1`: calls of a gateway beside the jobs of each round, and their threads.
     private let gateway: GatewayUnderTest?
     private let calls = Mutex<[Background]>([])
+    private static let storeOfCalls = "calls"
 
     /// - Parameter seed: of the jobs.
     init(_ database: TestDatabase, seed: UInt64 = 1, stores: Int = 2) throws {
@@ -22,7 +23,7 @@ final class Rig: Sendable {
         try database.run(shops.itemsSQL)
         gateway =
             try Faults.hasGateway
-            ? GatewayUnderTest(database, Program(database), ["--workers", "0"], store: "calls") : nil
+            ? GatewayUnderTest(database, Program(database), ["--workers", "0"], store: Self.storeOfCalls) : nil
         try gateway?.start()
     }
 
@@ -118,8 +119,11 @@ final class Rig: Sendable {
     /// Waits until all jobs are finished, except those that wait for stock; otherwise reports what remains.
     ///
     /// Asks again when the server is starting or ends this session, as any client would.
-    func jobsFinish(seconds: Double = 30) throws -> Bool {
-        let remaining = "SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL"
+    ///
+    /// - Parameter ofShops: only the jobs of the shops, not those of the gateway's calls.
+    func jobsFinish(seconds: Double = 30, ofShops: Bool = false) throws -> Bool {
+        let store = ofShops ? "AND store_id <> \(quoteLiteral(Self.storeOfCalls))" : ""
+        let remaining = "SELECT count(*) FROM stockq.jobs WHERE waiting_since IS NULL \(store)"
         let isDone = try eventually(seconds: seconds) {
             do { return try database.value(remaining) == "0" } catch let error as PostgresError where error.isTransient
             {

@@ -14,12 +14,12 @@ import Testing
 @Suite("Executor") struct ExecutorTests {
     private static let token = "secret_of_a_test"
 
-    /// Calls `body` with an executor and a list of the lanes that it named.
+    /// Calls `body` with an executor and the strands that it named.
     ///
     /// - Parameter pollMsMax: by default no poll comes in time: what is not handed over, or looked up at once, makes the
     ///   test fail.
     private static func withExecutor(
-        pollMsMax: Int = 60_000, _ body: @escaping @Sendable (TestDatabase, GatewayExecutor, Lanes) throws -> Void
+        pollMsMax: Int = 60_000, _ body: @escaping @Sendable (TestDatabase, GatewayExecutor, Strands) throws -> Void
     ) async throws {
         try await withDatabase { database in
             try database.run(
@@ -30,22 +30,22 @@ import Testing
                 """)
             var settings = ExecutorSettings()
             settings.pollMsMax = pollMsMax
-            let lanes = Lanes()
+            let strands = Strands()
             let executor = GatewayExecutor(
                 connection: database.settings, schema: database.schema, settings: settings,
-                vendorSettings: VendorSettings(), onEvent: { _ in }, onEnqueued: { lanes.add($0) })
+                vendorSettings: VendorSettings(), onEvent: { _ in }, onEnqueued: { strands.add($0) })
             executor.start()
             defer { executor.stop() }
-            try body(database, executor, lanes)
+            try body(database, executor, strands)
         }
     }
 
-    private final class Lanes: Sendable {
-        private let lanes = Mutex<[Int16]>([])
+    private final class Strands: Sendable {
+        private let strands = Mutex<Set<Strand>>([])
 
-        func add(_ more: [Int16]) { lanes.withLock { $0 += more } }
+        func add(_ more: Set<Strand>) { strands.withLock { $0.formUnion(more) } }
 
-        var all: [Int16] { lanes.withLock { $0 } }
+        var all: Set<Strand> { strands.withLock { $0 } }
     }
 
     private static func call(_ lines: [StockLine], key: String? = nil) -> StockCall {
@@ -94,7 +94,7 @@ import Testing
     }
 
     @Test("workers of the same process hand over what the table of results says") func handedOver() async throws {
-        try await Self.withExecutor { database, executor, lanes in
+        try await Self.withExecutor { database, executor, strands in
             try Self.withWorkers(database, executor) { () throws in
                 var wrong = StockLine(item: "b", .adjust, -100)
                 wrong.onInsufficient = .reject
@@ -124,8 +124,8 @@ import Testing
                         """) == seen)
                 #expect(seen.count == 7)
             }
-            let lane = Int16(try database.value("SELECT hashtextextended('s', 0) & 63"))
-            #expect(Set(lanes.all.map { Optional($0) }) == [lane])
+            let strand = try #require(Int32(try database.value("SELECT stockq.strand_of('s', NULL, 2)")))
+            #expect(strands.all == [Strand(rawValue: strand)])
         }
     }
 

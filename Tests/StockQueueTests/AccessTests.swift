@@ -42,6 +42,7 @@ import Testing
         notifications       S    SI   -    S    S    -
         operations          -    -    -    S    S    -
         paused_stores       -    S    -    S    S    -
+        ready_heads         -    S    -    S    S    -
         reasons             S    -    -    S    S    -
         reconciliations     S    S    -    S    S    -
         results             S    SI   -    S    S    -
@@ -171,7 +172,7 @@ import Testing
         "stockq_producer": [
             "has_grant", "may_enqueue", "raise_missing_scope", "can_read_all_stores", "has_restrictive_policies",
             "inserts_as_caller", "insert_lines", "insert_lines_for",
-            "check_store_limit", "check_group_limit", "priority_behind", "job_defaults", "key_in_use",
+            "check_store_limit", "check_group_limit", "priority_behind", "strand_of", "job_defaults", "key_in_use",
             "is_same_request", "known_keys",
             "raise_key_conflict",
             "check_count", "allowed_reasons", "check_reasons", "changes_since_count",
@@ -187,7 +188,7 @@ import Testing
         ],
         "stockq_worker": [
             "add_results_partitions", "rebase_feeds", "fan_out_deliveries", "claim_deliveries", "finish_deliveries",
-            "digest_items", "drop_old_deliveries", "can_read_all_stores", "resumes", "changes_since_count",
+            "digest_items", "drop_old_deliveries", "can_read_all_stores", "resumes", "changes_since_count", "strand_of",
             "partition_bounds", "feed_horizon", "read_cursor", "feed_stores", "immediate_accesses",
             "check_page", "notifications_after", "last_notifications", "notifications_cursor", "changes_after",
             "changes_cursor",

@@ -64,7 +64,7 @@ import Testing
                 "AND items.store_id IS NOT DISTINCT FROM", "SET on_hand = new.on_hand",
                 "JOIN \"\(name)\".jobs ON jobs.ctid = decided.tuple_id", "jobs WHERE ctid = ANY ($1)",
                 "INSERT INTO \"\(name)\".notifications", "SET scheduled_at", "WITH fitting",
-                "AS wanted_index,\n", "AS marks (mark, number)", "ceil(extract(epoch", "AS wanted (lane)",
+                "AS wanted_index,\n", "AS known (after_strand", "AS gaps (after_strand", "ceil(extract(epoch", "AS wanted (lane)",
                 "WHERE idempotency_key = wanted.key", "AS used (tuple_id)",
             ] {
                 #expect(plans.contains { $0.contains(statement) }, "no plan of the statement with \(statement)")
@@ -253,9 +253,7 @@ import Testing
     private static func expectFrugal(_ plan: String) {
         let dropped = plan.matches(of: /Rows Removed by (?:Filter|Index Recheck|Join Filter): (\d+)/)
             .compactMap { Int($0.output.1) }.max()
-        // The poll asks for every lane and priority, 256 of them, and keeps those with jobs.
-        let isPoll = plan.contains("AS marks (mark, number)")
-        #expect((dropped ?? 0) <= (isPoll ? 256 : 64), "reads rows that it drops:\n\(plan)")
+        #expect((dropped ?? 0) <= 64, "reads rows that it drops:\n\(plan)")
         #expect(
             plan.firstMatch(of: /Seq Scan on (jobs|items|notifications|results|idempotency_keys)\b[^_]/) == nil,
             "\(plan)")

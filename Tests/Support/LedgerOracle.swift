@@ -120,15 +120,15 @@ public struct LedgerOracle {
     private func outOfOrder(_ order: Order) throws -> [String] {
         try database.rows(
             """
-            SELECT format('job %s (lane of %s, priority %s) was finished after job %s', before, key, priority, job_id)
+            SELECT format('job %s (order of %s, priority %s) was finished after job %s', before, key, priority, job_id)
             FROM (
-                SELECT job_id, priority, coalesce(ordering_key, store_id) AS key, results.xmin::text::bigint AS transaction,
+                SELECT job_id, priority, concat_ws(' ', store_id, ordering_key) AS key, results.xmin::text::bigint AS transaction,
                     lag(results.xmin::text::bigint) OVER line AS transaction_before, lag(job_id) OVER line AS before
                 FROM stockq.results
                 WHERE attempts = 1 AND on_insufficient <> 'wait' AND scheduled_at IS NULL AND group_id IS NULL
                     AND NOT EXISTS (SELECT FROM audit.late WHERE late.job_id = results.job_id)
                 WINDOW line AS (
-                    PARTITION BY coalesce(ordering_key, store_id), priority,
+                    PARTITION BY store_id, ordering_key, priority,
                         CASE WHEN \(order == .ofItems) OR EXISTS (
                             SELECT FROM audit.jobs WHERE jobs.store_id = results.store_id AND on_insufficient = 'wait'
                         ) THEN item_id END

@@ -177,7 +177,7 @@ $$;
 --
 -- A line's failure is one of check_gateway_access, unknown_store, unknown_item, idempotency_mismatch or store_limit; a
 -- call is enqueued if none of its lines has one. job_id with enqueued_at names a job beyond doubt, even after a crash
--- that gives its id to another job. `lane` is that of a new job.
+-- that gives its id to another job. `strand` is that of a new job.
 --
 -- Most transactions have no key, no failure and no store limit. They take a short way: two statements whose plans do
 -- not depend on the arrays.
@@ -187,7 +187,7 @@ CREATE OR REPLACE FUNCTION :"schema".gateway_enqueue(
     on_insufficients text[], notifies boolean[], idempotency_keys text[], parent_ids text[]
 ) RETURNS TABLE (
     line integer, store_id text, job_id bigint, enqueued_at timestamptz, is_duplicate boolean, failure text,
-    lane smallint
+    strand integer
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET jit = off
 AS $$
@@ -236,9 +236,9 @@ BEGIN
                 call, item_id, location_id, action, quantity, on_insufficient, notify, number
             )
             ORDER BY l.number
-            RETURNING jobs.job_id, jobs.store_id, jobs.lane
+            RETURNING jobs.job_id, jobs.store_id, jobs.strand
         )
-        SELECT (row_number() OVER (ORDER BY a.job_id))::integer, a.store_id, a.job_id, now(), false, NULL::text, a.lane
+        SELECT (row_number() OVER (ORDER BY a.job_id))::integer, a.store_id, a.job_id, now(), false, NULL::text, a.strand
         FROM added AS a;
         RETURN;
     END IF;
@@ -318,9 +318,9 @@ BEGIN
         FROM placed AS l
         WHERE l.is_new
         ORDER BY l.number
-        RETURNING jobs.job_id, jobs.lane
+        RETURNING jobs.job_id, jobs.strand
     ), new_jobs AS MATERIALIZED (
-        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids, array_agg(a.lane ORDER BY a.job_id) AS lanes
+        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids, array_agg(a.strand ORDER BY a.job_id) AS strands
         FROM added AS a
     )
     SELECT l.number::integer, l.store_id,
@@ -332,7 +332,7 @@ BEGIN
                 (SELECT r.enqueued_at FROM results AS r WHERE r.job_id = l.known_job))
         END,
         l.known_job IS NOT NULL, nullif(l.reason, ''),
-        CASE WHEN l.is_new THEN (SELECT n.lanes FROM new_jobs AS n)[l.place] END
+        CASE WHEN l.is_new THEN (SELECT n.strands FROM new_jobs AS n)[l.place] END
     FROM placed AS l
     ORDER BY l.number;
 END

@@ -9,8 +9,9 @@
 -- than the given one. So a stock count is not applied before a sale that was enqueued earlier and that it counts
 -- already.
 --
--- Other lanes have no order with this one. It looks at the 10,000 last jobs of the lane with a lower priority than the
--- given one. Where there are more it does not search, and the new job comes after all of them.
+-- Jobs of other stores and other lanes have no order with it. It looks at the 10,000 last jobs of the store in its lane
+-- with a lower priority than the given one. Where there are more it does not search, and the new job comes after all of
+-- them.
 CREATE OR REPLACE FUNCTION :"schema".priority_behind(
     store_id text, item_ids text[], location_ids text[], priority integer, ordering_key text
 ) RETURNS integer
@@ -20,7 +21,7 @@ AS $$
 DECLARE
     jobs_max CONSTANT integer := 10000;
     given CONSTANT integer := coalesce(priority_behind.priority, (job_defaults()).priority);
-    its_lane CONSTANT smallint := hashtextextended(coalesce(ordering_key, priority_behind.store_id), 0) & 63;
+    first_strand CONSTANT integer := strand_of(priority_behind.store_id, ordering_key, 1);
     is_of_item boolean;
     lowest integer;
     found record;
@@ -35,8 +36,8 @@ BEGIN
         INTO found
         FROM (
             SELECT j.priority, j.store_id, j.item_id, j.location_id FROM jobs AS j
-            WHERE j.lane = its_lane AND j.run_at IS NULL AND j.priority > given
-            ORDER BY j.priority DESC, j.job_id DESC
+            WHERE j.strand BETWEEN first_strand + given AND first_strand + 3 AND j.run_at IS NULL
+            ORDER BY j.strand DESC, j.job_id DESC
             LIMIT jobs_max
         ) AS later;
     ELSE
@@ -47,8 +48,9 @@ BEGIN
         INTO found
         FROM (
             SELECT j.priority, j.item_id, j.location_id FROM my_ready_jobs AS j
-            WHERE j.store_id = priority_behind.store_id AND j.lane = its_lane AND j.priority > given
-            ORDER BY j.priority DESC, j.job_id DESC
+            WHERE j.store_id = priority_behind.store_id
+                AND j.strand BETWEEN first_strand + given AND first_strand + 3
+            ORDER BY j.strand DESC, j.job_id DESC
             LIMIT jobs_max
         ) AS later;
     END IF;

@@ -94,7 +94,7 @@ CREATE OR REPLACE FUNCTION :"schema".gateway_submit(
     occurred_ats timestamptz[], metadatas jsonb[]
 ) RETURNS TABLE (
     line integer, store_id text, job_id bigint, enqueued_at timestamptz, is_duplicate boolean, failure text,
-    lane smallint
+    strand integer
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET jit = off
 AS $$
@@ -198,9 +198,9 @@ BEGIN
         FROM placed AS l
         WHERE l.is_new
         ORDER BY l.number
-        RETURNING jobs.job_id, jobs.lane
+        RETURNING jobs.job_id, jobs.strand
     ), new_jobs AS MATERIALIZED (
-        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids, array_agg(a.lane ORDER BY a.job_id) AS lanes
+        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids, array_agg(a.strand ORDER BY a.job_id) AS strands
         FROM added AS a
     )
     SELECT l.number::integer, l.store_id,
@@ -212,7 +212,7 @@ BEGIN
                 (SELECT r.enqueued_at FROM results AS r WHERE r.job_id = l.known_job))
         END,
         l.known_job IS NOT NULL, nullif(l.reason_not, ''),
-        CASE WHEN l.is_new THEN (SELECT n.lanes FROM new_jobs AS n)[l.place] END
+        CASE WHEN l.is_new THEN (SELECT n.strands FROM new_jobs AS n)[l.place] END
     FROM placed AS l
     ORDER BY l.number;
 END

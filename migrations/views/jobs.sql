@@ -38,3 +38,27 @@ SELECT job_id, 'finished', store_id, item_id, location_id, action, quantity, on_
     retry_of, message, submission_id, NULL::timestamptz, attempts, max_attempts, counted_at, actor, occurred_at,
     metadata
 FROM :"schema".results;
+
+-- The first ready job of each strand, one probe of the ready index for each: its oldest one, unless jobs became ready in
+-- another order than they were enqueued. A limit bounds the probes.
+CREATE OR REPLACE VIEW :"schema".ready_heads WITH (security_invoker) AS
+WITH RECURSIVE heads AS (
+    (
+        SELECT strand, lane, store_id, job_id, greatest(enqueued_at, scheduled_at) AS since
+        FROM :"schema".jobs
+        WHERE run_at IS NULL
+        ORDER BY strand, job_id
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT head.*
+    FROM heads
+    CROSS JOIN LATERAL (
+        SELECT strand, lane, store_id, job_id, greatest(enqueued_at, scheduled_at) AS since
+        FROM :"schema".jobs
+        WHERE run_at IS NULL AND strand > heads.strand
+        ORDER BY strand, job_id
+        LIMIT 1
+    ) AS head
+)
+SELECT strand, lane, store_id, job_id, since FROM heads;

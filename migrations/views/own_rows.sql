@@ -19,7 +19,7 @@ WHERE producer = current_user::text AND parent_id IS NOT NULL;
 
 -- The ready jobs in the caller's stores: reading them through row security would call the policy for each row.
 CREATE OR REPLACE VIEW :"schema".my_ready_jobs WITH (security_barrier) AS
-SELECT jobs.store_id, jobs.lane, jobs.priority, jobs.job_id, jobs.item_id, jobs.location_id
+SELECT jobs.store_id, jobs.strand, jobs.priority, jobs.job_id, jobs.item_id, jobs.location_id
 FROM :"schema".jobs
 JOIN :"schema".grants USING (store_id)
 WHERE producer = current_user::text AND run_at IS NULL;

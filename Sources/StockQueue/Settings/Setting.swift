@@ -155,6 +155,9 @@ extension WorkerSettings: DescribedSettings {
             "batchDurationMax", \.batchDurationMax, .milliseconds(1)...(.minutes(1)),
             "how long a batch should keep its lane and its items locked"),
         Setting(
+            "turnDurationMax", \.turnDurationMax, .milliseconds(1)...(.minutes(1)),
+            "how long a batch should take while stores with little work wait for their turn"),
+        Setting(
             "lockTimeout", \.lockTimeout, .milliseconds(1)...(.minutes(1)),
             "how long a batch waits for an item that another transaction has locked"),
         Setting(

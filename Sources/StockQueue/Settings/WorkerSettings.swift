@@ -16,6 +16,9 @@ public struct WorkerSettings: Sendable {
     public var groupLinesMax = GroupLimit.linesMax
     /// How long a batch should keep its lane and its items locked: one that took longer halves the lane's next batch.
     public var batchDurationMax = Duration.milliseconds(500)
+    /// How long a batch should take while stores with little work are beside others: about so long they wait for their
+    /// turn.
+    public var turnDurationMax = Duration.milliseconds(100)
     /// How long a batch waits for an item that another transaction has locked, before it skips the item's jobs.
     public var lockTimeout = Duration.milliseconds(200)
     /// How long a job without `expires_at` waits for stock.

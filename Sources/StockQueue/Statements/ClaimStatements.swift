@@ -8,14 +8,14 @@ struct ClaimedJobColumns {
     static let list = """
         job_id, jobs.ctid AS tuple_id, quantity::bigint AS quantity, expected_available::bigint AS expected_available, priority, attempts, max_attempts, action, on_insufficient, notify,
             coalesce(expires_at <= now(), false) AS is_expired, run_at IS NULL AS is_ready, enqueued_at,
-            store_id, item_id, location_id,
+            store_id, item_id, location_id, strand,
             group_id, CASE WHEN group_id IS NOT NULL THEN store_id END AS group_store_id,
             CASE WHEN group_id IS NOT NULL THEN submission_id END AS submission_id,
             idempotency_key, CASE WHEN idempotency_key IS NOT NULL THEN store_id END AS key_store_id
         """
 
     let jobID, tupleID, quantity, expectedAvailable, priority, attempts, maxAttempts, action, policy, notify: Int
-    let isExpired, isReady, enqueuedAt: Int
+    let isExpired, isReady, enqueuedAt, strand: Int
     /// The first of store_id, item_id and location_id.
     let item: Int
     /// The first of group_id, group_store_id and submission_id.
@@ -37,6 +37,7 @@ struct ClaimedJobColumns {
         isExpired = rows.column("is_expired")
         isReady = rows.column("is_ready")
         enqueuedAt = rows.column("enqueued_at")
+        strand = rows.column("strand")
         item = rows.column("store_id")
         group = rows.column("group_id")
         key = rows.column("idempotency_key")
@@ -66,11 +67,13 @@ struct ClaimedJobColumns {
     }
 }
 
-/// Claims the locked lane's first ready jobs above the low-water marks, in order of work.
+/// Claims the first ready jobs of stores of the locked lane above the low-water marks: of each store so many, in order of
+/// work, and of all together no more than a batch.
 ///
-/// One branch for each priority, each from its own mark on. An Append runs the branches one after the other, and the
-/// limit above it stops as soon as it has enough, so nothing is locked that is not returned. Only the index on (lane,
-/// priority, job_id) can answer the comparison of rows, whatever the statistics say.
+/// Store by store, in the order of their turns. Of each, one branch for each priority, from its own mark on. An Append
+/// runs the branches one after the other, and the limits above it stop as soon as they have enough, so nothing is locked
+/// that is not returned. Only the index on (strand, job_id) can answer the comparison of rows, whatever the statistics
+/// say.
 ///
 /// Rejected: `IN (SELECT …)`, where FOR UPDATE SKIP LOCKED LIMIT n can claim more than n rows. Rejected: joining the
 /// items here; in a statement that locks one table and reads another, the other can be stale.
@@ -78,26 +81,42 @@ struct ClaimStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
-        let branches = (1...JobRequest.priorityMax).map { priority in
+        let priorities = 1...JobRequest.priorityMax
+        let branches = priorities.map { priority in
             """
             SELECT * FROM (
                 SELECT \(ClaimedJobColumns.list)
                 FROM \(schema.quoted).jobs
-                WHERE lane = \(LockLaneStatement.lockedLane) AND run_at IS NULL
-                    AND (priority, job_id) > (\(priority)::smallint, ($2)[\(priority)])
-                    AND priority <= \(priority)::smallint
-                ORDER BY priority, job_id
+                WHERE run_at IS NULL AND (strand, job_id) > (first_strand + \(priority - 1), mark_\(priority))
+                    AND strand <= first_strand + \(priority - 1)
+                ORDER BY strand, job_id
                 FOR UPDATE SKIP LOCKED
             ) AS priority_\(priority)
             """
         }
         statement = Statement(
-            "claim", [.int4, .int8Array], branches.joined(separator: "\nUNION ALL\n") + "\nLIMIT $1")
+            "claim", [.int4, .int4Array, .int4Array] + priorities.map { _ in .int8Array },
+            """
+            SELECT claimed.*
+            FROM unnest($2, $3, \(priorities.map { "$\($0 + 3)" }.joined(separator: ", ")))
+                AS shares (first_strand, jobs_max, \(priorities.map { "mark_\($0)" }.joined(separator: ", ")))
+            CROSS JOIN LATERAL (
+                \(branches.joined(separator: "\nUNION ALL\n"))
+                LIMIT jobs_max
+            ) AS claimed
+            WHERE first_strand >> 24 = \(LockLaneStatement.lockedLane)
+            LIMIT $1
+            """)
     }
 
-    static func parameters(_ parameters: inout Parameters, jobsMax: Int, marks: [Int64]) {
+    static func parameters(_ parameters: inout Parameters, jobsMax: Int, marks: LowWaterMarks.View) {
+        let stores = marks.stores
         parameters.add(Int32(jobsMax))
-        parameters.addArray(of: marks.count, int64: { marks[$0] })
+        parameters.addArray(of: stores.count, int32: { stores[$0].share.store.firstStrand })
+        parameters.addArray(of: stores.count, int32: { Int32(stores[$0].share.jobsMax) })
+        for priority in 0..<JobRequest.priorityMax {
+            parameters.addArray(of: stores.count, int64: { stores[$0].marks[priority].id })
+        }
     }
 }
 
@@ -119,40 +138,49 @@ struct ClaimByIDStatement: QueueStatement {
     }
 }
 
-/// The ready jobs of a lane at or before the last claimed one, from the low-water marks on.
+/// The ready jobs of strands up to a last one, from the low-water marks on.
 ///
-/// The marks come with an upper bound for each priority up to that of the last claimed job. LATERAL with an aggregate
-/// or an ORDER BY in it cannot be reordered by the planner; the other order reads the whole lane.
+/// LATERAL with an aggregate or an ORDER BY in it cannot be reordered by the planner; the other order reads every ready
+/// job.
 private func readyUpTo(_ schema: QueueSchema, _ columns: String, _ order: String) -> String {
     """
     SELECT ready.*
-    FROM unnest($2, $3) WITH ORDINALITY AS bounds (mark, last, number)
+    FROM unnest($1, $2, $3) AS bounds (bounded_strand, mark, last)
     CROSS JOIN LATERAL (
         SELECT \(columns) FROM \(schema.quoted).jobs
-        WHERE lane = $1 AND run_at IS NULL
-            AND (priority, job_id) > (number::smallint, mark) AND (priority, job_id) <= (number::smallint, last)
+        WHERE run_at IS NULL AND (strand, job_id) > (bounded_strand, mark) AND (strand, job_id) <= (bounded_strand, last)
         \(order)
     ) AS ready
     """
 }
 
-/// The part of a lane that a claim has read: above the marks, up to the last claimed job.
+/// The part of a lane that a claim has read: of each store that it took jobs of, its strands above the marks up to the
+/// last job.
 struct ClaimedRange {
-    var lane: Int16
-    var marks: [Int64]
-    var lastPriority: Int16
-    var lastID: Int64
+    private var bounds: [(strand: Strand, mark: Int64, last: Int64)] = []
 
-    /// Every ready job above the marks.
-    static func all(ofLane lane: Int16, marks: [Int64]) -> ClaimedRange {
-        ClaimedRange(lane: lane, marks: marks, lastPriority: Int16(JobRequest.priorityMax), lastID: .max)
+    /// - Parameters:
+    ///   - claimed: what the claim took.
+    ///   - whole: stores of which the range has every ready job.
+    init(_ claimed: [ClaimedStrand], marks: LowWaterMarks.View, whole: Set<StoreInLane>) {
+        var lasts: [StoreInLane: ClaimedStrand] = [:]
+        for strand in claimed { lasts[strand.strand.store] = strand }
+        for (share, marks) in marks.stores {
+            let isWhole = whole.contains(share.store)
+            let last = isWhole ? nil : lasts[share.store]
+            if !isWhole && last == nil { continue }
+            for (index, mark) in marks.enumerated() {
+                let strand = share.store.strand(Int16(index + 1))
+                if let last, strand > last.strand { break }
+                bounds.append((strand, mark.id, strand == last?.strand ? last?.lastID ?? .max : .max))
+            }
+        }
     }
 
     func parameters(_ parameters: inout Parameters) {
-        let bounded = Int(lastPriority)
-        parameters.add(lane)
-        parameters.addArray(of: bounded, int64: { marks[$0] })
-        parameters.addArray(of: bounded, int64: { $0 == bounded - 1 ? lastID : Int64.max })
+        parameters.addArray(of: bounds.count, int32: { bounds[$0].strand.rawValue })
+        parameters.addArray(of: bounds.count, int64: { bounds[$0].mark })
+        parameters.addArray(of: bounds.count, int64: { bounds[$0].last })
     }
 }
 
@@ -163,7 +191,7 @@ struct CountUpToStatement: QueueStatement {
 
     init(_ schema: QueueSchema) {
         statement = Statement(
-            "count_up_to", [.int2, .int8Array, .int8Array], readyUpTo(schema, "count(*) AS jobs", ""))
+            "count_up_to", [.int4Array, .int8Array, .int8Array], readyUpTo(schema, "count(*) AS jobs", ""))
     }
 
     static func count(in rows: ResultSet) -> Int64 {
@@ -178,8 +206,8 @@ struct ReadUpToStatement: QueueStatement {
 
     init(_ schema: QueueSchema) {
         statement = Statement(
-            "read_up_to", [.int2, .int8Array, .int8Array],
-            readyUpTo(schema, ClaimedJobColumns.list, "ORDER BY priority, job_id"))
+            "read_up_to", [.int4Array, .int8Array, .int8Array],
+            readyUpTo(schema, ClaimedJobColumns.list, "ORDER BY strand, job_id"))
     }
 }
 

@@ -88,9 +88,9 @@ struct PromoteDueStatement: QueueStatement {
                     scheduled_at = \(SQL.requestedTime)
                 FROM due
                 WHERE jobs.ctid = due.tuple_id
-                RETURNING lane, priority, job_id
+                RETURNING strand, job_id
             )
-            SELECT lane, priority, count(*) AS jobs, min(job_id) AS first_id FROM promoted GROUP BY lane, priority
+            SELECT strand, count(*) AS jobs, min(job_id) AS first_id FROM promoted GROUP BY strand
             """)
     }
 
@@ -106,11 +106,10 @@ struct PromoteDueStatement: QueueStatement {
     }
 
     static func promotions(in rows: ResultSet) -> [Promotion] {
-        let (lane, priority) = (rows.column("lane"), rows.column("priority"))
-        let (jobs, firstID) = (rows.column("jobs"), rows.column("first_id"))
+        let (strand, jobs, firstID) = (rows.column("strand"), rows.column("jobs"), rows.column("first_id"))
         return (0..<rows.rowCount).map {
             Promotion(
-                lane: rows.int16($0, lane), priority: rows.int16($0, priority), firstID: rows.int64($0, firstID),
+                strand: Strand(rawValue: rows.int32($0, strand)), firstID: rows.int64($0, firstID),
                 jobs: Int(rows.int64($0, jobs)))
         }
     }

@@ -1,28 +1,117 @@
 import StockModel
 import StockQueuePostgres
 
-/// Finds the lanes and priorities with ready jobs above their low-water marks, and the first job of each.
+/// Finds the strands with ready jobs above their low-water marks, and the first job of each.
 ///
-/// One probe of the ready index for each lane and priority, so that one statement a second is nearly all that an idle
-/// process costs. A scalar sub-select is not turned into a join, and only the ready index can answer the comparison of
-/// rows.
+/// One probe of the ready index for each strand that is known, from its mark on up to the next one: it finds the strand's
+/// first job or the first strand in between that is not known yet. Where the strand has jobs, a second probe looks behind
+/// it. LATERAL with a limit in it cannot be reordered, and only the ready index can answer the comparison of rows.
 struct PollStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
         let s = schema.quoted
         statement = Statement(
-            "poll", [.int8Array],
+            "poll", [.int4Array, .int8Array, .int4Array],
             """
-            SELECT lane, priority, job_id
-            FROM (\(ReadyJob.firstOfEach(schema, upTo: nil))) AS ready
-            WHERE job_id IS NOT NULL
-                AND NOT EXISTS (SELECT FROM \(s).lanes WHERE lanes.lane = ready.lane AND paused_at IS NOT NULL)
+            SELECT strand, job_id,
+                EXISTS (SELECT FROM \(s).lanes WHERE lanes.lane = strand >> 24 AND paused_at IS NOT NULL) AS is_paused
+            FROM unnest($1, $2, $3) AS known (after_strand, after_id, before_strand)
+            CROSS JOIN LATERAL (
+                SELECT strand, job_id
+                FROM \(s).jobs
+                WHERE run_at IS NULL AND (strand, job_id) > (after_strand, after_id) AND strand < before_strand
+                ORDER BY strand, job_id
+                LIMIT 1
+            ) AS ready
             """)
+    }
+
+    /// - Parameter busy: the known strands that are likely to have jobs.
+    static func parameters(_ snapshot: LowWaterMarks.Snapshot, busy: Set<Strand>) -> Parameters {
+        // Before the first strand that is known.
+        var probes: [(strand: Int32, id: Int64, before: Int32)] = [
+            (-1, .max, snapshot.strands.first?.rawValue ?? .max)
+        ]
+        probes.reserveCapacity(snapshot.strands.count + busy.count + 1)
+        for (index, strand) in snapshot.strands.enumerated() {
+            let isLast = index + 1 == snapshot.strands.count
+            let next = isLast ? Int32.max : snapshot.strands[index + 1].rawValue
+            let isBusy = busy.contains(strand)
+            probes.append((strand.rawValue, snapshot.marks[index].id, isBusy ? strand.rawValue + 1 : next))
+            if isBusy && strand.rawValue + 1 < next { probes.append((strand.rawValue, .max, next)) }
+        }
+        var parameters = Parameters()
+        parameters.addArray(of: probes.count, int32: { probes[$0].strand })
+        parameters.addArray(of: probes.count, int64: { probes[$0].id })
+        parameters.addArray(of: probes.count, int32: { probes[$0].before })
+        return parameters
     }
 }
 
-/// Finds ready jobs at or below their low-water marks: the first of each lane and priority with an id in a range.
+/// Finds all strands with ready jobs in gaps between those that are known, by one probe for each.
+struct FindStrandsStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        func first(after strand: String) -> String {
+            """
+            SELECT jobs.strand FROM \(schema.quoted).jobs
+            WHERE run_at IS NULL AND jobs.strand > \(strand) AND jobs.strand < gaps.before_strand
+            ORDER BY jobs.strand LIMIT 1
+            """
+        }
+        statement = Statement(
+            "find_strands", [.int4Array, .int4Array, .int4],
+            """
+            SELECT strand
+            FROM unnest($1, $2) AS gaps (after_strand, before_strand)
+            CROSS JOIN LATERAL (
+                WITH RECURSIVE ready AS (
+                    (\(first(after: "gaps.after_strand")))
+                    UNION ALL
+                    SELECT (\(first(after: "ready.strand"))) FROM ready WHERE strand IS NOT NULL
+                )
+                SELECT strand FROM ready WHERE strand IS NOT NULL
+            ) AS found
+            LIMIT $3
+            """)
+    }
+
+    /// The most strands that are found at once.
+    private static let strandsMax: Int32 = 5_000
+
+    /// - Parameter found: strands that are not among the known ones: each is the first in its gap.
+    static func parameters(behind found: [Strand], known: [Strand]) -> Parameters {
+        let ends = found.map { strand in
+            let next = known.partitioningIndex { $0 > strand }
+            return next < known.count ? known[next].rawValue : Int32.max
+        }
+        var parameters = Parameters()
+        parameters.addArray(of: found.count, int32: { found[$0].rawValue })
+        parameters.addArray(of: found.count, int32: { ends[$0] })
+        parameters.add(strandsMax)
+        return parameters
+    }
+
+    static func strands(in rows: ResultSet) -> [Strand] {
+        (0..<rows.rowCount).map { Strand(rawValue: rows.int32($0, 0)) }
+    }
+}
+
+extension Array {
+    /// The first index whose element has a property that all later elements have too.
+    fileprivate func partitioningIndex(where belongs: (Element) -> Bool) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if belongs(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}
+
+/// Finds ready jobs at or below their low-water marks: the first of each strand with an id in a range.
 ///
 /// While vacuum is held back, a scan below the marks steps over the entries of all jobs that are gone. The range bounds
 /// that.
@@ -31,57 +120,46 @@ struct FullScanStatement: QueueStatement {
 
     init(_ schema: QueueSchema) {
         statement = Statement(
-            "full_scan", [.int8Array, .int8, .int8],
+            "full_scan", [.int4Array, .int8Array, .int8, .int8],
             """
-            SELECT lane, priority, job_id
-            FROM (\(ReadyJob.firstOfEach(schema, after: "$2", upTo: "least(marked.mark, $3)"))) AS ready
-            WHERE job_id IS NOT NULL
+            SELECT strand, job_id, false AS is_paused
+            FROM unnest($1, $2) AS known (known_strand, mark)
+            CROSS JOIN LATERAL (
+                SELECT strand, job_id
+                FROM \(schema.quoted).jobs
+                WHERE run_at IS NULL AND (strand, job_id) > (known_strand, $3)
+                    AND (strand, job_id) <= (known_strand, least(mark, $4))
+                ORDER BY strand, job_id
+                LIMIT 1
+            ) AS ready
             """)
+    }
+
+    static func parameters(_ snapshot: LowWaterMarks.Snapshot, after: Int64, upTo: Int64) -> Parameters {
+        var parameters = Parameters()
+        parameters.addArray(of: snapshot.strands.count, int32: { snapshot.strands[$0].rawValue })
+        parameters.addArray(of: snapshot.marks.count, int64: { snapshot.marks[$0].id })
+        parameters.add(after)
+        parameters.add(upTo)
+        return parameters
     }
 }
 
-/// The first ready job of a lane and priority that a poll or a full scan found.
+/// The first ready job of a strand that a poll or a full scan found.
 struct ReadyJob {
-    var lane: Int16
-    var priority: Int16
+    var strand: Strand
     var id: Int64
+    /// The lane is paused.
+    var isPaused: Bool
 
-    /// Lane by lane.
+    /// In the order of the strands.
     static func all(in rows: ResultSet) -> [ReadyJob] {
-        let (lane, priority, jobID) = (rows.column("lane"), rows.column("priority"), rows.column("job_id"))
+        let (strand, jobID, isPaused) = (rows.column("strand"), rows.column("job_id"), rows.column("is_paused"))
         return (0..<rows.rowCount).map {
-            ReadyJob(lane: rows.int16($0, lane), priority: rows.int16($0, priority), id: rows.int64($0, jobID))
+            ReadyJob(
+                strand: Strand(rawValue: rows.int32($0, strand)), id: rows.int64($0, jobID),
+                isPaused: rows.bool($0, isPaused))
         }
-    }
-
-    /// A query for the first ready id of each lane and priority, NULL where there is none. `$1` are the marks.
-    ///
-    /// - Parameters:
-    ///   - after: the id above which to look; the mark by default.
-    ///   - upTo: the highest id to look at; nil for no limit.
-    fileprivate static func firstOfEach(
-        _ schema: QueueSchema, after: String = "marked.mark", upTo: String?
-    ) -> String {
-        let bound =
-            upTo.map { "AND (jobs.priority, job_id) <= (marked.priority, \($0))" }
-            ?? "AND jobs.priority <= marked.priority"
-        return """
-            SELECT lane, priority, (
-                    SELECT job_id
-                    FROM \(schema.quoted).jobs
-                    WHERE jobs.lane = marked.lane AND run_at IS NULL
-                        AND (jobs.priority, job_id) > (marked.priority, \(after)) \(bound)
-                    ORDER BY jobs.priority, job_id
-                    LIMIT 1
-                ) AS job_id
-                FROM (
-                    SELECT ((number - 1) / \(JobRequest.priorityMax))::smallint AS lane,
-                        ((number - 1) % \(JobRequest.priorityMax) + 1)::smallint AS priority,
-                        mark
-                    FROM unnest($1) WITH ORDINALITY AS marks (mark, number)
-                ) AS marked
-                OFFSET 0
-            """
     }
 }
 

@@ -4,11 +4,10 @@ import StockQueuePostgres
 /// Counts the queued jobs by state, and finds since when the oldest ready one waits, at a bounded cost.
 ///
 /// The first jobs of each kind are counted, ready ones and deferred ones. Where there are more, the size of the table
-/// gives an estimate. The first job of a lane and priority was enqueued before the others, so the oldest ready job is
-/// among these; of the jobs that are due and not promoted yet the first of each lane counts.
+/// gives an estimate. The first job of a strand was enqueued before the others, so the oldest ready job is among these;
+/// of the jobs that are due and not promoted yet the first of each lane counts.
 ///
-/// The orders and the comparison of rows leave the planner no index but those of ready and of deferred jobs: by the
-/// primary key, a search for a lane without jobs would read the whole table.
+/// The orders leave the planner no index but those of ready and of deferred jobs.
 struct CountQueueStatement: QueueStatement {
     let statement: Statement
 
@@ -26,7 +25,7 @@ struct CountQueueStatement: QueueStatement {
             ), counted_ready AS (
                 SELECT count(*) AS jobs
                 FROM (
-                    SELECT FROM \(s).jobs WHERE run_at IS NULL ORDER BY lane, priority, job_id LIMIT $1
+                    SELECT FROM \(s).jobs WHERE run_at IS NULL ORDER BY strand, job_id LIMIT $1
                 ) AS jobs
             ), counted_deferred AS (
                 SELECT count(*) AS jobs, \(SQL.jobCounts)
@@ -41,19 +40,9 @@ struct CountQueueStatement: QueueStatement {
                         ELSE greatest(1, (jobs_table.jobs - counted_ready.jobs)::float8 / $1) END AS deferred
                 FROM jobs_table, counted_ready, counted_deferred
             ), heads AS MATERIALIZED (
-                SELECT head.*
-                FROM \(s).lanes
-                CROSS JOIN generate_series(1, \(JobRequest.priorityMax)) AS level (priority)
-                CROSS JOIN LATERAL (
-                    SELECT store_id, lane, \(SQL.readySince) AS since
-                    FROM \(s).jobs
-                    WHERE jobs.lane = lanes.lane AND run_at IS NULL
-                        AND (jobs.priority, job_id) > (level.priority::smallint, 0)
-                        AND jobs.priority <= level.priority::smallint
-                    ORDER BY jobs.priority, job_id
-                    LIMIT 1
-                ) AS head
-                WHERE paused_at IS NULL
+                SELECT store_id, lane, since
+                FROM (SELECT store_id, lane, since FROM \(s).ready_heads LIMIT $1) AS head
+                WHERE lane NOT IN (SELECT lane FROM \(s).lanes WHERE paused_at IS NOT NULL)
                 UNION ALL
                 SELECT due.*
                 FROM \(s).lanes

@@ -86,17 +86,17 @@ struct PromoteWaitingStatement: QueueStatement {
                 UPDATE \(s).jobs SET run_at = NULL
                 FROM (SELECT tuple_id FROM singles UNION ALL SELECT tuple_id FROM lines) AS locked
                 WHERE jobs.ctid = locked.tuple_id
-                RETURNING lane, priority, job_id
+                RETURNING strand, job_id
             )
-            SELECT (number - 1)::integer AS item_index, NULL::smallint AS lane, max(priority) AS priority,
+            SELECT (number - 1)::integer AS item_index, NULL::integer AS strand, max(priority) AS priority,
                 count(*) AS jobs, (array_agg(job_id ORDER BY priority DESC, job_id DESC))[1] AS job_id,
                 sum(waiting_quantity)::bigint AS need
             FROM fitting
             GROUP BY number
             UNION ALL
-            SELECT NULL, lane, priority, count(*), min(job_id), NULL
+            SELECT NULL, strand, NULL, count(*), min(job_id), NULL
             FROM promoted
-            GROUP BY lane, priority
+            GROUP BY strand
             """)
     }
 
@@ -123,21 +123,20 @@ struct PromoteWaitingStatement: QueueStatement {
     struct Promoted {
         /// The items of which a full page fits: they may have more jobs that fit what remains.
         var items: [Item] = []
-        /// For each lane and priority: how many jobs became ready, and the lowest id.
-        var lanes: [Promotion] = []
+        /// For each strand: how many jobs became ready, and the lowest id.
+        var strands: [Promotion] = []
     }
 
     static func promoted(in rows: ResultSet, of items: [Item], jobsMax: Int) -> Promoted {
-        let (item, lane, priority) = (rows.column("item_index"), rows.column("lane"), rows.column("priority"))
+        let (item, strand, priority) = (rows.column("item_index"), rows.column("strand"), rows.column("priority"))
         let (jobs, jobID, need) = (rows.column("jobs"), rows.column("job_id"), rows.column("need"))
         var promoted = Promoted()
         for row in 0..<rows.rowCount {
             let count = Int(rows.int64(row, jobs))
             guard let position = rows.optionalInt32(row, item) else {
-                promoted.lanes.append(
+                promoted.strands.append(
                     Promotion(
-                        lane: rows.int16(row, lane), priority: rows.int16(row, priority),
-                        firstID: rows.int64(row, jobID), jobs: count))
+                        strand: Strand(rawValue: rows.int32(row, strand)), firstID: rows.int64(row, jobID), jobs: count))
                 continue
             }
             if count < jobsMax { continue }
@@ -150,10 +149,9 @@ struct PromoteWaitingStatement: QueueStatement {
     }
 }
 
-/// Jobs of one lane and priority that became ready.
+/// Jobs of one strand that became ready.
 struct Promotion: Sendable {
-    var lane: Int16
-    var priority: Int16
+    var strand: Strand
     /// The lowest of their ids.
     var firstID: Int64
     var jobs: Int

@@ -10,7 +10,7 @@ extension Batch {
         claims.removeAll()
         try sendLockLane(request.lane)
         try send(statements.claim) {
-            ClaimStatement.parameters(&$0, jobsMax: request.jobsMax, marks: request.marks.marks)
+            ClaimStatement.parameters(&$0, jobsMax: request.jobsMax, marks: request.marks)
         }
         guard let (lane, rows) = try receiveLocked() else { return nil }
         try claims.add(rows)
@@ -26,7 +26,7 @@ extension Batch {
             try sendBegin()
             try send(statements.nameLane) { $0.add(request.lane) }
             try send(statements.claim) {
-                ClaimStatement.parameters(&$0, jobsMax: request.jobsMax, marks: request.marks.marks)
+                ClaimStatement.parameters(&$0, jobsMax: request.jobsMax, marks: request.marks)
             }
             let results = try connection.receive()
             try claims.add(results[results.count - 1])

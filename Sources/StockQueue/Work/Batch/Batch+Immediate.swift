@@ -4,12 +4,14 @@ import StockQueuePostgres
 
 /// Calls that a batch decides behind the jobs of the table, as if their jobs had been enqueued at that moment.
 extension Batch {
-    /// The calls of a request, where the batch can be sure that no ready job of the lane is behind them.
+    /// The calls of a request, where the batch can be sure that no ready job of their stores is behind the claim.
     func immediate(
         of request: BatchRequest, _ lane: LockLaneStatement.Lane, claimedRows: Int
     ) -> ImmediateWork? {
         guard let immediate = request.immediate else { return nil }
-        if lane.hasPausedStores || claimedRows >= request.jobsMax {
+        if lane.hasPausedStores || claimedRows >= request.jobsMax
+            || !claims.storesAtLimit(of: request.marks).isDisjoint(with: immediate.stores)
+        {
             immediate.decline()
             return nil
         }

@@ -148,7 +148,7 @@ extension Batch {
                 PromoteWaitingStatement.parameters(&parameters, items, jobsMax: jobsMax)
             }
             let promoted = PromoteWaitingStatement.promoted(in: rows, of: items, jobsMax: jobsMax)
-            promotions += promoted.lanes
+            promotions += promoted.strands
             items = promoted.items
         }
         return promotions

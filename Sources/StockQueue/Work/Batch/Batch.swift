@@ -104,12 +104,11 @@ final class Batch {
         if lane.epoch != request.marks.epoch && request.marks.hideAnything { return .staleMarks(epoch: lane.epoch) }
         let claimedRows = claims.jobs.count
         claimedJobs = claimedRows
-        let last = claims.jobs.last
         let immediate = immediate(of: request, lane, claimedRows: claimedRows)
-        if last == nil && immediate == nil { return .nothingReady(epoch: lane.epoch) }
+        if claimedRows == 0 && immediate == nil { return .nothingReady(epoch: lane.epoch) }
         let keepsAll = !lane.hasPausedStores && !request.skipsLockedItems && request.leavesOut.isNothing
-        var range = ClaimedRange.all(ofLane: request.lane, marks: request.marks.marks)
-        if let last, immediate == nil { (range.lastPriority, range.lastID) = (last.priority, last.id) }
+        let range = ClaimedRange(claims.strands, marks: request.marks, whole: immediate?.stores ?? [])
+        let mayHaveMore = claimedRows >= request.jobsMax || !claims.storesAtLimit(of: request.marks).isEmpty
         let ended = try completeClaim(
             range, passing: request.marks.passed, locking: keepsAll ? tuples : nil, immediate)
         if !ended.isEmpty { return .transactionsEnded(ended) }
@@ -130,8 +129,8 @@ final class Batch {
                 claims.jobs, items: items.states, keys: keys, tooLargeGroups: tooLarge, counts: counts)
         }
         self.decision = decision
-        if let last, keepsAll, claimedRows >= request.jobsMax, decision.skipped == 0 {
-            request.handover?.offer(upTo: (last.priority, last.id))
+        if keepsAll, mayHaveMore, claimedRows * 2 >= request.jobsMax, decision.skipped == 0 {
+            request.handover?.offer(claims.strands)
         }
         let written = try writeBack(decision, &tuples)
         (isCommitting, beganAt) = (true, lane.beganAt)
@@ -152,8 +151,8 @@ final class Batch {
                 latencies: JobLatencies(
                     claims.enqueuedAts, decision.jobs, began: lane.beganAt, duration: started.duration(to: .now)),
                 paused: paused, promotions: written.promotions,
-                metUsedKeys: keys.contains { $0 != nil }, mayHaveMore: claimedRows >= request.jobsMax,
-                last: last.map { ($0.priority, $0.id) }, statements: committedStatements))
+                metUsedKeys: keys.contains { $0 != nil }, strands: claims.strands,
+                isFull: claimedRows >= request.jobsMax, mayHaveMore: mayHaveMore, statements: committedStatements))
     }
 
     /// A COMMIT without anything to commit proves nothing.

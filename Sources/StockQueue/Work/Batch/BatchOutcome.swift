@@ -6,7 +6,7 @@ struct BatchRequest {
     var lane: Int16
     /// The most jobs to claim. The rest of a group that is cut is added.
     var jobsMax: Int
-    /// The low-water marks of the lane: nothing is claimed at or below them.
+    /// What to claim of each store, and the low-water marks: nothing is claimed at or below them.
     var marks: LowWaterMarks.View
     /// Skip the jobs of items that another transaction has locked, instead of waiting for the locks.
     var skipsLockedItems: Bool
@@ -71,10 +71,12 @@ struct BatchReport {
     var promotions: [Promotion] = []
     /// The keys were read, and some were used before.
     var metUsedKeys = false
-    /// The claim was as large as allowed, so there may be more.
+    /// What was claimed of each strand.
+    var strands: [ClaimedStrand]
+    /// The claim was as large as allowed.
+    var isFull = false
+    /// The claim was as large as allowed, or what it took of some store, so there may be more.
     var mayHaveMore = false
-    /// The last job claimed, in order of work; nil where the batch had only immediate jobs.
-    var last: (priority: Int16, id: Int64)?
     /// The statements that the batch committed.
     var statements: [String]
 

@@ -20,6 +20,8 @@ struct ClaimSet {
     private(set) var groupLines: [Int] = []
     /// The groups with more lines than a group may have, and what the batch has of them.
     private(set) var tooLargeGroups: [GroupIndex: TooLargeGroup] = [:]
+    /// What the claim took of each strand, store by store.
+    private(set) var strands: [ClaimedStrand] = []
     private var knownIDs: Set<Int64> = []
     /// Jobs that were never in the table of jobs; they have no tuple id.
     private(set) var immediateJobs = 0
@@ -41,19 +43,42 @@ struct ClaimSet {
         keys.removeAll()
         groupLines.removeAll(keepingCapacity: true)
         tooLargeGroups.removeAll()
+        strands.removeAll(keepingCapacity: true)
         knownIDs.removeAll(keepingCapacity: true)
         immediateJobs = 0
     }
 
     // MARK: adding
 
-    /// Adds the rows of a claim, in the order in which they came.
+    /// Adds the rows of the claim, in the order in which they came.
     mutating func add(_ rows: ResultSet) throws(PostgresError) {
         let columns = ClaimedJobColumns(rows)
         jobs.reserveCapacity(jobs.count + rows.rowCount)
         tupleIDs.reserveCapacity(jobs.count + rows.rowCount)
         enqueuedAts.reserveCapacity(jobs.count + rows.rowCount)
-        for row in 0..<rows.rowCount { try add(rows, row, columns, isClaimed: true) }
+        for row in 0..<rows.rowCount {
+            try add(rows, row, columns, isClaimed: true)
+            count(Strand(rawValue: rows.int32(row, columns.strand)), rows.int64(row, columns.jobID))
+        }
+    }
+
+    /// The stores of which the claim took all that it may.
+    func storesAtLimit(of marks: LowWaterMarks.View) -> Set<StoreInLane> {
+        var jobs: [StoreInLane: Int] = [:]
+        for strand in strands { jobs[strand.strand.store, default: 0] += strand.jobs }
+        return Set(marks.stores.lazy.map(\.share).filter { jobs[$0.store] ?? 0 >= $0.jobsMax }.map(\.store))
+    }
+
+    private mutating func count(_ strand: Strand, _ jobID: Int64) {
+        if let last = strands.indices.last {
+            if strands[last].strand == strand {
+                strands[last].jobs += 1
+                strands[last].lastID = jobID
+                return
+            }
+            if strands[last].strand.store == strand.store { strands[last].lastID = .max }
+        }
+        strands.append(ClaimedStrand(strand: strand, jobs: 1, lastID: jobID))
     }
 
     /// The ids among the rows that are not in the set.

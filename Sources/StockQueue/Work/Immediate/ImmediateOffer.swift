@@ -17,13 +17,19 @@ package final class ImmediateOffer: Sendable {
     private enum State { case offered, taken, ended }
 
     package let lane: Int16
+    /// The stores of the calls.
+    package let stores: Set<StoreInLane>
     package let calls: [ImmediateCall]
     private let state = Mutex(State.offered)
     private let onEnd: @Sendable (ImmediateOutcome) -> Void
 
     /// - Parameter onEnd: is called once, on a worker's thread, unless the offer is withdrawn.
-    package init(lane: Int16, calls: [ImmediateCall], onEnd: @escaping @Sendable (ImmediateOutcome) -> Void) {
+    package init(
+        lane: Int16, stores: Set<StoreInLane>, calls: [ImmediateCall],
+        onEnd: @escaping @Sendable (ImmediateOutcome) -> Void
+    ) {
         self.lane = lane
+        self.stores = stores
         self.calls = calls
         self.onEnd = onEnd
     }

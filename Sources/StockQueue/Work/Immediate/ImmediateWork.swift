@@ -5,6 +5,8 @@ import StockQueuePostgres
 /// Offered calls in a batch, from the claim to the commit. Owned by the worker's thread.
 final class ImmediateWork {
     private let offers: [ImmediateOffer]
+    /// The stores of the calls.
+    let stores: Set<StoreInLane>
     /// The calls of all offers, in their order.
     let calls: [ImmediateCall]
     let lines: Int
@@ -24,6 +26,7 @@ final class ImmediateWork {
 
     init(_ offers: [ImmediateOffer]) {
         self.offers = offers
+        stores = offers.reduce(into: []) { $0.formUnion($1.stores) }
         calls = offers.flatMap(\.calls)
         lines = calls.reduce(0) { $0 + $1.lines.count }
         var numbers: [ImmediateAccess: Int] = [:]

@@ -77,15 +77,15 @@ package final class WorkerPool: Sendable {
     /// What each service does now; empty before `run`.
     package var status: [ServiceStatus] { threads.withLock { $0 }.map(\.status) }
 
-    /// A producer in this process has committed jobs: the workers need not wait until the poller finds their lanes.
-    package func enqueued(in lanes: [Int16]) { context.laneQueue.enqueueOfProducer(lanes) }
+    /// A producer in this process has committed jobs: the workers need not wait until the poller finds their strands.
+    package func enqueued(in strands: Set<Strand>) { context.laneQueue.enqueueOfProducer(strands) }
 
     /// A producer in this process offers calls, which a worker decides with its next batch of the lane.
     ///
     /// - Returns: false when no worker will take them soon: they stay the producer's.
     package func offer(_ offer: ImmediateOffer) -> Bool {
         context.immediateOffers.add(offer)
-        return context.laneQueue.enqueueForOffer(offer.lane) || !offer.withdraw()
+        return context.laneQueue.enqueueForOffer(offer.lane, of: offer.stores) || !offer.withdraw()
     }
 
     /// Lets every worker end its batch; nothing more is claimed.

@@ -83,9 +83,7 @@ struct DueJobs {
             PromoteDueStatement.parameters(
                 lanes: dueLanes, jobsMax: context.settings.promoteDueJobsMax, after: dueMark))
         let promotions = PromoteDueStatement.promotions(in: rows)
-        for promotion in promotions {
-            context.marks.lower(lane: promotion.lane, priority: promotion.priority, below: promotion.firstID)
-        }
+        for promotion in promotions { context.marks.promoted(promotion.strand, promotion.firstID) }
         if promotions.isEmpty {
             nextProbeAt = .after(milliseconds: lockedPauseMs)
             lockedPauseMs = min(2 * lockedPauseMs, Self.lockedPauseMaxMs)

@@ -46,16 +46,13 @@ package struct FullScan {
     var pauseMs: Int? { range.isUnderWay ? nextAt.remainingMs : nil }
 
     private mutating func scanRange(_ connection: Connection, _ marks: LowWaterMarks) throws(PostgresError) {
-        let (all, highest) = (marks.snapshot.marks, marks.snapshot.highest)
-        let upTo = range.upTo
+        let snapshot = marks.snapshot
+        let (highest, upTo) = (snapshot.highest, range.upTo)
         if highest > range.after {
             let took = Stopwatch()
-            var parameters = Parameters()
-            parameters.addArray(of: all.count, int64: { all[$0] })
-            parameters.add(range.after)
-            parameters.add(upTo)
+            let parameters = FullScanStatement.parameters(snapshot, after: range.after, upTo: upTo)
             for job in ReadyJob.all(in: try connection.execute(statement.statement, parameters)) {
-                marks.lower(lane: job.lane, priority: job.priority, below: job.id)
+                marks.lower(job.strand, below: job.id)
             }
             range.adapt(toMilliseconds: took.milliseconds)
         }

@@ -22,29 +22,34 @@ final class LaneHandover: Sendable {
 
     private struct State {
         var phase = Phase.open
-        var marks: LowWaterMarks.View
+        /// What the batch has claimed.
+        var claimed: [ClaimedStrand] = []
     }
 
     let lane: Int16
+    /// The low-water marks of the batch.
+    let marks: LowWaterMarks.View
     private let queue: LaneQueue
-    private let state: Mutex<State>
+    private let state = Mutex(State())
     private let hasEnded = DispatchSemaphore(value: 0)
 
     /// - Parameter marks: those of the batch.
     init(lane: Int16, marks: LowWaterMarks.View, queue: LaneQueue) {
         self.lane = lane
+        self.marks = marks
         self.queue = queue
-        state = Mutex(State(marks: marks))
     }
 
     // MARK: the first worker
 
-    /// The batch is decided and will be written. It skips no job, and `last` is its last one.
-    func offer(upTo last: (priority: Int16, id: Int64)) {
+    /// The batch is decided and will be written. It skips none of the jobs that it has claimed.
+    func offer(_ claimed: [ClaimedStrand]) {
+        var raised = marks
+        // A claim above lower marks would step over every job that the batch has locked.
+        guard raised.raise(upTo: claimed) else { return }
         let isOffered = state.withLock { state in
-            // A claim above lower marks would step over every job that the batch has locked.
-            guard state.phase == .open, state.marks.raise(upTo: last) else { return false }
-            state.phase = .offered
+            guard state.phase == .open else { return false }
+            (state.phase, state.claimed) = (.offered, claimed)
             return true
         }
         if isOffered { queue.offer(self) }
@@ -68,8 +73,8 @@ final class LaneHandover: Sendable {
     /// - Returns: false where the batch has ended.
     func take() -> Bool { move(from: .offered, to: .taken) }
 
-    /// The lane's low-water marks as they are when the batch is committed.
-    var marks: LowWaterMarks.View { state.withLock { $0.marks } }
+    /// What the batch has claimed.
+    var claimed: [ClaimedStrand] { state.withLock { $0.claimed } }
 
     /// Waits for the end of the batch; if it takes too long, the lane stays where it is.
     ///

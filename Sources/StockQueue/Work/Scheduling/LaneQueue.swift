@@ -17,7 +17,8 @@ final class LaneQueue: Sendable {
     private struct State {
         var lanes = [Lane](repeating: .idle, count: LaneQueue.laneCount)
         var cooldownEnds = [Deadline?](repeating: nil, count: LaneQueue.laneCount)
-        var queue: [Int16] = []
+        /// Each with its turn when it was queued, or when a poll saw it again.
+        var queue: [(lane: Int16, turn: Int)] = []
         /// Deep lanes that the workers who have them hand over.
         var handovers: [LaneHandover] = []
         /// Those of them for which a worker claims ahead.
@@ -37,11 +38,12 @@ final class LaneQueue: Sendable {
     static let laneCount = 64
 
     private let workers: Int
+    private let turns: StoreTurns
     private let state = Mutex(State())
     /// One count for each queued lane and each offered one; after `stop`, one for each worker that calls `next`.
     private let available = DispatchSemaphore(value: 0)
 
-    init(workers: Int) { self.workers = workers }
+    init(workers: Int, turns: StoreTurns) { (self.workers, self.turns) = (workers, turns) }
 
     /// What a worker is to do next.
     enum Work {
@@ -77,8 +79,9 @@ final class LaneQueue: Sendable {
     private static func find(_ state: inout State) -> Found {
         state.waiting -= 1
         if state.stopped { return .stopped }
-        if !state.queue.isEmpty {
-            let lane = state.queue.removeFirst()
+        // The lane of the store that was served longest ago; of several, the one that was queued first.
+        if let next = state.queue.indices.min(by: { state.queue[$0].turn < state.queue[$1].turn }) {
+            let lane = state.queue.remove(at: next).lane
             state.lanes[Int(lane)] = .working
             state.working += 1
             return .work(.lane(lane))
@@ -111,19 +114,22 @@ final class LaneQueue: Sendable {
     /// - Returns: whether any lane is queued or worked now.
     @discardableResult
     func enqueue(_ lanes: [Int16]) -> Bool {
-        state.withLock { state in
-            for lane in lanes where !state.stopped {
+        let turns = lanes.map(turns.turn(of:))
+        return state.withLock { state in
+            for (lane, turn) in zip(lanes, turns) where !state.stopped {
                 switch state.lanes[Int(lane)] {
                 case .idle:
                     if state.cooldownEnds[Int(lane)]?.hasPassed == false { continue }
                     state.cooldownEnds[Int(lane)] = nil
                     state.lanes[Int(lane)] = .queued
-                    state.queue.append(lane)
+                    state.queue.append((lane, turn))
                     available.signal()
                     // A lane without a worker goes before one that has its own.
                     if state.waiting == 0 { state.taken.popLast()?.cancel() }
                 case .working: state.lanes[Int(lane)] = .workingAgain
-                case .queued, .workingAgain: break
+                case .queued:
+                    if let place = state.queue.firstIndex(where: { $0.lane == lane }) { state.queue[place].turn = turn }
+                case .workingAgain: break
                 }
             }
             return !state.queue.isEmpty || state.working > 0
@@ -133,26 +139,30 @@ final class LaneQueue: Sendable {
     /// Milliseconds for which a producer of this process counts as busy after its last jobs.
     private static let producerBusyMs = 100
 
-    /// Queues the lanes in which a producer of this process has committed jobs.
-    func enqueueOfProducer(_ lanes: [Int16]) {
+    /// Queues the lanes of strands in which a producer of this process has committed jobs.
+    func enqueueOfProducer(_ strands: Set<Strand>) {
+        turns.found(Set(strands.map(\.store)))
         state.withLock { state in
             state.hasProducerWork = true
             state.producerIsBusyUntil = .after(milliseconds: Self.producerBusyMs)
         }
-        enqueue(lanes)
+        enqueue(Array(Set(strands.map(\.lane))))
     }
 
-    /// Queues a lane for which a producer of this process has offered calls.
+    /// Queues the lane of stores for which a producer of this process has offered calls.
     ///
     /// - Returns: false when no worker will take the lane soon.
-    func enqueueForOffer(_ lane: Int16) -> Bool {
+    func enqueueForOffer(_ lane: Int16, of stores: Set<StoreInLane>) -> Bool {
         let isPossible = state.withLock { state in
             if state.stopped { return false }
             if state.lanes[Int(lane)] == .idle, state.cooldownEnds[Int(lane)]?.hasPassed == false { return false }
             state.producerIsBusyUntil = .after(milliseconds: Self.producerBusyMs)
             return true
         }
-        if isPossible { enqueue([lane]) }
+        if isPossible {
+            turns.found(stores)
+            enqueue([lane])
+        }
         return isPossible
     }
 
@@ -180,7 +190,8 @@ final class LaneQueue: Sendable {
     ///
     /// - Returns: true when no lane is queued, so that the poller should look for more.
     func release(_ lane: Int16, _ disposition: Disposition) -> Bool {
-        state.withLock { state in
+        let turn = turns.turn(of: lane)
+        return state.withLock { state in
             var isQueued = state.lanes[Int(lane)] == .workingAgain
             switch disposition {
             case .requeue: isQueued = true
@@ -192,7 +203,7 @@ final class LaneQueue: Sendable {
             state.working -= 1
             if isQueued && !state.stopped {
                 state.lanes[Int(lane)] = .queued
-                state.queue.append(lane)
+                state.queue.append((lane, turn))
                 available.signal()
             } else {
                 state.lanes[Int(lane)] = .idle

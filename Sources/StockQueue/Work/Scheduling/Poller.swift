@@ -35,11 +35,14 @@ private struct Polling {
     private var fullScan: FullScan
     private var nextWakeUpOfOthersAt: Deadline?
     private var lastPollMicroseconds = 0
+    /// The strands in which the last poll found jobs.
+    private var busyStrands: Set<Strand> = []
     /// The drain has found nothing, and ends after a poll of everything that finds nothing either.
     private var isLastPoll = false
 
     private struct Statements {
         let poll: PollStatement
+        let findStrands: FindStrandsStatement
         let findEndedTransactions = FindEndedTransactionsStatement()
         let setWorkersAwake: SetWorkersAwakeStatement
         let wakeUp = WakeUpStatement()
@@ -52,14 +55,15 @@ private struct Polling {
         self.report = report
         let schema = context.schema
         statements = Statements(
-            poll: PollStatement(schema), setWorkersAwake: SetWorkersAwakeStatement(schema))
+            poll: PollStatement(schema), findStrands: FindStrandsStatement(schema),
+            setWorkersAwake: SetWorkersAwakeStatement(schema))
         backoff = IdleBackoff(awakeAfterMs: context.settings.awakeAfter.milliseconds)
         openTransactions = OpenTransactionWatch(schema)
         dueJobs = DueJobs(schema)
         fullScan = FullScan(schema)
     }
 
-    /// While all workers are busy, polling only raises the marks now and then.
+    /// The longest pause while all workers are busy: a poll finds the stores whose turn comes before theirs.
     private static let busyPauseMs = 250
     /// A worker is idle, or due jobs are locked by another transaction.
     private static let shortPauseMs = 5
@@ -69,8 +73,7 @@ private struct Polling {
     /// costs as much as 20 jobs.
     private static let besideProducerPauseMs = 25
     private static let wakeOthersEveryMs = 1_000
-    /// Beside busy workers, a pause is at least so many times as long as the poll before it, but not longer than beside a
-    /// busy producer.
+    /// Beside busy workers, a pause is at least so many times as long as the poll before it.
     private static let pauseOfPollTime = 20
 
     mutating func run() throws(PostgresError) {
@@ -122,20 +125,24 @@ private struct Polling {
         return min(pause, untilDue, fullScan.pauseMs ?? longest, longest)
     }
 
-    /// The workers wake the poller when they run out of lanes, so while all of them are busy it has nothing to find.
-    /// While one is idle, work may arrive at any time, or another process may release a lane.
+    /// The workers wake the poller when they run out of lanes. While all of them are busy, a poll finds the stores that
+    /// come before those that they work on; while one is idle, work may arrive at any time, or another process may release
+    /// a lane.
     private func busyPauseMs(_ canBeWorked: Bool, _ hadProducerWork: Bool) -> Int {
         if !canBeWorked { return Self.cooldownPauseMs }
-        if hadProducerWork { return Self.besideProducerPauseMs }
-        let working = context.laneQueue.working
-        if working >= context.settings.workers { return Self.busyPauseMs }
-        if working == 0 { return Self.shortPauseMs }
         let pauseMs = lastPollMicroseconds * Self.pauseOfPollTime / 1_000
-        return min(max(pauseMs, Self.shortPauseMs), Self.besideProducerPauseMs)
+        let working = context.laneQueue.working
+        if hadProducerWork || working >= context.settings.workers {
+            return min(max(pauseMs, Self.besideProducerPauseMs), Self.busyPauseMs)
+        }
+        if working == 0 { return Self.shortPauseMs }
+        return min(max(pauseMs, Self.shortPauseMs), Self.busyPauseMs)
     }
 
-    /// Finds the lanes with ready jobs above the marks; in a full scan and in the last poll of a drain, with any ready
+    /// Finds the stores with ready jobs above the marks; in a full scan and in the last poll of a drain, with any ready
     /// job.
+    ///
+    /// - Returns: their lanes, without those that are paused.
     private mutating func poll(probesDueJobs: Bool) throws(PostgresError) -> [Int16] {
         while true {
             var snapshot = context.marks.snapshot
@@ -151,17 +158,31 @@ private struct Polling {
             }
             lastPollMicroseconds = took.microseconds
             if isFullScan { fullScan.scannedAsOne(below: highest, milliseconds: took.milliseconds) }
-            var lanes: [Int16] = []
-            var hasReady = [Bool](repeating: false, count: snapshot.marks.count)
-            for job in ready {
-                hasReady[LowWaterMarks.index(lane: job.lane, priority: job.priority)] = true
-                if isFullScan { context.marks.lower(lane: job.lane, priority: job.priority, below: job.id) }
-                if lanes.last != job.lane { lanes.append(job.lane) }
-            }
-            context.marks.raise(from: snapshot) { !hasReady[$0] }
+            busyStrands = Set(ready.map(\.strand))
+            if isFullScan { for job in ready { context.marks.lower(job.strand, below: job.id) } }
+            context.marks.raise(from: snapshot) { !busyStrands.contains($0) }
+            var strands = ready.filter { !$0.isPaused }.map(\.strand)
+            strands += try learn(busyStrands.subtracting(snapshot.strands), snapshot)
+            context.turns.found(Set(strands.map(\.store)))
             // In random order; otherwise several processes would ask for the same lane at the same time.
-            return lanes.shuffled()
+            return Set(strands.map(\.lane)).shuffled()
         }
+    }
+
+    /// Learns strands that were not known, and looks for more of them behind each.
+    ///
+    /// - Returns: those that it found.
+    private mutating func learn(
+        _ new: Set<Strand>, _ snapshot: LowWaterMarks.Snapshot
+    ) throws(PostgresError) -> [Strand] {
+        if new.isEmpty { return [] }
+        let found = FindStrandsStatement.strands(
+            in: try connection.execute(
+                statements.findStrands.statement,
+                FindStrandsStatement.parameters(behind: new.sorted(), known: snapshot.strands)))
+        context.marks.learn(new.union(found))
+        busyStrands.formUnion(found)
+        return found
     }
 
     /// The first ready jobs above the marks, and the passed transactions that have ended. The statements are one
@@ -174,9 +195,8 @@ private struct Polling {
         let asksForEnded = !snapshot.passed.isEmpty
         try connection.sendSessionSettings()
         if let probe { try connection.send(probe.statement, probe.parameters) }
-        var parameters = Parameters()
-        parameters.addArray(of: snapshot.marks.count, int64: { snapshot.marks[$0] })
-        try connection.send(statements.poll.statement, parameters)
+        try connection.send(
+            statements.poll.statement, PollStatement.parameters(snapshot, busy: busyStrands))
         if asksForEnded {
             // Last, so that it holds for the poll before it.
             try connection.send(

@@ -47,8 +47,10 @@ struct LaneTuning {
     private static let batchesAfterUsedKeys = 100
 
     /// The most jobs that the next batch claims.
-    func claimJobsMax(_ settings: WorkerSettings) -> Int {
-        min(batchJobsMax + skippedJobs, settings.batchJobsMax + Self.skippedJobsMax)
+    ///
+    /// - Parameter turn: the most that it may claim while stores with little work wait for their turn.
+    func claimJobsMax(_ settings: WorkerSettings, turn: Int) -> Int {
+        min(min(batchJobsMax, turn) + skippedJobs, settings.batchJobsMax + Self.skippedJobsMax)
     }
 
     /// Whether another worker may have the lane as well. After an error it may not: what this worker has learned of the

@@ -39,13 +39,20 @@ struct LaneVisit {
             tuning.pendingFailure = nil
             return try recordFailure(of: failure.jobIDs, failure.error)
         }
-        var request = self.request(
-            jobsMax: tuning.claimJobsMax(context.settings), context.marks.view(of: lane))
-        request.immediate = immediateWork(request)
+        let immediate = immediateWork()
+        var request = self.request(callers: immediate?.stores ?? [])
+        request.immediate = immediate
+        if request.marks.stores.isEmpty { return Step(disposition: .idle) }
         return try run(request)
     }
 
-    private func request(jobsMax: Int, _ marks: LowWaterMarks.View) -> BatchRequest {
+    /// - Parameter callers: the stores of the calls that the batch is to decide.
+    private func request(callers: Set<StoreInLane> = []) -> BatchRequest {
+        let turn = context.turns.jobsMax(for: context.settings.turnDurationMax)
+        let jobsMax = tuning.claimJobsMax(context.settings, turn: turn)
+        let marks = context.marks.view(
+            of: lane,
+            context.turns.shares(of: lane, jobsMax: jobsMax, skipped: tuning.skippedJobs, callers: callers))
         var request = BatchRequest(
             lane: lane, jobsMax: jobsMax, marks: marks, skipsLockedItems: tuning.skipsLockedItems,
             readsKeys: tuning.batchesThatReadKeys > 0, leavesOut: tuning.leavesOut)
@@ -88,6 +95,7 @@ struct LaneVisit {
             return Step(disposition: .requeue)
         case .nothingReady(let epoch):
             sawLane(epoch, request)
+            context.turns.served(request.marks.stores.map(\.share), [], isFull: false)
             tuning.learnKeys(metUsedKeys: false)
             tuning.errors.removeAll()
             return Step(disposition: .idle)
@@ -108,8 +116,10 @@ struct LaneVisit {
     mutating func follow(_ handover: LaneHandover) throws(PostgresError) -> Step? {
         // Behind a full batch, calls cannot be decided at once.
         context.immediateOffers.decline(lane)
-        var request = self.request(jobsMax: tuning.claimJobsMax(context.settings), handover.marks)
-        let isOrdinary = tuning.mayBeHandedOver(context.settings)
+        var request = self.request()
+        let isOrdinary =
+            tuning.mayBeHandedOver(context.settings) && context.marks.isStill(handover.marks, of: lane)
+            && request.marks.raise(upTo: handover.claimed) && !request.marks.stores.isEmpty
         var failure: PostgresError?
         if isOrdinary {
             do throws(PostgresError) { try batch.claimAhead(request) } catch { failure = error }
@@ -119,7 +129,7 @@ struct LaneVisit {
         if let failure, failure.isConnectionFatal { throw failure }
         // Any other error comes again in the next batch, which recovers from it.
         if ownsLane && isOrdinary && failure == nil
-            && context.marks.view(of: lane).isStill(request.marks)
+            && context.marks.isStill(request.marks, of: lane)
         {
             request.isClaimed = true
             return try run(request)
@@ -129,11 +139,11 @@ struct LaneVisit {
     }
 
     /// The calls that were offered for the lane. A batch that leaves jobs out cannot decide what is behind them.
-    private func immediateWork(_ request: BatchRequest) -> ImmediateWork? {
+    private func immediateWork() -> ImmediateWork? {
         let offers = context.immediateOffers.take(lane)
         if offers.isEmpty { return nil }
         let work = ImmediateWork(offers)
-        if !request.skipsLockedItems && request.leavesOut.isNothing { return work }
+        if !tuning.skipsLockedItems && tuning.leavesOut.isNothing { return work }
         work.decline()
         return nil
     }
@@ -149,18 +159,19 @@ struct LaneVisit {
         tuning.learnKeys(metUsedKeys: report.metUsedKeys)
         // All jobs belong to paused stores, and other transactions have locked them.
         if report.claimed == 0 && report.paused == 0 { return Step(disposition: .idle) }
-        if report.skipped == 0, let last = report.last {
-            context.marks.raise(lane, from: request.marks, upTo: last)
-        }
+        if report.skipped == 0 { context.marks.raise(lane, from: request.marks, upTo: report.strands) }
         // Only then: a batch may make jobs ready again that were its own.
-        for promotion in report.promotions {
-            context.marks.lower(lane: promotion.lane, priority: promotion.priority, below: promotion.firstID)
-        }
+        for promotion in report.promotions { context.marks.promoted(promotion.strand, promotion.firstID) }
+        context.turns.served(
+            request.marks.stores.map(\.share), report.strands, isFull: report.isFull,
+            callers: request.immediate?.stores ?? [])
+        context.turns.learn(jobs: report.claimed, took: duration)
         context.onEvent(.batch(event(report, duration)))
         if tuning.leavesAnythingOut { return finishBesideLeftOut(report) }
         tuning.learn(from: report, tookMs: Int(duration / .milliseconds(1)), context.settings)
         if report.skippedAll { return Step(disposition: .cooldown(milliseconds: Self.skippedJobsCooldownMs)) }
-        return Step(disposition: report.mayHaveMore ? .requeue : .idle, didWork: true)
+        let hasMore = report.mayHaveMore || context.turns.hasWork(lane)
+        return Step(disposition: hasMore ? .requeue : .idle, didWork: true)
     }
 
     /// A batch without the jobs that are left out. What it has committed shows next time whose the error is.

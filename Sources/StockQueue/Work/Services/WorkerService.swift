@@ -22,6 +22,7 @@ struct ServiceContext: Sendable {
     let schema: QueueSchema
     let settings: WorkerSettings
     let laneQueue: LaneQueue
+    let turns = StoreTurns()
     let immediateOffers = ImmediateOffers()
     let marks = LowWaterMarks()
     let tupleCache = ItemTupleCache()
@@ -39,7 +40,7 @@ struct ServiceContext: Sendable {
     ) {
         self.schema = schema
         self.settings = settings
-        laneQueue = LaneQueue(workers: settings.workers)
+        laneQueue = LaneQueue(workers: settings.workers, turns: turns)
         self.onEvent = onEvent
         self.onFinished = onFinished
     }
