@@ -1797,6 +1797,9 @@ CREATE FUNCTION stockq.fill_up(texts text[], value text, lines integer) RETURNS 
         ORDER BY number
     ) END
 $$;
+CREATE FUNCTION stockq.strand_of(store_id text, ordering_key text, priority integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((((CASE WHEN (ordering_key IS NULL) THEN hashtextextended(store_id, (0)::bigint) ELSE hashtextextended(ordering_key, hashtextextended(store_id, (0)::bigint)) END & (63)::bigint))::integer << 24) | ((((hashtextextended(store_id, (0)::bigint) >> 6) & (4194303)::bigint))::integer << 2)) | (priority - 1));
 CREATE TABLE stockq.jobs (
     job_id bigint NOT NULL,
     quantity numeric NOT NULL,
@@ -1813,7 +1816,6 @@ CREATE TABLE stockq.jobs (
     priority smallint DEFAULT 2 NOT NULL,
     attempts smallint DEFAULT 0 NOT NULL,
     max_attempts smallint DEFAULT 10 NOT NULL,
-    lane smallint GENERATED ALWAYS AS (((hashtextextended(COALESCE(ordering_key, store_id), (0)::bigint) & (63)::bigint))::smallint) STORED NOT NULL,
     action stockq.action DEFAULT 'adjust'::stockq.action NOT NULL,
     on_insufficient stockq.on_insufficient DEFAULT 'reject'::stockq.on_insufficient NOT NULL,
     notify boolean DEFAULT true NOT NULL,
@@ -1830,6 +1832,8 @@ CREATE TABLE stockq.jobs (
     actor text COLLATE pg_catalog."C",
     occurred_at timestamp with time zone,
     metadata jsonb,
+    lane smallint GENERATED ALWAYS AS (((stockq.strand_of(store_id, ordering_key, 1) >> 24))::smallint) STORED NOT NULL,
+    strand integer GENERATED ALWAYS AS (stockq.strand_of(store_id, ordering_key, (priority)::integer)) STORED NOT NULL,
     CONSTRAINT jobs_attempts_range CHECK (((attempts >= 0) AND (attempts <= 1000))),
     CONSTRAINT jobs_expected_available_whole CHECK ((expected_available = ((expected_available)::bigint)::numeric)),
     CONSTRAINT jobs_group_id_length CHECK (((octet_length(group_id) >= 1) AND (octet_length(group_id) <= 200))),
@@ -2473,7 +2477,7 @@ BEGIN
         gateway_dry_run.store_id, item_ids[w.item + 1], location_ids[w.item + 1], w.counted_at) AS c;
 END
 $$;
-CREATE FUNCTION stockq.gateway_enqueue(token_hashes text[], store_ids text[], scopes text[], groups boolean[], timeouts_ms integer[], line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[], on_insufficients text[], notifies boolean[], idempotency_keys text[], parent_ids text[]) RETURNS TABLE(line integer, store_id text, job_id bigint, enqueued_at timestamp with time zone, is_duplicate boolean, failure text, lane smallint)
+CREATE FUNCTION stockq.gateway_enqueue(token_hashes text[], store_ids text[], scopes text[], groups boolean[], timeouts_ms integer[], line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[], on_insufficients text[], notifies boolean[], idempotency_keys text[], parent_ids text[]) RETURNS TABLE(line integer, store_id text, job_id bigint, enqueued_at timestamp with time zone, is_duplicate boolean, failure text, strand integer)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
@@ -2523,9 +2527,9 @@ BEGIN
                 call, item_id, location_id, action, quantity, on_insufficient, notify, number
             )
             ORDER BY l.number
-            RETURNING jobs.job_id, jobs.store_id, jobs.lane
+            RETURNING jobs.job_id, jobs.store_id, jobs.strand
         )
-        SELECT (row_number() OVER (ORDER BY a.job_id))::integer, a.store_id, a.job_id, now(), false, NULL::text, a.lane
+        SELECT (row_number() OVER (ORDER BY a.job_id))::integer, a.store_id, a.job_id, now(), false, NULL::text, a.strand
         FROM added AS a;
         RETURN;
     END IF;
@@ -2605,9 +2609,9 @@ BEGIN
         FROM placed AS l
         WHERE l.is_new
         ORDER BY l.number
-        RETURNING jobs.job_id, jobs.lane
+        RETURNING jobs.job_id, jobs.strand
     ), new_jobs AS MATERIALIZED (
-        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids, array_agg(a.lane ORDER BY a.job_id) AS lanes
+        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids, array_agg(a.strand ORDER BY a.job_id) AS strands
         FROM added AS a
     )
     SELECT l.number::integer, l.store_id,
@@ -2619,7 +2623,7 @@ BEGIN
                 (SELECT r.enqueued_at FROM results AS r WHERE r.job_id = l.known_job))
         END,
         l.known_job IS NOT NULL, nullif(l.reason, ''),
-        CASE WHEN l.is_new THEN (SELECT n.lanes FROM new_jobs AS n)[l.place] END
+        CASE WHEN l.is_new THEN (SELECT n.strands FROM new_jobs AS n)[l.place] END
     FROM placed AS l
     ORDER BY l.number;
 END
@@ -3153,7 +3157,7 @@ BEGIN
     ) AS s;
 END
 $$;
-CREATE FUNCTION stockq.gateway_submit(token_hashes text[], store_ids text[], scopes text[], are_keyed boolean[], expires_ms integer[], unused_key_calls integer[], unused_keys text[], line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[], on_insufficients text[], expected_availables bigint[], idempotency_keys text[], group_ids text[], ordering_keys text[], priorities integer[], run_ats timestamp with time zone[], expires_ats timestamp with time zone[], notifies boolean[], max_attempts integer[], reasons text[], "references" text[], counted_ats timestamp with time zone[], actors text[], occurred_ats timestamp with time zone[], metadatas jsonb[]) RETURNS TABLE(line integer, store_id text, job_id bigint, enqueued_at timestamp with time zone, is_duplicate boolean, failure text, lane smallint)
+CREATE FUNCTION stockq.gateway_submit(token_hashes text[], store_ids text[], scopes text[], are_keyed boolean[], expires_ms integer[], unused_key_calls integer[], unused_keys text[], line_calls integer[], item_ids text[], location_ids text[], actions text[], quantities bigint[], on_insufficients text[], expected_availables bigint[], idempotency_keys text[], group_ids text[], ordering_keys text[], priorities integer[], run_ats timestamp with time zone[], expires_ats timestamp with time zone[], notifies boolean[], max_attempts integer[], reasons text[], "references" text[], counted_ats timestamp with time zone[], actors text[], occurred_ats timestamp with time zone[], metadatas jsonb[]) RETURNS TABLE(line integer, store_id text, job_id bigint, enqueued_at timestamp with time zone, is_duplicate boolean, failure text, strand integer)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     SET jit TO 'off'
@@ -3258,9 +3262,9 @@ BEGIN
         FROM placed AS l
         WHERE l.is_new
         ORDER BY l.number
-        RETURNING jobs.job_id, jobs.lane
+        RETURNING jobs.job_id, jobs.strand
     ), new_jobs AS MATERIALIZED (
-        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids, array_agg(a.lane ORDER BY a.job_id) AS lanes
+        SELECT array_agg(a.job_id ORDER BY a.job_id) AS ids, array_agg(a.strand ORDER BY a.job_id) AS strands
         FROM added AS a
     )
     SELECT l.number::integer, l.store_id,
@@ -3272,7 +3276,7 @@ BEGIN
                 (SELECT r.enqueued_at FROM results AS r WHERE r.job_id = l.known_job))
         END,
         l.known_job IS NOT NULL, nullif(l.reason_not, ''),
-        CASE WHEN l.is_new THEN (SELECT n.lanes FROM new_jobs AS n)[l.place] END
+        CASE WHEN l.is_new THEN (SELECT n.strands FROM new_jobs AS n)[l.place] END
     FROM placed AS l
     ORDER BY l.number;
 END
@@ -4575,7 +4579,7 @@ CREATE FUNCTION stockq.priority_behind(store_id text, item_ids text[], location_
 DECLARE
     jobs_max CONSTANT integer := 10000;
     given CONSTANT integer := coalesce(priority_behind.priority, (job_defaults()).priority);
-    its_lane CONSTANT smallint := hashtextextended(coalesce(ordering_key, priority_behind.store_id), 0) & 63;
+    first_strand CONSTANT integer := strand_of(priority_behind.store_id, ordering_key, 1);
     is_of_item boolean;
     lowest integer;
     found record;
@@ -4590,8 +4594,8 @@ BEGIN
         INTO found
         FROM (
             SELECT j.priority, j.store_id, j.item_id, j.location_id FROM jobs AS j
-            WHERE j.lane = its_lane AND j.run_at IS NULL AND j.priority > given
-            ORDER BY j.priority DESC, j.job_id DESC
+            WHERE j.strand BETWEEN first_strand + given AND first_strand + 3 AND j.run_at IS NULL
+            ORDER BY j.strand DESC, j.job_id DESC
             LIMIT jobs_max
         ) AS later;
     ELSE
@@ -4602,8 +4606,9 @@ BEGIN
         INTO found
         FROM (
             SELECT j.priority, j.item_id, j.location_id FROM my_ready_jobs AS j
-            WHERE j.store_id = priority_behind.store_id AND j.lane = its_lane AND j.priority > given
-            ORDER BY j.priority DESC, j.job_id DESC
+            WHERE j.store_id = priority_behind.store_id
+                AND j.strand BETWEEN first_strand + given AND first_strand + 3
+            ORDER BY j.strand DESC, j.job_id DESC
             LIMIT jobs_max
         ) AS later;
     END IF;
@@ -6097,7 +6102,7 @@ CREATE VIEW stockq.my_grants WITH (security_barrier='true') AS
   WHERE (grants.producer = (CURRENT_USER)::text);
 CREATE VIEW stockq.my_ready_jobs WITH (security_barrier='true') AS
  SELECT jobs.store_id,
-    jobs.lane,
+    jobs.strand,
     jobs.priority,
     jobs.job_id,
     jobs.item_id,
@@ -6141,6 +6146,40 @@ CREATE TABLE stockq.paused_stores (
     paused_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT paused_stores_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
 );
+CREATE VIEW stockq.ready_heads WITH (security_invoker='true') AS
+ WITH RECURSIVE heads AS (
+        ( SELECT jobs.strand,
+            jobs.lane,
+            jobs.store_id,
+            jobs.job_id,
+            GREATEST(jobs.enqueued_at, jobs.scheduled_at) AS since
+           FROM stockq.jobs
+          WHERE (jobs.run_at IS NULL)
+          ORDER BY jobs.strand, jobs.job_id
+         LIMIT 1)
+        UNION ALL
+         SELECT head.strand,
+            head.lane,
+            head.store_id,
+            head.job_id,
+            head.since
+           FROM (heads heads_1
+             CROSS JOIN LATERAL ( SELECT jobs.strand,
+                    jobs.lane,
+                    jobs.store_id,
+                    jobs.job_id,
+                    GREATEST(jobs.enqueued_at, jobs.scheduled_at) AS since
+                   FROM stockq.jobs
+                  WHERE ((jobs.run_at IS NULL) AND (jobs.strand > heads_1.strand))
+                  ORDER BY jobs.strand, jobs.job_id
+                 LIMIT 1) head)
+        )
+ SELECT heads.strand,
+    heads.lane,
+    heads.store_id,
+    heads.job_id,
+    heads.since
+   FROM heads;
 CREATE TABLE stockq.reasons (
     reason text NOT NULL COLLATE pg_catalog."C",
     CONSTRAINT reasons_reason_length CHECK (((octet_length(reason) >= 1) AND (octet_length(reason) <= 200)))
@@ -6441,7 +6480,7 @@ CREATE INDEX imports_sha256 ON stockq.imports USING btree (sha256);
 CREATE INDEX jobs_due ON stockq.jobs USING btree (lane, run_at) WHERE (run_at IS NOT NULL);
 CREATE INDEX jobs_group ON stockq.jobs USING btree (group_id, store_id, submission_id) WHERE (group_id IS NOT NULL);
 CREATE INDEX jobs_key ON stockq.jobs USING btree (idempotency_key, store_id) WHERE (idempotency_key IS NOT NULL);
-CREATE INDEX jobs_ready ON stockq.jobs USING btree (lane, priority, job_id) WHERE (run_at IS NULL);
+CREATE INDEX jobs_ready ON stockq.jobs USING btree (strand, job_id) WHERE (run_at IS NULL);
 CREATE INDEX jobs_waiting ON stockq.jobs USING btree (item_id, store_id, location_id, priority, job_id) WHERE ((waiting_quantity IS NOT NULL) AND (run_at IS NOT NULL));
 CREATE INDEX notifications_feed ON stockq.notifications USING btree ("position", notification_id);
 CREATE UNIQUE INDEX notifications_once_a_version ON stockq.notifications USING btree (item_id, store_id, location_id, version) WHERE (job_id IS NOT NULL);

@@ -77,10 +77,14 @@ extension ValueType where Value: FixedWidthInteger {
 
 extension ValueType where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
     /// One of an enum's cases, or of those given.
-    package static func choice(_ valueName: String, of cases: [Value] = Array(Value.allCases)) -> Self {
+    ///
+    /// - Parameter aliases: other words that are understood.
+    package static func choice(
+        _ valueName: String, of cases: [Value] = Array(Value.allCases), aliases: [String: Value] = [:]
+    ) -> Self {
         let words = cases.map(\.rawValue)
         return Self(valueName, shape: .choice(words), expectation: "one of \(words.joined(separator: ", "))") { word in
-            cases.first { $0.rawValue == word }
+            cases.first { $0.rawValue == word } ?? aliases[word]
         }
     }
 }

@@ -32,6 +32,7 @@ struct Bench {
         case .producers: try producers()
         case .memory: try memory()
         case .deliveries: try deliveries()
+        case .fairness: try fairness()
         case .http: try http()
         }
     }

@@ -96,7 +96,7 @@ enum BenchScenario: String, CaseIterable, Sendable {
     case drains, steady, `import`, latency, idle
     case heldBack = "held-back"
     case openTransaction = "open-transaction"
-    case backlog, producers, memory, deliveries
+    case backlog, producers, memory, deliveries, fairness
     /// The gateway: it needs wrk and the folder of the sources.
     case http
 }

@@ -144,12 +144,12 @@ import Testing
             let name = "clerk_of_\(database.name)"
             try database.run("CREATE ROLE \(name)")
             let program = Program(database)
-            #expect(try program.run(["grant", name, "--store", "s p", "--scope", "read_catalog"]).code == 0)
+            #expect(try program.run(["grant", name, "--store", "s p", "--scope", "read"]).code == 0)
             #expect(try program.run(["grant", name, "--store", "s p"]).code == 0)
-            #expect(try program.run(["grants", "list"]).out.contains("read_catalog, update_catalog"))
+            #expect(try program.run(["grants", "list"]).out.contains("enqueue, read"))
             #expect(
                 try program.run(["revoke", name, "--store", "s p", "--scope", "read_catalog"]).out
-                    == "\(name) in store s p: read_catalog, update_catalog → update_catalog\n")
+                    == "\(name) in store s p: enqueue, read → enqueue\n")
             #expect(
                 try program.run(["revoke", name, "--store", "s p", "--scope", "read_catalog"]).out
                     == "no matching grant\n")

@@ -254,7 +254,7 @@ import stockq_bench
         Mistake("transfer", "s", "a", "0", "x", "y", message: "QUANTITY takes a whole number from 1"),
         Mistake("grant", "p", message: "give --store"),
         Mistake(
-            "grant", "p", "--store", "s", "--scope", "x", message: "--scope takes one of read_catalog, update_catalog"),
+            "grant", "p", "--store", "s", "--scope", "x", message: "--scope takes one of enqueue, read"),
         Mistake("import", "-", "--idempotency-prefix", "", message: "--idempotency-prefix takes 1 to 180 bytes"),
         Mistake("import", "-", "--format", "xml", message: "--format takes one of csv, ndjson, not 'xml'"),
     ]

@@ -301,6 +301,7 @@ import Testing
                             "SELECT deliveries", "SELECT threshold_changes", "SELECT alert_policies",
                             "SELECT snoozes", "SELECT announced_stores", "SELECT announcements",
                             "SELECT announced_items", "SELECT delivery_progress", "SELECT reconciliations",
+                            "SELECT ready_heads",
                             "SELECT change_log_log_id_seq",
                             "SELECT notifications_notification_id_seq",
                         ]))

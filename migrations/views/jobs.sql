@@ -39,8 +39,8 @@ SELECT job_id, 'finished', store_id, item_id, location_id, action, quantity, on_
     metadata
 FROM :"schema".results;
 
--- The first ready job of each strand, one probe of the ready index for each: its oldest one, unless jobs became ready in
--- another order than they were enqueued. A limit bounds the probes.
+-- The first ready job of each strand, one probe of the ready index for each: its oldest one, unless jobs became ready
+-- in another order than they were enqueued. A limit bounds the probes.
 CREATE OR REPLACE VIEW :"schema".ready_heads WITH (security_invoker) AS
 WITH RECURSIVE heads AS (
     (

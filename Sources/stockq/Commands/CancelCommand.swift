@@ -18,7 +18,7 @@ enum CancelCommand: Command {
             .init("See which jobs that would be.", "--store", "berlin", "--group", "order 1001", "--dry-run"),
         ],
         notes: [
-            "A producer cancels jobs of the stores for which it has the scope update_catalog.",
+            "A producer cancels jobs of the stores for which it has the scope enqueue.",
             "A job that a worker has finished is not canceled. Exit code 1 if nothing was canceled. Without --json only the first ids "
                 + "are printed.",
             "On a terminal the command asks before it cancels several jobs.",

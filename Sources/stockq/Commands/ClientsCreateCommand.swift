@@ -10,11 +10,11 @@ enum ClientsCreateCommand: Command {
         examples: [
             .init(
                 "Let a program of Elastic Path change stock.", "warehouse", "--store", "berlin", "--scope",
-                "update_catalog", "--scope", "read_catalog")
+                "enqueue", "--scope", "read")
         ],
         notes: [
             "The database keeps a hash only: a secret that was lost cannot be shown again.",
-            "With read_catalog, the id alone gets tokens that can only read (grant_type=implicit).",
+            "With the scope read, the id alone gets tokens that can only read (grant_type=implicit).",
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {

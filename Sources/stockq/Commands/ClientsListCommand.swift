@@ -20,7 +20,7 @@ enum ClientsListCommand: Command {
 
     private static func row(_ client: QueueAdmin.Client) -> [String] {
         [
-            client.name.printable, client.clientID, client.store.printable, client.scopes.joined(separator: ", "),
+            client.name.printable, client.clientID, client.store.printable, ScopeName.shown(client.scopes),
             client.createdBy.printable, client.createdAt.shown,
         ] + [client.lastUsedAt, client.revokedAt].map { $0?.shown ?? "–" }
     }

@@ -7,7 +7,7 @@ enum GrantCommand: Command {
         options: [GrantOptions.store, GrantOptions.scope], usesDatabase: true,
         examples: [
             .init("Allow a role everything in a store.", "shop", "--store", "berlin"),
-            .init("Allow a role to see items only.", "signage", "--store", "berlin", "--scope", "read_catalog"),
+            .init("Allow a role to see items only.", "signage", "--store", "berlin", "--scope", "read"),
         ],
         notes: ["The role must also be a member of the queue's producers: GRANT stockq_producer TO PRODUCER"])
 
@@ -18,7 +18,7 @@ enum GrantCommand: Command {
         let before = try GrantOptions.scopes(input, admin)
         try admin.grant(
             input[GrantOptions.producer], store: input[GrantOptions.store],
-            scopes: (scopes.isEmpty ? GrantScope.allCases : scopes).map(\.rawValue))
+            scopes: (scopes.isEmpty ? ScopeName.ofProducers : scopes).map(\.stored))
         Terminal.print(GrantOptions.change(input, before, try GrantOptions.scopes(input, admin)))
         try UnknownStore.warn(input[GrantOptions.store], connection, schema)
         return .success

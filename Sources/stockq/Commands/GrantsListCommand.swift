@@ -11,7 +11,7 @@ enum GrantsListCommand: Command {
         let rows = try QueueAdmin(connection: connection, schema: schema).grants().map { grant in
             [
                 grant.producer.printable + (grant.isRole ? "" : " (no such role)"), grant.store.printable,
-                grant.scopes.joined(separator: ", "), grant.grantedBy.printable, grant.grantedAt.shown,
+                ScopeName.shown(grant.scopes), grant.grantedBy.printable, grant.grantedAt.shown,
             ]
         }
         Terminal.print(table([["producer", "store", "scopes", "granted by", "at"]] + rows))

@@ -14,7 +14,7 @@ enum RevokeCommand: Command {
         let before = try GrantOptions.scopes(input, admin)
         let wasRevoked = try admin.revoke(
             input[GrantOptions.producer], store: input[GrantOptions.store],
-            scopes: input[GrantOptions.scope].map(\.rawValue))
+            scopes: input[GrantOptions.scope].map(\.stored))
         let after = try GrantOptions.scopes(input, admin)
         Terminal.print(wasRevoked ? GrantOptions.change(input, before, after) : "no matching grant")
         return wasRevoked ? .success : .failure

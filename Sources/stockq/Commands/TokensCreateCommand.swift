@@ -11,11 +11,11 @@ enum TokensCreateCommand: Command {
         options: [TokenOptions.stores, TokenOptions.scope, expires, anonymous, TokenOptions.json], usesDatabase: true,
         examples: [
             .init(
-                "Let a shop change stock.", "shop", "--store", "berlin", "--scope", "update_catalog", "--scope",
-                "read_catalog"),
+                "Let a shop change stock.", "shop", "--store", "berlin", "--scope", "enqueue", "--scope",
+                "read"),
             .init(
                 "Let calls without a token change stock.", "storefront", "--store", "berlin", "--scope",
-                "update_catalog", "--anonymous"),
+                "enqueue", "--anonymous"),
         ],
         notes: ["The database keeps a hash only: a token that was lost cannot be shown again."])
 

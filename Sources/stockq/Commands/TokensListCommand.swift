@@ -21,7 +21,7 @@ enum TokensListCommand: Command {
     private static func row(_ token: QueueAdmin.Token) -> [String] {
         [
             token.name.printable + (token.isAnonymous ? " (without a token)" : ""),
-            token.stores.map(\.printable).joined(separator: ", "), token.scopes.joined(separator: ", "),
+            token.stores.map(\.printable).joined(separator: ", "), ScopeName.shown(token.scopes),
             token.createdBy.printable, token.createdAt.shown,
         ] + [token.expiresAt, token.lastUsedAt, token.revokedAt].map { $0?.shown ?? "–" }
     }

@@ -17,8 +17,7 @@ final class LaneQueue: Sendable {
     private struct State {
         var lanes = [Lane](repeating: .idle, count: LaneQueue.laneCount)
         var cooldownEnds = [Deadline?](repeating: nil, count: LaneQueue.laneCount)
-        /// Each with its turn when it was queued, or when a poll saw it again.
-        var queue: [(lane: Int16, turn: Int)] = []
+        var queue: [Int16] = []
         /// Deep lanes that the workers who have them hand over.
         var handovers: [LaneHandover] = []
         /// Those of them for which a worker claims ahead.
@@ -66,7 +65,7 @@ final class LaneQueue: Sendable {
         while true {
             state.withLock { $0.waiting += 1 }
             available.wait()
-            switch state.withLock({ Self.find(&$0) }) {
+            switch state.withLock({ find(&$0) }) {
             case .work(let work): return work
             case .nothing: continue
             case .stopped:
@@ -76,12 +75,12 @@ final class LaneQueue: Sendable {
         }
     }
 
-    private static func find(_ state: inout State) -> Found {
+    private func find(_ state: inout State) -> Found {
         state.waiting -= 1
         if state.stopped { return .stopped }
         // The lane of the store that was served longest ago; of several, the one that was queued first.
-        if let next = state.queue.indices.min(by: { state.queue[$0].turn < state.queue[$1].turn }) {
-            let lane = state.queue.remove(at: next).lane
+        if let next = turns.next(of: state.queue) {
+            let lane = state.queue.remove(at: next)
             state.lanes[Int(lane)] = .working
             state.working += 1
             return .work(.lane(lane))
@@ -114,22 +113,19 @@ final class LaneQueue: Sendable {
     /// - Returns: whether any lane is queued or worked now.
     @discardableResult
     func enqueue(_ lanes: [Int16]) -> Bool {
-        let turns = lanes.map(turns.turn(of:))
-        return state.withLock { state in
-            for (lane, turn) in zip(lanes, turns) where !state.stopped {
+        state.withLock { state in
+            for lane in lanes where !state.stopped {
                 switch state.lanes[Int(lane)] {
                 case .idle:
                     if state.cooldownEnds[Int(lane)]?.hasPassed == false { continue }
                     state.cooldownEnds[Int(lane)] = nil
                     state.lanes[Int(lane)] = .queued
-                    state.queue.append((lane, turn))
+                    state.queue.append(lane)
                     available.signal()
                     // A lane without a worker goes before one that has its own.
                     if state.waiting == 0 { state.taken.popLast()?.cancel() }
                 case .working: state.lanes[Int(lane)] = .workingAgain
-                case .queued:
-                    if let place = state.queue.firstIndex(where: { $0.lane == lane }) { state.queue[place].turn = turn }
-                case .workingAgain: break
+                case .queued, .workingAgain: break
                 }
             }
             return !state.queue.isEmpty || state.working > 0
@@ -190,8 +186,7 @@ final class LaneQueue: Sendable {
     ///
     /// - Returns: true when no lane is queued, so that the poller should look for more.
     func release(_ lane: Int16, _ disposition: Disposition) -> Bool {
-        let turn = turns.turn(of: lane)
-        return state.withLock { state in
+        state.withLock { state in
             var isQueued = state.lanes[Int(lane)] == .workingAgain
             switch disposition {
             case .requeue: isQueued = true
@@ -203,7 +198,7 @@ final class LaneQueue: Sendable {
             state.working -= 1
             if isQueued && !state.stopped {
                 state.lanes[Int(lane)] = .queued
-                state.queue.append((lane, turn))
+                state.queue.append(lane)
                 available.signal()
             } else {
                 state.lanes[Int(lane)] = .idle

@@ -128,10 +128,16 @@ final class StoreTurns: Sendable {
     /// Whether any store is known to have ready jobs in the lane.
     func hasWork(_ lane: Int16) -> Bool { state.withLock { !$0.lanes[Int(lane)].isEmpty } }
 
-    /// When the lane's store whose turn it is was served last: the smaller, the sooner it is the lane's turn.
-    func turn(of lane: Int16) -> Int {
-        state.withLock { state in
-            state.lanes[Int(lane)].keys.reduce(Int.max) { min($0, state.servedAt[$1.storeHash] ?? 0) }
+    /// The place of the lane whose turn it is: that of the store that was served longest ago. Of several, the first.
+    func next(of lanes: [Int16]) -> Int? {
+        if lanes.count < 2 { return lanes.indices.first }
+        return state.withLock { state in
+            let servedAt = lanes.map { lane in
+                state.lanes[Int(lane)].keys.prefix(Self.storesMax).reduce(Int.max) {
+                    min($0, state.servedAt[$1.storeHash] ?? 0)
+                }
+            }
+            return servedAt.indices.min { servedAt[$0] < servedAt[$1] }
         }
     }
 
