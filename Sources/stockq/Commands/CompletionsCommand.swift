@@ -1,0 +1,18 @@
+import CommandLineKit
+
+enum CompletionsCommand: Command {
+    private static let shell = Argument<CompletionShell>(.choice("SHELL"), help: "bash, zsh or fish")
+
+    static let spec = CommandSpec(
+        "completions", "Prints completions of the commands and options for a shell.", arguments: [shell],
+        usesDatabase: false,
+        examples: [
+            .init("Complete in this bash.", "bash", before: "eval \"$(stockq completions bash)\";"),
+        ],
+        notes: ["make install puts them where the shells look for them."])
+
+    static func run(_ input: ParsedCommand) throws -> ExitCode {
+        Terminal.print(Main.program.completions(for: input[shell]))
+        return .success
+    }
+}
