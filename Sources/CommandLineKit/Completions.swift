@@ -8,9 +8,9 @@ extension ProgramSpec {
     package func completions(for shell: CompletionShell) -> String {
         let tree = CompletionTree(self)
         return switch shell {
-        case .bash: tree.bash
-        case .zsh: tree.zsh
-        case .fish: tree.fish
+        case .bash: tree.bash()
+        case .zsh: tree.zsh()
+        case .fish: tree.fish()
         }
     }
 }
@@ -38,10 +38,10 @@ private struct CompletionTree {
                 path: [], words: Self.words(behind: [], of: spec),
                 options: (spec.globalOptions + [CommandSpec.help]).map(\.info), takesFiles: false)
         ]
-        for family in Set(spec.commands.filter { $0.path.count > 1 }.map { [$0.path[0]] }).sorted(by: { $0[0] < $1[0] }) {
+        for family in Set(spec.commands.filter { $0.path.count > 1 }.map { $0.path[0] }).sorted() {
             places.append(
                 Place(
-                    path: family, words: Self.words(behind: family, of: spec), options: [CommandSpec.help.info],
+                    path: [family], words: Self.words(behind: [family], of: spec), options: [CommandSpec.help.info],
                     takesFiles: false))
         }
         for command in spec.commands {
@@ -81,44 +81,52 @@ private struct CompletionTree {
         }
     }
 
-    private func quoted(_ text: String) -> String { "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#) + "'" }
+    private func quoted(_ text: String) -> String { "'" + text.replacing("'", with: #"'\''"#) + "'" }
 
     private var paths: [String] { places.dropFirst().map(\.name) }
 
-    /// What follows an option that takes a value: `path:--option`, the words, and whether it is a file.
-    private var values: [(key: String, words: [String], isFile: Bool)] {
+    /// An option that takes a value, at a place.
+    private struct Value {
+        /// `path:--option`
+        var key: String
+        var words: [String]
+        var isFile: Bool
+    }
+
+    private var values: [Value] {
         places.flatMap { place in
             place.options.filter { $0.valueName != nil }.map { info in
-                ("\(place.name):\(info.label)", Self.choices(of: info), info.shape == .file)
+                Value(
+                    key: "\(place.name):\(info.label)", words: Self.choices(of: info), isFile: info.shape == .file)
             }
         }
     }
 
+    private func lines<Element>(_ elements: [Element], _ line: (Element) -> String) -> String {
+        elements.map(line).joined(separator: "\n")
+    }
+
     // MARK: bash
 
-    var bash: String {
+    func bash() -> String {
         """
         # Completions of \(program) for bash: source it, or put it into bash-completion/completions/\(program).
         _\(program)() {
-            local command= word words= files=
+            local command= word words= files= index=$((COMP_CWORD - 1))
             local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+            # --option=value is three words.
+            [ "$current" = = ] && current= && previous='=' && index=$COMP_CWORD
+            [ "$previous" = = ] && previous=${COMP_WORDS[index - 1]}
             for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
                 case "${command:+$command }$word" in
                 \(paths.map(quoted).joined(separator: " | "))) command=${command:+$command }$word ;;
                 esac
             done
             case $command:$previous in
-        \(values.filter { !$0.words.isEmpty || $0.isFile }.map { value in
-            value.isFile ? "    \(quoted(value.key))) files=1 ;;"
-                : "    \(quoted(value.key))) words=\(quoted(value.words.joined(separator: " "))) ;;"
-        }.joined(separator: "\n"))
-        \(values.filter { $0.words.isEmpty && !$0.isFile }.map { "    \(quoted($0.key))) return ;;" }.joined(separator: "\n"))
+        \(lines(values, bashValue))
             *)
                 case $command in
-        \(places.map { place in
-            "        \(quoted(place.name))) words=\(quoted((place.words.map(\.word) + place.options.map(\.label)).joined(separator: " ")))"
-                + (place.takesFiles ? " files=1" : "") + " ;;"
-        }.joined(separator: "\n"))
+        \(lines(places, bashPlace))
                 esac
                 ;;
             esac
@@ -130,76 +138,102 @@ private struct CompletionTree {
         """
     }
 
+    private func bashValue(_ value: Value) -> String {
+        let action =
+            value.isFile
+            ? "files=1" : value.words.isEmpty ? "return" : "words=\(quoted(value.words.joined(separator: " ")))"
+        return "    \(quoted(value.key))) \(action) ;;"
+    }
+
+    private func bashPlace(_ place: Place) -> String {
+        let words = (place.words.map(\.word) + place.options.map(\.label)).joined(separator: " ")
+        return "        \(quoted(place.name))) words=\(quoted(words))\(place.takesFiles ? " files=1" : "") ;;"
+    }
+
     // MARK: zsh
 
-    var zsh: String {
-        func described(_ word: String, _ help: String) -> String {
-            quoted(word.replacing(":", with: #"\:"#) + (help.isEmpty ? "" : ":" + help))
+    func zsh() -> String {
+        """
+        #compdef \(program)
+        # Completions of \(program) for zsh: put it as _\(program) into a folder of $fpath.
+        _\(program)() {
+            local command= word
+            local -a list options
+            for word in "${(@)words[2,CURRENT-1]}"; do
+                case "${command:+$command }$word" in
+                \(paths.map(quoted).joined(separator: " | "))) command="${command:+$command }$word" ;;
+                esac
+            done
+            case "$command:${words[CURRENT-1]}" in
+        \(lines(values, zshValue))
+            esac
+            case $command in
+        \(lines(places, zshPlace))
+            esac
+            (( $#list )) && _describe command list
+            _describe -o option options
+        }
+        _\(program) "$@"
+
+        """
+    }
+
+    private func zshValue(_ value: Value) -> String {
+        let words = value.words.map(quoted).joined(separator: " ")
+        let action = value.isFile ? "_files" : words.isEmpty ? "_message value" : "compadd -- \(words)"
+        return "    \(quoted(value.key))) \(action); return ;;"
+    }
+
+    private func zshPlace(_ place: Place) -> String {
+        func list(_ words: [(word: String, help: String)]) -> String {
+            words.map { quoted($0.word.replacing(":", with: #"\:"#) + ($0.help.isEmpty ? "" : ":" + $0.help)) }
+                .joined(separator: " ")
         }
         return """
-            #compdef \(program)
-            # Completions of \(program) for zsh: put it as _\(program) into a folder of $fpath.
-            _\(program)() {
-                local command= word
-                local -a list options
-                for word in "${(@)words[2,CURRENT-1]}"; do
-                    case "${command:+$command }$word" in
-                    \(paths.map { "(" + $0.replacing(" ", with: "\\ ") }.map { String($0.dropFirst()) }.joined(separator: "|"))) command="${command:+$command }$word" ;;
-                    esac
-                done
-                case "$command:${words[CURRENT-1]}" in
-            \(values.map { value in
-                let action = value.isFile ? "_files" : value.words.isEmpty ? "_message value" : "compadd -- \(value.words.map(quoted).joined(separator: " "))"
-                return "    \(quoted(value.key))) \(action); return ;;"
-            }.joined(separator: "\n"))
-                esac
-                case $command in
-            \(places.map { place in
-                """
-                    \(quoted(place.name)))
-                        list=(\(place.words.map { described($0.word, $0.help) }.joined(separator: " ")))
-                        options=(\(place.options.map { described($0.label, $0.help) }.joined(separator: " ")))\(place.takesFiles ? "\n            _files" : "") ;;
-                """
-            }.joined(separator: "\n"))
-                esac
-                (( $#list )) && _describe command list
-                _describe -o option options
-            }
-            _\(program) "$@"
-
+                \(quoted(place.name)))
+                    list=(\(list(place.words)))
+                    options=(\(list(place.options.map { ($0.label, $0.help) })))
+                    \(place.takesFiles ? "_files " : "");;
             """
     }
 
     // MARK: fish
 
-    var fish: String {
-        var lines = [
-            "# Completions of \(program) for fish: put it into vendor_completions.d/\(program).fish.",
-            "function __\(program)_command",
-            "    set -l command \(program)",
-            "    for word in (commandline -opc)[2..-1]",
-            "        switch \"$command $word\"",
-            "            case \(paths.map { quoted("\(program) \($0)") }.joined(separator: " "))",
-            "                set command \"$command $word\"",
-            "        end",
-            "    end",
-            "    echo $command",
-            "end",
-            "complete -c \(program) -f",
-        ]
-        for place in places {
-            let at = "-n \(quoted("test (__\(program)_command) = '\(([program] + place.path).joined(separator: " "))'"))"
-            for (word, help) in place.words {
-                lines.append("complete -c \(program) \(at) -a \(quoted(word))" + (help.isEmpty ? "" : " -d \(quoted(help))"))
-            }
-            if place.takesFiles { lines.append("complete -c \(program) \(at) -F") }
-            for info in place.options {
-                let words = Self.choices(of: info)
-                let value =
-                    info.valueName == nil ? "" : info.shape == .file ? " -r -F" : words.isEmpty ? " -x" : " -x -a \(quoted(words.joined(separator: " ")))"
-                lines.append("complete -c \(program) \(at) -l \(info.name)\(value) -d \(quoted(info.help))")
-            }
+    func fish() -> String {
+        """
+        # Completions of \(program) for fish: put it into vendor_completions.d/\(program).fish.
+        function __\(program)_command
+            set -l command \(program)
+            for word in (commandline -opc)[2..-1]
+                switch "$command $word"
+                    case \(paths.map { quoted("\(program) \($0)") }.joined(separator: " "))
+                        set command "$command $word"
+                end
+            end
+            echo $command
+        end
+        complete -c \(program) -f
+        \(lines(places, fishPlace))
+
+        """
+    }
+
+    private func fishPlace(_ place: Place) -> String {
+        let condition = "test (__\(program)_command) = '\(([program] + place.path).joined(separator: " "))'"
+        let start = "complete -c \(program) -n \(quoted(condition))"
+        let words = place.words.map { word, help in
+            "\(start) -a \(quoted(word))" + (help.isEmpty ? "" : " -d \(quoted(help))")
         }
-        return lines.joined(separator: "\n") + "\n"
+        let options = place.options.map { info in
+            "\(start) -l \(info.name)\(fishValue(info)) -d \(quoted(info.help))"
+        }
+        return (words + (place.takesFiles ? ["\(start) -F"] : []) + options).joined(separator: "\n")
+    }
+
+    private func fishValue(_ info: ParameterInfo) -> String {
+        let words = Self.choices(of: info)
+        if info.valueName == nil { return "" }
+        if info.shape == .file { return " -r -F" }
+        return words.isEmpty ? " -x" : " -x -a \(quoted(words.joined(separator: " ")))"
     }
 }

@@ -38,27 +38,49 @@ package struct Configuration: Sendable {
     ///   - file: its name and its text, lines of `name = value`; `#` begins a comment at the start of a line or behind a
     ///     blank.
     ///   - known: the names that there are.
-    /// - Throws: `Failure` for a line that is none, a name that is not known, and one that comes twice.
+    ///   - otherVariables: variables that begin with `STOCKQ_` and belong to no name.
+    /// - Throws: `Failure` for a line that is none, a name or a variable that is not known, and a name that comes twice.
     package init(
-        environment: [String: String], file: (name: String, text: String)? = nil, known: Set<String>
+        environment: [String: String], file: (name: String, text: String)? = nil, known: Set<String>,
+        otherVariables: Set<String> = []
     ) throws(Failure) {
+        try Self.check(environment, Set(known.map(Self.variable)).union(otherVariables))
         var entries: [String: Entry] = [:]
         let lines = (file?.text ?? "").split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         for (index, line) in lines.enumerated() {
             let text = Self.withoutComment(line).trimmingCharacters(in: .whitespaces)
             if text.isEmpty { continue }
             let source = Source.file(file?.name ?? "", line: index + 1)
-            guard let sign = text.firstIndex(of: "=") else { throw Failure("\(source): a line is name = value, not '\(text.shown)'") }
+            guard let sign = text.firstIndex(of: "=") else {
+                throw Failure("\(source): a line is name = value, not '\(text.shown)'")
+            }
             let name = text[..<sign].trimmingCharacters(in: .whitespaces)
             guard known.contains(name) else {
                 let suggestion = Suggestion.text(for: name, among: known.sorted()) { "'\($0)'" }
                 throw Failure("\(source): there is no setting '\(name.shown)'\(suggestion)")
             }
-            if let first = entries[name] { throw Failure("\(source): \(name) is given twice, first at \(first.source)") }
+            if let first = entries[name] {
+                throw Failure("\(source): \(name) is given twice, first at \(first.source)")
+            }
             let value = text[text.index(after: sign)...].trimmingCharacters(in: .whitespaces)
             entries[name] = Entry(text: value, source: source)
         }
         self.init(environment: environment, entries: entries)
+    }
+
+    /// Throws for a variable that looks like one of these and is not known.
+    private static func check(_ environment: [String: String], _ known: Set<String>) throws(Failure) {
+        for variable in environment.keys.sorted()
+        where variable.hasPrefix(prefix) && !known.contains(variable) && !isOfKubernetesService(variable) {
+            let suggestion = Suggestion.text(for: variable, among: known.sorted()) { $0 }
+            throw Failure("there is no setting with the variable \(variable.shown)\(suggestion)")
+        }
+    }
+
+    /// Kubernetes sets such variables for a service whose name begins with the program's.
+    private static func isOfKubernetesService(_ variable: String) -> Bool {
+        variable.hasSuffix("_SERVICE_HOST") || variable.hasSuffix("_PORT") || variable.contains("_SERVICE_PORT")
+            || variable.contains("_TCP") && variable.contains("_PORT_")
     }
 
     private static func withoutComment(_ line: Substring) -> Substring {
@@ -77,22 +99,32 @@ package struct Configuration: Sendable {
         return entries[name]
     }
 
+    private static let prefix = "STOCKQ_"
+
     /// `STOCKQ_LOG_LEVEL` for `log-level`, and `STOCKQ_LOCK_TIMEOUT` for `lockTimeout`.
     package static func variable(of name: String) -> String {
-        "STOCKQ_" + name.map { $0 == "-" ? "_" : ($0.isUppercase ? "_" : "") + $0.uppercased() }.joined()
+        var variable = prefix
+        var last: Character = "A"
+        for character in name {
+            // Capitals that follow one another are one word.
+            if character.isUppercase && !last.isUppercase { variable += "_" }
+            variable += character == "-" ? "_" : character.uppercased()
+            last = character
+        }
+        return variable
     }
 }
 
 extension Configuration {
     /// The value of a parameter that the environment and the file can give.
-    func entry(of info: ParameterInfo) -> Entry? { info.isConfigurable ? entry(info.name) : nil }
+    package func entry(of info: ParameterInfo) -> Entry? { info.isConfigurable ? entry(info.name) : nil }
 }
 
 extension Configuration.Entry {
     private static let flags = ["true": [""], "1": [""], "yes": [""], "false": [], "0": [], "no": [], "": []]
 
     /// What a command line would have: for an option that can be given several times, the words between blanks.
-    func words(of info: ParameterInfo) throws(ConversionError) -> [String] {
+    package func words(of info: ParameterInfo) throws(ConversionError) -> [String] {
         guard info.kind == .flag else {
             return info.count.upperBound > 1 ? text.split(separator: " ").map(String.init) : [text]
         }

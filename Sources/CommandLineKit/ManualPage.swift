@@ -2,13 +2,13 @@ extension ProgramSpec {
     /// The program's manual page, for section 1.
     ///
     /// - Parameters:
-    ///   - version: as it stands in the footer.
+    ///   - version: as the footer has it.
     ///   - seeAlso: where more is written, a paragraph each.
     package func manualPage(version: String, seeAlso: [String] = []) -> String {
         var page = ManualPage()
         page.line(".TH \(name.uppercased()) 1 \"\" \"\(version)\" \"\"")
         page.section("NAME")
-        page.text("\(name) - \(summary.first == nil ? "" : Self.withoutFullStop(summary))")
+        page.text("\(name) - \(Self.withoutFullStop(summary).trimmingPrefix("\(name) "))")
         page.section("SYNOPSIS")
         page.line(".B \(name)")
         page.text("[global options] COMMAND [arguments] [options]")
@@ -23,7 +23,9 @@ extension ProgramSpec {
         return page.text
     }
 
-    private static func withoutFullStop(_ text: String) -> String { text.hasSuffix(".") ? String(text.dropLast()) : text }
+    private static func withoutFullStop(_ text: String) -> String {
+        text.hasSuffix(".") ? String(text.dropLast()) : text
+    }
 }
 
 /// A page in the language of `man(7)`.

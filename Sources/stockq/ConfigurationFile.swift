@@ -1,5 +1,6 @@
 import CommandLineKit
 import Foundation
+import PrivateCluster
 import StockGatewayExecution
 import StockQueue
 
@@ -8,17 +9,23 @@ enum ConfigurationFile {
     static let standardPath = "/etc/stockq/stockq.conf"
 
     /// Every option that is configurable, in the order of the commands.
-    static let options: [ParameterInfo] = {
-        var options: [ParameterInfo] = []
-        for info in Main.program.commands.flatMap({ ($0.options + $0.globalOptions).map(\.info) })
-        where info.isConfigurable && !options.contains(where: { $0.name == info.name }) {
-            options.append(info)
+    static let options: [any Parameter] = {
+        var options: [any Parameter] = []
+        for option in Main.program.commands.flatMap({ $0.options + $0.globalOptions })
+        where option.info.isConfigurable && !options.contains(where: { $0.info.name == option.info.name }) {
+            options.append(option)
         }
         return options
     }()
 
+    /// The names of these, which settings can have too.
+    static var optionNames: Set<String> { Set(options.map(\.info.name)) }
+
+    /// Variables that belong to no setting: the file's own, and that of a process that ends with its parent.
+    private static let otherVariables: Set = ["STOCKQ_CONFIG", ProcessGuard.markName]
+
     private static var known: Set<String> {
-        Set(options.map(\.name) + WorkerSettings.all.map(\.name) + GatewaySettings.all.map(\.name))
+        optionNames.union(WorkerSettings.all.map(\.name)).union(GatewaySettings.all.map(\.name))
     }
 
     /// What the environment and the file say.
@@ -28,18 +35,13 @@ enum ConfigurationFile {
         let path = environment["STOCKQ_CONFIG"]
         // Without the variable the file need not exist.
         if path == nil && !FileManager.default.fileExists(atPath: standardPath) {
-            return try Configuration(environment: environment, known: known)
+            return try Configuration(environment: environment, known: known, otherVariables: otherVariables)
         }
         let name = path ?? standardPath
         guard let text = try? String(contentsOfFile: name, encoding: .utf8) else {
             throw Failure("cannot read the configuration file \(name)")
         }
-        return try Configuration(environment: environment, file: (name, text), known: known)
-    }
-
-    /// The variables that look like a setting and are none, each with what it may mean.
-    static func unknownVariables(in environment: [String: String]) -> [String] {
-        let variables = Set(known.map(Configuration.variable)).union(["STOCKQ_CONFIG"])
-        return environment.keys.filter { $0.hasPrefix("STOCKQ_") && !variables.contains($0) }.sorted()
+        return try Configuration(
+            environment: environment, file: (name, text), known: known, otherVariables: otherVariables)
     }
 }

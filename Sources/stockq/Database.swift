@@ -21,7 +21,7 @@ enum Database {
     static func settings(_ input: ParsedCommand) throws -> ConnectionSettings {
         let environment = ProcessInfo.processInfo.environment
         var settings = ConnectionSettings(
-            conninfo: conninfo(input, environment), applicationName: "stockq \(input.spec.name)")
+            conninfo: conninfo(input), applicationName: "stockq \(input.spec.name)")
         settings.pooled = input[pooled]
         if let file = environment["DATABASE_PASSWORD_FILE"] {
             guard let password = try? String(contentsOfFile: file, encoding: .utf8) else {
@@ -32,12 +32,18 @@ enum Database {
         return settings
     }
 
-    /// `DATABASE_URL` is the environment's as much as `STOCKQ_DATABASE_URL`, so it comes before the file.
-    private static func conninfo(_ input: ParsedCommand, _ environment: [String: String]) -> String {
-        if let text = input[url], !input.isGiven(url), case .file = input.configuration.entry(url.info.name)?.source {
-            return environment["DATABASE_URL"] ?? text
-        }
-        return input[url] ?? environment["DATABASE_URL"] ?? ""
+    private static func conninfo(_ input: ParsedCommand) -> String {
+        input.isGiven(url) ? input[url] ?? "" : entry(input)?.text ?? ""
+    }
+
+    /// The database of the environment or of the file. `DATABASE_URL` is the environment's as much as
+    /// `STOCKQ_DATABASE_URL`, so it comes before the file.
+    static func entry(_ input: ParsedCommand) -> Configuration.Entry? {
+        let entry = input.configuration.entry(of: url.info)
+        if case .environment? = entry?.source { return entry }
+        return ProcessInfo.processInfo.environment["DATABASE_URL"].map {
+            Configuration.Entry(text: $0, source: .environment("DATABASE_URL"))
+        } ?? entry
     }
 
     static func schema(_ input: ParsedCommand) -> QueueSchema { input[schema] ?? .standard }
@@ -77,7 +83,8 @@ enum Database {
     static func masked(_ conninfo: String) -> String {
         guard let secret = ConnectionString.secretBytes(in: conninfo) else { return conninfo }
         let bytes = Array(conninfo.utf8)
-        return String(decoding: bytes[..<secret.lowerBound] + Array("***".utf8) + bytes[secret.upperBound...], as: UTF8.self)
+        return String(
+            decoding: bytes[..<secret.lowerBound] + Array("***".utf8) + bytes[secret.upperBound...], as: UTF8.self)
     }
 
     /// The bytes of an argument that are a password.

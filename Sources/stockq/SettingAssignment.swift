@@ -19,8 +19,10 @@ extension ValueType where Value == SettingAssignment {
 
 extension DescribedSettings {
     /// Changes the settings that the environment or the configuration file has.
-    mutating func apply(_ configuration: Configuration) throws(Failure) {
-        for setting in Self.all {
+    ///
+    /// - Parameter options: settings that an option of the same name changes.
+    mutating func apply(_ configuration: Configuration, except options: Set<String> = []) throws(Failure) {
+        for setting in Self.all where !options.contains(setting.name) {
             guard let entry = configuration.entry(setting.name) else { continue }
             do throws(ValidationError) {
                 try setting.set(entry.text, in: &self)

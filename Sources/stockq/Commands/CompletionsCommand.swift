@@ -7,12 +7,12 @@ enum CompletionsCommand: Command {
         "completions", "Prints completions of the commands and options for a shell.", arguments: [shell],
         usesDatabase: false,
         examples: [
-            .init("Complete in this bash.", "bash", before: "eval \"$(stockq completions bash)\";"),
+            .init("Complete in this bash.", "bash", before: "eval \"$(stockq completions bash)\";")
         ],
         notes: ["make install puts them where the shells look for them."])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        Terminal.print(Main.program.completions(for: input[shell]))
+        Terminal.print(exactly: Main.program.completions(for: input[shell]))
         return .success
     }
 }

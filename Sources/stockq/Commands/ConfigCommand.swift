@@ -1,5 +1,4 @@
 import CommandLineKit
-import Foundation
 import StockGatewayExecution
 import StockQueue
 import StockQueuePostgres
@@ -9,14 +8,14 @@ enum ConfigCommand: Command {
 
     static let spec = CommandSpec(
         "config", "Prints every setting that is in force, and where it comes from.", options: [json],
-        usesDatabase: true,
+        usesDatabase: false,
         examples: [
             .init("See what the file and the environment change."),
             .init("Try a file.", before: "STOCKQ_CONFIG=stockq.conf"),
         ],
         notes: [
             "The output is a configuration file itself. Passwords are hidden.",
-            "Exit code 1 if a variable of the environment begins with STOCKQ_ and is no setting.",
+            "A variable that begins with STOCKQ_ and belongs to no setting is an error, as an unknown name in the file is.",
         ])
 
     private struct Line {
@@ -26,42 +25,49 @@ enum ConfigCommand: Command {
     }
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        let environment = ProcessInfo.processInfo.environment
-        for line in try options(input, environment) + settings(WorkerSettings.self, input)
-            + settings(GatewaySettings.self, input)
-        {
+        let lines =
+            try options(input) + settings(WorkerSettings.self, input) + settings(GatewaySettings.self, input)
+        for line in lines {
             if input[json] {
                 Terminal.print(["name": .string(line.name), "value": .string(line.value), "from": .string(line.source)])
             } else {
-                Terminal.print("\(line.name) = \(line.value)  # \(line.source)".printable)
+                // Where there is no value, the line of a file would be one.
+                let start = line.value.isEmpty ? "# " : ""
+                Terminal.print("\(start)\(line.name) = \(line.value)  # \(line.source)".printable)
             }
         }
-        let unknown = ConfigurationFile.unknownVariables(in: environment)
-        for variable in unknown { Terminal.note("\(variable) is no setting") }
-        return unknown.isEmpty ? .success : .failure
+        return .success
     }
 
-    private static func options(_ input: ParsedCommand, _ environment: [String: String]) -> [Line] {
-        ConfigurationFile.options.map { info in
-            var entry = input.configuration.entry(info.name)
-            if info.name == Database.url.info.name, let url = environment["DATABASE_URL"] {
-                if case .file? = entry?.source { entry = nil }
-                entry = entry ?? Configuration.Entry(text: url, source: .environment("DATABASE_URL"))
-            }
-            let value = entry?.text ?? info.defaultText ?? (info.kind == .flag ? "false" : "")
+    private static func options(_ input: ParsedCommand) throws -> [Line] {
+        try ConfigurationFile.options.map { option in
+            let info = option.info
+            let isDatabase = info.name == Database.url.info.name
+            let entry = isDatabase ? Database.entry(input) : input.configuration.entry(of: info)
+            if let entry { try check(entry, option) }
+            let standard = isDatabase ? "" : info.defaultText ?? (info.kind == .flag ? "false" : "")
+            let value = entry?.text ?? standard
             return Line(
-                name: info.name, value: info.name == Database.url.info.name ? Database.masked(value) : value,
+                name: info.name, value: isDatabase ? Database.masked(value) : value,
                 source: entry?.source.description ?? "default")
+        }
+    }
+
+    private static func check(_ entry: Configuration.Entry, _ option: any Parameter) throws(Failure) {
+        do throws(ConversionError) {
+            _ = try option.convert(try entry.words(of: option.info))
+        } catch {
+            throw Failure("\(entry.source): \(error.message)")
         }
     }
 
     private static func settings<Settings: DescribedSettings>(
         _ type: Settings.Type, _ input: ParsedCommand
     ) throws -> [Line] {
-        var settings = Settings()
-        try settings.apply(input.configuration)
         // A setting with the name of an option is shown as that.
-        let options = Set(ConfigurationFile.options.map(\.name))
+        let options = ConfigurationFile.optionNames
+        var settings = Settings()
+        try settings.apply(input.configuration, except: options)
         return Settings.all.filter { !options.contains($0.name) }.map { setting in
             Line(
                 name: setting.name, value: setting.text(in: settings),

@@ -8,7 +8,7 @@ enum ManCommand: Command {
         notes: ["stockq man | man -l - shows it; make install puts it where man looks for it."])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        Terminal.print(Main.program.manualPage(version: "stockq \(Version.number)"))
+        Terminal.print(exactly: Main.program.manualPage(version: "stockq \(Version.number)"))
         return .success
     }
 }

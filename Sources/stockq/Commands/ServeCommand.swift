@@ -68,7 +68,7 @@ enum ServeCommand: Command {
         var settings = GatewaySettings()
         var workerSettings = WorkerSettings()
         try settings.apply(input.configuration)
-        try workerSettings.apply(input.configuration)
+        try workerSettings.apply(input.configuration, except: [workers.info.name])
         if input[workers] > 0 { workerSettings.workers = input[workers] }
         var assignments: [SettingAssignment] = []
         if let duration = input[deadline] {
