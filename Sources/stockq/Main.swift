@@ -25,7 +25,8 @@ package enum Main {
         SubscriptionsAddCommand.self, SubscriptionsListCommand.self, SubscriptionsTestCommand.self,
         SubscriptionsEnableCommand.self, SubscriptionsDisableCommand.self, SubscriptionsRotateCommand.self,
         SubscriptionsRemoveCommand.self, DeliveriesListCommand.self, DeliveriesRetryCommand.self,
-        DeliveriesReplayCommand.self, DeliverCommand.self, ConfigCommand.self, CompletionsCommand.self,
+        DeliveriesReplayCommand.self, DeliverCommand.self, ExportCommand.self, ConfigCommand.self,
+        CompletionsCommand.self,
         ManCommand.self,
     ]
 
