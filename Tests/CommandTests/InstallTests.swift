@@ -37,7 +37,8 @@ import Testing
         let fish = try Self.shell(
             "\(Program.path) completions fish | source; complete -C 'stockq run --log-format '", "/usr/bin/fish")
         #expect(fish.out.split(separator: "\n").map { $0.split(separator: "\t")[0] } == ["json", "logfmt"], "\(fish)")
-        let items = try Self.shell("\(Program.path) completions fish | source; complete -C 'stockq items im'", "/usr/bin/fish")
+        let items = try Self.shell(
+            "\(Program.path) completions fish | source; complete -C 'stockq items im'", "/usr/bin/fish")
         #expect(items.out.hasPrefix("import"), "\(items)")
     }
 
@@ -45,7 +46,9 @@ import Testing
         let shown = try Self.shell(
             "\(Program.path) man | LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -E UTF-8 -l - | col -b")
         #expect(shown.code == 0 && shown.err.isEmpty, "\(shown.err)")
-        for text in ["stockq - stockq applies", "stockq items import", "--listen-metrics ADDRESS", "subscriptions rotate"] {
+        for text in [
+            "stockq - applies", "stockq items import", "--listen-metrics ADDRESS", "subscriptions rotate",
+        ] {
             #expect(shown.out.contains(text), "\(text)")
         }
     }
@@ -65,5 +68,37 @@ import Testing
         let unit = try String(
             contentsOfFile: "\(folder)/opt/stockq/lib/systemd/system/stockq-run.service", encoding: .utf8)
         #expect(unit.contains("ExecStart=/opt/stockq/bin/stockq run"))
+    }
+
+    @Test("make-deb makes a package with the program, units, manual page, completions and settings")
+    func debianPackage() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().path
+        let folder = NSTemporaryDirectory() + "/stockq-deb-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let made = try Self.shell("\(root)/scripts/make-deb \(Program.path) \(folder)")
+        #expect(made.code == 0, "\(made.err)")
+        let package = made.out.split(separator: "\n").last ?? ""
+        let list = try Self.shell("dpkg-deb --contents \(package)").out
+        for file in [
+            "usr/bin/stockq", "usr/lib/systemd/system/stockq-run.service",
+            "usr/lib/systemd/system/stockq-serve.service",
+            "usr/share/man/man1/stockq.1.gz", "usr/share/bash-completion/completions/stockq",
+            "usr/share/zsh/vendor-completions/_stockq", "usr/share/fish/vendor_completions.d/stockq.fish",
+            "etc/stockq/stockq.conf", "usr/share/doc/stockq/operating/runbook.md",
+            "usr/share/doc/stockq/operating/prometheus/alerts.yml",
+        ] { #expect(list.contains("./\(file)\n"), "\(file)") }
+        #expect(list.contains("-rw------- root/root"), "only root reads stockq.env")
+        #expect(!list.split(separator: "\n").contains { !$0.contains("root/root") }, "all files are root's")
+        let fields = try Self.shell("dpkg-deb --field \(package)").out
+        #expect(fields.contains("libpq5") && fields.contains("libc6"), "\(fields)")
+        // Unpacked, the program reads the settings that come with it.
+        let unpacked = try Self.shell(
+            "dpkg-deb --extract \(package) \(folder)/root && STOCKQ_CONFIG=\(folder)/root/etc/stockq/stockq.conf "
+                + "\(folder)/root/usr/bin/stockq config | head -n 1")
+        #expect(unpacked.code == 0 && unpacked.out.contains(" = "), "\(unpacked)")
+        let unit = try String(
+            contentsOfFile: "\(folder)/root/usr/lib/systemd/system/stockq-run.service", encoding: .utf8)
+        #expect(unit.contains("ExecStart=/usr/bin/stockq run"))
     }
 }
