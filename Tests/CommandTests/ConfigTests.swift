@@ -1,11 +1,10 @@
+import CommandLineKit
 import Foundation
 import PrivateCluster
 import StockGatewayExecution
 import StockQueue
 import TestSupport
 import Testing
-
-@testable import CommandLineKit
 
 /// Settings from the configuration file, the environment and the command line.
 @Suite("Configuration") struct ConfigTests {
