@@ -18,7 +18,14 @@ import Testing
             """)
     }
 
-    private static func drain(_ database: TestDatabase) throws { try database.drain { $0.jobsPerPartition = 1_000 } }
+    /// The workers themselves drop nothing.
+    private static func drain(_ database: TestDatabase) throws {
+        try database.drain {
+            $0.jobsPerPartition = 1_000
+            ($0.keepResults, $0.keepNotifications) = (.days(36_500), .days(36_500))
+            ($0.keepOperations, $0.keepImports) = (.days(36_500), .days(36_500))
+        }
+    }
 
     private static func expire(_ database: TestDatabase, below job: Int) throws {
         try database.run(
