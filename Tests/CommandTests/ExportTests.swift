@@ -82,12 +82,13 @@ import Testing
         try await withDatabase { database in
             try Self.shop(database)
             let program = Program(database)
+            let later = try database.value("SELECT count(*) - 1 FROM stockq.partition_bounds() HAVING count(*) > 2")
             let young = try program.run(["prune"])
             #expect(
                 young.out == """
                     dropped 0 partitions of results older than 400d
                     results_000000000000000 is kept: its job ids are not used up
-                    1 later partition kept with it
+                    \(later) later partitions kept with it
                     dropped 0 keys older than 400d
                     dropped 0 deliveries older than 30d
                     dropped 0 notifications older than 400d

@@ -6,10 +6,11 @@ enum CompletionsCommand: Command {
     static let spec = CommandSpec(
         "completions", "Prints completions of the commands and options for a shell.", arguments: [shell],
         usesDatabase: false,
-        examples: [
-            .init("Complete in this bash.", "bash", before: "eval \"$(stockq completions bash)\";")
-        ],
-        notes: ["make install puts them where the shells look for them."])
+        examples: [.init("Print those of bash.", "bash")],
+        notes: [
+            "make install puts them where the shells look for them.",
+            "eval \"$(stockq completions bash)\" completes in this bash.",
+        ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         Terminal.print(exactly: Main.program.completions(for: input[shell]))
