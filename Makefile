@@ -1,6 +1,6 @@
 # `make` alone prints the targets. Start with `make run` (a demo) and `make test` (the proof).
 .DEFAULT_GOAL := help
-.PHONY: help run test check-api soak tsan asan fuzz bench bench-http lint format setup setup-tests
+.PHONY: help run install deb test check-api soak tsan asan fuzz bench bench-http lint format setup setup-tests
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -8,6 +8,28 @@ help: ## print this list
 run: setup ## build, then run a demo: one simulated day of 100,000 jobs on a private PostgreSQL
 	swift build -c release --product stockq
 	.build/release/stockq demo
+
+PREFIX ?= /usr/local
+PROGRAM ?= .build/release/stockq
+share = $(DESTDIR)$(PREFIX)/share
+install: ## install the program, completions, manual page and units for systemd below PREFIX (/usr/local); build it first
+	@[ -x $(PROGRAM) ] || { echo 'run: swift build -c release --product stockq'; exit 1; }
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/stockq
+	install -d $(share)/man/man1 $(share)/bash-completion/completions $(share)/zsh/site-functions \
+		$(share)/fish/vendor_completions.d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	$(PROGRAM) man >$(share)/man/man1/stockq.1
+	$(PROGRAM) completions bash >$(share)/bash-completion/completions/stockq
+	$(PROGRAM) completions zsh >$(share)/zsh/site-functions/_stockq
+	$(PROGRAM) completions fish >$(share)/fish/vendor_completions.d/stockq.fish
+	for unit in run serve; do \
+		sed 's|/usr/local/bin/stockq|$(PREFIX)/bin/stockq|' docs/operating/systemd/stockq-$$unit.service \
+			>$(DESTDIR)$(PREFIX)/lib/systemd/system/stockq-$$unit.service && \
+		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/stockq-$$unit.service || exit 1; \
+	done
+
+deb: setup ## a Debian package in .build, with Swift's runtime in the program
+	swift build -c release --product stockq --static-swift-stdlib --scratch-path .build/static
+	scripts/make-deb .build/static/release/stockq .build
 
 test: setup-tests ## the whole suite on private PostgreSQL servers; fault tests run separately, they saturate the machine
 	swift test -c release --skip FaultTests

@@ -126,8 +126,8 @@ DECLARE
         'GRANT SELECT, USAGE ON SEQUENCE jobs_job_id_seq TO %1$I',
         'GRANT SELECT, UPDATE ON SEQUENCE workers_awake TO %1$I',
         'GRANT EXECUTE ON FUNCTION immediate_accesses TO %1$I',
-        'GRANT EXECUTE ON FUNCTION add_results_partitions, rebase_feeds, fan_out_deliveries, claim_deliveries,
-            finish_deliveries, digest_items, drop_old_deliveries TO %1$I'
+        'GRANT EXECUTE ON FUNCTION add_results_partitions, begin_results_partition, rebase_feeds, fan_out_deliveries,
+            claim_deliveries, finish_deliveries, digest_items, drop_old_deliveries TO %1$I'
     ];
     -- No table of the queue: each function checks the tokens that it is given.
     serve text[] := ARRAY[
@@ -145,7 +145,9 @@ DECLARE
             notified_level, opening_on_hand, opening_allocated) ON items TO %1$I',
         'GRANT UPDATE (parent_id, low_stock_threshold, threshold_is_default, tracked, notified_level, updated_at)
             ON items TO %1$I',
-        'GRANT EXECUTE ON FUNCTION drop_expired_results, drop_expired_keys, find_retention_blocker, grant_store,
+        'GRANT EXECUTE ON FUNCTION lock_retention, find_kept_partition, prepare_expired_results,
+            fold_expired_results, drop_results_partition, drop_expired_results, drop_expired_keys,
+            drop_old_notifications, drop_old_operations, drop_old_imports, grant_store,
             revoke_store, retry_jobs, pause, resume, reprioritize, set_item, retire_item, reconcile_item,
             move_item, finish_item_move, set_store_limit, set_time_limit, set_reasons, create_gateway_token,
             revoke_gateway_token, list_gateway_tokens, create_gateway_client, revoke_gateway_client,

@@ -13,12 +13,22 @@ struct CommandParser {
     private var asksForHelp = false
 
     /// - Throws: `UsageError` at the first word that is wrong; nothing behind it is read, not even `--help`.
-    static func parse(_ words: [String], _ spec: CommandSpec, program: String) throws(UsageError) -> Outcome {
+    static func parse(
+        _ words: [String], _ spec: CommandSpec, program: String, configuration: () throws(Failure) -> Configuration
+    ) throws(UsageError) -> Outcome {
         var parser = CommandParser(spec: spec, invocation: spec.invocation(of: program))
         try parser.read(words)
         if parser.asksForHelp { return .help }
         try parser.assignPositionals()
-        return .command(try ParsedCommand(spec, invocation: parser.invocation, words: parser.words))
+        let configured: Configuration
+        do throws(Failure) {
+            configured = try configuration()
+        } catch {
+            throw UsageError(error.message, invocation: parser.invocation)
+        }
+        return .command(
+            try ParsedCommand(
+                spec, invocation: parser.invocation, words: parser.words, configuration: configured))
     }
 
     private init(spec: CommandSpec, invocation: String) {

@@ -25,8 +25,7 @@ extension CommandSpec {
     /// A call as a shell takes it: a long one is continued after a backslash.
     private func example(_ example: Example, _ program: String, _ columns: Int) -> String {
         let purpose = Self.wrapped(example.purpose, columns: columns - 4).map { "  # " + $0 }.joined(separator: "\n")
-        let words =
-            [example.before, invocation(of: program)].filter { !$0.isEmpty } + example.words.map(Self.quotedForShell)
+        let words = words(of: example, program: program)
         var lines = ["  " + words[0]]
         for word in words.dropFirst() {
             if displayColumns(lines[lines.count - 1]) + displayColumns(word) + 3 > columns {
@@ -37,6 +36,11 @@ extension CommandSpec {
             }
         }
         return purpose + "\n" + lines.joined(separator: "\n")
+    }
+
+    /// The words of a call as a shell takes them.
+    func words(of example: Example, program: String) -> [String] {
+        [example.before, invocation(of: program)].filter { !$0.isEmpty } + example.words.map(Self.quotedForShell)
     }
 
     private static func quotedForShell(_ word: String) -> String {
@@ -84,6 +88,7 @@ extension ParameterInfo {
         if count.upperBound > 1 && kind == .option { parts.append("may be given several times") }
         if count.lowerBound > 0 && kind == .option { parts.append("required") }
         if let defaultText { parts.append("default: \(defaultText)") }
+        if isConfigurable { parts.append(Configuration.variable(of: name)) }
         return parts.joined(separator: "; ")
     }
 }

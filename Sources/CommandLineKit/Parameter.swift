@@ -18,6 +18,8 @@ package struct ParameterInfo: Sendable, Equatable {
     package let help: String
     /// What a caller with more words than `count` allows can do; nil where there is nothing.
     var ifTooMany: String?
+    /// The environment and the configuration file can give it too.
+    package var isConfigurable = false
 
     /// As messages name it: `--priority` or `STORE`.
     package var label: String { kind == .argument ? name : "--\(name)" }
@@ -112,8 +114,20 @@ package struct Argument<Value: Sendable>: TypedParameter {
 /// An option with a value, `--name VALUE` or `--name=VALUE`; reading it gives a `Value`.
 package struct Option<Value: Sendable>: TypedParameter {
     private let conversion: Conversion<Value>
+    private var isConfigurable = false
 
-    package var info: ParameterInfo { conversion.info }
+    package var info: ParameterInfo {
+        var info = conversion.info
+        info.isConfigurable = isConfigurable
+        return info
+    }
+
+    /// The same option, which the environment and the configuration file can give too.
+    package var configurable: Self {
+        var option = self
+        option.isConfigurable = true
+        return option
+    }
 
     package func convert(_ words: [String]) throws(ConversionError) -> any Sendable {
         ConvertedValue(value: try conversion.read(words))
@@ -190,7 +204,14 @@ extension Option {
 package struct Flag: TypedParameter {
     package typealias Value = Bool
 
-    package let info: ParameterInfo
+    package private(set) var info: ParameterInfo
+
+    /// The same flag, which the environment and the configuration file can give too.
+    package var configurable: Self {
+        var flag = self
+        flag.info.isConfigurable = true
+        return flag
+    }
 
     package init(_ name: String, help: String) {
         info = ParameterInfo(

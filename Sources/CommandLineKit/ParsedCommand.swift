@@ -8,17 +8,24 @@ package struct ParsedCommand: Sendable {
     package let invocation: String
     private let values: [String: any Sendable]
     private let given: Set<String>
+    /// What the environment and the configuration file say.
+    package let configuration: Configuration
 
-    init(_ spec: CommandSpec, invocation: String, words: [String: [String]]) throws(UsageError) {
+    init(
+        _ spec: CommandSpec, invocation: String, words: [String: [String]], configuration: Configuration
+    ) throws(UsageError) {
         var values: [String: any Sendable] = [:]
         for parameter in spec.arguments + spec.allOptions {
             let label = parameter.info.label
+            let entry = words[label] == nil ? configuration.entry(of: parameter.info) : nil
             do throws(ConversionError) {
-                values[label] = try parameter.convert(words[label] ?? [])
+                let configured = try entry.map { entry throws(ConversionError) in try entry.words(of: parameter.info) }
+                values[label] = try parameter.convert(words[label] ?? configured ?? [])
             } catch {
-                throw UsageError(error.message, invocation: invocation)
+                throw UsageError((entry.map { "\($0.source): " } ?? "") + error.message, invocation: invocation)
             }
         }
+        self.configuration = configuration
         self.spec = spec
         self.invocation = invocation
         self.values = values

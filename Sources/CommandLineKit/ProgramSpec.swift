@@ -33,7 +33,11 @@ package struct ProgramSpec: Sendable {
 
     /// Reads a command line: `[global options] COMMAND [arguments] [options]`, `help [COMMAND]`, `--help`,
     /// `--version` or `version`.
-    package func interpret(_ words: [String]) throws(UsageError) -> Request {
+    ///
+    /// - Parameter configuration: is asked for when a command is to run: what a command line does not give.
+    package func interpret(
+        _ words: [String], configuration: () throws(Failure) -> Configuration = { .none }
+    ) throws(UsageError) -> Request {
         var rest = words[...]
         var leading: [String] = []
         var asksForHelp = false
@@ -50,10 +54,12 @@ package struct ProgramSpec: Sendable {
         if let word = rest.first, Self.versionWords.contains(word) { return .version }
         if rest.first == "help" { return .help(try helpText(for: Array(rest.dropFirst()))) }
         if asksForHelp { return .help(try helpText(for: Array(rest))) }
-        return try command(Array(rest), leading)
+        return try command(Array(rest), leading, configuration)
     }
 
-    private func command(_ words: [String], _ leading: [String]) throws(UsageError) -> Request {
+    private func command(
+        _ words: [String], _ leading: [String], _ configuration: () throws(Failure) -> Configuration
+    ) throws(UsageError) -> Request {
         guard let spec = spec(of: words) else {
             guard let family = words.first else { return .nothing }
             if !members(of: family).isEmpty, let word = words.dropFirst().first, OptionWord.asksForHelp(word) {
@@ -61,7 +67,8 @@ package struct ProgramSpec: Sendable {
             }
             throw unknownCommand(words)
         }
-        let outcome = try CommandParser.parse(leading + words.dropFirst(spec.path.count), spec, program: name)
+        let outcome = try CommandParser.parse(
+            leading + words.dropFirst(spec.path.count), spec, program: name, configuration: configuration)
         switch outcome {
         case .help: return .help(spec.helpText(program: name, columns: Terminal.helpColumns))
         case .command(let parsed): return .command(parsed)

@@ -7,7 +7,7 @@ import Foundation
 ///
 /// `PR_SET_PDEATHSIG` would act at the end of the *thread* that started the child, and not reach a child's children.
 public enum ProcessGuard {
-    private static let markName = "STOCKQ_PROCESS_GUARD"
+    package static let markName = "STOCKQ_PROCESS_GUARD"
     private static let mark = "\(getpid())-\(UInt64.random(in: 0 ... .max))"
 
     /// The shell and its pipe, which live as long as this process.

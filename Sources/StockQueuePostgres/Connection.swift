@@ -287,6 +287,12 @@ public final class Connection {
         }
     }
 
+    /// Waits for something from the server, and reads it.
+    func waitForInput(until deadline: Deadline) throws(PostgresError) {
+        try wait(for: Int16(POLLIN), until: deadline)
+        guard PQconsumeInput(handle) == 1 else { throw connectionLostError() }
+    }
+
     @discardableResult
     private func wait(for events: Int16, until deadline: Deadline) throws(PostgresError) -> Int16 {
         while true {

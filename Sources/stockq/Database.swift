@@ -5,19 +5,23 @@ import StockQueuePostgres
 
 /// The connection to the database, from the command line and the environment.
 enum Database {
-    private static let url = Option(
+    static let url = Option(
         "database-url", .text("URL"), defaultText: "DATABASE_URL, else libpq's PGHOST, PGDATABASE, …",
-        help: "the database")
+        help: "the database"
+    ).configurable
     private static let schema = Option(
-        "schema", .schema, defaultText: "STOCKQ_SCHEMA, else \(QueueSchema.defaultName)", help: "the queue's schema")
-    private static let pooled = Flag("pooled", help: "the database is behind a pooler in transaction mode (PgBouncer)")
+        "schema", .schema, defaultText: QueueSchema.defaultName, help: "the queue's schema"
+    ).configurable
+    private static let pooled = Flag(
+        "pooled", help: "the database is behind a pooler in transaction mode (PgBouncer)"
+    ).configurable
 
     static let options: [any Parameter] = [url, schema, pooled, TimeText.utc]
 
     static func settings(_ input: ParsedCommand) throws -> ConnectionSettings {
         let environment = ProcessInfo.processInfo.environment
         var settings = ConnectionSettings(
-            conninfo: input[url] ?? environment["DATABASE_URL"] ?? "", applicationName: "stockq \(input.spec.name)")
+            conninfo: conninfo(input), applicationName: "stockq \(input.spec.name)")
         settings.pooled = input[pooled]
         if let file = environment["DATABASE_PASSWORD_FILE"] {
             guard let password = try? String(contentsOfFile: file, encoding: .utf8) else {
@@ -28,20 +32,27 @@ enum Database {
         return settings
     }
 
-    static func schema(_ input: ParsedCommand) throws -> QueueSchema {
-        if let schema = input[schema] { return schema }
-        guard let name = ProcessInfo.processInfo.environment["STOCKQ_SCHEMA"] else { return .standard }
-        guard let schema = QueueSchema(name) else {
-            throw input.usageError("STOCKQ_SCHEMA takes \(QueueSchema.nameRule), not '\(name.shown)'")
-        }
-        return schema
+    private static func conninfo(_ input: ParsedCommand) -> String {
+        input.isGiven(url) ? input[url] ?? "" : entry(input)?.text ?? ""
     }
+
+    /// The database of the environment or of the file. `DATABASE_URL` is the environment's as much as
+    /// `STOCKQ_DATABASE_URL`, so it comes before the file.
+    static func entry(_ input: ParsedCommand) -> Configuration.Entry? {
+        let entry = input.configuration.entry(of: url.info)
+        if case .environment? = entry?.source { return entry }
+        return ProcessInfo.processInfo.environment["DATABASE_URL"].map {
+            Configuration.Entry(text: $0, source: .environment("DATABASE_URL"))
+        } ?? entry
+    }
+
+    static func schema(_ input: ParsedCommand) -> QueueSchema { input[schema] ?? .standard }
 
     /// Connects and checks that the schema is at this program's version.
     ///
     /// - Parameter timeout: long by default, because scans of a large store are slow.
     static func open(_ input: ParsedCommand, timeout: Duration = .seconds(300)) throws -> (Connection, QueueSchema) {
-        let schema = try schema(input)
+        let schema = schema(input)
         var settings = try settings(input)
         settings.callTimeout = timeout
         let connection = try Connection(settings)
@@ -66,6 +77,14 @@ enum Database {
             let bytes = Array(argument.utf8)[secret]
             return message.replacingOccurrences(of: String(decoding: bytes, as: UTF8.self), with: "***")
         }
+    }
+
+    /// A connection string without the password in it.
+    static func masked(_ conninfo: String) -> String {
+        guard let secret = ConnectionString.secretBytes(in: conninfo) else { return conninfo }
+        let bytes = Array(conninfo.utf8)
+        return String(
+            decoding: bytes[..<secret.lowerBound] + Array("***".utf8) + bytes[secret.upperBound...], as: UTF8.self)
     }
 
     /// The bytes of an argument that are a password.

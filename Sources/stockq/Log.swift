@@ -113,7 +113,11 @@ struct Log: Sendable {
         case .batch(let event): write(.debug, "batch", Self.fields(of: event))
         case .promoted(let event): write(.debug, "promoted", [("jobs", event.jobs)])
         case .partitionsAdded(let event): write(.info, "partitions_added", [("count", event.count)])
-        case .partitionDropped(let event): write(.info, "partition_dropped", [("name", event.name)])
+        case .partitionDropped(let event):
+            write(
+                .info, event.isDetached ? "partition_detached" : "partition_dropped",
+                [("name", event.name)] + (event.file.map { [("file", $0)] } ?? []))
+        case .exportFailed(let event): write(.error, "export_failed", [("text", event.problem)])
         case .maintenanceFailed(let error): write(.warn, "maintenance_failed", [("error", error)])
         case .stalledSessionsTerminated(let event):
             write(.warn, "stalled_sessions_terminated", [("count", event.count)])

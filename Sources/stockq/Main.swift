@@ -25,7 +25,9 @@ package enum Main {
         SubscriptionsAddCommand.self, SubscriptionsListCommand.self, SubscriptionsTestCommand.self,
         SubscriptionsEnableCommand.self, SubscriptionsDisableCommand.self, SubscriptionsRotateCommand.self,
         SubscriptionsRemoveCommand.self, DeliveriesListCommand.self, DeliveriesRetryCommand.self,
-        DeliveriesReplayCommand.self, DeliverCommand.self,
+        DeliveriesReplayCommand.self, DeliverCommand.self, ExportCommand.self, ConfigCommand.self,
+        CompletionsCommand.self,
+        ManCommand.self,
     ]
 
     package static let program = ProgramSpec(
@@ -35,6 +37,9 @@ package enum Main {
         notes: [
             "Without --database-url the database comes from DATABASE_URL, or from libpq's own variables (PGHOST, PGPORT, PGUSER, "
                 + "PGDATABASE, PGPASSWORD, PGPASSFILE, …).",
+            "Options can also come from the environment, as STOCKQ_LOG_LEVEL for --log-level, and from the file that STOCKQ_CONFIG "
+                + "names, else \(ConfigurationFile.standardPath), with lines such as log-level = warn. The command line comes "
+                + "first, then the environment. stockq config shows what is in force.",
             "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 doctor, verify or migrate --status could not check, 130 an import "
                 + "stopped by a signal.",
         ])
@@ -57,7 +62,8 @@ package enum Main {
         do {
             let words = try ProcessSetup.arguments(of: program.name)
             Database.hidePasswordInProcessList()
-            return try perform(try program.interpret(words))
+            return try perform(
+                try program.interpret(words, configuration: { () throws(Failure) in try ConfigurationFile.load() }))
         } catch let error as UsageError {
             Terminal.note(Database.hidingPasswords(in: error.description))
             return .usage

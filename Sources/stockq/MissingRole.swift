@@ -13,9 +13,8 @@ enum MissingRole {
     static func advice(_ error: any Error, _ input: ParsedCommand) -> String? {
         guard let error = error as? PostgresError, error.sqlState == .insufficientPrivilege,
             let match = error.message.firstMatch(of: /permission denied for (?:function|table|view|sequence) (\S+)/),
-            let settings = try? Database.settings(input), let schema = try? Database.schema(input),
-            let connection = try? Connection(settings),
-            let found = try? Inspector(connection: connection, schema: schema).roles(
+            let settings = try? Database.settings(input), let connection = try? Connection(settings),
+            let found = try? Inspector(connection: connection, schema: Database.schema(input)).roles(
                 for: lastObjects[input.spec.name] ?? String(match.1)),
             let role = found.roles.first
         else { return nil }

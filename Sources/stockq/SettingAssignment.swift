@@ -1,4 +1,5 @@
 import CommandLineKit
+import StockModel
 import StockQueue
 
 /// `NAME=VALUE`
@@ -17,6 +18,20 @@ extension ValueType where Value == SettingAssignment {
 }
 
 extension DescribedSettings {
+    /// Changes the settings that the environment or the configuration file has.
+    ///
+    /// - Parameter options: settings that an option of the same name changes.
+    mutating func apply(_ configuration: Configuration, except options: Set<String> = []) throws(Failure) {
+        for setting in Self.all where !options.contains(setting.name) {
+            guard let entry = configuration.entry(setting.name) else { continue }
+            do throws(ValidationError) {
+                try setting.set(entry.text, in: &self)
+            } catch {
+                throw Failure("\(entry.source): \(error.message)")
+            }
+        }
+    }
+
     /// Prints the settings for `--show-settings`.
     func show() {
         for setting in Self.all { Terminal.print("\(setting.name)=\(setting.text(in: self))") }

@@ -39,9 +39,11 @@ import Testing
         my_grants           S    -    -    S    S    -
         my_ready_jobs       S    -    -    S    S    -
         my_variations       S    -    -    S    S    -
+        next_openings       -    -    -    S    S    -
         notifications       S    SI   -    S    S    -
         operations          -    -    -    S    S    -
         paused_stores       -    S    -    S    S    -
+        prepared_partitions -    -    -    S    S    -
         ready_heads         -    S    -    S    S    -
         reasons             S    -    -    S    S    -
         reconciliations     S    S    -    S    S    -
@@ -187,7 +189,8 @@ import Testing
             "notifications_cursor", "changes_after", "changes_cursor",
         ],
         "stockq_worker": [
-            "add_results_partitions", "rebase_feeds", "fan_out_deliveries", "claim_deliveries", "finish_deliveries",
+            "add_results_partitions", "begin_results_partition", "rebase_feeds", "fan_out_deliveries",
+            "claim_deliveries", "finish_deliveries",
             "digest_items", "drop_old_deliveries", "can_read_all_stores", "resumes", "changes_since_count", "strand_of",
             "partition_bounds", "feed_horizon", "read_cursor", "feed_stores", "immediate_accesses",
             "check_page", "notifications_after", "last_notifications", "notifications_cursor", "changes_after",
@@ -215,7 +218,9 @@ import Testing
         "outsider": [],
     ]
     private static let adminAlone: Set = [
-        "drop_expired_results", "drop_expired_keys", "find_retention_blocker", "grant_store", "revoke_store",
+        "lock_retention", "find_kept_partition", "prepare_expired_results", "fold_expired_results",
+        "drop_results_partition", "drop_expired_results", "drop_expired_keys", "drop_old_notifications",
+        "drop_old_operations", "drop_old_imports", "grant_store", "revoke_store",
         "retry_jobs", "pause", "resume",
         "reprioritize", "set_item", "retire_item", "reconcile_item", "move_item", "finish_item_move", "set_store_limit",
         "set_time_limit", "set_reasons",

@@ -20,7 +20,7 @@ import Testing
             #expect(
                 functions == [
                     "find_group 10 t", "find_job 1 t", "find_key 1 t", "find_reference 10 t",
-                    "find_retention_blocker 1 t", "item_history 10 t", "stock_at 1 t", "wait_for_result 1 t",
+                    "item_history 10 t", "stock_at 1 t", "wait_for_result 1 t",
                 ])
         }
     }

@@ -75,7 +75,11 @@ public struct Program: Sendable {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: executable)
         process.arguments = arguments
-        var all = try ProcessGuard.environment().filter { !$0.key.hasPrefix("PG") && $0.key != "DATABASE_URL" }
+        // The variables of the tests are no settings of the program.
+        var all = try ProcessGuard.environment().filter { name, _ in
+            !name.hasPrefix("PG") && name != "DATABASE_URL"
+                && (!name.hasPrefix("STOCKQ_") || name == ProcessGuard.markName)
+        }
         all.merge(environment) { $1 }
         process.environment = all
         let files = try ["in", "out", "err"].map { name in

@@ -549,6 +549,8 @@ BEGIN
         CROSS JOIN LATERAL item_history(i.store_id, i.item_id, i.location_id, movements) AS r
         WHERE (i.store_id, i.item_id) = (access.store_id, gateway_history.item_id) AND one_job IS NULL
             AND (gateway_history.location_id IS NULL OR i.location_id = gateway_history.location_id)
+            -- The opening has what was before it, whether retention has dropped it yet or not.
+            AND r.version > i.opening_version
         UNION ALL
         SELECT r.job_id, r.location_id, r.action::text, r.applied_quantity, r.finished_at
         FROM results AS r

@@ -189,23 +189,6 @@ public struct QueueAdmin {
         ListGrantsStatement.grants(in: try run(ListGrantsStatement(schema)))
     }
 
-    // MARK: retention
-
-    /// Drops expired results and deletes expired idempotency keys, as the maintenance of a worker process does where
-    /// its role may.
-    ///
-    /// - Returns: the names of the partitions of the results that were dropped, the jobs that keep the next one, and
-    ///   how many keys were deleted.
-    package func prune(
-        keepResultsSeconds: Int64, keepKeysSeconds: Int64
-    ) throws(PostgresError) -> (partitions: [String], blocker: RetentionBlocker?, keys: Int) {
-        let retention = Retention(connection: connection, schema: schema)
-        var partitions: [String] = []
-        while let name = try retention.dropExpiredPartition(keepSeconds: keepResultsSeconds) { partitions.append(name) }
-        let blocker = try retention.blocker(keepSeconds: keepResultsSeconds)
-        return (partitions, blocker, try retention.dropExpiredKeys(keepSeconds: keepKeysSeconds) { true })
-    }
-
     @discardableResult
     func execute(_ statement: Statement, _ parameters: Parameters = Parameters()) throws(PostgresError) -> ResultSet {
         try connection.execute(statement, parameters)

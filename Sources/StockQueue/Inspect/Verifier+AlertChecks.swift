@@ -170,7 +170,7 @@ extension Verifier.Check {
                 WHERE CASE
                     WHEN made_at IS NULL THEN due_at <= next_at
                     -- Retention may have dropped the result that it follows from.
-                    WHEN waits AND rise_at IS NULL AND sent_job < (SELECT coalesce(min(job_id), 0) FROM \(s).results)
+                    WHEN waits AND rise_at IS NULL AND sent_job < \(firstKeptJob(s))
                         THEN false
                     ELSE announced_at > made_at
                         OR (announced_at, alert_before::text, alert_after::text, sent_version, sent_available, sent_job)
@@ -252,7 +252,7 @@ extension Verifier.Check {
                 JOIN \(s).notifications AS n USING (notification_id, store_id, item_id, location_id)
                 WHERE is_sent = coalesce(found.is_first, false) AND NOT coalesce(found.is_cut, false)
                     AND (found.is_first IS NOT NULL OR NOT is_sent
-                        AND coalesce(n.job_id, 9223372036854775807) >= (SELECT coalesce(min(job_id), 0) FROM \(s).results))
+                        AND coalesce(n.job_id, 9223372036854775807) >= \(firstKeptJob(s)))
                 """)
     }
 

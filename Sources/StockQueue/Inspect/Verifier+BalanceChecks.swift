@@ -24,7 +24,11 @@ extension Verifier.Check {
         """
     }
 
-    /// The sums of the ledger, item by item; those of a retired item apart from those of its successor.
+    /// The sums of the ledger since the openings, item by item; those of a retired item apart from those of its
+    /// successor.
+    ///
+    /// A partition that goes may have later changes of an item than one that is kept: the opening is then the balance
+    /// after the last one that went, and has the kept ones before it too.
     private static func ledger(_ s: String) -> String {
         """
         SELECT results.store_id, results.item_id, results.location_id, retired.version AS retired_version,
@@ -36,7 +40,11 @@ extension Verifier.Check {
                 ON retired.store_id = results.store_id AND retired.item_id = results.item_id
                 AND retired.location_id = results.location_id
                 AND results.version > retired.created_version AND results.version <= retired.version
+            LEFT JOIN \(s).items ON items.store_id = results.store_id AND items.item_id = results.item_id
+                AND items.location_id = results.location_id
             WHERE outcome = 'applied'
+                AND results.version > coalesce(
+                    CASE WHEN retired.version IS NULL THEN items.opening_version ELSE retired.opening_version END, 0)
             GROUP BY results.store_id, results.item_id, results.location_id, retired.version
         """
     }
@@ -87,7 +95,7 @@ extension Verifier.Check {
                 WHERE version - opening_version <> coalesce(changes, 0)
                     OR versions <> changes
                     OR highest <> version
-                    OR (opening_version = created_version AND lowest <> created_version + 1)
+                    OR lowest <> opening_version + 1
                 """)
     }
 

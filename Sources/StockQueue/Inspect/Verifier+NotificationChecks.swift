@@ -2,6 +2,11 @@
 extension Verifier.Check {
     static func ofNotifications(_ s: String) -> [Self] { [notifications(s), thresholds(s), notifiedLevels(s)] }
 
+    /// The first job id whose result retention has kept.
+    static func firstKeptJob(_ s: String) -> String {
+        "(SELECT coalesce(min(lower_bound), 0) FROM \(s).partition_bounds())"
+    }
+
     /// The notification that a row of `results` must have; NULL for none.
     static func dueKind(_ s: String) -> String {
         """
@@ -53,7 +58,7 @@ extension Verifier.Check {
                 WHERE due.kind IS DISTINCT FROM written.kind
                     AND (due.kind IS NOT NULL OR written.kind IS NOT NULL)
                     -- Notifications may outlive the results that retention has dropped.
-                    AND (due.kind IS NOT NULL OR job_id >= (SELECT coalesce(min(job_id), 0) FROM \(s).results))
+                    AND (due.kind IS NOT NULL OR job_id >= \(firstKeptJob(s)))
                 """)
     }
 

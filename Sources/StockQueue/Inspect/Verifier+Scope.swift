@@ -74,7 +74,9 @@ private struct Part {
                 )
             """
         let isTouched = since != nil && scope.item == nil ? [touched] : []
-        let recent = since.map { "WHERE change.finished_at >= \($0)" } ?? ""
+        // What is up to the opening counts no more, whether its partition is gone or not.
+        let recent =
+            "WHERE change.version > scoped.opening_version" + (since.map { " AND change.finished_at >= \($0)" } ?? "")
         return """
             WITH RECURSIVE scoped AS MATERIALIZED (
                 SELECT item.*, (
@@ -92,6 +94,7 @@ private struct Part {
                 UNION ALL
                 SELECT change.*
                 FROM chain
+                JOIN scoped USING (store_id, item_id, location_id)
                 CROSS JOIN LATERAL (
                     SELECT * FROM \(s).results
                     WHERE results.job_id = chain.previous_job_id AND results.version < chain.version
@@ -264,7 +267,7 @@ private struct Part {
             FROM (\(logged)) AS logged
             JOIN scoped USING (store_id, item_id, location_id)
             LEFT JOIN chain ON chain.job_id = logged.job_id
-            WHERE chain.job_id IS NULL AND logged.version > scoped.created_version
+            WHERE chain.job_id IS NULL AND logged.version > scoped.opening_version
             """)
     }
 }

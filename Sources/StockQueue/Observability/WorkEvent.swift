@@ -20,6 +20,8 @@ public enum WorkEvent: Sendable {
     case promoted(Promoted)
     case partitionsAdded(PartitionsAdded)
     case partitionDropped(PartitionDropped)
+    /// Expired results could not be written to the folder of exports; they are kept, and the next attempt follows.
+    case exportFailed(ExportFailed)
     case maintenanceFailed(PostgresError)
     /// Sessions that had locked a lane for a client that stopped answering were terminated.
     case stalledSessionsTerminated(StalledSessionsTerminated)
@@ -159,6 +161,16 @@ extension WorkEvent {
     public struct PartitionDropped: Sendable {
         /// The name of the partition.
         public let name: String
+        /// It is a table of its own now.
+        public let isDetached: Bool
+        /// The file that has its results.
+        public let file: String?
+    }
+
+    /// An export that failed.
+    public struct ExportFailed: Sendable {
+        /// What went wrong, with the file.
+        public let problem: String
     }
 
     /// Stalled sessions that were terminated.

@@ -25,6 +25,8 @@ public protocol WorkersObserver: Sendable {
     func partitionsAdded(_ event: WorkEvent.PartitionsAdded)
     /// A partition of the results was dropped.
     func partitionDropped(_ event: WorkEvent.PartitionDropped)
+    /// Expired results could not be exported, and are kept.
+    func exportFailed(_ event: WorkEvent.ExportFailed)
     /// A round of maintenance failed; the next one tries again.
     func maintenanceFailed(_ error: PostgresError)
     /// Sessions that had locked a lane and did not answer were terminated.
@@ -56,6 +58,7 @@ extension WorkersObserver {
     public func jobsPromoted(_ event: WorkEvent.Promoted) {}
     public func partitionsAdded(_ event: WorkEvent.PartitionsAdded) {}
     public func partitionDropped(_ event: WorkEvent.PartitionDropped) {}
+    public func exportFailed(_ event: WorkEvent.ExportFailed) {}
     public func maintenanceFailed(_ error: PostgresError) {}
     public func stalledSessionsTerminated(_ event: WorkEvent.StalledSessionsTerminated) {}
     public func transactionOpenLong(_ event: WorkEvent.TransactionOpenLong) {}
@@ -79,6 +82,7 @@ extension WorkersObserver {
         case .promoted(let event): jobsPromoted(event)
         case .partitionsAdded(let event): partitionsAdded(event)
         case .partitionDropped(let event): partitionDropped(event)
+        case .exportFailed(let event): exportFailed(event)
         case .maintenanceFailed(let error): maintenanceFailed(error)
         case .stalledSessionsTerminated(let event): stalledSessionsTerminated(event)
         case .transactionOpenLong(let event): transactionOpenLong(event)

@@ -1,13 +1,15 @@
 import StockQueuePostgres
 
-/// Adds and drops partitions of the results, and deletes expired idempotency keys: what the maintenance of a worker
-/// process and the command `prune` do.
+/// Adds and drops partitions of the results, and deletes old rows: what the maintenance of a worker process and the
+/// command `prune` do.
 package struct Retention {
-    private let connection: Connection
-    private let statements: RetentionStatements
+    let connection: Connection
+    let schema: QueueSchema
+    let statements: RetentionStatements
 
     package init(connection: Connection, schema: QueueSchema) {
         self.connection = connection
+        self.schema = schema
         statements = RetentionStatements(schema)
     }
 
@@ -27,55 +29,67 @@ package struct Retention {
         return Int(try connection.execute(statements.addPartitions, parameters).int32(0, 0))
     }
 
+    /// Begins the next partition if the results of the present one span longer.
+    ///
+    /// - Parameter goesOn: asked before each further transaction.
+    package func beginPartition(spanSeconds: Int64, while goesOn: () -> Bool) throws(PostgresError) {
+        var parameters = Parameters()
+        parameters.add(spanSeconds)
+        while try connection.execute(statements.beginPartition, parameters).int32(0, 0) > 0 && goesOn() {}
+    }
+
     /// Whether this role may drop what has expired. A worker's role may not: it cannot change what has happened.
     package func canDropExpired() throws(PostgresError) -> Bool {
         try connection.execute(statements.canDropExpired).bool(0, 0)
     }
 
-    /// Drops the oldest partition of the results when all in it has expired.
-    ///
-    /// - Returns: its name, or nil when there is nothing to drop.
-    package func dropExpiredPartition(keepSeconds: Int64) throws(PostgresError) -> String? {
+    /// Why the oldest partition of the results is kept; nil if nothing keeps it.
+    package func keptPartition(keepSeconds: Int64) throws(PostgresError) -> KeptPartition? {
         var parameters = Parameters()
         parameters.add(keepSeconds)
-        return try connection.execute(statements.dropExpiredResults, parameters).optionalString(0, 0)
+        return KeptPartition(
+            try withoutTimeLimit { () throws(PostgresError) in
+                try connection.execute(statements.findKept, parameters, timeoutMs: Self.longMs)
+            })
     }
 
-    /// The queued jobs that keep the oldest partition of the results from being dropped; nil if jobs keep nothing.
-    package func blocker(keepSeconds: Int64) throws(PostgresError) -> RetentionBlocker? {
-        var parameters = Parameters()
-        parameters.add(keepSeconds)
-        return RetentionBlocker(try connection.execute(statements.findBlocker, parameters))
-    }
-
-    /// Deletes expired keys, a bounded number in each transaction.
+    /// Deletes old rows, a bounded number in each transaction.
     ///
     /// - Parameter goesOn: asked before each further transaction.
-    /// - Returns: how many keys were deleted.
-    package func dropExpiredKeys(keepSeconds: Int64, while goesOn: () -> Bool) throws(PostgresError) -> Int {
-        try drop(statements.dropExpiredKeys, keepSeconds, goesOn)
-    }
-
-    /// Deletes deliveries that have ended, a bounded number in each transaction.
-    ///
-    /// - Parameter goesOn: asked before each further transaction.
-    /// - Returns: how many deliveries were deleted.
-    package func dropOldDeliveries(keepSeconds: Int64, while goesOn: () -> Bool) throws(PostgresError) -> Int {
-        try drop(statements.dropOldDeliveries, keepSeconds, goesOn)
-    }
-
-    private func drop(
-        _ statement: Statement, _ keepSeconds: Int64, _ goesOn: () -> Bool
+    /// - Returns: how many were deleted.
+    package func drop(
+        _ rows: RetentionRows, keepSeconds: Int64, while goesOn: () -> Bool
     ) throws(PostgresError) -> Int {
         var parameters = Parameters()
         parameters.add(keepSeconds)
         parameters.add(Int32(Self.rowsMax))
-        var rows = 0
+        var count = 0
         repeat {
-            let dropped = Int(try connection.execute(statement, parameters).int32(0, 0))
-            rows += dropped
+            let dropped = Int(try connection.execute(statements.drop(rows), parameters).int32(0, 0))
+            count += dropped
             if dropped < Self.rowsMax { break }
         } while goesOn()
-        return rows
+        return count
+    }
+
+    /// Whether notifications are kept that are older than they should get.
+    package func hasOldNotifications(keepSeconds: Int64) throws(PostgresError) -> Bool {
+        var parameters = Parameters()
+        parameters.add(keepSeconds)
+        return try connection.execute(statements.hasOldNotifications, parameters).bool(0, 0)
+    }
+
+    /// A scan of a partition may take minutes.
+    static let longMs = 3_600_000
+
+    /// Runs `body` in a transaction in which the server cancels no statement for its duration.
+    func withoutTimeLimit<Value>(
+        lockTimeout: Duration? = nil, _ body: () throws(PostgresError) -> Value
+    ) throws(PostgresError) -> Value {
+        try connection.transaction { () throws(PostgresError) in
+            let lockLimit = lockTimeout.map { "; SET LOCAL lock_timeout = \($0.milliseconds)" } ?? ""
+            try connection.executeScript("SET LOCAL statement_timeout = 0\(lockLimit)")
+            return try body()
+        }
     }
 }

@@ -62,7 +62,14 @@ public struct SettingDescription<Settings: DescribedSettings>: Sendable {
 
     /// The environment variable that changes the setting: `STOCKQ_LOCK_TIMEOUT` for `lockTimeout`.
     public var environmentName: String {
-        "STOCKQ_" + name.map { ($0.isUppercase ? "_" : "") + $0.uppercased() }.joined()
+        var variable = "STOCKQ_"
+        var last: Character = "A"
+        for character in name {
+            // Capitals that follow one another are one word.
+            variable += (character.isUppercase && !last.isUppercase ? "_" : "") + character.uppercased()
+            last = character
+        }
+        return variable
     }
 
     /// What values the setting takes, for help and messages.
@@ -261,8 +268,25 @@ extension WorkerSettings: DescribedSettings {
             "partitionsAhead", \.partitionsAhead, 1...100,
             "partitions of the results kept ready ahead of the ids drawn"),
         Setting(
+            "partitionSpan", \.partitionSpan, .minutes(1)...(.days(3_650)),
+            "after this time results go to the next partition, whether the present one is full or not"),
+        Setting(
             "keepResults", \.keepResults, .seconds(1)...(.days(36_500)), "how long results are kept"),
         Setting(
+            "detachResults", \.detachResults,
+            "make a partition of expired results a table of its own instead of dropping it"),
+        Setting(
+            "exportFolder", \.exportFolder,
+            "the folder where expired results are written before they are dropped; empty for none"),
+        Setting(
             "keepKeys", \.keepKeys, .seconds(1)...(.days(36_500)), "how long used idempotency keys are kept"),
+        Setting(
+            "keepNotifications", \.keepNotifications, .seconds(1)...(.days(36_500)),
+            "how long notifications are kept"),
+        Setting(
+            "keepOperations", \.keepOperations, .seconds(1)...(.days(36_500)),
+            "how long the records of what administrators did are kept"),
+        Setting(
+            "keepImports", \.keepImports, .seconds(1)...(.days(36_500)), "how long the records of imports are kept"),
     ]
 }

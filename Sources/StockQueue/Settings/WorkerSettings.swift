@@ -119,12 +119,24 @@ public struct WorkerSettings: Sendable {
     public var maintenanceInterval = Duration.seconds(10)
     /// Job ids that a partition of the results holds.
     public var jobsPerPartition = 5_000_000
+    /// After this time results go to the next partition, whether the present one is full or not.
+    public var partitionSpan = Duration.days(30)
     /// Partitions of the results kept ready ahead of the ids drawn.
     public var partitionsAhead = 2
     /// How long results are kept.
     public var keepResults = Duration.days(400)
+    /// Make a partition of expired results a table of its own instead of dropping it.
+    public var detachResults = false
+    /// The folder where expired results are written before they are dropped; empty: none.
+    public var exportFolder = ""
     /// How long used idempotency keys are kept.
     public var keepKeys = Duration.days(400)
+    /// How long notifications are kept.
+    public var keepNotifications = Duration.days(400)
+    /// How long the records of what administrators did are kept.
+    public var keepOperations = Duration.days(400)
+    /// How long the records of imports are kept.
+    public var keepImports = Duration.days(400)
 
     public init() {}
 }

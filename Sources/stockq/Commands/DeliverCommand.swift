@@ -19,7 +19,7 @@ enum DeliverCommand: Command {
         let settings = try RunCommand.settings(input)
         let log = MonitorOptions.log(input)
         let signals = StopOnSignals(timeout: settings.stopTimeout)
-        let (connection, schema) = (try Database.settings(input), try Database.schema(input))
+        let (connection, schema) = (try Database.settings(input), Database.schema(input))
         let monitor = Monitor(
             MonitorOptions.monitor(input), log,
             source: Monitor.Source(connection: connection, schema: schema, settings: settings),

@@ -35,7 +35,7 @@ enum MigrateCommand: Command {
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        let schema = try Database.schema(input)
+        let schema = Database.schema(input)
         if input[status] {
             return try CheckFailure.wrapping {
                 try printStatus(

@@ -36,7 +36,7 @@ enum RunCommand: Command {
         let log = MonitorOptions.log(input)
         try checkOpenFiles(settings)
         let signals = StopOnSignals(timeout: settings.stopTimeout)
-        let (connection, schema) = (try Database.settings(input), try Database.schema(input))
+        let (connection, schema) = (try Database.settings(input), Database.schema(input))
         let monitor = Monitor(
             MonitorOptions.monitor(input), log,
             source: Monitor.Source(connection: connection, schema: schema, settings: settings),
@@ -87,14 +87,10 @@ enum RunCommand: Command {
             help: "\(setting.help), \(setting.allowed); short for --set \(settingName)=N")
     }
 
-    /// The defaults, changed by the environment, then by the shorthands, then by `--set`.
+    /// The defaults, changed by the configuration file, the environment, the shorthands, and last by `--set`.
     static func settings(_ input: ParsedCommand) throws -> WorkerSettings {
         var settings = WorkerSettings()
-        do throws(ValidationError) {
-            try settings.apply(environment: ProcessInfo.processInfo.environment)
-        } catch {
-            throw Failure(error.message)
-        }
+        try settings.apply(input.configuration)
         let shorthands =
             input.spec.name == spec.name ? [("workers", input[workers]), ("batchJobsMax", input[batchMax])] : []
         let assignments = shorthands.compactMap { name, value in value.map { SettingAssignment(name: name, value: $0) }

@@ -9,9 +9,11 @@ import StockQueuePostgres
 enum ServeCommand: Command {
     private static let listen = Option(
         repeated: "listen", .endpoint, defaultText: "127.0.0.1:8080",
-        help: "where to listen: HOST:PORT, unix:PATH or systemd; give it again for each address")
+        help: "where to listen: HOST:PORT, unix:PATH or systemd; give it again for each address"
+    ).configurable
     private static let workers = Option(
-        "workers", .wholeNumber(0...1_000), default: 2, help: "workers in this process; 0 for the gateway alone")
+        "workers", .wholeNumber(0...1_000), default: 2, help: "workers in this process; 0 for the gateway alone"
+    ).configurable
     private static let deadline = Option(
         "deadline", .duration, defaultText: "15s",
         help: "a call that is not decided by then is canceled; short for --set deadline=DURATION")
@@ -49,7 +51,7 @@ enum ServeCommand: Command {
             return .success
         }
         var gateway = Gateway(
-            connection: try Database.settings(input), schema: try Database.schema(input), log: log,
+            connection: try Database.settings(input), schema: Database.schema(input), log: log,
             settings: settings, workerSettings: workerSettings)
         gateway.endpoints = input[listen].isEmpty ? [.tcp("127.0.0.1", 8_080)] : input[listen]
         gateway.workers = input[workers]
@@ -65,13 +67,8 @@ enum ServeCommand: Command {
     private static func settings(_ input: ParsedCommand) throws -> (GatewaySettings, WorkerSettings) {
         var settings = GatewaySettings()
         var workerSettings = WorkerSettings()
-        let environment = ProcessInfo.processInfo.environment
-        do throws(ValidationError) {
-            try settings.apply(environment: environment)
-            try workerSettings.apply(environment: environment)
-        } catch {
-            throw Failure(error.message)
-        }
+        try settings.apply(input.configuration)
+        try workerSettings.apply(input.configuration, except: [workers.info.name])
         if input[workers] > 0 { workerSettings.workers = input[workers] }
         var assignments: [SettingAssignment] = []
         if let duration = input[deadline] {

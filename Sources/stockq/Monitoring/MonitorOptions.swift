@@ -5,16 +5,20 @@ import StockQueuePostgres
 /// The options of a process that shows what it does.
 enum MonitorOptions {
     static let logLevel = Option(
-        "log-level", .choice("LEVEL", of: Log.Level.allCases), default: Log.Level.info, help: "the least severe lines")
+        "log-level", .choice("LEVEL", of: Log.Level.allCases), default: Log.Level.info, help: "the least severe lines"
+    ).configurable
     static let logFormat = Option(
         "log-format", .choice("FORMAT", of: Log.Format.allCases), default: Log.Format.logfmt,
-        help: "how lines of the log are written")
+        help: "how lines of the log are written"
+    ).configurable
     private static let logInterval = Option(
         "log-interval", .duration, default: Duration.minutes(1),
-        help: "between two lines that say how fast the work goes; 0ms for none")
+        help: "between two lines that say how fast the work goes; 0ms for none"
+    ).configurable
     private static let listen = Option(
         "listen-metrics", .monitorEndpoint,
-        help: "where to serve /metrics, /livez, /readyz and /startupz: a port of 127.0.0.1, HOST:PORT or unix:PATH")
+        help: "where to serve /metrics, /livez, /readyz and /startupz: a port of 127.0.0.1, HOST:PORT or unix:PATH"
+    ).configurable
 
     static let all: [any Parameter] = [listen, logLevel, logFormat, logInterval]
     static let ofLog: [any Parameter] = [logLevel, logFormat]

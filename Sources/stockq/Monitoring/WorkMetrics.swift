@@ -96,6 +96,7 @@ final class WorkMetrics: Sendable {
         case .maintenanceFailed(let error):
             failedMaintenance.add()
             connections.count(error)
+        case .exportFailed: failedMaintenance.add()
         case .ledgerCheckFailed(let error):
             failedChecks.add()
             connections.count(error)

@@ -1,22 +1,22 @@
 import StockQueuePostgres
 
-/// Keeps partitions of the results ahead of the ids drawn, drops those whose results have all expired, and deletes
-/// expired idempotency keys.
+/// Keeps partitions of the results ahead of the ids drawn, begins one when the present one spans too long, drops those
+/// whose results have all expired, and deletes what else is old.
+///
+/// One process at a time drops: the process that has locked the row "retention" of `maintenance_locks`.
 struct Maintenance: WorkerService {
     let context: ServiceContext
 
     let name = "maintenance"
     let role = "maintenance"
 
-    /// Rounds between two searches for expired results.
+    /// Rounds between two searches for what is old.
     private static let roundsBetweenDrops = 60
-    /// Dropping a partition locks the parent, and no worker writes results while it waits for that lock; so it does not
-    /// wait long.
-    private static let dropLockTimeout = Duration.milliseconds(100)
+    private static let lockTimeout = Duration.milliseconds(100)
 
     /// The planner may choose freely: the bounds of partitions come from the system catalog. Only waiting is bounded.
     func session(_ settings: WorkerSettings) -> [(name: String, value: String)] {
-        settings.limits(lockTimeout: Self.dropLockTimeout)
+        settings.limits(lockTimeout: Self.lockTimeout)
     }
 
     func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {
@@ -26,7 +26,10 @@ struct Maintenance: WorkerService {
             do throws(PostgresError) {
                 let added = try Self.addPartitions(connection, context)
                 if added > 0 { context.onEvent(.partitionsAdded(.init(count: added))) }
-                if round % Self.roundsBetweenDrops == 0 { try dropExpired(retention) }
+                if round % Self.roundsBetweenDrops == 0 {
+                    try beginPartition(retention)
+                    try dropOld(retention)
+                }
                 report.healthy()
             } catch let error where !error.isConnectionFatal && !error.isReadOnlyServer {
                 // Most likely a lock that was not available in time; the next round tries again.
@@ -45,15 +48,42 @@ struct Maintenance: WorkerService {
             jobsPerPartition: context.settings.jobsPerPartition, ahead: context.settings.partitionsAhead)
     }
 
-    private func dropExpired(_ retention: Retention) throws(PostgresError) {
-        let settings = context.settings
-        _ = try retention.dropOldDeliveries(keepSeconds: settings.keepDeliveries.wholeSeconds) {
+    private func beginPartition(_ retention: Retention) throws(PostgresError) {
+        try retention.beginPartition(spanSeconds: context.settings.partitionSpan.wholeSeconds) {
             !context.stop.isFinishing
         }
+    }
+
+    private func dropOld(_ retention: Retention) throws(PostgresError) {
+        let settings = context.settings
+        let goesOn = { !context.stop.isFinishing }
+        // A worker's role may drop these.
+        _ = try retention.drop(.deliveries, keepSeconds: settings.keepDeliveries.wholeSeconds, while: goesOn)
         guard try retention.canDropExpired() else { return }
-        _ = try retention.dropExpiredKeys(keepSeconds: settings.keepKeys.wholeSeconds) { !context.stop.isFinishing }
-        if let name = try retention.dropExpiredPartition(keepSeconds: settings.keepResults.wholeSeconds) {
-            context.onEvent(.partitionDropped(.init(name: name)))
+        try dropResults(retention, while: goesOn)
+        _ = try retention.drop(.keys, keepSeconds: settings.keepKeys.wholeSeconds, while: goesOn)
+        _ = try retention.drop(.notifications, keepSeconds: settings.keepNotifications.wholeSeconds, while: goesOn)
+        _ = try retention.drop(.operations, keepSeconds: settings.keepOperations.wholeSeconds, while: goesOn)
+        _ = try retention.drop(.imports, keepSeconds: settings.keepImports.wholeSeconds, while: goesOn)
+    }
+
+    private func dropResults(_ retention: Retention, while goesOn: () -> Bool) throws(PostgresError) {
+        let settings = context.settings
+        let expired = ExpiredResults(
+            retention, detaches: settings.detachResults,
+            exports: settings.exportFolder.isEmpty ? nil : ExportFolder(settings.exportFolder))
+        do {
+            while let dropped = try expired.dropNext(
+                keepSeconds: settings.keepResults.wholeSeconds, while: goesOn)
+            {
+                context.onEvent(
+                    .partitionDropped(
+                        .init(name: dropped.name, isDetached: settings.detachResults, file: dropped.file)))
+            }
+        } catch let error as PostgresError {
+            throw error
+        } catch {
+            context.onEvent(.exportFailed(.init(problem: "\(error)")))
         }
     }
 }

@@ -1,0 +1,99 @@
+import StockModel
+import StockQueuePostgres
+
+/// Rows of the queue as CSV or as JSON, a line each, as the server writes them: nothing is kept in memory.
+package struct Export: Sendable {
+    package enum Content: String, CaseIterable, Sendable {
+        case results, items, notifications
+
+        /// By what `from` and `until` choose.
+        fileprivate var time: String {
+            switch self {
+            case .results: "finished_at"
+            case .items: "updated_at"
+            case .notifications: "created_at"
+            }
+        }
+
+        /// An index has this order.
+        fileprivate var order: String {
+            switch self {
+            case .results: "job_id"
+            case .items: "store_id, item_id, location_id"
+            case .notifications: "notification_id"
+            }
+        }
+    }
+
+    package enum Format: String, CaseIterable, Sendable {
+        case csv, ndjson
+    }
+
+    package let content: Content
+    package var format = Format.csv
+    package var store: String?
+    /// From this time on, and before the other one.
+    package var from, until: PastMoment?
+    /// Of results: those of a partition.
+    var partition: String?
+
+    package init(_ content: Content) { self.content = content }
+
+    /// Writes the rows.
+    ///
+    /// - Returns: how many.
+    package func write(
+        to output: inout ByteOutput, _ connection: Connection, _ schema: QueueSchema
+    ) throws -> Int {
+        var problem: OutputError?
+        let rows = try connection.copyOut(statement(schema)) { bytes in
+            do throws(OutputError) {
+                try output.write(bytes)
+                return true
+            } catch {
+                problem = error
+                return false
+            }
+        }
+        if let problem { throw problem }
+        try output.flush()
+        return rows ?? 0
+    }
+
+    private func statement(_ schema: QueueSchema) -> Statement {
+        let s = schema.quoted
+        var conditions: [String] = []
+        if let store { conditions.append("store_id = \(quoteLiteral(store))") }
+        if let from = bound(from) { conditions.append("\(content.time) >= \(from)") }
+        if let until = bound(until) { conditions.append("\(content.time) < \(until)") }
+        if let partition {
+            conditions.append(
+                """
+                job_id >= (SELECT lower_bound FROM \(s).partition_bounds() WHERE name = \(quoteLiteral(partition)))
+                    AND job_id < (SELECT upper_bound FROM \(s).partition_bounds() WHERE name = \(quoteLiteral(partition)))
+                """)
+        }
+        let filter = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
+        let rows = "SELECT * FROM \(s).\(content.rawValue)\(filter) ORDER BY \(content.order)"
+        switch format {
+        case .csv:
+            return Statement("export_\(content.rawValue)", [], "COPY (\(rows)) TO STDOUT (FORMAT csv, HEADER)")
+        case .ndjson:
+            // JSON has no control characters, so nothing of a line is quoted.
+            return Statement(
+                "export_\(content.rawValue)_as_json", [],
+                """
+                COPY (SELECT row_to_json(exported) FROM (\(rows)) AS exported) TO STDOUT
+                    (FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02')
+                """)
+        }
+    }
+
+    private func bound(_ moment: PastMoment?) -> String? {
+        switch moment {
+        case .at(let time): quoteLiteral("\(time)") + "::timestamptz"
+        case .ago(let span): "now() - \(span.components.seconds) * interval '1 second'"
+        case nil: nil
+        }
+    }
+}
