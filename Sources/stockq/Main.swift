@@ -14,7 +14,7 @@ package enum Main {
         ItemsRenameCommand.self, ItemsMoveCommand.self,
         JobsListCommand.self, ResultsListCommand.self, ImportsListCommand.self, ImportsShowCommand.self,
         EnqueueCommand.self, TransferCommand.self, ImportCommand.self,
-        RunCommand.self, ServeCommand.self, ResultCommand.self, StatsCommand.self, WorkersCommand.self,
+        RunCommand.self, ServeCommand.self, DashboardCommand.self, TopCommand.self, ResultCommand.self, StatsCommand.self, WorkersCommand.self,
         NotificationsCommand.self, ChangesCommand.self, VerifyCommand.self, DoctorCommand.self,
         CancelCommand.self, RetryCommand.self, ReprioritizeCommand.self, PauseCommand.self, ResumeCommand.self,
         LimitsSetCommand.self, GrantCommand.self, RevokeCommand.self, GrantsListCommand.self, LimitsListCommand.self,

@@ -1,0 +1,158 @@
+import Dispatch
+import CommandLineKit
+import Foundation
+import StockFormats
+import StockQueue
+import StockQueueLocking
+import StockQueuePostgres
+
+/// Where `stockq top` reads.
+struct TopSource: Sendable {
+    private let connection: ConnectionSettings
+    private let schema: QueueSchema
+
+    init(_ connection: ConnectionSettings, _ schema: QueueSchema) {
+        (self.connection, self.schema) = (connection, schema)
+    }
+
+    func reader() -> SnapshotReader { SnapshotReader(connection: connection, schema: schema) }
+
+    /// For the rows of a store and of a job; no statement takes long.
+    func detailSession() throws(PostgresError) -> Connection {
+        var settings = connection
+        settings.purpose = "details"
+        settings.callTimeout = .seconds(8)
+        settings.session = [
+            ("statement_timeout", "5s"), ("jit", "off"), ("max_parallel_workers_per_gather", "0"),
+            ("default_transaction_read_only", "on"),
+        ]
+        return try Connection(settings)
+    }
+
+    /// What a view shows beside the snapshot.
+    func detail(of view: TopState.View, _ connection: Connection) throws -> TopState.Detail {
+        let inspector = Inspector(connection: connection, schema: schema)
+        switch view {
+        case .overview: return .none
+        case .store(let store):
+            var jobs = JobList(limit: TopState.rowsMax)
+            jobs.store = store
+            var results = ResultList(limit: TopState.rowsMax)
+            results.store = store
+            results.after = try inspector.firstOfNewest(DashboardQueries.searchedJobs)
+            return .store(
+                jobs: try inspector.rows(of: jobs).map { try Row(json: $0) },
+                results: try inspector.rows(of: results).map { try Row(json: $0) })
+        case .job(let id):
+            let story = try JSONReader.read(Array(try inspector.jobStory(id).utf8)[...])
+            return .job(story)
+        }
+    }
+}
+
+/// Shows the queue until a key or a signal ends it: one thread reads, and this one draws and waits for keys.
+struct TopLoop {
+    private let feed: Feed
+    private var state: TopState
+    private let terminal: TopTerminal
+    private let stop: StopSignal
+
+    /// The longest time until a key, a signal or another size has its effect.
+    private static let tickMs = 50
+
+    init(_ source: TopSource, _ state: TopState, _ terminal: TopTerminal, _ stop: StopSignal) {
+        feed = Feed(source)
+        (self.state, self.terminal, self.stop) = (state, terminal, stop)
+    }
+
+    func run() -> ExitCode {
+        var state = state
+        feed.start()
+        var shown: [String] = []
+        while !stop.isFinishing {
+            feed.update(&state)
+            let size = TopTerminal.size ?? (rows: 24, columns: 80)
+            let screen = TopScreen(rows: size.rows, columns: size.columns)
+            let lines = screen.lines(state, isLive: true)
+            if lines != shown { terminal.draw(lines) }
+            shown = lines
+            guard let bytes = terminal.read(milliseconds: Self.tickMs) else { break }
+            for key in TopKey.keys(bytes) {
+                if state.handle(key) { return .success }
+            }
+            feed.want(state.view)
+        }
+        return .success
+    }
+
+    /// The thread that reads.
+    private final class Feed: Sendable {
+        private struct Shared {
+            var view = TopState.View.overview
+            var snapshots: [QueueSnapshot] = []
+            var detail: (view: TopState.View, detail: TopState.Detail)?
+            var problem: String?
+        }
+
+        private let source: TopSource
+        private let shared = Mutex(Shared())
+        private let wake = DispatchSemaphore(value: 0)
+
+        init(_ source: TopSource) { self.source = source }
+
+        func start() {
+            let thread = Thread { [self] in run() }
+            thread.name = "snapshots"
+            thread.start()
+        }
+
+        /// Names the view whose rows are read from now on.
+        func want(_ view: TopState.View) {
+            let isNew = shared.withLock { shared in
+                defer { shared.view = view }
+                return shared.view != view
+            }
+            if isNew { wake.signal() }
+        }
+
+        func update(_ state: inout TopState) {
+            let (snapshots, detail, problem) = shared.withLock { shared in
+                defer { shared.snapshots = [] }
+                return (shared.snapshots, shared.detail, shared.problem)
+            }
+            for snapshot in snapshots { state.take(snapshot) }
+            if let detail, detail.view == state.view { state.detail = detail.detail }
+            state.problem = problem
+        }
+
+        private func run() {
+            let reader = source.reader()
+            var details: Connection?
+            var next = Deadline.after(milliseconds: 0)
+            while true {
+                let view = shared.withLock { $0.view }
+                do {
+                    let took = Stopwatch()
+                    if next.hasPassed {
+                        let snapshot = try reader.read()
+                        shared.withLock { $0.snapshots.append(snapshot) }
+                    }
+                    if view != .overview {
+                        let open = try details ?? source.detailSession()
+                        details = open
+                        let detail = try source.detail(of: view, open)
+                        shared.withLock { $0.detail = (view, detail) }
+                    }
+                    shared.withLock { $0.problem = nil }
+                    next = .after(
+                        milliseconds: SnapshotReader.pause(after: .microseconds(took.microseconds)).milliseconds)
+                } catch {
+                    if (error as? PostgresError)?.isConnectionFatal == true { details = nil }
+                    shared.withLock { $0.problem = ErrorText.explain(error) }
+                    next = .after(milliseconds: 2_000)
+                }
+                _ = wake.wait(timeout: .now() + .milliseconds(max(1, next.remainingMs)))
+            }
+        }
+    }
+}
