@@ -186,7 +186,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "Examples", "stockq", "stockq-bench", "CommandLineKit", "DashboardPage", "HTTPServer", "Metrics", "PrivateCluster",
+                "Examples", "stockq", "stockq-bench", "CommandLineKit", "DashboardPage", "HTTPServer", "Metrics",
+                "PrivateCluster",
                 "StockGateway",
                 "StockGatewayExecution", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
                 "TestSupport",

@@ -129,11 +129,17 @@ import Testing
         }
     }
 
-    @Test("a call that makes no sense is an error that says why", arguments: [
-        "", "[]", #"{"verb":"drop"}"#, #"{"verb":"cancel"}"#, #"{"verb":"cancel","jobs":[]}"#, #"{"verb":"cancel","jobs":["x"]}"#,
-        #"{"verb":"cancel","group":"g"}"#, #"{"verb":"reprioritize","jobs":[1],"priority":9}"#, #"{"verb":"pause"}"#,
-        #"{"verb":"pause","lane":64}"#, #"{"verb":"pause","lane":1,"store":"s"}"#, #"{"verb":"cancel","filter":"state=x"}"#,
-    ]) func faults(body: String) async throws {
+    @Test(
+        "a call that makes no sense is an error that says why",
+        arguments: [
+            "", "[]", #"{"verb":"drop"}"#, #"{"verb":"cancel"}"#, #"{"verb":"cancel","jobs":[]}"#,
+            #"{"verb":"cancel","jobs":["x"]}"#,
+            #"{"verb":"cancel","group":"g"}"#, #"{"verb":"reprioritize","jobs":[1],"priority":9}"#,
+            #"{"verb":"pause"}"#,
+            #"{"verb":"pause","lane":64}"#, #"{"verb":"pause","lane":1,"store":"s"}"#,
+            #"{"verb":"cancel","filter":"state=x"}"#,
+        ]) func faults(body: String) async throws
+    {
         try await withDatabase { (database: TestDatabase) throws in
             let dashboard = try DashboardUnderTest(database)
             let answer = try dashboard.act(body)

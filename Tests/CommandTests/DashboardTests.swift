@@ -37,11 +37,13 @@ import Testing
     {
         try await withDatabase { (database: TestDatabase) throws in
             try Self.shop(database)
-            try database.run("CREATE ROLE dashboard_\(database.name) LOGIN; GRANT stockq_reader TO dashboard_\(database.name)")
+            try database.run(
+                "CREATE ROLE dashboard_\(database.name) LOGIN; GRANT stockq_reader TO dashboard_\(database.name)")
             defer { try? database.run("DROP ROLE dashboard_\(database.name)") }
             let dashboard = try DashboardUnderTest(database, as: "dashboard_\(database.name)")
             // Nothing is read without an open page.
-            let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%snapshots' AND datname = '\(database.name)'"
+            let sessions =
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%snapshots' AND datname = '\(database.name)'"
             #expect(try database.value(sessions) == "0")
             let stream = try dashboard.start(
                 "/dashboard/api/stream", ["-H", "Authorization: Bearer \(DashboardUnderTest.token)"])
@@ -91,7 +93,9 @@ import Testing
 
     // MARK: access
 
-    @Test("without a token, with a wrong one, in the address or in a cookie nothing is shown") func closed() async throws {
+    @Test("without a token, with a wrong one, in the address or in a cookie nothing is shown") func closed()
+        async throws
+    {
         try await withDatabase { (database: TestDatabase) throws in
             try Self.shop(database)
             let dashboard = try DashboardUnderTest(database)
@@ -101,9 +105,10 @@ import Testing
             #expect(!page.body.contains("berlin"))
             let nothing = try dashboard.curl("/dashboard/api/access", ["-H", "X-Forwarded-User: root"])
             #expect(nothing.body.contains(#""may_read":false,"may_act":false"#))
-            for path in ["stream", "job/1", "order?group=o", "item?store=berlin&item=mug", "search?q=mug", "checks",
-                "jobs", "results", "items"]
-            {
+            for path in [
+                "stream", "job/1", "order?group=o", "item?store=berlin&item=mug", "search?q=mug", "checks",
+                "jobs", "results", "items",
+            ] {
                 let api = "/dashboard/api/\(path)"
                 #expect(try dashboard.curl(api).status == 401, "\(path)")
                 #expect(try dashboard.curl(api, ["-H", "Authorization: Bearer \(right)x"]).status == 401, "\(path)")
@@ -124,9 +129,13 @@ import Testing
             let token = ["-H", "Authorization: Bearer \(DashboardUnderTest.adminToken)"]
             let api = "/dashboard/api/access"
             #expect(try dashboard.curl(api, token).status == 200)
-            for field in ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: http://evil.example", "Origin: null"] {
+            for field in [
+                "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: http://evil.example",
+                "Origin: null",
+            ] {
                 #expect(try dashboard.curl(api, token + ["-H", field]).status == 403, "\(field)")
-                let act = try dashboard.act(#"{"verb":"pause","everything":true,"dry_run":false}"#, fields: ["X-Stockq-Act: 1", field])
+                let act = try dashboard.act(
+                    #"{"verb":"pause","everything":true,"dry_run":false}"#, fields: ["X-Stockq-Act: 1", field])
                 #expect(act.status == 403, "\(field)")
             }
             for own in ["Origin: http://\(dashboard.address)", "Sec-Fetch-Site: same-origin"] {
@@ -139,7 +148,9 @@ import Testing
         }
     }
 
-    @Test("a proxy's field names the reader where that is allowed, and never an administrator") func proxyField() async throws {
+    @Test("a proxy's field names the reader where that is allowed, and never an administrator") func proxyField()
+        async throws
+    {
         try await withDatabase { (database: TestDatabase) throws in
             let dashboard = try DashboardUnderTest(database, ["--user-header", "X-Forwarded-User"])
             let user = ["-H", "X-Forwarded-User: ann"]
@@ -170,10 +181,11 @@ import Testing
                 #expect(page.fields.contains(field))
             }
             // No outside resource, and no place where a text could become HTML.
-            for text in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "https://", "src="] {
+            for text in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "https://", "src="]
+            {
                 #expect(!page.body.contains(text), "\(text)")
             }
-            #expect(page.body.firstMatch(of: / on[a-z]+="/) == nil)
+            #expect(page.body.range(of: #" on[a-z]+=""#, options: .regularExpression) == nil)
             try dashboard.stop()
         }
     }
@@ -222,7 +234,9 @@ import Testing
                 throw ServeCommandTests.ShopError("no lines of r1")
             }
             #expect(referring.map { $0["job_id"] } == [.integer(1)])
-            for (query, kind) in [("1", "jobs"), ("o", "groups"), ("r1", "references"), ("k1", "keys"), ("mu", "items")] {
+            for (query, kind) in [
+                ("1", "jobs"), ("o", "groups"), ("r1", "references"), ("k1", "keys"), ("mu", "items"),
+            ] {
                 guard case .array(let hits)? = try dashboard.get("/dashboard/api/search?q=\(query)")[kind] else {
                     throw ServeCommandTests.ShopError("no \(kind)")
                 }
@@ -248,7 +262,9 @@ import Testing
                 guard case .array(let movements)? = story["movements"] else {
                     throw ServeCommandTests.ShopError("no movements: \(story)")
                 }
-                return (movements.map { $0["sum_is_right"] }, movements.map { $0["chain_is_right"] }, story["end_is_right"])
+                return (
+                    movements.map { $0["sum_is_right"] }, movements.map { $0["chain_is_right"] }, story["end_is_right"]
+                )
             }
             let right = try proof()
             #expect(right.sums == Array(repeating: .bool(true), count: 6))

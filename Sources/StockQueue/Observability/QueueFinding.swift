@@ -33,7 +33,8 @@ extension QueueSnapshot {
         var notes: [String] = []
         let ready = depth.ready
         if server.workers == 0 {
-            let text = "No worker is connected to this database. Start stockq run; if it ends at once, its log says why."
+            let text =
+                "No worker is connected to this database. Start stockq run; if it ends at once, its log says why."
             if ready > 0 { bad.append("\(Self.jobs(ready)) ready. \(text)") } else { warnings.append(text) }
         }
         if let since = depth.oldestReadyAt, at.timeIntervalSince(since) > Self.oldSeconds {
@@ -50,7 +51,8 @@ extension QueueSnapshot {
         }
         if flow.failed > 0 {
             warnings.append(
-                "\(flow.failed) jobs failed within a day and were not retried; stockq jobs list --state failed has the errors.")
+                "\(flow.failed) jobs failed within a day and were not retried; stockq jobs list --state failed has the errors."
+            )
         }
         if server.deadDeliveries > 0 {
             warnings.append(

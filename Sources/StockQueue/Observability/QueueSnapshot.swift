@@ -62,7 +62,8 @@ package struct QueueSnapshot: Sendable {
             ("ready", depth.ready), ("scheduled", depth.scheduled), ("waiting", depth.waiting),
             ("retrying", depth.retrying), ("paused", depth.paused), ("workers", server.workers),
             ("paused_lanes", server.pausedLanes), ("paused_stores", server.pausedStores),
-            ("failed", flow.failed), ("deliveries_pending", server.pendingDeliveries), ("deliveries_dead", server.deadDeliveries),
+            ("failed", flow.failed), ("deliveries_pending", server.pendingDeliveries),
+            ("deliveries_dead", server.deadDeliveries),
             ("partition_jobs_left", server.partitionJobsLeft),
         ]
     }

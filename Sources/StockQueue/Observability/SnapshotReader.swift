@@ -63,7 +63,8 @@ package final class SnapshotReader {
         let took = Stopwatch()
         let limit = CountQueueStatement.parameters(countMax: Self.countMax)
         let depth = CountQueueStatement.depth(in: try connection.execute(CountQueueStatement(schema).statement, limit))
-        let server = ReadServerStatement.server(in: try connection.execute(ReadServerStatement(schema).statement, limit))
+        let server = ReadServerStatement.server(
+            in: try connection.execute(ReadServerStatement(schema).statement, limit))
         let flow = ReadFlowStatement.reading(
             in: try connection.execute(
                 ReadFlowStatement(schema).statement, ReadFlowStatement.parameters(results: Self.latencyResults)))
@@ -81,7 +82,8 @@ package final class SnapshotReader {
 
     /// Compares a reading with the one some seconds before it.
     private func rates(_ now: ReadFlowStatement.Reading) -> QueueSnapshot.Flow {
-        var flow = QueueSnapshot.Flow(latencies: now.latencies, lastResultAt: now.lastResultAt?.date, failed: now.failed)
+        var flow = QueueSnapshot.Flow(
+            latencies: now.latencies, lastResultAt: now.lastResultAt?.date, failed: now.failed)
         // Of the readings that are older than the span, the newest one.
         while flows.count > 1, now.at.date.timeIntervalSince(flows[1].at.date) >= Self.rateSeconds {
             flows.removeFirst()

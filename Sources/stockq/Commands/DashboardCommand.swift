@@ -64,7 +64,8 @@ enum DashboardCommand: Command {
 extension ValueType where Value == String {
     /// In lower case.
     fileprivate static var headerName: Self {
-        Self("NAME", shape: .text(bytes: 1...100), expectation: "the name of a field, such as X-Forwarded-User") { word in
+        Self("NAME", shape: .text(bytes: 1...100), expectation: "the name of a field, such as X-Forwarded-User") {
+            word in
             let isName = word.utf8.allSatisfy {
                 ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7A) || (0x30...0x39).contains($0) || $0 == UInt8(ascii: "-")
             }

@@ -201,7 +201,8 @@ struct DashboardAct: Sendable {
         case (.resume, .scope(let scope)):
             let jobs = try admin.resume(scope)
             return Outcome(
-                text: "\(Self.name(scope)) is worked again; \(counted(jobs, "paused job")) \(jobs == 1 ? "is" : "are") ready.",
+                text:
+                    "\(Self.name(scope)) is worked again; \(counted(jobs, "paused job")) \(jobs == 1 ? "is" : "are") ready.",
                 count: jobs)
         default: throw HTTPFailure(.badRequest, "\(verb.rawValue) does not take this selection")
         }
@@ -210,8 +211,11 @@ struct DashboardAct: Sendable {
     /// What pausing or resuming would do. A rehearsal would wait for the batches that have the lanes locked.
     private func describe(_ scope: QueueAdmin.Scope, _ inspector: Inspector) throws -> Outcome {
         let state = try inspector.scopeState(scope)
-        guard state.isKnown else { throw HTTPFailure(.notFound, "there are no items and no jobs of \(Self.name(scope))") }
-        let jobs = state.jobs > ScopeState.jobsMax
+        guard state.isKnown else {
+            throw HTTPFailure(.notFound, "there are no items and no jobs of \(Self.name(scope))")
+        }
+        let jobs =
+            state.jobs > ScopeState.jobsMax
             ? "more than \(grouped(ScopeState.jobsMax)) queued jobs" : counted(state.jobs, "queued job")
         let text =
             switch (verb, state.isPaused) {

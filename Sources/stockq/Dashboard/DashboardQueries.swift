@@ -87,7 +87,9 @@ struct DashboardQueries: Sendable {
             let inspector = Inspector(connection: connection, schema: schema)
             var list = list
             list.after = try inspector.firstOfNewest(searchedJobs)
-            return json(#"{"searched_from":\#(list.after ?? 0),"rows":[\#(try inspector.rows(of: list).joined(separator: ","))]}"#)
+            return json(
+                #"{"searched_from":\#(list.after ?? 0),"rows":[\#(try inspector.rows(of: list).joined(separator: ","))]}"#
+            )
         }
     }
 

@@ -127,26 +127,27 @@ struct DashboardServer: Sendable {
                 queries.answer(call, try query(call))
             }
         }
-        routes.add(
-            .post, PathPattern(base + "/api/acts"), bodyBytesMax: 1 << 20,
-            check: { head, _ in _ = try access.check(head, for: .act) }
-        ) { [log] call in
+        let check: RouteTable.Check = { head, _ in _ = try access.check(head, for: .act) }
+        routes.add(.post, PathPattern(base + "/api/acts"), bodyBytesMax: 1 << 20, check: check) { call in
             let caller = try access.check(call.request.head, for: .act)
             let act = try DashboardAct(body: call.request.body)
             acts.answer(call) { connection, schema in
                 let outcome = try act.perform(connection, schema, for: caller.name)
-                if !act.isDryRun {
-                    log.write(
-                        .info, "act",
-                        [
-                            ("verb", act.verb.rawValue), ("jobs", outcome.count), ("user", caller.name ?? ""),
-                            ("peer", call.request.head.peer),
-                        ])
-                }
+                if !act.isDryRun { record(act, outcome, caller, call.request.head.peer) }
                 return DashboardQueries.json(act.json(outcome))
             }
         }
         return routes
+    }
+
+    private func record(
+        _ act: DashboardAct, _ outcome: DashboardAct.Outcome, _ caller: DashboardAccess.Caller, _ peer: PeerAddress
+    ) {
+        log.write(
+            .info, "act",
+            [
+                ("verb", act.verb.rawValue), ("jobs", outcome.count), ("user", caller.name ?? ""), ("peer", peer),
+            ])
     }
 
     private static let queries: [(String, @Sendable (Call) throws -> QueryThread.Query)] = [

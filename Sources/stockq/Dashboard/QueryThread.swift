@@ -97,7 +97,10 @@ struct DatabaseFailure: ResponseError {
     func response(_ style: ErrorStyle) -> Response {
         switch (error.kind, error.sqlState) {
         case (.server, .queryCanceled?):
-            style(HTTPFailure(HTTPStatus(504), "the search took too long and was stopped; name a store, an item or a shorter time"))
+            style(
+                HTTPFailure(
+                    HTTPStatus(504), "the search took too long and was stopped; name a store, an item or a shorter time"
+                ))
         case (.server, .insufficientPrivilege?):
             style(
                 HTTPFailure(

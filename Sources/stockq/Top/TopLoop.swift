@@ -1,5 +1,5 @@
-import Dispatch
 import CommandLineKit
+import Dispatch
 import Foundation
 import StockFormats
 import StockQueue

@@ -42,11 +42,13 @@ struct TopScreen {
             return [state.problem.map { styled(fit($0), "31") } ?? "reading …"]
         }
         let (depth, server, flow) = (snapshot.depth, snapshot.server, snapshot.flow)
-        let more = [depth.ready, depth.scheduled, depth.waiting, depth.retrying, depth.paused]
-            .contains { $0 >= SnapshotReader.countMax } ? "  (about)" : ""
+        let more =
+            [depth.ready, depth.scheduled, depth.waiting, depth.retrying, depth.paused]
+                .contains { $0 >= SnapshotReader.countMax } ? "  (about)" : ""
         var lines = [
             "\(Self.name)  \(Timestamp(snapshot.at).shown)"
-                + "  read in \(snapshot.took.milliseconds) ms" + (state.views.count > 1 ? "  \(title(state.view))" : ""),
+                + "  read in \(snapshot.took.milliseconds) ms"
+                + (state.views.count > 1 ? "  \(title(state.view))" : ""),
             "finished \(rate(flow.finishedPerSecond))  enqueued \(rate(flow.enqueuedPerSecond))  "
                 + sparkline(state.rates, width: max(0, min(60, columns - 48))),
             "ready \(grouped(depth.ready))  scheduled \(grouped(depth.scheduled))  waiting \(grouped(depth.waiting))  "
@@ -158,7 +160,8 @@ struct TopScreen {
         let rows =
             jobs.map { row in
                 [
-                    row["job_id"], row["state"], row["action"], row["quantity"], item(row), since(row, "enqueued_at", now),
+                    row["job_id"], row["state"], row["action"], row["quantity"], item(row),
+                    since(row, "enqueued_at", now),
                     row.printable("message"),
                 ]
             }
@@ -203,7 +206,8 @@ struct TopScreen {
 
     private func item(_ row: Row) -> String {
         let location = row["location_id"]
-        return row.printable("item_id") + (location.isEmpty || location == "main" ? "" : " at \(row.printable("location_id"))")
+        return row.printable("item_id")
+            + (location.isEmpty || location == "main" ? "" : " at \(row.printable("location_id"))")
     }
 
     private func since(_ row: Row, _ column: String, _ now: Date) -> String {
@@ -229,7 +233,8 @@ struct TopScreen {
                 }, isSelectable: true, empty: "no job is queued")
         case .failures:
             return Section(
-                title: "failed and rejected jobs", headings: ["job", "why", "item", "action", "quantity", "ago", "message"],
+                title: "failed and rejected jobs",
+                headings: ["job", "why", "item", "action", "quantity", "ago", "message"],
                 rows: state.failures.map { row in
                     let why = row["code"].isEmpty ? "failed \(row["sqlstate"])" : row["code"]
                     return [
@@ -265,7 +270,10 @@ struct TopScreen {
             return Section(
                 title: "deliveries with errors", headings: ["subscription", "item", "state", "attempts", "error"],
                 rows: state.rows(.deliveries, "problems").map { row in
-                    [row.printable("subscription"), row.item, row["state"], row["attempts"], row.printable("last_error")]
+                    [
+                        row.printable("subscription"), row.item, row["state"], row["attempts"],
+                        row.printable("last_error"),
+                    ]
                 }, isSelectable: true)
         }
     }
