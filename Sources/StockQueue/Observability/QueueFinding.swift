@@ -35,7 +35,11 @@ extension QueueSnapshot {
         if server.workers == 0 {
             let text =
                 "No worker is connected to this database. Start stockq run; if it ends at once, its log says why."
-            if ready > 0 { bad.append("\(Self.jobs(ready)) ready. \(text)") } else { warnings.append(text) }
+            if ready > 0 {
+                bad.append("\(Self.count(ready, "job is", "jobs are")) ready. \(text)")
+            } else {
+                warnings.append(text)
+            }
         }
         if let since = depth.oldestReadyAt, at.timeIntervalSince(since) > Self.oldSeconds {
             let text = "The oldest ready job has waited for \(Self.span(at.timeIntervalSince(since)))."
@@ -51,12 +55,13 @@ extension QueueSnapshot {
         }
         if flow.failed > 0 {
             warnings.append(
-                "\(flow.failed) jobs failed within a day and were not retried; stockq jobs list --state failed has the errors."
+                "\(Self.count(flow.failed, "job", "jobs")) failed within a day and were not retried; stockq jobs list --state failed has the errors."
             )
         }
         if server.deadDeliveries > 0 {
             warnings.append(
-                "\(server.deadDeliveries) deliveries were given up. stockq deliveries list has the receivers' errors.")
+                "\(Self.count(server.deadDeliveries, "delivery was", "deliveries were")) given up; stockq deliveries list has the receivers' errors."
+            )
         }
         if let began = server.oldestTransactionAt, at.timeIntervalSince(began) > Self.transactionSeconds {
             warnings.append(
@@ -64,7 +69,8 @@ extension QueueSnapshot {
                     + " stockq doctor names it.")
         }
         if depth.retrying > 0 {
-            warnings.append("\(Self.jobs(depth.retrying)) queued again after an error of the database.")
+            warnings.append(
+                "\(Self.count(depth.retrying, "job is", "jobs are")) queued again after an error of the database.")
         }
         if server.pausedStores > 0 { notes.append("Paused stores: \(server.pausedStores).") }
         if server.pausedLanes > 0 { notes.append("Paused lanes: \(server.pausedLanes).") }
@@ -81,7 +87,9 @@ extension QueueSnapshot {
     private static let transactionSeconds: TimeInterval = 900
     private static let partitionJobsMin: Int64 = 1_000
 
-    private static func jobs(_ count: Int64) -> String { count == 1 ? "1 job is" : "\(count) jobs are" }
+    private static func count(_ number: Int64, _ one: String, _ more: String) -> String {
+        number == 1 ? "1 \(one)" : "\(number) \(more)"
+    }
 
     /// `40 s`, `12 min`, `3 h`, `5 d`
     private static func span(_ seconds: TimeInterval) -> String {
