@@ -35,7 +35,7 @@ enum TopCommand: Command {
         }
         let stop = StopSignal()
         Signals.handle { stop.finish() }
-        return try terminal.show { try TopLoop(source, state, terminal, stop).run() }
+        return terminal.show { TopLoop(source, state, terminal, stop).run() }
     }
 
     /// Two readings, so that there are rates.
