@@ -186,8 +186,9 @@ struct TopScreen {
         for part in ["result", "waiting"] {
             guard case .object(let members)? = story[part] else { continue }
             let row = Row(story[part] ?? .null)
-            for member in members where !row[member.key].isEmpty {
-                lines.append(fit("\(member.key.padding(toWidth: 20))  \(row.printable(member.key))"))
+            let first = Self.firstFields.filter { !row[$0].isEmpty }
+            for name in first + members.map(\.key).filter({ !first.contains($0) && !row[$0].isEmpty }) {
+                lines.append(fit("\(name.padding(toWidth: 20))  \(row.printable(name))"))
             }
         }
         if case .array(let all)? = story["lines"], all.count > 1 {
@@ -201,8 +202,15 @@ struct TopScreen {
                         }.joined(separator: ", ")),
             ]
         }
-        return Array(lines.prefix(room))
+        // The selection scrolls.
+        return [""] + lines.dropFirst(1 + min(state.selected, max(0, lines.count - room))).prefix(room - 1)
     }
+
+    /// What a person looks for in a job at first.
+    private static let firstFields = [
+        "outcome", "code", "message", "store_id", "item_id", "location_id", "action", "quantity", "applied_quantity",
+        "finished_at", "enqueued_at",
+    ]
 
     private func item(_ row: Row) -> String {
         let location = row["location_id"]

@@ -126,7 +126,13 @@ struct TopState {
             } else {
                 []
             }
-        case .job: []
+        case .job:
+            // A step of scrolling for each field.
+            if case .job(let story) = detail, case .object(let fields)? = story["result"] ?? story["waiting"] {
+                fields.map { _ in nil }
+            } else {
+                []
+            }
         }
     }
 
