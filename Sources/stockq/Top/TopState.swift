@@ -128,12 +128,16 @@ struct TopState {
             }
         case .job:
             // A step of scrolling for each field.
-            if case .job(let story) = detail, case .object(let fields)? = story["result"] ?? story["waiting"] {
-                fields.map { _ in nil }
-            } else {
-                []
-            }
+            Array(repeating: nil, count: fieldCount)
         }
+    }
+
+    /// The fields of the job that is shown.
+    private var fieldCount: Int {
+        guard case .job(let story) = detail else { return 0 }
+        if case .object(let fields)? = story["result"] { return fields.count }
+        if case .object(let fields)? = story["waiting"] { return fields.count }
+        return 0
     }
 
     /// Failed jobs, and then rejected ones.
