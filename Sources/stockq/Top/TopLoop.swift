@@ -68,17 +68,18 @@ struct TopLoop {
     func run() -> ExitCode {
         var state = state
         feed.start()
-        var shown: [String] = []
+        var drawn: (rows: Int, columns: Int)?
         while !stop.isFinishing {
-            feed.update(&state)
+            let hasNews = feed.update(&state)
             let size = TopTerminal.size ?? (rows: 24, columns: 80)
-            let screen = TopScreen(rows: size.rows, columns: size.columns)
-            let lines = screen.lines(state, isLive: true)
-            if lines != shown { terminal.draw(lines) }
-            shown = lines
+            if drawn == nil || drawn! != size || hasNews {
+                terminal.draw(TopScreen(rows: size.rows, columns: size.columns).lines(state, isLive: true))
+                drawn = size
+            }
             guard let bytes = terminal.read(milliseconds: Self.tickMs) else { break }
             for key in TopKey.keys(bytes) {
                 if state.handle(key) { return .success }
+                drawn = nil
             }
             feed.want(state.view)
         }
@@ -92,6 +93,8 @@ struct TopLoop {
             var snapshots: [QueueSnapshot] = []
             var detail: (view: TopState.View, detail: TopState.Detail)?
             var problem: String?
+            /// There is something that was not drawn yet.
+            var hasNews = false
         }
 
         private let source: TopSource
@@ -115,14 +118,16 @@ struct TopLoop {
             if isNew { wake.signal() }
         }
 
-        func update(_ state: inout TopState) {
-            let (snapshots, detail, problem) = shared.withLock { shared in
-                defer { shared.snapshots = [] }
-                return (shared.snapshots, shared.detail, shared.problem)
+        /// - Returns: whether there is news.
+        func update(_ state: inout TopState) -> Bool {
+            let (snapshots, detail, problem, hasNews) = shared.withLock { shared in
+                defer { (shared.snapshots, shared.hasNews) = ([], false) }
+                return (shared.snapshots, shared.detail, shared.problem, shared.hasNews)
             }
             for snapshot in snapshots { state.take(snapshot) }
             if let detail, detail.view == state.view { state.detail = detail.detail }
             state.problem = problem
+            return hasNews
         }
 
         private func run() {
@@ -143,12 +148,12 @@ struct TopLoop {
                         let detail = try source.detail(of: view, open)
                         shared.withLock { $0.detail = (view, detail) }
                     }
-                    shared.withLock { $0.problem = nil }
+                    shared.withLock { ($0.problem, $0.hasNews) = (nil, true) }
                     next = .after(
                         milliseconds: SnapshotReader.pause(after: .microseconds(took.microseconds)).milliseconds)
                 } catch {
                     if (error as? PostgresError)?.isConnectionFatal == true { details = nil }
-                    shared.withLock { $0.problem = ErrorText.explain(error) }
+                    shared.withLock { ($0.problem, $0.hasNews) = (ErrorText.explain(error), true) }
                     next = .after(milliseconds: 2_000)
                 }
                 _ = wake.wait(timeout: .now() + .milliseconds(max(1, next.remainingMs)))
