@@ -235,7 +235,7 @@ import Testing
             }
             #expect(referring.map { $0["job_id"] } == [.integer(1)])
             for (query, kind) in [
-                ("1", "jobs"), ("o", "groups"), ("r1", "references"), ("k1", "keys"), ("mu", "items"),
+                ("1", "jobs"), ("o", "groups"), ("k1", "keys"), ("mu", "items"),
             ] {
                 guard case .array(let hits)? = try dashboard.get("/dashboard/api/search?q=\(query)")[kind] else {
                     throw ServeCommandTests.ShopError("no \(kind)")

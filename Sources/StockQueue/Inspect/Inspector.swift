@@ -184,17 +184,14 @@ package struct Inspector {
             run(ReadItemStoryStatement(schema), ReadMovementsStatement.parameters(key, limit: movements)))
     }
 
-    /// What a text names, as a JSON object.
+    /// What a text names, but for references, as a JSON object.
     ///
-    /// - Parameters:
-    ///   - store: nil for all stores.
-    ///   - searchedJobs: how many of the newest jobs are searched for a reference.
-    package func search(_ query: String, store: String?, searchedJobs: Int64) throws(PostgresError) -> String {
+    /// - Parameter store: nil for all stores.
+    package func search(_ query: String, store: String?) throws(PostgresError) -> String {
         var parameters = Parameters()
         parameters.add(query)
         parameters.add(store)
         parameters.add(Int64(query))
-        parameters.add(try firstOfNewest(searchedJobs))
         return try text(run(SearchStatement(schema), parameters))
     }
 

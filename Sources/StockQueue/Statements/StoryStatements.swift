@@ -184,17 +184,17 @@ struct ReadItemStoryStatement: QueueStatement {
     }
 }
 
-/// Finds jobs, groups, keys, references and items by a text, in a store or in any.
+/// Finds jobs, groups, keys and items by a text, in a store or in any; a number is looked for as a job too.
 ///
-/// A number is looked for as a job too. Without a store the items are searched from the beginning, so the statement is
-/// bounded by the time that the session allows. No index has the references: only the newest jobs are searched.
+/// Without a store all items are searched, so the statement is bounded by the time that the session allows. References
+/// are not among these, because no index has them: `ReadOrderStoryStatement` finds them.
 struct SearchStatement: QueueStatement {
     let statement: Statement
 
     init(_ schema: QueueSchema) {
         let s = schema.quoted
         statement = Statement(
-            "search", [.text, .text, .int8, .int8],
+            "search", [.text, .text, .int8],
             """
             WITH found_group AS (
                 SELECT store_id, min(job_id) AS job_id
@@ -212,15 +212,6 @@ struct SearchStatement: QueueStatement {
                 WHERE idempotency_key = $1 AND ($2 IS NULL OR store_id = $2)
                 ORDER BY store_id
                 LIMIT \(Self.hitsMax)
-            ), found_reference AS (
-                SELECT DISTINCT store_id
-                FROM (
-                    SELECT store_id FROM \(s).job_states
-                    WHERE reference = $1 AND job_id > $4 AND ($2 IS NULL OR store_id = $2)
-                    LIMIT 1000
-                ) AS referring
-                ORDER BY store_id
-                LIMIT \(Self.hitsMax)
             ), found_item AS (
                 SELECT store_id, item_id, location_id
                 FROM \(s).items
@@ -232,9 +223,7 @@ struct SearchStatement: QueueStatement {
                 'jobs', (SELECT coalesce(json_agg(j), '[]') FROM \(s).find_job($3) AS j WHERE $3 IS NOT NULL),
                 'groups', (SELECT coalesce(json_agg(found_group), '[]') FROM found_group),
                 'keys', (SELECT coalesce(json_agg(found_key), '[]') FROM found_key),
-                'references', (SELECT coalesce(json_agg(found_reference), '[]') FROM found_reference),
-                'items', (SELECT coalesce(json_agg(found_item), '[]') FROM found_item),
-                'searched_from', $4
+                'items', (SELECT coalesce(json_agg(found_item), '[]') FROM found_item)
             )::text AS json
             """)
     }

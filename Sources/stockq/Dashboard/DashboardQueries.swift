@@ -57,9 +57,7 @@ struct DashboardQueries: Sendable {
         }
         let store = value("store", query)
         return { connection, schema in
-            json(
-                try Inspector(connection: connection, schema: schema).search(
-                    text, store: store, searchedJobs: searchedJobs))
+            json(try Inspector(connection: connection, schema: schema).search(text, store: store))
         }
     }
 
