@@ -19,7 +19,7 @@ problems = []
 views = {
     "overview": "",
     "jobs": "?view=jobs",
-    "results": f"?view=results&outcome=rejected",
+    "results": "?view=results&outcome=rejected",
     "items": f"?view=items&store={store}",
     "item": f"?view=item&store={store}&item={item}",
     "job": f"?view=job&job={job}",
@@ -98,7 +98,6 @@ def by_keyboard(browser):
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/dashboard?view=results&store={store}")
     page.get_by_role("heading", name="Results", level=1).wait_for()
-    outline = page.evaluate("getComputedStyle(document.querySelector('nav a')).outlineStyle")
     page.locator("main td a").first.focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Job", level=1).wait_for()
@@ -137,7 +136,7 @@ def act(browser):
     check(page, "acts-dialog")
     page.get_by_label("Reason, for the record").fill("a test of the page")
     page.get_by_role("dialog").get_by_role("button", name="Cancel jobs").click()
-    page.get_by_text("were canceled").wait_for()
+    page.get_by_text("1 queued job was canceled").wait_for()
     page.get_by_role("button", name="Close").click()
     page.goto(f"http://{address}/dashboard")
     page.get_by_text("a test of the page").first.wait_for(timeout=20000)

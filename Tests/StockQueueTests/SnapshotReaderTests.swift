@@ -41,7 +41,7 @@ import Testing
             #expect(try Self.rows(database, "seq_tup_read") == 0)
             let recent = try #require(snapshot?.panels[.recent])
             #expect(recent.contains(#""rejected" : 2000"#))
-            #expect(recent.contains(#""item_id":"item 7""#))
+            #expect(recent.contains(#""item_id":"item 10""#))
         }
     }
 

@@ -177,23 +177,25 @@ struct DashboardAct: Sendable {
     }
 
     private func run(_ selection: Selection, _ admin: QueueAdmin, _ inspector: Inspector) throws -> Outcome {
-        let would = isDryRun ? "would be" : "were"
+        func were(_ count: Int) -> String { isDryRun ? "would be" : count == 1 ? "was" : "were" }
         switch (verb, selection) {
         case (.cancel, .queued(let jobs)):
             let canceled = try admin.cancel(jobs, reason: reason)
             return Outcome(
-                text: "\(counted(canceled.count, "queued job")) \(would) canceled, groups whole.",
+                text: "\(counted(canceled.count, "queued job")) \(were(canceled.count)) canceled, groups whole.",
                 count: canceled.count, jobs: canceled)
         case (.reprioritize, .queued(let jobs)):
             let ids = try Self.ids(inspector.rows(of: SelectedJobList(jobs)))
             let count = try admin.reprioritize(jobs, to: priority ?? JobRequest.priorityMax)
             return Outcome(
-                text: "\(counted(count, "queued job")) \(would) given the priority \(priority ?? 0), groups whole.",
+                text:
+                    "\(counted(count, "queued job")) \(were(count)) given the priority \(priority ?? 0), groups whole.",
                 count: count, jobs: ids)
         case (.retry, .finished(let jobs)):
             let retries = try admin.retry(jobs)
             return Outcome(
-                text: "\(counted(retries.count, "job")) \(would) enqueued again, groups whole, behind what is queued.",
+                text:
+                    "\(counted(retries.count, "job")) \(were(retries.count)) enqueued again, groups whole, behind what is queued.",
                 count: retries.count, jobs: retries.map(\.retryOf))
         case (.pause, .scope(let scope)):
             try admin.pause(scope)
