@@ -43,7 +43,7 @@ enum TopCommand: Command {
         let reader = source.reader()
         let first = try reader.read()
         state.take(first)
-        pause(milliseconds: SnapshotReader.pause(after: first.took).milliseconds)
+        pause(milliseconds: first.pause.milliseconds)
         state.take(try reader.read())
         let size = TopTerminal.size ?? (rows: 1_000, columns: 100)
         let screen = TopScreen(rows: Terminal.outputIsTerminal ? size.rows - 1 : 1_000, columns: size.columns)

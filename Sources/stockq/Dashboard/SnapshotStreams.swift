@@ -169,11 +169,16 @@ final class SnapshotStreams: Sendable {
         do throws(PostgresError) {
             let snapshot = try reader.read()
             send(snapshot)
-            return SnapshotReader.pause(after: snapshot.took)
+            return snapshot.pause
         } catch {
             log.write(.warn, "snapshot_failed", [("error", error)])
             sendProblem(ErrorText.explain(error))
             return Self.retry
         }
     }
+}
+
+extension QueueSnapshot {
+    /// How long to wait after it. The first snapshot has every panel, once; the pause is for one of them.
+    var pause: Duration { SnapshotReader.pause(after: took / max(1, renewed.count)) }
 }

@@ -137,20 +137,22 @@ struct TopLoop {
             while true {
                 let view = shared.withLock { $0.view }
                 do {
-                    let took = Stopwatch()
+                    var pause = SnapshotReader.pause(after: .zero)
                     if next.hasPassed {
                         let snapshot = try reader.read()
+                        pause = snapshot.pause
                         shared.withLock { $0.snapshots.append(snapshot) }
                     }
                     if view != .overview {
                         let open = try details ?? source.detailSession()
                         details = open
+                        let took = Stopwatch()
                         let detail = try source.detail(of: view, open)
+                        pause = max(pause, SnapshotReader.pause(after: .microseconds(took.microseconds)))
                         shared.withLock { $0.detail = (view, detail) }
                     }
                     shared.withLock { ($0.problem, $0.hasNews) = (nil, true) }
-                    next = .after(
-                        milliseconds: SnapshotReader.pause(after: .microseconds(took.microseconds)).milliseconds)
+                    next = .after(milliseconds: pause.milliseconds)
                 } catch {
                     if (error as? PostgresError)?.isConnectionFatal == true { details = nil }
                     shared.withLock { ($0.problem, $0.hasNews) = (ErrorText.explain(error), true) }
