@@ -12,7 +12,8 @@ import Testing
 
         init(_ database: TestDatabase, columns: Int, rows: Int) throws {
             socket = NSTemporaryDirectory() + name
-            let command = "DATABASE_URL='\(database.url)' TZ=UTC '\(Program.path)' top; echo ended with $?; exec sh"
+            let command =
+                "trap : INT; DATABASE_URL='\(database.url)' TZ=UTC '\(Program.path)' top; echo ended with $?; exec sh"
             try run(["new-session", "-d", "-x", "\(columns)", "-y", "\(rows)", "-s", name, "sh", "-c", command])
             try run(["set-option", "-g", "status", "off"])
         }
