@@ -14,7 +14,7 @@ struct ReadFlowStatement: QueueStatement {
             "read_flow", [.int8],
             """
             WITH newest AS MATERIALIZED (
-                SELECT finished_at, greatest(enqueued_at, scheduled_at) AS due_at
+                SELECT finished_at, greatest(enqueued_at, scheduled_at) AS due_at, outcome
                 FROM \(s).results
                 ORDER BY job_id DESC
                 LIMIT $1
@@ -33,7 +33,8 @@ struct ReadFlowStatement: QueueStatement {
                         ORDER BY extract(epoch FROM finished_at - due_at)::float8
                     )))::text
                     FROM newest
-                    WHERE finished_at > now() - interval '1 minute'
+                    -- A job may be canceled before it is due.
+                    WHERE finished_at > now() - interval '1 minute' AND outcome <> 'canceled'
                 ) AS latencies,
                 (SELECT max(finished_at) FROM newest) AS last_result_at,
                 (
