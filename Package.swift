@@ -100,6 +100,8 @@ let package = Package(
                 "StockQueuePostgres",
             ],
             swiftSettings: flags),
+        // The page of the dashboard, carried by the binary.
+        .target(name: "DashboardPage", resources: [.embedInCode("dashboard.html")], swiftSettings: flags),
         .target(name: "PrivateCluster", dependencies: ["StockQueuePostgres"], swiftSettings: flags),
         // The version and, written before every build, the commit.
         .target(name: "BuildInfo", exclude: ["stamp.sh"], swiftSettings: flags, plugins: ["CommitStamp"]),
@@ -111,7 +113,7 @@ let package = Package(
         .executableTarget(
             name: "stockq",
             dependencies: [
-                "BuildInfo", "CommandLineKit", "HTTPServer", "Metrics", "StockFormats", "StockGateway",
+                "BuildInfo", "CommandLineKit", "DashboardPage", "HTTPServer", "Metrics", "StockFormats", "StockGateway",
                 "StockGatewayExecution", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
                 "StockQueueMigrations", "PrivateCluster",
             ],
@@ -185,7 +187,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "Examples", "stockq", "stockq-bench", "CommandLineKit", "HTTPServer", "Metrics", "PrivateCluster",
+                "Examples", "stockq", "stockq-bench", "CommandLineKit", "DashboardPage", "HTTPServer", "Metrics",
+                "PrivateCluster",
                 "StockGateway",
                 "StockGatewayExecution", "StockModel", "StockQueueLocking", "StockQueue", "StockQueuePostgres",
                 "TestSupport",

@@ -102,7 +102,8 @@ DECLARE
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, can_read_all_stores, job_defaults, key_in_use,
             allowed_reasons, import_state, read_lines, wait_for_result, wait_for_results, wait_for_group, find_job,
-            find_group, find_key, find_reference, item_history, stock, stock_at, changes_since_count, resumes TO %1$I'
+            find_group, find_key, find_reference, item_history, stock, stock_at, changes_since_count, resumes,
+            subscription_names TO %1$I'
     ];
     work text[] := ARRAY[
         'GRANT SELECT, DELETE ON jobs TO %1$I',

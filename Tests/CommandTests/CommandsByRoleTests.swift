@@ -72,6 +72,8 @@ import stockq
         // No worker is connected, and doctor finds that.
         Call(command: "workers", code: 1, roles: ["producer", "worker", "reader", "admin"]),
         Call(command: "doctor", code: 1, roles: readers),
+        Call(command: "top --once", roles: readers),
+        Call(command: "dashboard --check", roles: readers),
         Call(command: "notifications", roles: ["producer", "worker", "reader", "admin"]),
         Call(command: "verify", roles: ["worker", "reader", "admin"]),
         Call(command: "verify --store s --item a", roles: ["worker", "reader", "admin"]),

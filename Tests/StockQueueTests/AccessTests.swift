@@ -213,7 +213,7 @@ import Testing
             "find_reference", "item_history", "stock", "stock_at", "changes_since_count", "allowed_reasons",
             "import_state", "feed_horizon", "read_cursor", "feed_stores", "check_page", "notifications_after",
             "last_notifications",
-            "notifications_cursor", "changes_after", "changes_cursor",
+            "notifications_cursor", "changes_after", "changes_cursor", "subscription_names",
         ],
         "outsider": [],
     ]
@@ -227,7 +227,7 @@ import Testing
         "create_gateway_token", "revoke_gateway_token", "list_gateway_tokens", "create_gateway_client",
         "revoke_gateway_client", "list_gateway_clients", "add_subscription", "set_subscription_enabled",
         "rotate_subscription_secret", "remove_subscription", "test_subscription", "list_subscriptions",
-        "subscription_names", "retry_deliveries", "replay_deliveries", "drop_old_deliveries", "set_alert_policy",
+        "retry_deliveries", "replay_deliveries", "drop_old_deliveries", "set_alert_policy",
         "remove_alert_policy", "apply_default_threshold", "snooze_item",
     ]
 

@@ -6,6 +6,7 @@
 -- table operations.
 
 -- Records an operation. It names the role that asked: in a function with its owner's rights current_user is the owner.
+-- The dashboard's role acts for many persons, and names them in the setting stockq.acts_for.
 CREATE OR REPLACE FUNCTION :"schema".record_operation(verb text, subject jsonb, jobs bigint) RETURNS void
 LANGUAGE sql SET search_path = :"schema", pg_temp
 AS $$
@@ -14,7 +15,7 @@ AS $$
         session_user || CASE
             WHEN current_setting('role') IN ('none', session_user) THEN ''
             ELSE ' as ' || current_setting('role')
-        END,
+        END || coalesce(' for ' || nullif(left(current_setting('stockq.acts_for', true), 200), ''), ''),
         $1, jsonb_strip_nulls($2), $3
     )
 $$;

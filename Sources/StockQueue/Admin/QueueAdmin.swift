@@ -29,6 +29,24 @@ public struct QueueAdmin {
         }
     }
 
+    /// Runs changes in a transaction whose records name a person behind the role of the database.
+    ///
+    /// - Parameter name: as the caller knows it; nil for the role alone.
+    package func perform<Value>(for name: String?, _ body: (QueueAdmin) throws -> Value) throws -> Value {
+        try connection.begin()
+        do {
+            var parameters = Parameters()
+            parameters.add(name ?? "")
+            try run(SetActorStatement(), parameters)
+            let value = try body(self)
+            try connection.commit()
+            return value
+        } catch {
+            try? connection.rollBack()  // nothing is kept either way; a failed rollback adds nothing to the first error
+            throw error
+        }
+    }
+
     // MARK: jobs
 
     /// Jobs that are still queued.

@@ -156,6 +156,52 @@ package struct Inspector {
         return (0..<rows.rowCount).map { rows.string($0, 0) }
     }
 
+    // MARK: stories
+
+    /// Everything about a job, as a JSON object; its member `job` is null where there is no such job.
+    package func jobStory(_ job: Int64) throws(PostgresError) -> String {
+        try text(run(ReadJobStoryStatement(schema), one(job)))
+    }
+
+    /// The jobs of a group, or with a reference, as a JSON object.
+    ///
+    /// - Parameters:
+    ///   - store: nil for all stores.
+    ///   - searchedJobs: how many of the newest jobs are searched for a reference.
+    package func orderStory(
+        store: String?, group: String?, reference: String?, searchedJobs: Int64
+    ) throws(PostgresError) -> String {
+        var parameters = Parameters()
+        for value in [store, group, reference] { parameters.add(value) }
+        parameters.add(try firstOfNewest(searchedJobs))
+        return try text(run(ReadOrderStoryStatement(schema), parameters))
+    }
+
+    /// An item with its last movements and what proves them, as a JSON object; its member `item` is null where there is
+    /// no such item.
+    package func itemStory(_ key: ItemKey, movements: Int) throws(PostgresError) -> String {
+        try text(
+            run(ReadItemStoryStatement(schema), ReadMovementsStatement.parameters(key, limit: movements)))
+    }
+
+    /// What a text names, but for references, as a JSON object.
+    ///
+    /// - Parameter store: nil for all stores.
+    package func search(_ query: String, store: String?) throws(PostgresError) -> String {
+        var parameters = Parameters()
+        parameters.add(query)
+        parameters.add(store)
+        parameters.add(Int64(query))
+        return try text(run(SearchStatement(schema), parameters))
+    }
+
+    /// The id behind which the newest jobs are.
+    package func firstOfNewest(_ jobs: Int64) throws(PostgresError) -> Int64 {
+        max(0, try run(ReadLastJobStatement(schema)).int64(0, 0) - jobs)
+    }
+
+    private func text(_ rows: borrowing ResultSet) -> String { rows.string(0, 0).replacing("\n", with: "") }
+
     // MARK: statistics
 
     /// The queue now, and what was finished in the last `seconds`.

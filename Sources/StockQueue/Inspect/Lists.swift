@@ -97,6 +97,8 @@ package struct ResultList: FilteredList {
     package var since, until: PastMoment?
     /// Only jobs with a lower id.
     package var before: Int64?
+    /// Only jobs with a higher id.
+    package var after: Int64?
     /// Only these jobs.
     package var jobs: [Int64]?
     /// Only jobs that were not applied.
@@ -109,6 +111,7 @@ package struct ResultList: FilteredList {
         let s = schema.quoted
         var rows = FilteredRows("list_results", from: "\(s).results", order: "job_id DESC")
         rows.filter("job_id < $", before)
+        rows.filter("job_id > $", after)
         rows.filter("store_id = $", store)
         rows.filter("item_id = $", item)
         rows.filter("location_id = $", location)

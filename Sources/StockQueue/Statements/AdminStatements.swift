@@ -36,6 +36,11 @@ private enum SelectionParameters {
     }
 }
 
+/// Names the person for whom the session's role acts, until the end of the transaction: the log of operations has it.
+struct SetActorStatement: QueueStatement {
+    let statement = Statement("admin_set_actor", [.text], "SELECT set_config('stockq.acts_for', $1, true)")
+}
+
 /// Cancels queued jobs, groups whole.
 struct CancelJobsStatement: QueueStatement {
     let statement: Statement

@@ -91,7 +91,7 @@ enum ServeCommand: Command {
 }
 
 extension ValueType where Value == Endpoint {
-    fileprivate static var endpoint: Self {
+    static var endpoint: Self {
         Self("ADDRESS", shape: .text(bytes: nil), expectation: "HOST:PORT, unix:PATH or systemd") { Endpoint($0) }
     }
 }

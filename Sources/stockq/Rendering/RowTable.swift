@@ -4,10 +4,12 @@ import StockFormats
 import StockQueuePostgres
 
 /// A row of a table that PostgreSQL wrote as JSON, with its values as people read them.
-struct Row {
+struct Row: Sendable {
     private let object: JSONValue
 
     init(json: String) throws { object = try JSONReader.read(Array(json.utf8)[...]) }
+
+    init(_ object: JSONValue) { self.object = object }
 
     /// The value as text; empty for null and for a missing column.
     subscript(column: String) -> String { Self.text(object[column] ?? .null) }
