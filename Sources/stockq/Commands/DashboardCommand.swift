@@ -44,7 +44,7 @@ enum DashboardCommand: Command {
         access.adminToken = try input[adminTokenFile].map(DashboardAccess.token)
         access.userField = input[userHeader]
         let server = DashboardServer(
-            connection: try Database.settings(input), schema: try Database.schema(input), access: access,
+            connection: try Database.settings(input), schema: Database.schema(input), access: access,
             endpoints: input[listen].isEmpty ? [.tcp("127.0.0.1", 9_820)] : input[listen],
             prefix: input[prefix] ?? "", log: MonitorOptions.log(input))
         if input[check] {

@@ -24,7 +24,7 @@ enum TopCommand: Command {
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         // It says what is wrong with the schema before the terminal changes.
         _ = try Database.open(input, timeout: .seconds(10))
-        let source = TopSource(try Database.settings(input), try Database.schema(input))
+        let source = TopSource(try Database.settings(input), Database.schema(input))
         var state = TopState(sort: input[sort])
         if input[once] {
             try printOnce(source, &state)
