@@ -2529,7 +2529,8 @@ BEGIN
             ORDER BY l.number
             RETURNING jobs.job_id, jobs.store_id, jobs.strand
         )
-        SELECT (row_number() OVER (ORDER BY a.job_id))::integer, a.store_id, a.job_id, now(), false, NULL::text, a.strand
+        SELECT (row_number() OVER (ORDER BY a.job_id))::integer, a.store_id, a.job_id, now(), false, NULL::text,
+            a.strand
         FROM added AS a;
         RETURN;
     END IF;

@@ -42,8 +42,8 @@ final class StoreTurns: Sendable {
     static let storesMax = 256
     /// How many stores are remembered.
     private static let servedMax = 100_000
-    /// Milliseconds for which batches are short, after a store was served that had less work than its share.
-    private static let sharedMs = 60_000
+    /// The most jobs of a store with little work, and the milliseconds for which batches are short after one was served.
+    private static let (littleMax, sharedMs) = (500, 60_000)
 
     private let state = Mutex(State())
 
@@ -101,7 +101,7 @@ final class StoreTurns: Sendable {
             for share in shares {
                 let taken = jobs[share.store] ?? 0
                 if taken > 0 || callers.contains(share.store) {
-                    Self.serve(share.store, isShallow: !share.work.isDeep && taken < share.jobsMax, &state)
+                    Self.serve(share.store, hasLittle: !share.work.isDeep && taken <= Self.littleMax, &state)
                 }
                 if isFull && share.store == lastStore { hadTurn = false }
                 let lane = Int(share.store.lane)
@@ -116,8 +116,8 @@ final class StoreTurns: Sendable {
         }
     }
 
-    private static func serve(_ store: StoreInLane, isShallow: Bool, _ state: inout State) {
-        if isShallow, let last = state.lastServed, last != store.storeHash {
+    private static func serve(_ store: StoreInLane, hasLittle: Bool, _ state: inout State) {
+        if hasLittle, let last = state.lastServed, last != store.storeHash {
             state.isSharedUntil = .after(milliseconds: sharedMs)
         }
         state.lastServed = store.storeHash
