@@ -4975,7 +4975,7 @@ CREATE FUNCTION stockq.record_operation(verb text, subject jsonb, jobs bigint) R
         session_user || CASE
             WHEN current_setting('role') IN ('none', session_user) THEN ''
             ELSE ' as ' || current_setting('role')
-        END,
+        END || coalesce(' for ' || nullif(left(current_setting('stockq.acts_for', true), 200), ''), ''),
         $1, jsonb_strip_nulls($2), $3
     )
 $_$;
