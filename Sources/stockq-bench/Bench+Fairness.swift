@@ -11,7 +11,8 @@ extension Bench {
                 Figure(
                     "beside_\(flood)_p95", "commit to result beside \(flood.title), p95", unit: "ms",
                     samples: [percentile(0.95)], target: .atMost(150),
-                    detail: "\(all.count) jobs, p50 \(Figure.number(percentile(0.5))), longest \(Figure.number(all.last ?? 0)) ms"))
+                    detail: "\(all.count) jobs, p50 \(Figure.number(percentile(0.5))), "
+                        + "longest \(Figure.number(all.last ?? 0)) ms"))
             figures.append(
                 ratio(
                     "beside_\(flood)_rate", "… the others' rate: times undisturbed", seen.rate / seen.rateAlone,

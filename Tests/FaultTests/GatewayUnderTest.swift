@@ -60,7 +60,8 @@ final class GatewayUnderTest: Sendable {
                 ('\(store)', '\(Self.plainItem)', 0), ('\(store)', '\(Self.keyedItem)', 0)
             """)
         let created = try Program(database).run([
-            "tokens", "create", "faults in \(store)", "--store", store, "--scope", "update_catalog", "--scope", "read_catalog",
+            "tokens", "create", "faults in \(store)", "--store", store, "--scope", "update_catalog", "--scope",
+            "read_catalog",
         ])
         token = created.out.trimmingCharacters(in: .whitespacesAndNewlines)
         guard created.code == 0 else { throw Failure(created.err) }

@@ -136,7 +136,8 @@ struct PromoteWaitingStatement: QueueStatement {
             guard let position = rows.optionalInt32(row, item) else {
                 promoted.strands.append(
                     Promotion(
-                        strand: Strand(rawValue: rows.int32(row, strand)), firstID: rows.int64(row, jobID), jobs: count))
+                        strand: Strand(rawValue: rows.int32(row, strand)), firstID: rows.int64(row, jobID), jobs: count)
+                )
                 continue
             }
             if count < jobsMax { continue }

@@ -78,7 +78,7 @@ final class LaneQueue: Sendable {
     private func find(_ state: inout State) -> Found {
         state.waiting -= 1
         if state.stopped { return .stopped }
-        // The lane of the store that was served longest ago; of several, the one that was queued first.
+        // The lane of the store that has waited longest; of several, the first in the queue.
         if let next = turns.next(of: state.queue) {
             let lane = state.queue.remove(at: next)
             state.lanes[Int(lane)] = .working

@@ -71,7 +71,8 @@ final class StoreTurns: Sendable {
             // By number where all else is equal, so that a claim that is made again is the same.
             stores.sort { ($0.servedAt, $0.store.firstStrand) < ($1.servedAt, $1.store.firstStrand) }
             if stores.count > Self.storesMax {
-                stores = stores.filter { callers.contains($0.store) }
+                stores =
+                    stores.filter { callers.contains($0.store) }
                     + stores.filter { !callers.contains($0.store) }.prefix(Self.storesMax)
             }
             let deep = stores.count { works[$0.store]?.isDeep == true }
