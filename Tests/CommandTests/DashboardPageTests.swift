@@ -1,5 +1,6 @@
 import DashboardPage
 import Foundation
+import StockQueue
 import TestSupport
 import Testing
 

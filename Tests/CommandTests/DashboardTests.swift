@@ -196,7 +196,7 @@ import Testing
             #expect(open.code == 2)
             #expect(open.err.contains("closed without a token"))
             let file = FileManager.default.temporaryDirectory.appendingPathComponent("token-\(UUID().uuidString)").path
-            FileManager.default.createFile(atPath: file, contents: Data("short".utf8))
+            try Data("short".utf8).write(to: URL(fileURLWithPath: file))
             defer { try? FileManager.default.removeItem(atPath: file) }
             let weak = try Program(database).run(["dashboard", "--token-file", file])
             #expect(weak.code == 1)

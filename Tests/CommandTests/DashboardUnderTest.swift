@@ -1,5 +1,6 @@
 import Foundation
 import StockFormats
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -20,7 +21,7 @@ final class DashboardUnderTest {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let files = [("token", Self.token), ("admin", Self.adminToken)].map { name, token in
             let file = folder.appendingPathComponent(name)
-            FileManager.default.createFile(atPath: file.path, contents: Data((token + "\n").utf8))
+            try Data((token + "\n").utf8).write(to: file)
             return file.path
         }
         var program = Program(database)
