@@ -19,7 +19,7 @@ final class DashboardUnderTest {
     init(_ database: TestDatabase, as role: String? = nil, admits: Bool = true, _ more: [String] = []) throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("dashboard-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let files = [("token", Self.token), ("admin", Self.adminToken)].map { name, token in
+        let files = try [("token", Self.token), ("admin", Self.adminToken)].map { name, token in
             let file = folder.appendingPathComponent(name)
             try Data((token + "\n").utf8).write(to: file)
             return file.path
