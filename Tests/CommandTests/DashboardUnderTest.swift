@@ -17,7 +17,8 @@ final class DashboardUnderTest {
     ///   - role: of the database; nil for the owner.
     ///   - admits: whether there is an admin token.
     init(_ database: TestDatabase, as role: String? = nil, admits: Bool = true, _ more: [String] = []) throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent("dashboard-\(UUID().uuidString)")
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("dashboard-\(UUID().uuidString)")
+        self.folder = folder
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let files = try [("token", Self.token), ("admin", Self.adminToken)].map { name, token in
             let file = folder.appendingPathComponent(name)
