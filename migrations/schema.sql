@@ -485,6 +485,37 @@ BEGIN
     END;
 END
 $$;
+CREATE FUNCTION stockq.begin_results_partition(span interval, ids_max integer DEFAULT 500000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    drawn CONSTANT bigint := (SELECT last_value FROM jobs_job_id_seq);
+    present record;
+    began timestamptz;
+    ids integer;
+BEGIN
+    SELECT * INTO present FROM partition_bounds() AS p WHERE drawn >= p.lower_bound AND drawn < p.upper_bound;
+    IF NOT FOUND OR NOT has_results_partition(present.upper_bound) THEN
+        RETURN 0;
+    END IF;
+    -- The oldest job of the partition, whether it is finished or not, is among the first ids.
+    EXECUTE format('SELECT enqueued_at FROM %I ORDER BY job_id LIMIT 1', present.name) INTO began;
+    began := least(began, (
+        SELECT j.enqueued_at FROM jobs AS j
+        WHERE j.job_id >= present.lower_bound AND j.job_id < present.upper_bound
+        ORDER BY j.job_id
+        LIMIT 1
+    ));
+    IF began IS NULL OR began > now() - span OR NOT lock_retention() THEN
+        RETURN 0;
+    END IF;
+    ids := least(ids_max, present.upper_bound - (SELECT last_value FROM jobs_job_id_seq));
+    PERFORM max(nextval('jobs_job_id_seq')) FROM generate_series(1, ids);
+    RETURN greatest(ids, 0);
+END
+$$;
 CREATE FUNCTION stockq.can_read_all_stores() RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -1351,6 +1382,9 @@ CREATE FUNCTION stockq.drop_expired_keys(keep interval, keys_max integer) RETURN
 DECLARE
     dropped integer;
 BEGIN
+    IF NOT lock_retention() THEN
+        RETURN 0;
+    END IF;
     DELETE FROM idempotency_keys
     WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM idempotency_keys WHERE used_at < now() - keep LIMIT keys_max FOR UPDATE SKIP LOCKED
@@ -1362,77 +1396,18 @@ $$;
 CREATE FUNCTION stockq.drop_expired_results(keep interval) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
-    AS $_$
+    AS $$
 DECLARE
-    oldest record;
+    name CONSTANT text := prepare_expired_results(keep);
 BEGIN
-    -- A live job is found by one probe of an index; the age of the results may need a scan of the partition.
-    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
-    IF oldest.upper_bound IS NULL OR EXISTS (SELECT FROM jobs WHERE job_id < oldest.upper_bound) THEN
+    IF name IS NULL THEN
         RETURN NULL;
     END IF;
-    PERFORM FROM maintenance_locks AS l WHERE l.name = 'retention' FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND THEN
-        IF NOT EXISTS (SELECT FROM maintenance_locks AS l WHERE l.name = 'retention') THEN
-            RAISE internal_error USING
-                MESSAGE = 'maintenance_locks lacks its row "retention"', HINT = 'Insert it again.';
-        END IF;
-        RETURN NULL; -- another process is dropping
-    END IF;
-    -- Under the lock: another process may have dropped the partition meanwhile, and the next one has other jobs.
-    oldest := oldest_expired_partition(keep);
-    IF oldest.name IS NULL OR EXISTS (SELECT FROM jobs WHERE job_id < oldest.upper_bound) THEN
-        RETURN NULL;
-    END IF;
-    EXECUTE format($fold$
-        WITH dropped AS MATERIALIZED (
-            SELECT r.store_id, r.item_id, r.location_id, retired.version AS retired_version,
-                sum(r.on_hand_after - r.on_hand_before)::bigint AS on_hand,
-                sum(r.allocated_after - r.allocated_before)::bigint AS allocated,
-                count(*) AS changes
-            FROM %I AS r
-            LEFT JOIN retired_items AS retired
-                ON (retired.store_id, retired.item_id, retired.location_id) = (r.store_id, r.item_id, r.location_id)
-                AND r.version > retired.created_version AND r.version <= retired.version
-            WHERE r.outcome = 'applied'
-            GROUP BY r.store_id, r.item_id, r.location_id, retired.version
-        ), locked AS MATERIALIZED (
-            -- In key order, as workers lock item rows, or the two could deadlock.
-            SELECT store_id, item_id, location_id FROM items
-            WHERE (store_id, item_id, location_id)
-                IN (SELECT store_id, item_id, location_id FROM dropped WHERE retired_version IS NULL)
-            ORDER BY store_id, item_id, location_id
-            FOR NO KEY UPDATE
-        ), folded AS (
-            UPDATE retired_items AS i
-            SET opening_on_hand = i.opening_on_hand + dropped.on_hand,
-                opening_allocated = i.opening_allocated + dropped.allocated,
-                opening_version = i.opening_version + dropped.changes
-            FROM dropped
-            WHERE (i.store_id, i.item_id, i.location_id, i.version)
-                = (dropped.store_id, dropped.item_id, dropped.location_id, dropped.retired_version)
-                AND i.created_version < i.version
-        )
-        UPDATE items
-        SET opening_on_hand = items.opening_on_hand + dropped.on_hand,
-            opening_allocated = items.opening_allocated + dropped.allocated,
-            opening_version = items.opening_version + dropped.changes
-        FROM locked
-        JOIN dropped USING (store_id, item_id, location_id)
-        WHERE (items.store_id, items.item_id, items.location_id)
-                = (locked.store_id, locked.item_id, locked.location_id)
-            AND dropped.retired_version IS NULL
-    $fold$, oldest.name);
-    -- After the items, in the order of the workers: they have locked item rows when they write results.
-    EXECUTE format('DROP TABLE %I', oldest.name);
-    -- A batch's row of the log is as old as its results.
-    DELETE FROM change_log WHERE created_at < now() - keep;
-    DELETE FROM import_parts WHERE last_job_id < oldest.upper_bound;
-    DELETE FROM imports AS i
-    WHERE i.updated_at < now() - keep AND NOT EXISTS (SELECT FROM import_parts AS p WHERE p.import_id = i.import_id);
-    RETURN oldest.name;
+    WHILE NOT (SELECT f.is_complete FROM fold_expired_results(1, true) AS f) LOOP
+    END LOOP;
+    RETURN CASE WHEN drop_results_partition(name) THEN name END;
 END
-$_$;
+$$;
 CREATE FUNCTION stockq.drop_old_deliveries(keep interval, max_rows integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -1445,6 +1420,123 @@ BEGIN
     ));
     GET DIAGNOSTICS dropped = ROW_COUNT;
     RETURN dropped;
+END
+$$;
+CREATE FUNCTION stockq.drop_old_imports(keep interval, rows_max integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    dropped bigint[];
+BEGIN
+    IF NOT lock_retention() THEN
+        RETURN 0;
+    END IF;
+    WITH gone AS (
+        DELETE FROM imports
+        WHERE ctid = ANY (ARRAY(
+            SELECT i.ctid FROM imports AS i
+            WHERE i.updated_at < now() - keep AND import_state(i) <> 'running'
+                AND NOT EXISTS (
+                    SELECT FROM import_parts AS p
+                    WHERE p.import_id = i.import_id AND EXISTS (
+                        SELECT FROM jobs AS j
+                        WHERE j.job_id BETWEEN p.first_job_id AND p.last_job_id AND j.submission_id = p.submission_id))
+            LIMIT rows_max
+            FOR UPDATE SKIP LOCKED
+        ))
+        RETURNING import_id
+    )
+    SELECT array_agg(import_id) INTO dropped FROM gone;
+    DELETE FROM import_parts WHERE import_id = ANY (dropped);
+    RETURN coalesce(cardinality(dropped), 0);
+END
+$$;
+CREATE FUNCTION stockq.drop_old_notifications(keep interval, rows_max integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    dropped bigint[];
+    first_job CONSTANT bigint := (SELECT min(p.lower_bound) FROM partition_bounds() AS p);
+    before CONSTANT timestamptz := least(now() - keep, (SELECT min(occurred_at) FROM deliveries));
+    progress delivery_progress;
+    is_delivered boolean;
+BEGIN
+    IF NOT lock_retention() THEN
+        RETURN 0;
+    END IF;
+    SELECT * INTO progress FROM delivery_progress;
+    is_delivered := NOT EXISTS (SELECT FROM subscriptions);
+    WITH gone AS (
+        DELETE FROM notifications
+        WHERE ctid = ANY (ARRAY(
+            SELECT n.ctid FROM notifications AS n
+            WHERE n.created_at < before
+                AND (is_delivered OR (n.position, n.notification_id) <= (progress.position, progress.row_id))
+                AND CASE WHEN n.job_id IS NOT NULL THEN n.job_id < first_job ELSE NOT EXISTS (
+                    SELECT FROM items AS i
+                    WHERE (i.store_id, i.item_id, i.location_id, i.version)
+                        = (n.store_id, n.item_id, n.location_id, n.version)
+                ) END
+                AND NOT EXISTS (
+                    SELECT FROM announced_stores AS s
+                    WHERE s.store_id = n.store_id
+                        AND (n.position, n.notification_id) > (s.from_position, s.from_row))
+            LIMIT rows_max
+            FOR UPDATE SKIP LOCKED
+        ))
+        RETURNING notification_id
+    )
+    SELECT array_agg(notification_id) INTO dropped FROM gone;
+    DELETE FROM threshold_changes WHERE notification_id = ANY (dropped);
+    RETURN coalesce(cardinality(dropped), 0);
+END
+$$;
+CREATE FUNCTION stockq.drop_old_operations(keep interval, rows_max integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    dropped integer;
+BEGIN
+    IF NOT lock_retention() THEN
+        RETURN 0;
+    END IF;
+    DELETE FROM operations
+    WHERE operation_id IN (
+        SELECT operation_id FROM operations WHERE at < now() - keep ORDER BY operation_id LIMIT rows_max);
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    RETURN dropped;
+END
+$$;
+CREATE FUNCTION stockq.drop_results_partition(name text, detach boolean DEFAULT false) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    oldest record;
+BEGIN
+    IF NOT lock_retention() OR EXISTS (SELECT FROM next_openings) THEN
+        RETURN false;
+    END IF;
+    -- Its results had expired when it was prepared, and no job can get another one.
+    SELECT p.name, p.upper_bound INTO oldest FROM partition_bounds() AS p ORDER BY p.lower_bound LIMIT 1;
+    DELETE FROM prepared_partitions AS p WHERE p.name = drop_results_partition.name AND p.name = oldest.name;
+    IF NOT FOUND OR EXISTS (SELECT FROM jobs WHERE job_id < oldest.upper_bound) THEN
+        RETURN false;
+    END IF;
+    DELETE FROM import_parts WHERE last_job_id < oldest.upper_bound;
+    -- Last, because all batches wait from here to the end of the transaction.
+    IF detach THEN
+        EXECUTE format('ALTER TABLE results DETACH PARTITION %I', name);
+        EXECUTE format('ALTER TABLE %I RENAME TO %I', name, 'detached_' || name);
+    ELSE
+        EXECUTE format('DROP TABLE %I', name);
+    END IF;
+    RETURN true;
 END
 $$;
 CREATE FUNCTION stockq.enqueue(store_id text, item_id text, quantity bigint, action text DEFAULT NULL::text, location_id text DEFAULT NULL::text, on_insufficient text DEFAULT NULL::text, expected_available bigint DEFAULT NULL::bigint, idempotency_key text DEFAULT NULL::text, group_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone, notify boolean DEFAULT NULL::boolean, ordering_key text DEFAULT NULL::text, reason text DEFAULT NULL::text, reference text DEFAULT NULL::text, max_attempts integer DEFAULT NULL::integer, counted_at timestamp with time zone DEFAULT NULL::timestamp with time zone, actor text DEFAULT NULL::text, occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, metadata jsonb DEFAULT NULL::jsonb) RETURNS stockq.receipt
@@ -2010,6 +2102,53 @@ CREATE FUNCTION stockq.find_job(job_id bigint) RETURNS SETOF stockq.job_states
     AS $_$
     SELECT * FROM job_states WHERE job_states.job_id = $1
 $_$;
+CREATE FUNCTION stockq.find_kept_partition(keep interval, OUT name text, OUT upper_bound bigint, OUT partitions bigint, OUT reason text, OUT last_finished_at timestamp with time zone, OUT store_id text, OUT job_id bigint, OUT run_at timestamp with time zone, OUT expires_at timestamp with time zone, OUT jobs bigint) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+#variable_conflict use_column
+DECLARE
+    oldest record;
+    is_live boolean;
+BEGIN
+    SELECT p.name, p.upper_bound, count(*) OVER () AS partitions INTO oldest
+    FROM partition_bounds() AS p
+    ORDER BY p.lower_bound
+    LIMIT 1;
+    name := oldest.name;
+    upper_bound := oldest.upper_bound;
+    partitions := oldest.partitions;
+    IF oldest.upper_bound > (SELECT last_value FROM jobs_job_id_seq) THEN
+        reason := 'in_use';
+    END IF;
+    IF reason IS NOT NULL OR name IS NULL THEN
+        RETURN;
+    END IF;
+    -- A result that is kept is often the last one; otherwise the partition is read.
+    EXECUTE format('SELECT finished_at FROM %I ORDER BY job_id DESC LIMIT 1', oldest.name) INTO last_finished_at;
+    is_live := coalesce(last_finished_at > now() - keep, false);
+    IF NOT is_live THEN
+        EXECUTE format('SELECT max(finished_at) FROM %I WHERE finished_at > now() - $1', oldest.name)
+        INTO last_finished_at
+        USING keep;
+        is_live := last_finished_at IS NOT NULL;
+    END IF;
+    IF is_live THEN
+        reason := 'not_expired';
+        RETURN;
+    END IF;
+    SELECT 'queued_job', j.store_id, j.job_id,
+        -- A paused or promoted job keeps the time that its producer set.
+        coalesce(j.scheduled_at, j.run_at), j.expires_at,
+        (SELECT count(*) FROM (SELECT FROM jobs AS k WHERE k.job_id < oldest.upper_bound LIMIT 1000) AS counted)
+    INTO reason, store_id, job_id, run_at, expires_at, jobs
+    FROM jobs AS j
+    WHERE j.job_id < oldest.upper_bound
+    ORDER BY j.job_id
+    LIMIT 1;
+END
+$_$;
 CREATE FUNCTION stockq.find_key(store_id text, idempotency_key text) RETURNS SETOF stockq.job_states
     LANGUAGE sql STABLE ROWS 1
     SET search_path TO 'stockq', 'pg_temp'
@@ -2026,32 +2165,6 @@ CREATE FUNCTION stockq.find_reference(store_id text, reference text) RETURNS SET
     AS $_$
     SELECT * FROM job_states WHERE job_states.reference = $2 AND job_states.store_id = $1 ORDER BY job_id
 $_$;
-CREATE FUNCTION stockq.find_retention_blocker(keep interval) RETURNS TABLE(partition text, store_id text, job_id bigint, run_at timestamp with time zone, expires_at timestamp with time zone, jobs bigint)
-    LANGUAGE plpgsql SECURITY DEFINER ROWS 1
-    SET search_path TO 'stockq', 'pg_temp'
-    SET jit TO 'off'
-    AS $$
-DECLARE
-    oldest record;
-BEGIN
-    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
-    IF NOT EXISTS (SELECT FROM jobs AS j WHERE j.job_id < oldest.upper_bound) THEN
-        RETURN;
-    END IF;
-    oldest := oldest_expired_partition(keep);
-    IF oldest.name IS NOT NULL THEN
-        RETURN QUERY
-        SELECT oldest.name::text, j.store_id, j.job_id,
-            -- A paused or promoted job keeps the time that its producer set.
-            coalesce(j.scheduled_at, j.run_at), j.expires_at,
-            (SELECT count(*) FROM (SELECT FROM jobs AS k WHERE k.job_id < oldest.upper_bound LIMIT 1000) AS counted)
-        FROM jobs AS j
-        WHERE j.job_id < oldest.upper_bound
-        ORDER BY j.job_id
-        LIMIT 1;
-    END IF;
-END
-$$;
 CREATE FUNCTION stockq.finish_deliveries(delivery_ids bigint[], claim_ids bigint[], errors text[], pauses integer[], gone boolean[], disable_after interval) RETURNS TABLE(subscription_id bigint, name text, reason text)
     LANGUAGE plpgsql SECURITY DEFINER ROWS 1
     SET search_path TO 'stockq', 'pg_temp'
@@ -2159,6 +2272,88 @@ BEGIN
         WHERE store_id = finish_item_move.store_id AND parent_id = from_item AND item_id <> to_item;
     END IF;
     PERFORM retire_item(finish_item_move.store_id, from_item, from_location);
+END
+$$;
+CREATE FUNCTION stockq.fold_expired_results(items_max integer, waits boolean, OUT folded integer, OUT is_complete boolean) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    chosen next_openings[];
+BEGIN
+    IF NOT lock_retention() THEN
+        RETURN;
+    END IF;
+    IF waits THEN
+        SELECT array_agg(n) INTO chosen FROM (SELECT * FROM next_openings LIMIT 1) AS n;
+        PERFORM FROM items AS i
+        JOIN unnest(chosen) AS c USING (store_id, item_id, location_id)
+        FOR NO KEY UPDATE OF i;
+    ELSE
+        SELECT array_agg(free) INTO chosen FROM (
+            SELECT n.* FROM next_openings AS n
+            JOIN items AS i USING (store_id, item_id, location_id)
+            ORDER BY n.store_id, n.item_id, n.location_id
+            LIMIT items_max
+            FOR NO KEY UPDATE OF i SKIP LOCKED
+        ) AS free;
+        IF chosen IS NULL THEN
+            -- Of these there are only retired ones.
+            SELECT array_agg(gone) INTO chosen FROM (
+                SELECT n.* FROM next_openings AS n
+                WHERE NOT EXISTS (
+                    SELECT FROM items AS i
+                    WHERE (i.store_id, i.item_id, i.location_id) = (n.store_id, n.item_id, n.location_id))
+                LIMIT items_max
+            ) AS gone;
+        END IF;
+    END IF;
+    -- A statement of its own, to see what the transactions before the locks wrote.
+    WITH gone AS (
+        DELETE FROM next_openings AS n
+        USING unnest(chosen) AS c
+        WHERE (n.store_id, n.item_id, n.location_id, n.version) = (c.store_id, c.item_id, c.location_id, c.version)
+        RETURNING n.*
+    ), opening AS MATERIALIZED (
+        SELECT gone.*, retired.version AS retired_version, gone.on_hand - accepted.on_hand AS opening_on_hand,
+            gone.allocated - accepted.allocated AS opening_allocated
+        FROM gone
+        LEFT JOIN retired_items AS retired
+            ON (retired.store_id, retired.item_id, retired.location_id)
+                = (gone.store_id, gone.item_id, gone.location_id)
+            AND gone.version > retired.created_version AND gone.version <= retired.version
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(a.on_hand_after - a.on_hand_before), 0) AS on_hand,
+                coalesce(sum(a.allocated_after - a.allocated_before), 0) AS allocated
+            FROM reconciliations AS a
+            WHERE (a.store_id, a.item_id, a.location_id) = (gone.store_id, gone.item_id, gone.location_id)
+                AND a.version < gone.version AND a.version > coalesce(
+                    retired.created_version,
+                    (
+                        SELECT max(earlier.version) FROM retired_items AS earlier
+                        WHERE (earlier.store_id, earlier.item_id, earlier.location_id)
+                            = (gone.store_id, gone.item_id, gone.location_id)
+                    ),
+                    0)
+        ) AS accepted
+    ), retired AS (
+        UPDATE retired_items AS r
+        SET opening_on_hand = opening.opening_on_hand, opening_allocated = opening.opening_allocated,
+            opening_version = opening.version
+        FROM opening
+        WHERE (r.store_id, r.item_id, r.location_id, r.version)
+                = (opening.store_id, opening.item_id, opening.location_id, opening.retired_version)
+            AND r.created_version < r.version AND r.opening_version < opening.version
+    )
+    UPDATE items AS i
+    SET opening_on_hand = opening.opening_on_hand, opening_allocated = opening.opening_allocated,
+        opening_version = opening.version
+    FROM opening
+    WHERE (i.store_id, i.item_id, i.location_id) = (opening.store_id, opening.item_id, opening.location_id)
+        AND opening.retired_version IS NULL AND i.opening_version < opening.version;
+    folded := coalesce(cardinality(chosen), 0);
+    is_complete := NOT EXISTS (SELECT FROM next_openings);
 END
 $$;
 CREATE FUNCTION stockq.gateway_access(token_hashes text[], store_ids text[], scopes text[]) RETURNS TABLE(call integer, store_id text, failure text)
@@ -2664,6 +2859,8 @@ BEGIN
         CROSS JOIN LATERAL item_history(i.store_id, i.item_id, i.location_id, movements) AS r
         WHERE (i.store_id, i.item_id) = (access.store_id, gateway_history.item_id) AND one_job IS NULL
             AND (gateway_history.location_id IS NULL OR i.location_id = gateway_history.location_id)
+            -- The opening has what was before it, whether retention has dropped it yet or not.
+            AND r.version > i.opening_version
         UNION ALL
         SELECT r.job_id, r.location_id, r.action::text, r.applied_quantity, r.finished_at
         FROM results AS r
@@ -4136,6 +4333,19 @@ BEGIN
     RETURN progress;
 END
 $$;
+CREATE FUNCTION stockq.lock_retention() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM maintenance_locks AS l WHERE l.name = 'retention' FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND AND NOT EXISTS (SELECT FROM maintenance_locks AS l WHERE l.name = 'retention') THEN
+        RAISE internal_error USING
+            MESSAGE = 'maintenance_locks lacks its row "retention"', HINT = 'Insert it again.';
+    END IF;
+    RETURN FOUND;
+END
+$$;
 CREATE FUNCTION stockq.may_cancel_all(role text) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -4479,27 +4689,6 @@ BEGIN
     RETURN coalesce(first_position || '-' || first_id - 1, horizon.position || '-' || horizon.row_id);
 END
 $$;
-CREATE FUNCTION stockq.oldest_expired_partition(keep interval, OUT name text, OUT lower_bound bigint, OUT upper_bound bigint) RETURNS record
-    LANGUAGE plpgsql
-    SET search_path TO 'stockq', 'pg_temp'
-    AS $_$
-DECLARE
-    oldest record;
-    is_live boolean;
-BEGIN
-    SELECT * INTO oldest FROM partition_bounds() LIMIT 1;
-    IF oldest.upper_bound <= (SELECT last_value FROM jobs_job_id_seq) THEN
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE finished_at > now() - $1)', oldest.name)
-        INTO is_live
-        USING keep;
-        IF NOT is_live THEN
-            name := oldest.name;
-            lower_bound := oldest.lower_bound;
-            upper_bound := oldest.upper_bound;
-        END IF;
-    END IF;
-END
-$_$;
 CREATE FUNCTION stockq.open_item() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -4572,6 +4761,52 @@ BEGIN
         'pause', jsonb_build_object('store_id', store_id, 'lane', lane, 'everything', nullif(everything, false)), NULL);
 END
 $$;
+CREATE FUNCTION stockq.prepare_expired_results(keep interval) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+DECLARE
+    oldest record;
+BEGIN
+    -- A live job is found by one probe of an index; the age of the results may need a scan of the partition.
+    IF EXISTS (
+            SELECT FROM jobs
+            WHERE job_id < (SELECT p.upper_bound FROM partition_bounds() AS p ORDER BY p.lower_bound LIMIT 1))
+        OR NOT lock_retention()
+    THEN
+        RETURN NULL;
+    END IF;
+    oldest := find_kept_partition(keep);
+    IF oldest.name IS NULL OR oldest.reason IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    IF EXISTS (SELECT FROM prepared_partitions AS p WHERE p.name = oldest.name) THEN
+        RETURN oldest.name; -- the next step goes on
+    END IF;
+    DELETE FROM next_openings;
+    DELETE FROM prepared_partitions;
+    EXECUTE format($query$
+        INSERT INTO next_openings (store_id, item_id, location_id, version, on_hand, allocated)
+        SELECT store_id, item_id, location_id, version, r.on_hand_after, r.allocated_after
+        FROM (
+            SELECT r.store_id, r.item_id, r.location_id, max(r.version) AS version
+            FROM %1$I AS r
+            LEFT JOIN retired_items AS retired
+                ON (retired.store_id, retired.item_id, retired.location_id) = (r.store_id, r.item_id, r.location_id)
+                AND r.version > retired.created_version AND r.version <= retired.version
+            WHERE r.outcome = 'applied'
+            GROUP BY r.store_id, r.item_id, r.location_id, retired.version
+        ) AS last
+        JOIN %1$I AS r USING (store_id, item_id, location_id, version)
+        WHERE r.outcome = 'applied'
+    $query$, oldest.name);
+    INSERT INTO prepared_partitions (name) VALUES (oldest.name);
+    -- A batch's row of the log is as old as its results.
+    DELETE FROM change_log WHERE created_at < now() - keep;
+    RETURN oldest.name;
+END
+$_$;
 CREATE FUNCTION stockq.priority_behind(store_id text, item_ids text[], location_ids text[], priority integer, ordering_key text) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -6118,6 +6353,14 @@ CREATE VIEW stockq.my_variations WITH (security_barrier='true') AS
    FROM (stockq.items
      JOIN stockq.grants USING (store_id))
   WHERE ((grants.producer = (CURRENT_USER)::text) AND (items.parent_id IS NOT NULL));
+CREATE TABLE stockq.next_openings (
+    version bigint NOT NULL,
+    on_hand bigint NOT NULL,
+    allocated bigint NOT NULL,
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C"
+);
 ALTER TABLE stockq.notifications ALTER COLUMN notification_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME stockq.notifications_notification_id_seq
     START WITH 1
@@ -6146,6 +6389,9 @@ CREATE TABLE stockq.paused_stores (
     store_id text NOT NULL COLLATE pg_catalog."C",
     paused_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT paused_stores_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+);
+CREATE TABLE stockq.prepared_partitions (
+    name text NOT NULL COLLATE pg_catalog."C"
 );
 CREATE VIEW stockq.ready_heads WITH (security_invoker='true') AS
  WITH RECURSIVE heads AS (
@@ -6429,12 +6675,16 @@ ALTER TABLE ONLY stockq.maintenance_locks
     ADD CONSTRAINT maintenance_locks_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY stockq.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (name);
+ALTER TABLE ONLY stockq.next_openings
+    ADD CONSTRAINT next_openings_pkey PRIMARY KEY (store_id, item_id, location_id, version);
 ALTER TABLE ONLY stockq.notifications
     ADD CONSTRAINT notifications_pkey PRIMARY KEY (notification_id);
 ALTER TABLE ONLY stockq.operations
     ADD CONSTRAINT operations_pkey PRIMARY KEY (operation_id);
 ALTER TABLE ONLY stockq.paused_stores
     ADD CONSTRAINT paused_stores_pkey PRIMARY KEY (store_id);
+ALTER TABLE ONLY stockq.prepared_partitions
+    ADD CONSTRAINT prepared_partitions_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY stockq.reasons
     ADD CONSTRAINT reasons_pkey PRIMARY KEY (reason);
 ALTER TABLE ONLY stockq.reconciliations

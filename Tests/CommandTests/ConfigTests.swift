@@ -17,10 +17,20 @@ import Testing
         deinit { unlink(path) }
     }
 
-    private static func program(_ file: File, _ environment: [String: String] = [:]) -> Program {
+    /// The program with a configuration file, which stays until the program has run.
+    private struct Configured {
+        let file: File
         var program = Program()
-        program.environment = environment.merging(["STOCKQ_CONFIG": file.path]) { $1 }
-        return program
+
+        func run(_ arguments: [String]) throws -> Program.Ended {
+            try withExtendedLifetime(file) { try program.run(arguments) }
+        }
+    }
+
+    private static func program(_ file: File, _ environment: [String: String] = [:]) -> Configured {
+        var configured = Configured(file: file)
+        configured.program.environment = environment.merging(["STOCKQ_CONFIG": file.path]) { $1 }
+        return configured
     }
 
     @Test("the command line comes first, then the environment, then the file, for settings") func settings() throws {

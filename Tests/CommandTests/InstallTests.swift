@@ -49,7 +49,8 @@ import Testing
         for text in [
             "stockq - applies", "stockq items import", "--listen-metrics ADDRESS", "subscriptions rotate",
         ] {
-            #expect(shown.out.contains(text), "\(text)")
+            // The lines are filled with blanks.
+            #expect(shown.out.replacing(/\s+/, with: " ").contains(text), "\(text)")
         }
     }
 
