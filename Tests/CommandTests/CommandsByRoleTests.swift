@@ -94,7 +94,7 @@ import stockq
         Call(command: "subscriptions disable first", roles: ["admin"]),
         Call(command: "subscriptions rotate first", roles: ["admin"]),
         Call(command: "subscriptions remove first", roles: ["admin"]),
-        Call(command: "deliveries list", roles: ["admin"]),
+        Call(command: "deliveries list", roles: ["reader", "admin"]),
         Call(command: "deliveries retry --subscription first", roles: ["admin"]),
         Call(command: "deliveries replay first --since 1h", roles: ["admin"]),
         Call(command: "config", roles: ["producer", "worker", "reader", "admin"]),
