@@ -32,6 +32,16 @@ import Testing
             "UPDATE stockq.results SET finished_at = now() - interval '500 days' WHERE job_id < \(job)")
     }
 
+    /// Three results in the first partition, all of which have expired.
+    private static func expiredResults(_ database: TestDatabase, lastID: Int = 1_500) throws {
+        try smallPartitions(database)
+        try database.addItem("a", 100)
+        try database.enqueue(3, of: .adjust("a", -1))
+        try drain(database)
+        try database.run("SELECT setval('stockq.jobs_job_id_seq', \(lastID))")
+        try expire(database, below: 1_000)
+    }
+
     private static func expectSound(_ database: TestDatabase) throws {
         try expectSoundLedger(database)
         var scope = Verifier.Scope()
@@ -186,12 +196,7 @@ import Testing
     @Test("nothing is dropped when the export failed; the file has all results, and no name before it is complete")
     func export() async throws {
         try await withDatabase { database in
-            try Self.smallPartitions(database)
-            try database.addItem("a", 100)
-            try database.enqueue(3, of: .adjust("a", -1))
-            try Self.drain(database)
-            try database.run("SELECT setval('stockq.jobs_job_id_seq', 1500)")
-            try Self.expire(database, below: 1_000)
+            try Self.expiredResults(database)
             #expect(throws: OutputError.self) {
                 try Self.drop(database, exports: ExportFolder("/nowhere"))
             }
@@ -216,12 +221,7 @@ import Testing
 
     @Test("a detached partition is a table of its own") func detach() async throws {
         try await withDatabase { database in
-            try Self.smallPartitions(database)
-            try database.addItem("a", 100)
-            try database.enqueue(3, of: .adjust("a", -1))
-            try Self.drain(database)
-            try database.run("SELECT setval('stockq.jobs_job_id_seq', 1500)")
-            try Self.expire(database, below: 1_000)
+            try Self.expiredResults(database)
             let retention = Retention(connection: try database.connect(), schema: .standard)
             let dropped = try ExpiredResults(retention, detaches: true).dropNext(keepSeconds: 86_400) { true }
             #expect(dropped?.name == Self.first)
@@ -282,12 +282,7 @@ import Testing
 
     @Test("a worker process of the owner drops by itself") func maintenance() async throws {
         try await withDatabase { database in
-            try Self.smallPartitions(database)
-            try database.addItem("a", 100)
-            try database.enqueue(3, of: .adjust("a", -1))
-            try Self.drain(database)
-            try database.run("SELECT setval('stockq.jobs_job_id_seq', 2500)")
-            try Self.expire(database, below: 1_000)
+            try Self.expiredResults(database, lastID: 2_500)
             let workers = database.startWorkers { $0.jobsPerPartition = 1_000 }
             #expect(
                 workers.events.wait { event in

@@ -5,6 +5,14 @@ import StockQueuePostgres
 package enum PastMoment: Sendable, Hashable {
     case at(Timestamp)
     case ago(Duration)
+
+    /// As SQL, for a statement without parameters.
+    var literal: String {
+        switch self {
+        case .at(let time): quoteLiteral("\(time)") + "::timestamptz"
+        case .ago(let span): "now() - \(span.components.seconds) * interval '1 second'"
+        }
+    }
 }
 
 /// A list of rows: what it reads, which rows, in which order. Filters that are nil do not filter.

@@ -33,13 +33,7 @@ private struct Part {
     init(_ scope: Verifier.Scope, _ s: String) { (self.scope, self.s) = (scope, s) }
 
     /// The first moment; nil for all of the past.
-    private var since: String? {
-        switch scope.since {
-        case .at(let time): quoteLiteral("\(time)") + "::timestamptz"
-        case .ago(let span): "now() - \(span.components.seconds) * interval '1 second'"
-        case nil: nil
-        }
-    }
+    private var since: String? { scope.since?.literal }
 
     /// Conditions on the key of a row.
     private func key(_ row: String) -> [String] {

@@ -64,8 +64,7 @@ package final class QueueReader {
 
     private let schema: QueueSchema
     private let countMax: Int64
-    private let settings: ConnectionSettings
-    private var connection: Connection?
+    private var session: ReadingSession
     private var nextAt: Deadline?
     /// The last reading; nil after one that failed.
     private var reading: QueueReading?
@@ -78,12 +77,9 @@ package final class QueueReader {
     ) {
         self.schema = schema
         self.countMax = countMax
-        var session = settings.session.filter { $0.name != "statement_timeout" }
-        session.append(("statement_timeout", "\(Self.statementTimeout.milliseconds)ms"))
-        var connection = settings.connection(from: base, role: SessionNames.metrics, session: session)
-        connection.connectTimeout = .seconds(2)
-        connection.callTimeout = .seconds(3)
-        self.settings = connection
+        session = ReadingSession(
+            base, settings, role: SessionNames.metrics, session: settings.session,
+            statementTimeout: Self.statementTimeout)
     }
 
     /// A reading that is a few seconds old at most, or as old as the cost of one requires; nil where the last attempt
@@ -95,7 +91,7 @@ package final class QueueReader {
             reading = try readNow()
             error = nil
         } catch {
-            if error.isConnectionFatal { connection = nil }
+            session.failed(error)
             (reading, self.error) = (nil, error)
         }
         nextAt = .after(milliseconds: max(Self.pauseMin.milliseconds, took.milliseconds * Self.pauseFactor))
@@ -103,7 +99,7 @@ package final class QueueReader {
     }
 
     private func readNow() throws(PostgresError) -> QueueReading {
-        let connection = try open()
+        let connection = try session.open()
         let depth = CountQueueStatement.depth(
             in: try connection.execute(
                 CountQueueStatement(schema).statement, CountQueueStatement.parameters(countMax: countMax)))
@@ -113,12 +109,5 @@ package final class QueueReader {
         let tables = ReadTablesStatement.tables(
             in: try connection.execute(ReadTablesStatement().statement, ReadTablesStatement.parameters(schema)))
         return QueueReading(depth: depth, server: server, tables: tables, readAt: Date())
-    }
-
-    private func open() throws(PostgresError) -> Connection {
-        if let connection { return connection }
-        let made = try Connection(settings)
-        connection = made
-        return made
     }
 }

@@ -20,8 +20,7 @@ package final class SnapshotReader {
     private static let rateSeconds = 5.0
 
     private let schema: QueueSchema
-    private let settings: ConnectionSettings
-    private var connection: Connection?
+    private var session: ReadingSession
     private var staleAt: Deadline?
     private var panels: [SnapshotPanel: String] = [:]
     /// The panels in the order in which they are read next.
@@ -33,12 +32,11 @@ package final class SnapshotReader {
     package init(connection base: ConnectionSettings, schema: QueueSchema) {
         self.schema = schema
         let settings = WorkerSettings()
-        var session = settings.session.filter { !["statement_timeout", "work_mem"].contains($0.name) }
-        session += [("statement_timeout", "2s"), ("jit", "off"), ("default_transaction_read_only", "on")]
-        var connection = settings.connection(from: base, role: "snapshots", session: session)
-        connection.connectTimeout = .seconds(2)
-        connection.callTimeout = .seconds(4)
-        self.settings = connection
+        session = ReadingSession(
+            base, settings, role: "snapshots",
+            session: settings.session.filter { $0.name != "work_mem" }
+                + [("jit", "off"), ("default_transaction_read_only", "on")],
+            statementTimeout: .seconds(2))
     }
 
     /// How long to wait after a reading, so that readings take at most a fiftieth of one session's time.
@@ -53,13 +51,13 @@ package final class SnapshotReader {
             staleAt = .after(milliseconds: max(Self.staleAfter, Self.pause(after: snapshot.took) * 2).milliseconds)
             return snapshot
         } catch {
-            if error.isConnectionFatal { connection = nil }
+            session.failed(error)
             throw error
         }
     }
 
     private func readNow(_ renewed: [SnapshotPanel]) throws(PostgresError) -> QueueSnapshot {
-        let connection = try open()
+        let connection = try session.open()
         let took = Stopwatch()
         let limit = CountQueueStatement.parameters(countMax: Self.countMax)
         let depth = CountQueueStatement.depth(in: try connection.execute(CountQueueStatement(schema).statement, limit))
@@ -100,12 +98,5 @@ package final class SnapshotReader {
         }
         flows.append(now)
         return flow
-    }
-
-    private func open() throws(PostgresError) -> Connection {
-        if let connection { return connection }
-        let made = try Connection(settings)
-        connection = made
-        return made
     }
 }

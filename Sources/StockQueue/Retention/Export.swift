@@ -64,8 +64,8 @@ package struct Export: Sendable {
         let s = schema.quoted
         var conditions: [String] = []
         if let store { conditions.append("store_id = \(quoteLiteral(store))") }
-        if let from = bound(from) { conditions.append("\(content.time) >= \(from)") }
-        if let until = bound(until) { conditions.append("\(content.time) < \(until)") }
+        if let from { conditions.append("\(content.time) >= \(from.literal)") }
+        if let until { conditions.append("\(content.time) < \(until.literal)") }
         if let partition {
             conditions.append(
                 """
@@ -86,14 +86,6 @@ package struct Export: Sendable {
                 COPY (SELECT row_to_json(exported) FROM (\(rows)) AS exported) TO STDOUT
                     (FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02')
                 """)
-        }
-    }
-
-    private func bound(_ moment: PastMoment?) -> String? {
-        switch moment {
-        case .at(let time): quoteLiteral("\(time)") + "::timestamptz"
-        case .ago(let span): "now() - \(span.components.seconds) * interval '1 second'"
-        case nil: nil
         }
     }
 }

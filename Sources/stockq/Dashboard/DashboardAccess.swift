@@ -33,7 +33,7 @@ struct DashboardAccess: Sendable {
     /// Fewer bytes could be guessed.
     static let tokenBytesMin = 20
     /// The field that a form or a link of another page cannot send.
-    private static let actField = "x-stockq-act"
+    private static let actField: StaticString = "x-stockq-act"
 
     /// Reads a token from a file.
     static func token(in file: String) throws -> [UInt8] {
@@ -56,7 +56,7 @@ struct DashboardAccess: Sendable {
     /// - Throws: 401 for a caller without a right token, 403 for a page of another origin or a caller that may only read.
     func check(_ head: RequestHead, for level: Level) throws -> Caller {
         let caller = try caller(head)
-        if level == .act, head.field("x-stockq-act") == nil {
+        if level == .act, head.field(Self.actField) == nil {
             throw HTTPFailure(.forbidden, "an act needs the field \(Self.actField)")
         }
         guard let caller else {

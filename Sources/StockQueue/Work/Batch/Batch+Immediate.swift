@@ -5,12 +5,14 @@ import StockQueuePostgres
 /// Calls that a batch decides behind the jobs of the table, as if their jobs had been enqueued at that moment.
 extension Batch {
     /// The calls of a request, where the batch can be sure that no ready job of their stores is behind the claim.
+    ///
+    /// - Parameter atLimit: the stores of which the claim took all that it may.
     func immediate(
-        of request: BatchRequest, _ lane: LockLaneStatement.Lane, claimedRows: Int
+        of request: BatchRequest, _ lane: LockLaneStatement.Lane, claimedRows: Int, atLimit: Set<StoreInLane>
     ) -> ImmediateWork? {
         guard let immediate = request.immediate else { return nil }
         if lane.hasPausedStores || claimedRows >= request.jobsMax
-            || !claims.storesAtLimit(of: request.marks).isDisjoint(with: immediate.stores)
+            || !atLimit.isDisjoint(with: immediate.stores)
         {
             immediate.decline()
             return nil

@@ -104,11 +104,12 @@ final class Batch {
         if lane.epoch != request.marks.epoch && request.marks.hideAnything { return .staleMarks(epoch: lane.epoch) }
         let claimedRows = claims.jobs.count
         claimedJobs = claimedRows
-        let immediate = immediate(of: request, lane, claimedRows: claimedRows)
+        let atLimit = claims.storesAtLimit(of: request.marks)
+        let immediate = immediate(of: request, lane, claimedRows: claimedRows, atLimit: atLimit)
         if claimedRows == 0 && immediate == nil { return .nothingReady(epoch: lane.epoch) }
         let keepsAll = !lane.hasPausedStores && !request.skipsLockedItems && request.leavesOut.isNothing
         let range = ClaimedRange(claims.strands, marks: request.marks, whole: immediate?.stores ?? [])
-        let mayHaveMore = claimedRows >= request.jobsMax || !claims.storesAtLimit(of: request.marks).isEmpty
+        let mayHaveMore = claimedRows >= request.jobsMax || !atLimit.isEmpty
         let ended = try completeClaim(
             range, passing: request.marks.passed, locking: keepsAll ? tuples : nil, immediate)
         if !ended.isEmpty { return .transactionsEnded(ended) }

@@ -66,9 +66,6 @@ final class LowWaterMarks: Sendable {
         /// Whether a claim above the marks could miss a ready job.
         var hideAnything: Bool { stores.contains { $0.marks.contains { $0.id > 0 } } }
 
-        /// The marks of a store, by priority.
-        func marks(of store: StoreInLane) -> [Mark]? { stores.first { $0.share.store == store }?.marks }
-
         /// As if the ready jobs that were claimed were gone.
         ///
         /// - Returns: false where the marks cannot rise that far yet.

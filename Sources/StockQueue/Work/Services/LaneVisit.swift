@@ -116,26 +116,30 @@ struct LaneVisit {
     mutating func follow(_ handover: LaneHandover) throws(PostgresError) -> Step? {
         // Behind a full batch, calls cannot be decided at once.
         context.immediateOffers.decline(lane)
-        var request = self.request()
-        let isOrdinary =
-            tuning.mayBeHandedOver(context.settings) && context.marks.isStill(handover.marks, of: lane)
-            && request.marks.raise(upTo: handover.claimed) && !request.marks.stores.isEmpty
-        var failure: PostgresError?
-        if isOrdinary {
-            do throws(PostgresError) { try batch.claimAhead(request) } catch { failure = error }
+        guard var request = request(behind: handover) else {
+            ownsLane = handover.wait(milliseconds: 0)
+            return ownsLane ? Step(disposition: .requeue) : nil
         }
-        ownsLane = handover.wait(
-            milliseconds: isOrdinary ? context.settings.idleInTransactionTimeout.milliseconds / 2 : 0)
+        var failure: PostgresError?
+        do throws(PostgresError) { try batch.claimAhead(request) } catch { failure = error }
+        ownsLane = handover.wait(milliseconds: context.settings.idleInTransactionTimeout.milliseconds / 2)
         if let failure, failure.isConnectionFatal { throw failure }
         // Any other error comes again in the next batch, which recovers from it.
-        if ownsLane && isOrdinary && failure == nil
-            && context.marks.isStill(request.marks, of: lane)
-        {
+        if ownsLane && failure == nil && context.marks.isStill(request.marks, of: lane) {
             request.isClaimed = true
             return try run(request)
         }
         try batch.connection.rollBack()
         return ownsLane ? Step(disposition: .requeue) : nil
+    }
+
+    /// What to claim as if the batch of the other worker were committed; nil where nothing can be.
+    private func request(behind handover: LaneHandover) -> BatchRequest? {
+        var request = self.request()
+        let isPossible =
+            tuning.mayBeHandedOver(context.settings) && context.marks.isStill(handover.marks, of: lane)
+            && request.marks.raise(upTo: handover.claimed) && !request.marks.stores.isEmpty
+        return isPossible ? request : nil
     }
 
     /// The calls that were offered for the lane. A batch that leaves jobs out cannot decide what is behind them.
