@@ -14,7 +14,7 @@ import Testing
                     "--quick", "--only", "drains", "--only", "held-back", "--json", folder + "/bench.json", "--svg",
                     folder + "/bench.svg",
                 ], executable: Program.path + "-bench"
-            ).wait()
+            ).wait(seconds: 600)
             #expect(ended.code == 0, "\(ended.err)")
             let data = try Data(contentsOf: URL(fileURLWithPath: folder + "/bench.json"))
             let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])

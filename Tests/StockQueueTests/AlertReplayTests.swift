@@ -7,12 +7,8 @@ import Testing
 
 /// Announcements can be replayed from the ledger, and a forged row is found.
 @Suite("Replay of alerts") struct AlertReplayTests {
-    static var seeds: [UInt64] {
-        if let text = ProcessInfo.processInfo.environment["STOCKQ_SEED"], let seed = UInt64(text) { return [seed] }
-        let first = UInt64.random(in: 0...UInt64.max)
-        // With the last one an item rises above the margin and is retired before the fan-out looks.
-        return (0..<4).map { first &+ $0 } + [11_665_995_573_477_992_421]
-    }
+    // With the last one an item rises above the margin and is retired before the fan-out looks.
+    static let seeds = Seeds.random(2, fullCount: 16) + [11_665_995_573_477_992_421]
 
     private static let announced = """
         SELECT notification_id, kind, alert_before, alert_after, version, available_after, is_sent, announced_at

@@ -311,9 +311,11 @@ import Testing
 
 /// Lends a database to an asynchronous test.
 func withTestDatabase<Value>(_ body: (TestDatabase) async throws -> Value) async throws -> Value {
-    let database = try await onThread { try TestDatabase() }
-    defer { database.drop() }
-    return try await body(database)
+    try await inPlace {
+        let database = try await onThread { try TestDatabase() }
+        defer { database.drop() }
+        return try await body(database)
+    }
 }
 
 /// Lends a database with a few items, and a client that runs.

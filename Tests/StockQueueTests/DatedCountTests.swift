@@ -240,7 +240,7 @@ import Testing
 
     @Test(
         "random sales, counts and delays: the decision has the goods on the shelf",
-        arguments: DecisionPropertyTests.seeds)
+        arguments: Seeds.random(8, fullCount: 32))
     func decisionAgainstTheShelf(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         for _ in 0..<40 {
@@ -257,7 +257,9 @@ import Testing
         }
     }
 
-    @Test("random sales, counts and delays: the queue has the goods on the shelf", arguments: QueuePropertyTests.seeds)
+    @Test(
+        "random sales, counts and delays: the queue has the goods on the shelf",
+        arguments: Seeds.random(3, fullCount: 24))
     func queueAgainstTheShelf(seed: UInt64) async throws {
         try await withDatabase { database in
             var random = SeededRandom(seed: seed)

@@ -3,19 +3,13 @@ import StockQueue
 import TestSupport
 import Testing
 
-/// More than a million random jobs, batch by batch.
+/// Half a million random jobs, batch by batch.
 @Suite("The decision against the one-at-a-time model") struct DecisionPropertyTests {
-    /// `STOCKQ_SEED=…` sets one seed. A failure prints its seed.
-    static var seeds: [UInt64] {
-        if let text = ProcessInfo.processInfo.environment["STOCKQ_SEED"], let seed = UInt64(text) { return [seed] }
-        let first = UInt64.random(in: 0...UInt64.max)
-        return (0..<8).map { first &+ $0 }
-    }
-
     /// A run under a sanitizer, which looks for other errors, needs fewer: `STOCKQ_DECIDED_JOBS=…`.
-    static let jobsEach = ProcessInfo.processInfo.environment["STOCKQ_DECIDED_JOBS"].flatMap { Int($0) } ?? 130_000
+    static let jobsEach = ProcessInfo.processInfo.environment["STOCKQ_DECIDED_JOBS"].flatMap { Int($0) } ?? 65_000
 
-    @Test("random batches have the results of the model", arguments: seeds) func agreesWithTheModel(seed: UInt64)
+    @Test("random batches have the results of the model", arguments: Seeds.random(8, fullCount: 32))
+    func agreesWithTheModel(seed: UInt64)
         async throws
     {
         let jobs = try await onThread { try Self.compare(seed: seed, jobs: Self.jobsEach) }

@@ -204,7 +204,7 @@ import Testing
 
     @Test(
         "whatever transactions do, no job is lost, and none overtakes one that was committed before it was enqueued",
-        arguments: QueuePropertyTests.seeds.prefix(3))
+        arguments: Seeds.random(2, fullCount: 12))
     func random(seed: UInt64) async throws {
         try await withDatabase { database in
             try database.run("ALTER TABLE stockq.jobs DISABLE TRIGGER send_wakeup")

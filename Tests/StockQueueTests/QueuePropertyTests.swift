@@ -1,4 +1,3 @@
-import Foundation
 import StockQueue
 import StockQueuePostgres
 import TestSupport
@@ -6,13 +5,7 @@ import Testing
 
 /// Random jobs on the whole way – table, claim, batch, results – with random batch sizes and numbers of workers.
 @Suite("The queue against the one-at-a-time model") struct QueuePropertyTests {
-    static var seeds: [UInt64] {
-        if let text = ProcessInfo.processInfo.environment["STOCKQ_SEED"], let seed = UInt64(text) { return [seed] }
-        let first = UInt64.random(in: 0...UInt64.max)
-        return (0..<12).map { first &+ $0 }
-    }
-
-    @Test("random jobs have the results of the model", arguments: seeds)
+    @Test("random jobs have the results of the model", arguments: Seeds.random(6, fullCount: 24))
     func agreesWithTheModel(seed: UInt64) async throws {
         try await withDatabase { database in
             var random = SeededRandom(seed: seed)

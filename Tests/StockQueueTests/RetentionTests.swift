@@ -27,11 +27,6 @@ import Testing
         }
     }
 
-    private static func expire(_ database: TestDatabase, below job: Int) throws {
-        try database.run(
-            "UPDATE stockq.results SET finished_at = now() - interval '500 days' WHERE job_id < \(job)")
-    }
-
     /// Three results in the first partition, all of which have expired.
     private static func expiredResults(_ database: TestDatabase, lastID: Int = 1_500) throws {
         try smallPartitions(database)
@@ -39,7 +34,7 @@ import Testing
         try database.enqueue(3, of: .adjust("a", -1))
         try drain(database)
         try database.run("SELECT setval('stockq.jobs_job_id_seq', \(lastID))")
-        try expire(database, below: 1_000)
+        try database.expireResults(below: 1_000)
     }
 
     private static func expectSound(_ database: TestDatabase) throws {
@@ -51,11 +46,6 @@ import Testing
             violations += $0.violations
         }
         #expect(violations == [])
-    }
-
-    private static func drop(_ database: TestDatabase, exports: ExportFolder? = nil) throws -> String? {
-        let retention = Retention(connection: try database.connect(), schema: .standard)
-        return try ExpiredResults(retention, exports: exports).dropNext(keepSeconds: 400 * 86_400) { true }?.name
     }
 
     @Test("a partition that has a later change of an item than the next one is dropped, and the ledger is sound")
@@ -70,19 +60,19 @@ import Testing
             try Self.drain(database)
             try database.run("SELECT setval('stockq.jobs_job_id_seq', 2500)")
             #expect(try database.value("SELECT version FROM stockq.results WHERE job_id = 1") == "2")
-            try Self.expire(database, below: 1_000)
-            #expect(try Self.drop(database) == Self.first)
+            try database.expireResults(below: 1_000)
+            #expect(try database.dropExpiredPartition() == Self.first)
             let opening = "SELECT opening_on_hand, opening_version FROM stockq.items"
             #expect(try database.value(opening) == "97,2")
             try Self.expectSound(database)
             try database.enqueue(.adjust("a", -3))
             try Self.drain(database)
             try Self.expectSound(database)
-            try Self.expire(database, below: 2_000)
-            #expect(try Self.drop(database) == "results_000000000001000")
+            try database.expireResults(below: 2_000)
+            #expect(try database.dropExpiredPartition() == "results_000000000001000")
             #expect(try database.value(opening) == "97,2")
             try Self.expectSound(database)
-            #expect(try Self.drop(database) == nil)
+            #expect(try database.dropExpiredPartition() == nil)
         }
     }
 
@@ -96,7 +86,7 @@ import Testing
             try database.enqueue(.adjust("a", -1), .adjust("b", -1), .adjust("a", -1))
             try Self.drain(database)
             try database.run("SELECT setval('stockq.jobs_job_id_seq', 1500)")
-            try Self.expire(database, below: 1_000)
+            try database.expireResults(below: 1_000)
             #expect(try database.value("SELECT stockq.prepare_expired_results('400 days')") == Self.first)
             let holder = try database.connect()
             try holder.executeScript("BEGIN; SELECT FROM stockq.items WHERE item_id = 'a' FOR UPDATE")
@@ -123,14 +113,14 @@ import Testing
             try database.enqueue(.adjust("a", -1, key: "k"))
             try Self.drain(database)
             try database.run("SELECT setval('stockq.jobs_job_id_seq', 1500)")
-            try Self.expire(database, below: 1_000)
+            try database.expireResults(below: 1_000)
             let other = try database.connect()
             try other.executeScript("BEGIN; SELECT stockq.lock_retention()")
-            #expect(try Self.drop(database) == nil)
+            #expect(try database.dropExpiredPartition() == nil)
             #expect(try database.value("SELECT stockq.drop_expired_keys('0', 10)") == "0")
             #expect(try database.value("SELECT stockq.drop_old_operations('0', 10)") == "0")
             try other.executeScript("ROLLBACK")
-            #expect(try Self.drop(database) == Self.first)
+            #expect(try database.dropExpiredPartition() == Self.first)
             #expect(try database.value("SELECT stockq.drop_expired_keys('0', 10)") == "1")
         }
     }
@@ -152,8 +142,8 @@ import Testing
             #expect(try database.results().last == .applied(1_001, -1))
             // A queue that rests begins no further one, and the old one can go.
             #expect(try database.value(begin) == "0")
-            try Self.expire(database, below: 1_000)
-            #expect(try Self.drop(database) == Self.first)
+            try database.expireResults(below: 1_000)
+            #expect(try database.dropExpiredPartition() == Self.first)
             try Self.expectSound(database)
         }
     }
@@ -198,7 +188,7 @@ import Testing
         try await withDatabase { database in
             try Self.expiredResults(database)
             #expect(throws: OutputError.self) {
-                try Self.drop(database, exports: ExportFolder("/nowhere"))
+                try database.dropExpiredPartition(exports: ExportFolder("/nowhere"))
             }
             // The disk is full.
             let full = NSTemporaryDirectory() + "/stockq-full-\(UUID().uuidString)"
@@ -206,10 +196,10 @@ import Testing
             defer { try? FileManager.default.removeItem(atPath: full) }
             try FileManager.default.createSymbolicLink(
                 atPath: "\(full)/.\(Self.first).csv.\(getpid())", withDestinationPath: "/dev/full")
-            #expect(throws: OutputError.self) { try Self.drop(database, exports: ExportFolder(full)) }
+            #expect(throws: OutputError.self) { try database.dropExpiredPartition(exports: ExportFolder(full)) }
             #expect(try FileManager.default.contentsOfDirectory(atPath: full) == [])
             #expect(try database.resultCount() == 3)
-            #expect(try Self.drop(database, exports: ExportFolder(full, .ndjson)) == Self.first)
+            #expect(try database.dropExpiredPartition(exports: ExportFolder(full, .ndjson)) == Self.first)
             #expect(try FileManager.default.contentsOfDirectory(atPath: full) == ["\(Self.first).ndjson"])
             let lines = try String(contentsOfFile: "\(full)/\(Self.first).ndjson", encoding: .utf8).split(
                 separator: "\n")
@@ -269,8 +259,8 @@ import Testing
             let drop = { (what: String) in try database.value("SELECT stockq.drop_old_\(what)('400 days', 100)") }
             #expect(try drop("notifications") == "1", "the change that the item has left")
             try Self.expectSound(database)
-            try Self.expire(database, below: 1_000)
-            #expect(try Self.drop(database) == Self.first)
+            try database.expireResults(below: 1_000)
+            #expect(try database.dropExpiredPartition() == Self.first)
             #expect(try drop("notifications") == "1", "the one whose result is gone")
             #expect(try database.rows(kinds) == ["low_stock,0"])
             try Self.expectSound(database)
@@ -290,75 +280,6 @@ import Testing
                 })
             try workers.stop()
             try Self.expectSound(database)
-        }
-    }
-
-    /// The longest time for which a session waited for a lock that a drop of partitions had or wanted.
-    private static func longestWait(
-        _ database: TestDatabase, while drop: @escaping @Sendable (TestDatabase) throws -> [String]
-    ) throws -> (ms: Int64, dropped: [String]) {
-        let watcher = try database.connect()
-        // The drop's session is the only one of this name.
-        let waits = Statement(
-            "longest_wait", [],
-            """
-            SELECT coalesce(max(1000 * extract(epoch FROM clock_timestamp() - l.waitstart)), 0)::bigint
-            FROM pg_locks AS l
-            JOIN pg_stat_activity AS waiting USING (pid)
-            CROSS JOIN LATERAL unnest(pg_blocking_pids(l.pid)) AS blocker (pid)
-            JOIN pg_stat_activity AS blocking ON blocking.pid = blocker.pid
-            WHERE NOT l.granted AND blocking.application_name = 'test' AND waiting.application_name <> 'test'
-            """)
-        let dropped = Mutex<[String]?>(nil)
-        let dropping = Background {
-            defer { dropped.withLock { $0 = $0 ?? [] } }
-            let names = try drop(database)
-            dropped.withLock { $0 = names }
-        }
-        var longest: Int64 = 0
-        while dropped.withLock({ $0 == nil }) {
-            longest = max(longest, try watcher.execute(waits).int64(0, 0))
-            pause(milliseconds: 2)
-        }
-        try dropping.wait()
-        return (longest, dropped.withLock { $0 ?? [] })
-    }
-
-    @Test("dropping two of five partitions beside a drain makes no batch wait for longer than 100 ms")
-    func besideDrain() async throws {
-        try await withDatabase { database in
-            try database.run(
-                """
-                DROP TABLE stockq.results_000000000000000, stockq.results_000000005000000;
-                SELECT stockq.add_results_partitions(50000, 5);
-                INSERT INTO stockq.items (store_id, item_id, on_hand)
-                SELECT 's' || s, 'i' || i, 1000000 FROM generate_series(1, 8) AS s, generate_series(1, 250) AS i
-                """)
-            let jobs = """
-                INSERT INTO stockq.jobs (store_id, item_id, quantity)
-                SELECT 's' || 1 + n % 8, 'i' || 1 + (n / 8) % 250, -1 FROM generate_series(1, 250000) AS n
-                """
-            try database.run(jobs)
-            let settings = { (settings: inout WorkerSettings) in
-                settings.jobsPerPartition = 50_000
-                settings.keepResults = .days(36_500)
-            }
-            try database.drain(settings)
-            try Self.expire(database, below: 100_000)
-            for _ in 0..<2 { try database.run(jobs) }
-            let workers = database.startWorkers(drains: true, settings)
-            #expect(workers.waitForBatches(moreThan: 2))
-            let (ms, dropped) = try Self.longestWait(database) { database in
-                var names: [String] = []
-                while let name = try Self.drop(database) { names.append(name) }
-                return names
-            }
-            let isBesideDrain = try database.value("SELECT EXISTS (SELECT FROM stockq.jobs)") == "t"
-            try workers.wait()
-            #expect(dropped == [Self.first, "results_000000000050000"])
-            #expect(isBesideDrain, "the drain ended too early to prove something")
-            #expect(ms <= 100, "a batch waited for \(ms) ms")
-            try expectSoundLedger(database)
         }
     }
 }

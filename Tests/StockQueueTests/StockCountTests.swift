@@ -64,7 +64,8 @@ import Testing
     }
 
     @Test(
-        "after random jobs and the counts of a file, the stock is that of the file", arguments: QueuePropertyTests.seeds
+        "after random jobs and the counts of a file, the stock is that of the file",
+        arguments: Seeds.random(4, fullCount: 24)
     )
     func randomJobs(seed: UInt64) async throws {
         try await withDatabase { database in

@@ -5,21 +5,42 @@ import StockQueuePostgres
 
 /// How many test bodies run at once. With all of them at once, two cores would be too busy to meet any promise that is
 /// given in seconds.
-private let atOnce = DispatchSemaphore(value: 6)
+private enum Place {
+    static let free = DispatchSemaphore(value: 6)
+    /// The task's test has a place until it ends.
+    @TaskLocal static var isTaken = false
+}
 
 /// Runs a blocking test body on a thread of its own, so that it does not block a thread of Swift's small pool. The body
 /// is part of the test's task, so a failed expectation is the test's.
 public func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-    try await withTaskExecutorPreference(ThreadPerJob()) { try body() }
+    try await withTaskExecutorPreference(ThreadPerJob(takesPlace: !Place.isTaken)) { try body() }
+}
+
+/// Runs an asynchronous test body. Its blocking parts go to `onThread` and do not wait for a place: what the test has
+/// begun meanwhile has deadlines of its own.
+public func inPlace<Value>(_ body: () async throws -> Value) async throws -> Value {
+    await withCheckedContinuation { isFree in
+        Thread {
+            Place.free.wait()
+            isFree.resume()
+        }.start()
+    }
+    defer { Place.free.signal() }
+    return try await Place.$isTaken.withValue(true) { try await body() }
 }
 
 /// Runs each part of a task on a new thread with the stack of a main thread.
 private final class ThreadPerJob: TaskExecutor {
+    private let takesPlace: Bool
+
+    init(takesPlace: Bool) { self.takesPlace = takesPlace }
+
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         let thread = Thread { [self] in
-            atOnce.wait()
-            defer { atOnce.signal() }
+            if takesPlace { Place.free.wait() }
+            defer { if takesPlace { Place.free.signal() } }
             job.runSynchronously(on: asUnownedTaskExecutor())
         }
         thread.stackSize = 8 << 20
@@ -41,10 +62,12 @@ public func withDatabase<Value: Sendable>(
 /// Polls a condition until it is true or the time is over.
 public func eventually(seconds: Double = 20, _ holds: () throws -> Bool) rethrows -> Bool {
     let deadline = Deadline.after(milliseconds: Int(seconds * 1_000))
+    var pauseMs = 5
     while true {
         if try holds() { return true }
         if deadline.hasPassed { return false }
-        pause(milliseconds: 5)
+        pause(milliseconds: pauseMs)
+        pauseMs = min(pauseMs + 5, 50)
     }
 }
 

@@ -91,7 +91,7 @@ public struct Program: Sendable {
         process.standardInput = try FileHandle(forReadingFrom: files[0])
         process.standardOutput = try FileHandle(forWritingTo: output.map { URL(fileURLWithPath: $0) } ?? files[1])
         process.standardError = try FileHandle(forWritingTo: files[2])
-        try process.run()
+        try PrivateCluster.withoutBlockedSignals { try process.run() }
         try FileManager.default.removeItem(at: files[0])
         return Running(process, out: files[1], err: files[2])
     }

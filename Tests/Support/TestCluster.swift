@@ -23,13 +23,24 @@ public enum TestCluster {
     /// The only account that needs a password; a test connects with a wrong one.
     public static let passwordUser = "locked"
 
+    /// Each test makes and removes some 500 files: in memory, where there is room for them.
+    private static var folderForData: String {
+        var space = statvfs()
+        let inMemory = "/dev/shm"
+        guard statvfs(inMemory, &space) == 0 else { return "/tmp" }
+        let free = Int(space.f_bavail) * Int(space.f_frsize)
+        return free >= 4 << 30 ? inMemory : "/tmp"
+    }
+
     private static func start() throws -> PrivateCluster {
         var options = PrivateCluster.Options()
         options.settings = [
             // The data is temporary, so nothing has to survive a power cut.
             ("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"), ("max_connections", "300"),
-            ("shared_buffers", "256MB"), ("autovacuum_naptime", "5s"), ("max_prepared_transactions", "20"),
+            // Each session maps what it touches of the shared buffers, and there are many sessions.
+            ("shared_buffers", "64MB"), ("autovacuum_naptime", "5s"), ("max_prepared_transactions", "20"),
         ]
+        options.parentFolder = folderForData
         options.accessRules = ["local all \(passwordUser) scram-sha-256"]
         let cluster = try PrivateCluster(name: "stockq-test", options: options)
         let admin = try Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))

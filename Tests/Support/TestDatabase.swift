@@ -77,10 +77,37 @@ public final class TestDatabase: Sendable {
 
     // MARK: shorthand
 
-    public func run(_ sql: String) throws { try connect().executeScript(sql) }
+    /// Runs a script. One that changes its session has to have a connection of its own.
+    public func run(_ sql: String) throws {
+        let changesSession = ["SET ", "LISTEN "].contains { sql.hasPrefix($0) } || sql.contains("set_config(")
+        if changesSession { return try connect().executeScript(sql) }
+        try withSession { try $0.executeScript(sql) }
+    }
+
+    /// A new session for each call would cost the server more than the call.
+    private let idleSessions = Mutex<[IdleSession]>([])
+
+    /// Passed from thread to thread, and used by one at a time.
+    private struct IdleSession: @unchecked Sendable {
+        let connection: Connection
+    }
+
+    private func withSession<Value>(_ body: (Connection) throws -> Value) throws -> Value {
+        while let session = idleSessions.withLock({ $0.popLast() }) {
+            // The server may have restarted, or a test may have ended the session.
+            guard (try? session.connection.executeScript("SELECT")) != nil else { continue }
+            let value = try body(session.connection)
+            idleSessions.withLock { $0.append(session) }
+            return value
+        }
+        let session = IdleSession(connection: try connect())
+        let value = try body(session.connection)
+        idleSessions.withLock { $0.append(session) }
+        return value
+    }
 
     /// The rows of a query as text, columns separated by commas; NULL is empty.
-    public func rows(_ sql: String) throws -> [String] { try rows(sql, connect()) }
+    public func rows(_ sql: String) throws -> [String] { try withSession { try rows(sql, $0) } }
 
     public func rows(_ sql: String, _ connection: Connection) throws -> [String] {
         let text = "SELECT replace(rtrim(ltrim(q::text, '('), ')'), '\"', '') FROM (\(sql)) AS q"
