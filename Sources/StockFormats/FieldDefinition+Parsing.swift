@@ -39,7 +39,15 @@ extension FieldDefinition {
                 "\(name) must be a whole number, not '\(ValidationError.shown(bytes))'", code: .malformed, field: name)
         case .ambiguous(let value):
             throw ValidationError(
-                "\(name) is '\(ValidationError.shown(bytes))', which may be \(value) or \(value)000; write it without the point",
+                "\(name) is '\(ValidationError.shown(bytes))', which may be \(value) or \(value)000; write digits only",
+                code: .malformed, field: name)
+        case .grouped:
+            throw ValidationError(
+                "\(name) is '\(ValidationError.shown(bytes))'; write it without separators between the digits",
+                code: .malformed, field: name)
+        case .dashed:
+            throw ValidationError(
+                "\(name) is '\(ValidationError.shown(bytes))', which begins with a dash; write a minus sign (-)",
                 code: .malformed, field: name)
         }
     }
@@ -48,6 +56,9 @@ extension FieldDefinition {
         switch String(decoding: bytes, as: UTF8.self).lowercased() {
         case "true", "t", "yes", "y", "on", "1": return true
         case "false", "f", "no", "n", "off", "0": return false
+        // What spreadsheets in other languages write: German, French, Spanish and Italian, Portuguese, Dutch.
+        case "wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar": return true
+        case "falsch", "faux", "falso", "onwaar": return false
         default:
             throw ValidationError(
                 "\(name) must be true or false, not '\(ValidationError.shown(bytes))'", code: .malformed, field: name)

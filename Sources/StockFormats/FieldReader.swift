@@ -37,9 +37,14 @@ package struct FieldReader<Column: InputColumn> {
         let marked = TextEncoding(markIn: first)
         let encoding = marked ?? form.encoding ?? TextEncoding(zerosIn: first) ?? .utf8
         hasMark = marked != nil || encoding != .utf8
+        // Before it is decoded; all that a small file has.
+        let beginning = encoding == .windows1252 ? Array(try reader.peek(Self.examinedBytes)) : []
         reader.decode(encoding, first: first)
         if let problem = ForeignInput.problem(with: try reader.peek(ForeignInput.bytesNeeded), form.format) {
             throw ValidationError(problem)
+        }
+        if encoding == .windows1252, ForeignInput.isUTF8(beginning) {
+            throw ValidationError("the input is in UTF-8, not in Windows-1252: leave out --encoding windows-1252")
         }
         guard form.format == .csv else {
             columns = Array(Column.allCases)
@@ -47,8 +52,9 @@ package struct FieldReader<Column: InputColumn> {
             (header, delimiter, plainWidth) = ([], 0, nil)
             return
         }
-        if let given = form.delimiter {
-            delimiter = given.byte
+        let named = try reader.skipSeparatorLine()
+        if let given = form.delimiter?.byte ?? named {
+            delimiter = given
         } else {
             delimiter = Delimiter(ofHeader: try reader.peekLine()).byte
         }
@@ -67,6 +73,8 @@ package struct FieldReader<Column: InputColumn> {
         let hasOwnMark = record.raw.starts(with: RecordReader.byteOrderMark)
         header = Array(hasOwnMark ? record.raw.dropFirst(RecordReader.byteOrderMark.count) : record.raw)
     }
+
+    private static var examinedBytes: Int { 1 << 16 }
 
     /// The next record; nil at the end. Its fields are in the order of `columns`.
     package mutating func next() throws -> InputRecord? {

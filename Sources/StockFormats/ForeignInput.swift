@@ -30,4 +30,14 @@ enum ForeignInput {
         }
     }
 
+    /// Whether the beginning of an input has letters beyond ASCII, and all of them are written as in UTF-8. Letters of
+    /// another encoding hardly ever are.
+    static func isUTF8(_ beginning: [UInt8]) -> Bool {
+        // The last letter may be cut.
+        (0..<4).contains {
+            let letters = beginning.dropLast($0)
+            return letters.contains { $0 >= 0x80 } && UTF8Text.string(letters) != nil
+        }
+    }
+
 }

@@ -13,13 +13,14 @@ package struct InputRecord {
     /// The input ended without a line break after this record.
     package var isUnterminated = false
 
-    /// All fields are empty.
-    var isBlank: Bool { fields.allSatisfy { $0.isEmpty } }
+    /// All fields are empty, or white space.
+    var isBlank: Bool { fields.allSatisfy { $0.isEmpty || UTF8Text.trimmed($0).isEmpty } }
 
     /// - Throws: if the record has more or fewer fields than the header.
     func require(width: Int) throws(ValidationError) {
         if fields.count == width { return }
-        throw ValidationError("\(fields.count) fields, the header has \(width)", code: .malformed)
+        let fieldCount = "\(fields.count) field\(fields.count == 1 ? "" : "s")"
+        throw ValidationError("\(fieldCount), the header has \(width)", code: .malformed)
     }
 }
 
@@ -75,6 +76,23 @@ package struct RecordReader {
     }
 
     private static let peekedBytesMax = 1 << 16
+
+    /// Skips the first line if it is `sep=;`: by it Excel knows the separator.
+    ///
+    /// - Returns: the separator; nil where there is no such line.
+    mutating func skipSeparatorLine() throws -> UInt8? {
+        let mark = Self.byteOrderMark
+        let first = try peek(mark.count + 7)
+        let text = first.starts(with: mark) ? first.dropFirst(mark.count) : first
+        guard text.count > 5, text.prefix(4).elementsEqual("sep=".utf8) else { return nil }
+        let separator = text[text.startIndex + 4]
+        let rest = text.dropFirst(5)
+        let end = rest.first == UInt8(ascii: "\r") ? rest.dropFirst() : rest
+        guard end.first == UInt8(ascii: "\n") else { return nil }
+        start = end.startIndex + 1
+        line += 1
+        return separator
+    }
 
     /// Makes UTF-8 of what is not read yet.
     ///

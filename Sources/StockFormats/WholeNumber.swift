@@ -4,8 +4,12 @@ package enum WholeNumber: Hashable {
     /// A whole number beyond 64 bits.
     case overflow
     case malformed
-    /// `1.000`, which may be this number, or with a point between thousands a thousand times as much.
+    /// `1.000`, which may be this number, or with a point or comma between thousands a thousand times as much.
     case ambiguous(Int64)
+    /// `1.250` or `12 345`: groups of digits.
+    case grouped
+    /// A dash that looks like a minus, and a number.
+    case dashed
 
     package init(_ bytes: ArraySlice<UInt8>) {
         var digits = bytes
@@ -33,21 +37,47 @@ package enum WholeNumber: Hashable {
         }
     }
 
-    /// A number as people and spreadsheets write it: also with blanks around it, and `12.0`, which is 12.
+    /// A number as people and spreadsheets write it: also with blanks around it, and `12.0` or `12,0`, which is 12.
     package init(written bytes: ArraySlice<UInt8>) {
         self = WholeNumber(bytes)
         guard self == .malformed else { return }
         let number = UTF8Text.trimmed(bytes)
-        guard let point = number.firstIndex(of: UInt8(ascii: ".")) else {
-            self = WholeNumber(number)
+        self = WholeNumber(number)
+        guard self == .malformed else { return }
+        if let dash = Self.dashes.first(where: { number.starts(with: $0) }) {
+            if WholeNumber(number.dropFirst(dash.count)) != .malformed { self = .dashed }
+            return
+        }
+        guard let point = number.firstIndex(where: { Self.points.contains($0) }) else {
+            if Self.isGrouped(number) { self = .grouped }
             return
         }
         let fraction = number[(point + 1)...]
-        guard !fraction.isEmpty, fraction.allSatisfy({ $0 == UInt8(ascii: "0") }) else { return }
+        guard !fraction.isEmpty, fraction.allSatisfy({ $0 == UInt8(ascii: "0") }) else {
+            if Self.isGrouped(number) { self = .grouped }
+            return
+        }
         self = WholeNumber(number[..<point])
         if case .value(let value) = self, fraction.count == 3, (1...999).contains(value.magnitude) {
             self = .ambiguous(value)
         }
+    }
+
+    private static let points = [UInt8(ascii: "."), UInt8(ascii: ",")]
+
+    /// U+2012 to U+2015 and U+2212, which word processors and spreadsheets write for a minus.
+    private static let dashes: [[UInt8]] = ["\u{2012}", "\u{2013}", "\u{2014}", "\u{2015}", "\u{2212}"].map {
+        Array($0.utf8)
+    }
+
+    /// Whether a text is 1 to 3 digits and then groups of 3, with the same byte between all of them.
+    private static func isGrouped(_ number: ArraySlice<UInt8>) -> Bool {
+        let digits = number.first == UInt8(ascii: "-") ? number.dropFirst() : number
+        let separators = points + [UInt8(ascii: " "), UInt8(ascii: "'")]
+        guard let separator = digits.first(where: { separators.contains($0) }) else { return false }
+        let groups = digits.split(separator: separator, omittingEmptySubsequences: false)
+        return (1...3).contains(groups[0].count) && groups.dropFirst().allSatisfy { $0.count == 3 }
+            && groups.allSatisfy { $0.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } }
     }
 
     /// Whether a text is a number in the form in which a spreadsheet shows a long one, with its last digits lost:

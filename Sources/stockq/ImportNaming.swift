@@ -54,12 +54,15 @@ struct ImportNaming {
     private func sentence(_ earlier: ImportRecord.Earlier) -> String {
         let time = earlier.startedAt.shown
         let name = Self.word(earlier.name)
+        let again =
+            input[Self.once] || kind == .items
+            ? "" : "; lines without an idempotency key are enqueued again, which --once prevents"
         return "the same file was imported before: \(name), \(time), by \(earlier.importedBy.printable)"
             + (earlier.isFinished
                 ? ""
                 : earlier.isRunning
                     ? ", which has not ended" : earlier.isInterrupted ? ", which was interrupted" : ", which stopped")
-            + (earlier.isFinished || kind == .items ? "" : "; --resume \(name) goes on with it")
+            + (earlier.isFinished || kind == .items ? again : "; --resume \(name) goes on with it")
     }
 
     /// Notes why an import stopped.

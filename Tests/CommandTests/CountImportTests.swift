@@ -58,7 +58,7 @@ import Testing
                     """)
             #expect(
                 ended.err.contains(
-                    "items: 1 created, 0 changed, 3 unchanged, 2 bad lines; 1 stock counts would change the stock; nothing was changed"
+                    "items: 1 created, 0 changed, 3 unchanged, 2 bad lines; 1 stock count would change the stock, 1 would be rejected; nothing was changed"
                 ), "\(ended.err)")
             #expect(ended.code == 1)
             let csv = try program.run(arguments + ["--csv"]).out

@@ -40,7 +40,7 @@ import Testing
             let again = try program.run(["import", path, "--rejects", second])
             #expect(again.code == 1)
             let keptAgain = try String(contentsOfFile: second, encoding: .utf8)
-            #expect(keptAgain.contains(text("\n2,\"quantity must be")), "\(keptAgain)")
+            #expect(keptAgain.contains(text("\n3,\"quantity must be")), "\(keptAgain)")
             #expect(keptAgain.components(separatedBy: "_problem").count == 2)
             try kept.replacingOccurrences(of: "\"t\"\"w\"", with: "2")
                 .replacingOccurrences(of: "c\"\"", with: "c\(separator)3")

@@ -15,7 +15,7 @@ import Testing
                 try Data((text + "\n").utf8).write(to: folder.appendingPathComponent("\(name).csv"))
             }
             let examples = try ProducerDocsTests.blocks("console", in: Self.page).flatMap(GuideExample.examples)
-            #expect(examples.count == 8)
+            #expect(examples.count == 11)
             for example in examples {
                 let out = try example.run(database, in: folder)
                 #expect(example.isShown(by: out), "\(example.command): \(out)")

@@ -201,9 +201,99 @@ import Testing
                 #expect(done.err.contains("item_id is '\(id)': a spreadsheet has rounded the number"), "\(done.err)")
             }
             #expect(
-                done.err.contains("line 8: quantity is '1.000', which may be 1 or 1000; write it without the point"))
+                done.err.contains("line 8: quantity is '1.000', which may be 1 or 1000; write digits only"))
             #expect(try database.rows(Self.jobs) == ["s,a,12", "s,d,1000", "s,E+12,3"])
             #expect(try database.value("SELECT count(*) FROM stockq.jobs WHERE run_at = '\(time)'") == "1")
+        }
+    }
+
+    @Test("numbers with a decimal comma, groups of digits and dashes are read or named") func commas() async throws {
+        try await withDatabase { database in
+            let text = "store_id;item_id;quantity\ns;a;6,0\ns;b;1.250\ns;c;12 345\ns;d;\u{2013}1\ns;e;-1.250,5\n"
+            let done = try Program(database).run(["import", "-"], input: text)
+            #expect(done.out.hasPrefix("jobs: 5 read, 1 enqueued, 4 bad lines"), "\(done.out)")
+            for number in ["1.250", "12 345"] {
+                #expect(
+                    done.err.contains("quantity is '\(number)'; write it without separators between the digits"),
+                    "\(done.err)")
+            }
+            #expect(done.err.contains("which begins with a dash; write a minus sign (-)"), "\(done.err)")
+            #expect(done.err.contains("line 6: quantity must be a whole number"), "\(done.err)")
+            #expect(try database.rows(Self.jobs) == ["s,a,6"])
+        }
+    }
+
+    @Test("a separator line of Excel, blank lines with blanks, and truth in other languages") func excel() async throws
+    {
+        try await withDatabase { database in
+            let text =
+                "sep=;\r\nstore_id;item_id;on_hand;tracked\r\n   \r\ns;a;1;WAHR\r\n ; ;;\r\ns;b;2;Faux\r\ns;c;x;1\r\n"
+            let done = try Program(database).run(["items", "import", "-"], input: text)
+            #expect(done.out.hasPrefix("items: 2 created, 0 changed, 0 unchanged, 1 bad line"), "\(done.out)")
+            #expect(done.err.contains("line 7: on_hand must be a whole number, not 'x'"), "\(done.err)")
+            let items = "SELECT item_id, on_hand, tracked FROM stockq.items ORDER BY 1"
+            #expect(try database.rows(items) == ["a,1,t", "b,2,f"])
+        }
+    }
+
+    @Test("a file in UTF-8 is not read as Windows-1252") func wrongEncoding() async throws {
+        try await withDatabase { database in
+            let options = ["items", "import", "-", "--encoding", "windows-1252"]
+            let text = "store_id,item_id,on_hand\nK\u{F6}ln,a,1\n"
+            let refused = try Program(database).run(options, input: text)
+            #expect(refused.code == 1 && refused.err.contains("the input is in UTF-8"), "\(refused.err)")
+            let western = Array(text.unicodeScalars.map { UInt8($0.value) })
+            #expect(try Program(database).run(options, input: western).code == 0)
+            #expect(try database.rows("SELECT store_id FROM stockq.items") == ["K\u{F6}ln"])
+        }
+    }
+
+    @Test("corrected bad lines keep the keys of their lines in the first file") func correctedKeys() async throws {
+        try await withDatabase { database in
+            let folder = NSTemporaryDirectory() + "stockq-keys-\(UUID().uuidString)"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            func imported(_ input: String, rejects: String) throws -> (out: String, rejects: String) {
+                let ended = try Program(database).run(
+                    ["import", "-", "--idempotency-prefix", "day", "--rejects", "\(folder)/\(rejects)"], input: input)
+                return (ended.out, try String(contentsOfFile: "\(folder)/\(rejects)", encoding: .utf8))
+            }
+            let first = try imported("store_id,item_id,quantity\ns,a,1\ns,b,one\ns,c,two\n", rejects: "bad.csv")
+            let corrected = first.rejects.replacing("s,b,one", with: "s,b,5")
+            let second = try imported(corrected, rejects: "worse.csv")
+            #expect(second.out.hasPrefix("jobs: 2 read, 1 enqueued, 1 bad line"), "\(second.out)")
+            #expect(second.rejects.hasSuffix("\n4,\"quantity must be a whole number, not 'two'\",s,c,two\n"))
+            let keys = "SELECT item_id, quantity, idempotency_key FROM stockq.jobs ORDER BY 1"
+            #expect(try database.rows(keys) == ["a,1,day/2", "b,5,day/3"])
+        }
+    }
+
+    @Test("a stock count of the future is refused, also by a dry run") func countOfTheFuture() async throws {
+        try await withDatabase { database in
+            for more in [[], ["--dry-run"]] {
+                let done = try Program(database).run(
+                    ["items", "import", "-", "--set-stock", "--counted-at", "2099-01-01T00:00:00Z"] + more,
+                    input: "store_id,item_id,on_hand\ns,a,1\n")
+                #expect(
+                    done.code == 1
+                        && done.err.contains("counted_at is in the future; check the clock and the time zone"),
+                    "\(done.err)")
+            }
+        }
+    }
+
+    @Test("a dry run of items shows thresholds and stock that differ") func differences() async throws {
+        try await withDatabase { database in
+            let header = "store_id,item_id,on_hand,low_stock_threshold\n"
+            _ = try Program(database).run(["items", "import", "-"], input: header + "s,a,1,3\ns,b,2,\n")
+            let done = try Program(database).run(
+                ["items", "import", "-", "--dry-run"], input: header + "s,a,1,10\ns,b,5,\n")
+            #expect(
+                done.out == """
+                    line 2: s/a: threshold 3 → 10
+                    line 3: s/b: on hand 2, the file has 5 (not changed)
+
+                    """, "\(done.out)")
         }
     }
 

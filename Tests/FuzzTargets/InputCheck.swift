@@ -33,7 +33,7 @@ struct InputCheck<Column: InputColumn> {
             return
         }
         // The target "files" is for other encodings.
-        if PlainReader.isUTF16(bytes) { return }
+        if PlainReader.isUTF16(bytes) || format == .csv && PlainReader.hasSeparatorLine(bytes) { return }
         let separator = format == .csv ? PlainReader.separator(of: bytes) : nil
         let plain = PlainReader(bytes, separator: separator, recordBytesMax: Self.recordBytesMax).records
         guard case .success(let mine) = seen[0] else {
@@ -58,7 +58,7 @@ struct InputCheck<Column: InputColumn> {
         }
         return records.compactMap { record in
             var record = record
-            if record.fields?.allSatisfy(\.isEmpty) == true { return nil }
+            if record.fields?.allSatisfy(PlainRules.isBlank) == true { return nil }
             record.fields = record.fields.flatMap { fields in
                 fields.count == header.count ? zip(fields, isNote).filter { !$0.1 }.map { $0.0 } : nil
             }
@@ -173,6 +173,12 @@ struct PlainReader {
                     fields: isBroken ? nil : separator.map { Self.split(content, $0) } ?? [content],
                     isUnterminated: last == nil))
         }
+    }
+
+    /// Whether an input begins with the line by which Excel knows the separator.
+    static func hasSeparatorLine(_ bytes: [UInt8]) -> Bool {
+        let text = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
+        return text.starts(with: "sep=".utf8)
     }
 
     /// Whether an input begins as UTF-16 does.

@@ -29,15 +29,20 @@ enum PlainRules {
             })
     }()
 
-    /// Digits with an optional sign, with blanks around them and zeros behind a point; not one to three digits and three
-    /// zeros, which may be thousands.
+    /// White space, or nothing.
+    static func isBlank(_ bytes: [UInt8]) -> Bool {
+        String(bytes: bytes, encoding: .utf8)?.unicodeScalars.allSatisfy(\.properties.isWhitespace) == true
+    }
+
+    /// Digits with an optional sign, with blanks around them and zeros behind a point or a comma; not one to three digits
+    /// and three zeros, which may be thousands.
     static func number(_ bytes: [UInt8]) -> Int128? {
         if let number = integer(bytes) { return number }
         guard let text = String(bytes: bytes, encoding: .utf8) else { return nil }
         var scalars = Array(text.unicodeScalars)
         while scalars.last?.properties.isWhitespace == true { scalars.removeLast() }
         scalars = Array(scalars.drop { $0.properties.isWhitespace })
-        if let point = scalars.firstIndex(of: "."), point < scalars.count - 1,
+        if let point = scalars.firstIndex(where: { $0 == "." || $0 == "," }), point < scalars.count - 1,
             scalars[(point + 1)...].allSatisfy({ $0 == "0" })
         {
             let zeros = scalars.count - point - 1
@@ -69,8 +74,8 @@ enum PlainRules {
     static func flag(_ bytes: [UInt8]) -> Bool? {
         guard bytes.allSatisfy({ $0 < 0x80 }) else { return nil }
         switch String(decoding: bytes, as: UTF8.self).lowercased() {
-        case "true", "t", "yes", "y", "on", "1": return true
-        case "false", "f", "no", "n", "off", "0": return false
+        case "true", "t", "yes", "y", "on", "1", "wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar": return true
+        case "false", "f", "no", "n", "off", "0", "falsch", "faux", "falso", "onwaar": return false
         default: return nil
         }
     }

@@ -23,7 +23,9 @@ import Testing
             ("12", .value(12)), (" 12\u{A0}", .value(12)), ("12.0", .value(12)), ("-12.00 ", .value(-12)),
             ("0.000", .value(0)), ("1000.000", .value(1_000)), ("1.0000", .value(1)), ("1.000", .ambiguous(1)),
             ("-999.000", .ambiguous(-999)), ("12.", .malformed), (".0", .malformed), ("12.5", .malformed),
-            ("1.000.000", .malformed), ("12,0", .malformed), ("1e3", .malformed), (" ", .malformed),
+            ("1.000.000", .grouped), ("12,0", .value(12)), ("1,000", .ambiguous(1)), ("-1'234", .grouped),
+            ("12.34", .malformed), ("1.2345", .malformed), ("\u{2212}7", .dashed), ("\u{2013}", .malformed),
+            ("1e3", .malformed), (" ", .malformed),
             ("1 2", .malformed),
             ("9223372036854775808.0", .overflow),
         ] as [(String, WholeNumber)])

@@ -84,7 +84,7 @@ import Testing
                 database,
                 "store_id,item_id,quantity,reason\r\ns,\"a,b\",1,\"say \"\"hi\"\"\r\nand\tgo\\n\"\r\nt,\"b\",2,\"\"\r\nbad\r\n"
             )
-            #expect(done.rejects == ["5: 1 fields, the header has 4"])
+            #expect(done.rejects == ["5: 1 field, the header has 4"])
             #expect(try database.value("SELECT item_id FROM stockq.jobs WHERE store_id = 's'") == "a,b")
             #expect(
                 try database.value(

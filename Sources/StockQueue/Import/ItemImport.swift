@@ -17,6 +17,8 @@ public struct ItemImportReport: Sendable {
     public var rejected = 0
     /// `set` jobs enqueued because the stock differed or jobs of the item were queued.
     public var setJobs = 0
+    /// In a dry run: stock counts that would be rejected.
+    public var rejectedCounts = 0
     /// Items that existed with another stock, which was not changed. Counted only where no stock counts are enqueued.
     public var stockDifferences = 0
     /// The last line of the input has no line break; its record was imported.
@@ -78,6 +80,12 @@ public struct ItemImport {
         self.onReject = onReject
         self.onProgress = onProgress
         self.onPreview = onPreview
+        if let countedAt {
+            var count = JobRequest(store: "", item: "", quantity: 0)
+            count.countedAtMicroseconds = countedAt
+            try count.validateTimes(
+                latest: LatestTimesStatement.read(try connection.execute(LatestTimesStatement(schema).statement)))
+        }
         let start = source.position
         reader = try FieldReader(source, form: form, required: ItemField.required)
         parser = RecordParser(reader.columns.map(\.definition))
@@ -185,11 +193,8 @@ public struct ItemImport {
             case .unchanged: report.unchanged += 1
             }
             if preview.outcome == .applied { report.setJobs += 1 }
-            if !rules.setsStock, let state = found.state, state.tracked,
-                state.balance.onHand != items[found.position].onHand
-            {
-                report.stockDifferences += 1
-            }
+            if preview.outcome == .rejected { report.rejectedCounts += 1 }
+            if preview.differsInStock { report.stockDifferences += 1 }
             onPreview(preview)
         }
         forgetItems()

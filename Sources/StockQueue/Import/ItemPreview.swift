@@ -21,6 +21,12 @@ public struct ItemPreview: Sendable {
     public let code: ResultCode?
     /// Queued jobs of the item, which come before the count.
     public let queuedJobs: Int
+    /// The threshold now; nil for none, for that of the store, and for a new item.
+    public let threshold: Int64?
+    /// The line has another threshold.
+    public let changesThreshold: Bool
+    private let countsStock: Bool
+    private let isTracked: Bool
 }
 
 extension ItemPreview {
@@ -34,7 +40,9 @@ extension ItemPreview {
     ) {
         self.line = line
         self.item = item
-        queuedJobs = found.queued
+        self.countsStock = countsStock
+        (queuedJobs, threshold, changesThreshold) = (found.queued, found.threshold, found.changesThreshold)
+        isTracked = found.state?.tracked == true
         onHand = found.state?.balance.onHand
         change = found.state == nil ? .created : found.isChanged ? .changed : .unchanged
         guard countsStock, let state = found.state, state.tracked else {
@@ -54,6 +62,11 @@ extension ItemPreview {
         (outcome, code, onHandAfter) = (result.outcome, result.code, result.after?.onHand)
     }
 
+    /// The item has another stock than the line, which is not that of a count and changes nothing.
+    public var differsInStock: Bool { !countsStock && isTracked && onHand.map { $0 != item.onHand } == true }
+
     /// Something would be another than it is, or a count would be rejected.
-    public var isDifference: Bool { change != .unchanged || outcome == .applied || outcome == .rejected }
+    public var isDifference: Bool {
+        change != .unchanged || outcome == .applied || outcome == .rejected || differsInStock
+    }
 }

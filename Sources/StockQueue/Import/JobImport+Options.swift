@@ -24,7 +24,8 @@ extension JobImport {
         /// Lines in a group; a group with more is rejected. Default 10,000.
         public var groupLinesMax = GroupLimit.linesMax
         /// Gives each record without a key of its own this text, a slash and the number of its line as idempotency key,
-        /// so that importing the input again enqueues nothing twice.
+        /// so that importing the input again enqueues nothing twice. A record of a file of rejects has the number of its
+        /// line in the file that was imported first.
         public var idempotencyPrefix: String?
         /// Of the jobs whose record gives none.
         public var reference: String?

@@ -21,6 +21,8 @@ public struct JobImport {
     private let latestTimes: JobRequest.LatestTimes
     /// As of the start.
     private let allowedReasons: AllowedReasons?
+    /// How the input's rejected records are kept.
+    public let rejectsForm: RejectsForm
 
     private var progress = ImportProgress()
     private var unit = WorkUnit()
@@ -97,6 +99,7 @@ public struct JobImport {
             try source.goBack(to: start)
             reader = try FieldReader(source, form: options.form, required: JobField.required)
         }
+        rejectsForm = RejectsForm(reader)
         parser = RecordParser(reader.columns.map(\.definition))
         columns = reader.columns
         storeColumn = reader.columns.firstIndex(of: .storeID)
@@ -127,9 +130,6 @@ public struct JobImport {
         self.record = record
         options.afterLine = max(options.afterLine, record.throughLine)
     }
-
-    /// How the input's rejected records are kept.
-    public var rejectsForm: RejectsForm { RejectsForm(reader) }
 
     /// How many records the preset of the form left out, by the reason.
     public var leftOut: [String: Int] { reader.leftOut }
@@ -230,7 +230,8 @@ public struct JobImport {
             job.reference = job.reference ?? options.reference
             job.reason = job.reason ?? options.reason
             if let prefix = options.idempotencyPrefix, job.idempotencyKey == nil {
-                job.idempotencyKey = "\(prefix)/\(record.line)"
+                // The corrected lines of a file of rejects keep the keys that they would have had.
+                job.idempotencyKey = "\(prefix)/\(rejectsForm.notedLine(record.raw) ?? record.line)"
             }
             try job.validate()
             try job.validateTimes(latest: latestTimes)

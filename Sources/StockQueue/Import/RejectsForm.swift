@@ -16,7 +16,8 @@ public struct RejectsForm: Sendable {
         header = reader.header
         delimiter = reader.delimiter
         hasMark = reader.hasMark
-        hasNotes = header.starts(with: Self.names(delimiter))
+        // A spreadsheet may have put the names into quotes.
+        hasNotes = header.filter { $0 != Self.quote }.starts(with: Self.names(delimiter))
     }
 
     private static let quote = UInt8(ascii: "\"")
@@ -35,11 +36,28 @@ public struct RejectsForm: Sendable {
         return mark + (hasNotes ? [] : Self.names(delimiter)) + Self.ended(header)
     }
 
+    /// The line that a record of a file of rejects had in the file that was imported first; nil for any other record.
+    ///
+    /// - Parameter raw: the record's bytes in UTF-8.
+    func notedLine(_ raw: ArraySlice<UInt8>) -> Int? {
+        let digits: ArraySlice<UInt8>
+        if isCSV {
+            guard hasNotes else { return nil }
+            digits = raw.prefix { $0 != delimiter }
+        } else {
+            let name = Array("{\"\(NoteColumn.names[0])\":".utf8)
+            guard raw.starts(with: name) else { return nil }
+            digits = raw.dropFirst(name.count).prefix { $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "}") }
+        }
+        let text = String(decoding: digits, as: UTF8.self).filter { $0 != "\"" && $0 != " " }
+        return Int(text).flatMap { $0 > 0 ? $0 : nil }
+    }
+
     /// A rejected record as the file has it.
     ///
     /// - Parameter raw: the record's bytes in UTF-8.
     public func line(_ error: ValidationError, _ raw: ArraySlice<UInt8>) -> [UInt8] {
-        let line = error.line ?? 0
+        let line = notedLine(raw) ?? error.line ?? 0
         if isCSV {
             var kept = Array(String(line).utf8) + [delimiter, Self.quote]
             for byte in error.message.utf8 { kept += byte == Self.quote ? [byte, byte] : [byte] }

@@ -26,10 +26,13 @@ struct PreviewItemsStatement: QueueStatement {
             )
             SELECT (number - 1)::integer AS wanted_index, items.store_id IS NOT NULL AS is_known,
                 items.on_hand::bigint AS on_hand, items.allocated::bigint AS allocated, items.tracked,
+                CASE WHEN NOT items.threshold_is_default THEN items.low_stock_threshold::bigint END AS threshold,
                 coalesce($8 AND given.parent_id IS DISTINCT FROM items.parent_id
                     OR $9 AND given.tracked <> items.tracked
                     OR $10 AND given.low_stock_threshold IS DISTINCT FROM
                         CASE WHEN NOT items.threshold_is_default THEN items.low_stock_threshold END, false) AS is_changed,
+                $10 AND given.low_stock_threshold IS DISTINCT FROM
+                    CASE WHEN NOT items.threshold_is_default THEN items.low_stock_threshold END AS changes_threshold,
                 coalesce(queued.jobs, 0) AS queued, since.on_hand_change, since.is_outdated
             FROM given
             LEFT JOIN \(s).items USING (store_id, item_id, location_id)
@@ -52,6 +55,9 @@ struct PreviewItemsStatement: QueueStatement {
         /// Nil for an unknown item.
         var state: ItemState?
         var isChanged: Bool
+        var changesThreshold: Bool
+        /// Nil for none, and for that of the store.
+        var threshold: Int64?
         /// Queued jobs of the item.
         var queued: Int
         /// What later jobs changed since the count, and whether it is outdated.
@@ -64,7 +70,8 @@ struct PreviewItemsStatement: QueueStatement {
         let (onHand, allocated) = (rows.column("on_hand"), rows.column("allocated"))
         let (tracked, changed) = (rows.column("tracked"), rows.column("is_changed"))
         let (queued, since) = (rows.column("queued"), rows.column("on_hand_change"))
-        let outdated = rows.column("is_outdated")
+        let (outdated, threshold) = (rows.column("is_outdated"), rows.column("threshold"))
+        let changesThreshold = rows.column("changes_threshold")
         return (0..<rows.rowCount).map { row in
             let state =
                 rows.bool(row, known)
@@ -73,7 +80,9 @@ struct PreviewItemsStatement: QueueStatement {
                     tracked: rows.bool(row, tracked)) : nil
             return Found(
                 position: Int(rows.int32(row, position)), state: state,
-                isChanged: state != nil && rows.bool(row, changed), queued: Int(rows.int64(row, queued)),
+                isChanged: state != nil && rows.bool(row, changed),
+                changesThreshold: rows.bool(row, changesThreshold), threshold: rows.optionalInt64(row, threshold),
+                queued: Int(rows.int64(row, queued)),
                 changeSince: rows.optionalInt64(row, since) ?? 0,
                 isOutdated: !rows.isNull(row, outdated) && rows.bool(row, outdated))
         }

@@ -65,6 +65,12 @@ enum ImportCommand: Command {
             InputFormOptions.note,
             "The rows of a group must be adjacent; a group with a bad line is rejected whole. A line has at most 1 MiB.",
             "The last group of an input that is still written is enqueued when the next line or the end comes.",
+            "\(JobField.quantity.rawValue): below 0 takes stock away, above 0 adds it. "
+                + "\(JobField.action.rawValue): \(StockAction.allCases.map(\.rawValue).joined(separator: ", ")); without it adjust. "
+                + "\(JobField.onInsufficient.rawValue), when too little is available: "
+                + "\(InsufficientStockPolicy.allCases.map(\.rawValue).joined(separator: ", ")); without it reject.",
+            "To correct what workers rejected of a file: stockq results list --import NAME --outcome rejected --for-import "
+                + "writes it for another import.",
             "Bad lines are reported by number and reason and do not stop the others, unless --strict is given. Exit code 1 if "
                 + "there were any.",
         ])
@@ -113,11 +119,6 @@ enum ImportCommand: Command {
         }
         listing?.end()
         Terminal.endProgress()
-        if progress.rejected > 0 && options.idempotencyPrefix != nil {
-            Terminal.note(
-                "line numbers in a corrected rejects file differ from the original; re-import it with a different --idempotency-prefix"
-            )
-        }
         InputFile.note(leftOut: importer.leftOut)
         if progress.endedInMidLine { Terminal.note(InputFile.unterminatedLastLine) }
         if listing != nil {
@@ -225,8 +226,8 @@ enum ImportCommand: Command {
             return
         }
         Terminal.print(
-            "\(grouped(progress.read)) read, \(counted(progress.rejected, "bad line")); nothing was enqueued. They would be:"
-        )
+            "\(grouped(progress.read)) read, \(counted(progress.rejected, "bad line")); nothing was enqueued"
+                + (counts.isEmpty ? "" : ". They would be:"))
         let width = counts.map(\.key.count).max() ?? 0
         for (name, count) in counts { Terminal.print("  \(name.padding(toWidth: width))  \(grouped(count))") }
     }
@@ -251,7 +252,7 @@ enum ImportCommand: Command {
 
     private static func summary(_ progress: ImportProgress, _ start: Stopwatch) -> String {
         "jobs: \(grouped(progress.read)) read, \(grouped(progress.enqueued)) enqueued, \(counted(progress.rejected, "bad line")), "
-            + (progress.duplicates > 0 ? "\(grouped(progress.duplicates)) duplicates, " : "")
+            + (progress.duplicates > 0 ? "\(counted(progress.duplicates, "duplicate")), " : "")
             + "\(grouped(Int(Double(progress.read) / seconds(start)))) rows/s"
     }
 }

@@ -111,7 +111,8 @@ enum ItemsImportCommand: Command {
     }
 
     private static func summary(_ report: ItemImportReport, countsStock: Bool, isDryRun: Bool = false) -> String {
-        let counts = "; \(grouped(report.setJobs)) stock counts \(isDryRun ? "would change the stock" : "enqueued")"
+        var counts = "; \(counted(report.setJobs, "stock count")) \(isDryRun ? "would change the stock" : "enqueued")"
+        if report.rejectedCounts > 0 { counts += ", \(grouped(report.rejectedCounts)) would be rejected" }
         return
             "items: \(grouped(report.created)) created, \(grouped(report.changed)) changed, \(grouped(report.unchanged)) unchanged, "
             + "\(counted(report.rejected, "bad line"))" + (countsStock ? counts : differences(report))

@@ -14,14 +14,23 @@ enum ResultsListCommand: Command {
         "before", .wholeNumber(0...Int64.max, "JOB"), help: "only jobs with a lower id, to continue a list")
     private static let limit = Option("limit", .wholeNumber(1...1_000_000), default: 100, help: "at most N results")
 
+    private static let forImport = Flag(
+        "for-import", help: "CSV that stockq import reads, with the outcome in the column _problem, to be corrected")
+
     static let spec = CommandSpec(
         "results list", "Lists results, the newest jobs first: what was applied, what was rejected, and why.",
         options: ListFilters.options
-            + [outcome, code, since, until, limit, before, ListFollowing.follow, RowTable.json, RowTable.csv],
+            + [
+                outcome, code, since, until, limit, before, ListFollowing.follow, RowTable.json, RowTable.csv,
+                forImport,
+            ],
         usesDatabase: true,
         examples: [
             .init("List what was rejected today.", "--outcome", "rejected", "--since", "24h"),
             .init("List what was rejected of a file.", "--import", "day.csv-42", "--outcome", "rejected"),
+            .init(
+                "Write what was rejected of a file, to correct it and import it again.", "--import", "day.csv-42",
+                "--outcome", "rejected", "--for-import"),
             .init("List the lines of an order.", "--store", "berlin", "--group", "order-1041"),
             .init("Write the failed jobs to a file.", "--outcome", "failed", "--csv"),
             .init("Watch what is rejected.", "--outcome", "rejected", "--follow"),
@@ -31,6 +40,8 @@ enum ResultsListCommand: Command {
                 + "limit is reached; --since bounds that.",
             "--follow shows the list, the oldest first, and then every new result once. Applied jobs come in the order of "
                 + "stockq changes.",
+            "With --for-import the idempotency keys are left out, because the rejected jobs have used them: import the corrected "
+                + "lines without --idempotency-prefix, or with another one.",
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
@@ -44,13 +55,16 @@ enum ResultsListCommand: Command {
         if follows && (list.until ?? nil != nil || list.before != nil) {
             throw input.usageError("--until and --before do not go with --follow")
         }
+        if input[forImport] && (follows || input[RowTable.json] || input[RowTable.csv]) {
+            throw input.usageError("--for-import goes without --follow, --json and --csv")
+        }
         let (connection, schema) = try Database.open(
             input, timeout: follows ? ReconnectingReader.callTimeout : .seconds(300))
         let inspector = Inspector(connection: connection, schema: schema)
         list.importID = try filters.importID(inspector)
         if follows { return try follow(list, input, connection, schema) }
         let rows = try inspector.rows(of: list)
-        try listing.print(rows, input)
+        if input[forImport] { try importable.printCSV(rows) } else { try listing.print(rows, input) }
         if rows.isEmpty { try UnknownStore.warn(filters.store, connection, schema) }
         try ListFilters.noteRest(rows, limit: input[limit], option: "--before", key: "job_id")
         return .success
@@ -92,6 +106,16 @@ enum ResultsListCommand: Command {
         try following.run(from: start, shown: rows, connection, schema)
         return .success
     }
+
+    private static let importable = RowTable(
+        columns: [],
+        csvColumns: [NoteColumn.names[1]]
+            + JobField.allCases.filter { $0.definition.isKeptInResult && $0 != .idempotencyKey }.map(\.rawValue),
+        csvValue: { row, column in
+            guard column == NoteColumn.names[1] else { return Row.jobValue(row, column) }
+            let code = row["code"].isEmpty ? "" : " (\(row["code"]))"
+            return row["outcome"] + code + (row["message"].isEmpty ? "" : ": \(row["message"])")
+        })
 
     private static let listing = RowTable(
         columns: [

@@ -83,7 +83,13 @@ final class ItemPreviewListing {
         let item = preview.item
         var parts: [String] = []
         if preview.change == .created { parts.append("created, on hand \(grouped(item.onHand))") }
-        if preview.change == .changed { parts.append("changed") }
+        if preview.change == .changed {
+            let threshold = "threshold \(Self.shown(preview.threshold)) → \(Self.shown(item.lowStockThreshold))"
+            parts.append(preview.changesThreshold ? threshold : "changed")
+        }
+        if preview.differsInStock, let onHand = preview.onHand {
+            parts.append("on hand \(grouped(onHand)), the file has \(grouped(item.onHand)) (not changed)")
+        }
         if preview.outcome == .applied, let before = preview.onHand, let after = preview.onHandAfter {
             parts.append("on hand \(grouped(before)) → \(grouped(after))")
         } else if preview.outcome == .rejected, let code = preview.code {
@@ -96,6 +102,8 @@ final class ItemPreviewListing {
         return "line \(preview.line): \(item.storeID.printable)/\(item.itemID.printable)\(location): "
             + parts.joined(separator: "; ")
     }
+
+    private static func shown(_ threshold: Int64?) -> String { threshold.map { grouped($0) } ?? "–" }
 
     private func print(_ fields: [String]) { Terminal.print(exactly: CSVText.line(fields)) }
 }

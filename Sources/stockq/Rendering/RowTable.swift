@@ -158,18 +158,22 @@ struct RowTable: Sendable {
             for row in rows { Terminal.print(row) }
             return
         }
-        let parsed = try rows.map { try Row(json: $0) }
-        if input[Self.csv] {
-            Terminal.print(exactly: CSVText.line(csvColumns))
-            for row in parsed { Terminal.print(exactly: CSVText.line(csvColumns.map { csvValue(row, $0) })) }
-        } else {
-            Terminal.print(
-                TextTable(
-                    headings: columns.map(\.heading),
-                    rows: parsed.map { row in
-                        columns.map { TextTable.Cell($0.text(row), style: $0.style(row)) }
-                    },
-                    optional: Set(columns.indices.filter { columns[$0].isOptional })))
+        if input[Self.csv] { return try printCSV(rows) }
+        Terminal.print(
+            TextTable(
+                headings: columns.map(\.heading),
+                rows: try rows.map { json in
+                    let row = try Row(json: json)
+                    return columns.map { TextTable.Cell($0.text(row), style: $0.style(row)) }
+                },
+                optional: Set(columns.indices.filter { columns[$0].isOptional })))
+    }
+
+    func printCSV(_ rows: [String]) throws {
+        Terminal.print(exactly: CSVText.line(csvColumns))
+        for json in rows {
+            let row = try Row(json: json)
+            Terminal.print(exactly: CSVText.line(csvColumns.map { csvValue(row, $0) }))
         }
     }
 }
