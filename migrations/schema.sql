@@ -832,7 +832,8 @@ BEGIN
     RETURN QUERY
     SELECT c.number::integer, coalesce(c.store_id, t.stores[1]), t.scopes,
         CASE
-            WHEN t.token_id IS NULL OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN t.token_id IS NULL THEN 'invalid_token'
+            WHEN c.store_id IS NULL AND cardinality(t.stores) <> 1 THEN 'several_stores'
             WHEN c.store_id <> ALL (t.stores) THEN CASE
                 WHEN EXISTS (SELECT FROM items AS i WHERE i.store_id = c.store_id) THEN 'invalid_token'
                 ELSE 'unknown_store'
@@ -2778,7 +2779,13 @@ BEGIN
                 WHEN count(l.known_job) OVER of_call NOT IN (0, count(*) OVER of_call) THEN 'idempotency_mismatch'
                 WHEN l.known_job IS NULL AND count(*) FILTER (WHERE l.known_job IS NULL) OVER (
                     PARTITION BY l.store_id ORDER BY l.call
-                ) > (room->>l.store_id)::bigint THEN 'store_limit'
+                ) > (room->>l.store_id)::bigint THEN CASE
+                    -- So many lines at once never fit.
+                    WHEN count(*) FILTER (WHERE l.known_job IS NULL) OVER of_call > (
+                        SELECT m.ready_jobs_max FROM store_limits AS m WHERE m.store_id = l.store_id
+                    ) THEN 'call_limit'
+                    ELSE 'store_limit'
+                END
             END AS reason
         FROM line AS l
         WINDOW of_call AS (PARTITION BY l.call)
@@ -3430,7 +3437,13 @@ BEGIN
                     THEN 'idempotency_mismatch'
                 WHEN l.known_job IS NULL AND count(*) FILTER (WHERE l.known_job IS NULL) OVER (
                     PARTITION BY l.store_id ORDER BY l.call
-                ) > (room->>l.store_id)::bigint THEN 'store_limit'
+                ) > (room->>l.store_id)::bigint THEN CASE
+                    -- So many lines at once never fit.
+                    WHEN count(*) FILTER (WHERE l.known_job IS NULL) OVER of_call > (
+                        SELECT m.ready_jobs_max FROM store_limits AS m WHERE m.store_id = l.store_id
+                    ) THEN 'call_limit'
+                    ELSE 'store_limit'
+                END
             END AS reason_not
         FROM line AS l
         WINDOW of_call AS (PARTITION BY l.call), of_group AS (PARTITION BY l.call, l.group_id)
@@ -3509,6 +3522,9 @@ DECLARE
     sent bigint;
 BEGIN
     failure := access.failure;
+    IF failure IS NULL AND (access.subscription).disabled_at IS NOT NULL THEN
+        failure := 'disabled';
+    END IF;
     IF failure IS NULL THEN
         -- Two calls at once count one after the other.
         PERFORM FROM subscriptions AS s WHERE s.subscription_id = known FOR UPDATE;
@@ -4503,6 +4519,7 @@ CREATE FUNCTION stockq.native_job(job stockq.job_states) RETURNS text
         'reason', job.reason, 'actor', job.actor, 'occurred_at', native_time(job.occurred_at),
         'metadata', job.metadata, 'counted_at', native_time(job.counted_at),
         'enqueued_at', native_time(job.enqueued_at),
+        'run_at', native_time(job.run_at),
         'finished_at', native_time(job.finished_at), 'outcome', job.outcome, 'code', job.code,
         'warning', job.warning, 'applied_quantity', job.applied_quantity, 'on_hand_before', job.on_hand_before,
         'on_hand_after', job.on_hand_after, 'allocated_before', job.allocated_before,

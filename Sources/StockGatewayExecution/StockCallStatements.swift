@@ -122,7 +122,7 @@ enum EnqueueCalls {
         var jobs: [EnqueuedJob] = []
         jobs.reserveCapacity(lines.count)
         for row in lines {
-            if rows.isNull(row, columns.jobID) { return .failure(.overLimit(retryAfterSeconds: 1)) }
+            if rows.isNull(row, columns.jobID) { return .failure(.storeLimit(retryAfterSeconds: 1)) }
             // The idempotency key was kept longer than the result of its first call, whose answer is lost.
             if rows.isNull(row, columns.time) { return .failure(.idempotencyMismatch) }
             jobs.append(
@@ -257,7 +257,9 @@ extension CallFailure {
         case "unknown_store": self = .unknownStore
         case "unknown_item": self = .unknownItem(line: line)
         case "idempotency_mismatch": self = .idempotencyMismatch
-        case "store_limit": self = .overLimit(retryAfterSeconds: 1)
+        case "store_limit": self = .storeLimit(retryAfterSeconds: 1)
+        case "call_limit": self = .callLimit
+        case "several_stores": self = .severalStores
         case "time_limit": self = .timeLimit(line: line)
         case let text where text.hasPrefix(Self.unlistedReason):
             self = .unlistedReason(line: line, allowed: String(text.dropFirst(Self.unlistedReason.count)))

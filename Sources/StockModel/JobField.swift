@@ -55,7 +55,10 @@ public enum JobField: String, CaseIterable, Sendable {
             field(
                 .wholeNumber(1...Int64(JobRequest.priorityMax)), .integer, option: "priority",
                 help: "1 is first, 4 is last")
-        case .runAt: field(.time, .timestamptz, option: "run-at", isKeptInResult: false, help: "not before this time")
+        case .runAt:
+            field(
+                .time, .timestamptz, option: "run-at", isKeptInResult: false,
+                help: "not before this time; a group begins at the earliest time of its lines")
         case .expiresAt:
             field(.time, .timestamptz, option: "expires-at", help: "reject the job as expired after this time")
         case .expectedAvailable:

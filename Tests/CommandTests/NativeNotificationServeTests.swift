@@ -107,6 +107,8 @@ import Testing
             let name = try #require(try Self.object(answer)["name"] as? String)
             let disabled = try Self.call(shop, "PATCH", "/subscriptions/1", #"{"enabled":false}"#)
             #expect(disabled.body.contains(#""enabled":false"#), "\(disabled)")
+            let untested = try Self.call(shop, "POST", "/subscriptions/1/test")
+            #expect(untested.status == 409 && untested.body.contains("subscription_disabled"), "\(untested)")
             let list = try Program(shop.database).run(["subscriptions", "list"]).out
             #expect(list.contains(name) && list.contains("disabled: by a caller of the API"), "\(list)")
             let enabled = try Self.call(shop, "PATCH", "/subscriptions/1", #"{"enabled":true}"#)

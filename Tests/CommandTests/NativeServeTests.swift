@@ -101,7 +101,9 @@ import Testing
                 """)
             let unlisted = try Self.call(shop, "/jobs", Self.job(1, #","reason":"stolen""#))
             #expect(unlisted.status == 409 && unlisted.body.contains("/v1/problems/unlisted_reason"), "\(unlisted)")
-            #expect(unlisted.body.contains("The reason of job 1 must be one of: damaged, lost."), "\(unlisted)")
+            #expect(
+                unlisted.body.contains("The reason of job 1 of the request must be one of: damaged, lost."),
+                "\(unlisted)")
             #expect(try Self.call(shop, "/jobs", Self.job(1, #","reason":"lost""#)).status == 200)
         }
     }
@@ -190,6 +192,8 @@ import Testing
             #expect(canceled.status == 200, "\(canceled)")
             #expect(try Self.member("outcome", of: canceled) == "canceled")
             #expect(try Self.call(shop, "/jobs/1/cancel", "{}").status == 409)
+            let wordy = try Self.call(shop, "/jobs/1/cancel", #"{"reason":"late"}"#)
+            #expect(wordy.status == 400 && wordy.body.contains("the call takes no body"), "\(wordy)")
             #expect(try Self.call(shop, "/jobs/9/cancel", method: "POST").status == 404)
             let group = try Self.call(shop, "/groups/g/cancel", method: "POST")
             #expect(group.body.components(separatedBy: #""outcome":"canceled""#).count == 3, "\(group)")
@@ -384,6 +388,10 @@ import Testing
             #expect(try Self.call(shop, "/jobs", Self.job(-1), ["Prefer: respond-async"]).status == 202)
             let full = try Self.call(shop, "/jobs", Self.job(-1))
             #expect(full.status == 429 && Self.field("Retry-After", of: full) == "1", "\(full)")
+            #expect(full.body.contains("/v1/problems/store_limit"), "\(full)")
+            let never = try Self.call(shop, "/submissions", #"{"jobs":[\#(Self.job(-1)),\#(Self.job(-2))]}"#)
+            #expect(never.status == 409 && Self.field("Retry-After", of: never) == nil, "\(never)")
+            #expect(never.body.contains("/v1/problems/call_limit"), "\(never)")
         }
     }
 

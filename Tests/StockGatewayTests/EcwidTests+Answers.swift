@@ -39,8 +39,18 @@ extension EcwidTests {
                     + #""errorCode":"INVALID_API_TOKEN"}"#),
             Answer(
                 "E18", .failure(.missingScope), 403,
-                #"{"errorMessage":"The API token lacks a scope that the call needs.","#
+                #"{"errorMessage":"The API token lacks a scope. The call needs the scope enqueue (update_catalog) to "#
+                    + #"change stock, and read (read_catalog) to read it or to change a variation.","#
                     + #""errorCode":"INSUFFICIENT_APP_SCOPE"}"#),
+            Answer(
+                "the store's limit", .failure(.storeLimit(retryAfterSeconds: 7)), 429,
+                #"{"errorMessage":"The store has as many ready jobs as it may have. Nothing was applied. "#
+                    + #"Try again after the given seconds.","errorCode":"RATE_LIMITED"}"#, retryAfter: "7"),
+            Answer(
+                "more than the store's limit", .failure(.callLimit), 409,
+                #"{"errorMessage":"The call has more lines than the store may have ready jobs. Nothing was applied, "#
+                    + #"and trying again does not help: send fewer lines in a call.","#
+                    + #""errorCode":"CONSTRAINT_VIOLATION"}"#),
             Answer(
                 "E23 store", .failure(.unknownStore), 404,
                 #"{"errorMessage":"There is no such store.","errorCode":"STORE_NOT_FOUND"}"#),

@@ -213,6 +213,10 @@ import Testing
                 #"{"errors":[{"status":401,"title":"Unable to validate access token"}]}"#),
             Answer("M15", .failure(.missingScope), 403, #"{"errors":[{"status":403,"title":"Forbidden"}]}"#),
             Answer(
+                "a token of several stores", .failure(.severalStores), 403,
+                #"{"errors":[{"status":403,"title":"Forbidden","detail":"The token has several stores. "#
+                    + #"This call needs a token of one store."}]}"#),
+            Answer(
                 "M27", .failure(.overLimit(retryAfterSeconds: 1)), 429,
                 #"{"errors":[{"status":429,"title":"Too Many Requests","detail":"The limit of requests is reached. "#
                     + #"Nothing was applied. Try again later."}]}"#),

@@ -119,6 +119,7 @@ import Testing
             (.invalidCredential, 401, "invalid_token"), (.missingScope, 403, "missing_scope"),
             (.unknownStore, 404, "unknown_store"), (.unknownItem(line: 0), 404, "not_found"),
             (.overLimit(retryAfterSeconds: 7), 429, "over_limit"),
+            (.storeLimit(retryAfterSeconds: 7), 429, "store_limit"), (.callLimit, 409, "call_limit"),
             (.unavailable(retryAfterSeconds: 7), 503, "unavailable"), (.undecided, 503, "undecided"),
             (.idempotencyMismatch, 422, "idempotency_mismatch"), (.timeLimit(line: 0), 409, "time_limit"),
             (.unlistedReason(line: 0, allowed: "damaged, other"), 409, "unlisted_reason"),

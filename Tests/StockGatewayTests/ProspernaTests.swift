@@ -230,6 +230,7 @@ import Testing
         "P5, P13: every failure has the envelope with its status",
         arguments: [
             (.unknownStore, 400), (.missingScope, 403), (.overLimit(retryAfterSeconds: 3), 429),
+            (.storeLimit(retryAfterSeconds: 3), 429), (.callLimit, 400), (.severalStores, 403),
             (.unavailable(retryAfterSeconds: 3), 429), (.undecided, 408), (.idempotencyMismatch, 400),
             (.internalError, 500),
         ] as [(CallFailure, Int)])

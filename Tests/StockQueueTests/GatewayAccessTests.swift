@@ -234,7 +234,7 @@ import Testing
             #expect(try outcome(Self.enqueue(Self.one, "s", "a")) == ["1 f"])
             // The store of a token with one store.
             #expect(try outcome(Self.enqueue(Self.one, nil, "a")) == ["2 f"])
-            #expect(try outcome(Self.enqueue(Self.two, nil, "a")) == ["f invalid_token"])
+            #expect(try outcome(Self.enqueue(Self.two, nil, "a")) == ["f several_stores"])
             #expect(try outcome(Self.enqueue(Self.one, "t", "b")) == ["f invalid_token"])
             #expect(try outcome(Self.enqueue(Self.one, "nowhere", "b")) == ["f unknown_store"])
             #expect(try outcome(Self.enqueue(Self.one, "s", "a-red")) == ["f missing_scope"])
@@ -326,6 +326,10 @@ import Testing
                 """
             #expect(
                 try database.rows(calls, gateway) == ["1 1", "2 store_limit", "3 store_limit", "4 store_limit"])
+            try database.run("SELECT stockq.set_store_limit('s', 2)")
+            #expect(
+                try database.rows(calls, gateway) == ["1 2", "2 call_limit", "3 call_limit", "4 call_limit"],
+                "the second call never fits")
         }
     }
 

@@ -161,8 +161,8 @@ import Testing
                     == ["whsec_e,whsec_d"])
             for call in [
                 "gateway_subscriptions('\(Self.mine)', 's', NULL)",
-                "gateway_set_subscription('\(Self.mine)', 's', 5, false)",
                 "gateway_test_subscription('\(Self.mine)', 's', 5)",
+                "gateway_set_subscription('\(Self.mine)', 's', 5, false)",
                 "gateway_deliveries('\(Self.mine)', 's', 5, NULL, NULL, 10)",
             ] {
                 let rows = try database.rows("SELECT json FROM stockq.\(call) OFFSET 1", gateway)

@@ -18,7 +18,8 @@ BEGIN
     RETURN QUERY
     SELECT c.number::integer, coalesce(c.store_id, t.stores[1]), t.scopes,
         CASE
-            WHEN t.token_id IS NULL OR (c.store_id IS NULL AND cardinality(t.stores) <> 1) THEN 'invalid_token'
+            WHEN t.token_id IS NULL THEN 'invalid_token'
+            WHEN c.store_id IS NULL AND cardinality(t.stores) <> 1 THEN 'several_stores'
             WHEN c.store_id <> ALL (t.stores) THEN CASE
                 WHEN EXISTS (SELECT FROM items AS i WHERE i.store_id = c.store_id) THEN 'invalid_token'
                 ELSE 'unknown_store'
@@ -175,9 +176,10 @@ $$;
 -- `idempotency_keys` may be empty: no line has one. `parent_ids` says what the item must be: null anything, '' an item
 -- without a parent, else a variation of that parent.
 --
--- A line's failure is one of check_gateway_access, unknown_store, unknown_item, idempotency_mismatch or store_limit; a
--- call is enqueued if none of its lines has one. job_id with enqueued_at names a job beyond doubt, even after a crash
--- that gives its id to another job. `strand` is that of a new job.
+-- A line's failure is one of check_gateway_access, unknown_store, unknown_item, idempotency_mismatch, store_limit, or
+-- call_limit where the call alone has too many lines for the store; a call is enqueued if none of its lines has one.
+-- job_id with enqueued_at names a job beyond doubt, even after a crash that gives its id to another job. `strand` is
+-- that of a new job.
 --
 -- Most transactions have no key, no failure and no store limit. They take a short way: two statements whose plans do
 -- not depend on the arrays.
@@ -292,7 +294,13 @@ BEGIN
                 WHEN count(l.known_job) OVER of_call NOT IN (0, count(*) OVER of_call) THEN 'idempotency_mismatch'
                 WHEN l.known_job IS NULL AND count(*) FILTER (WHERE l.known_job IS NULL) OVER (
                     PARTITION BY l.store_id ORDER BY l.call
-                ) > (room->>l.store_id)::bigint THEN 'store_limit'
+                ) > (room->>l.store_id)::bigint THEN CASE
+                    -- So many lines at once never fit.
+                    WHEN count(*) FILTER (WHERE l.known_job IS NULL) OVER of_call > (
+                        SELECT m.ready_jobs_max FROM store_limits AS m WHERE m.store_id = l.store_id
+                    ) THEN 'call_limit'
+                    ELSE 'store_limit'
+                END
             END AS reason
         FROM line AS l
         WINDOW of_call AS (PARTITION BY l.call)

@@ -38,6 +38,7 @@ AS $$
         'reason', job.reason, 'actor', job.actor, 'occurred_at', native_time(job.occurred_at),
         'metadata', job.metadata, 'counted_at', native_time(job.counted_at),
         'enqueued_at', native_time(job.enqueued_at),
+        'run_at', native_time(job.run_at),
         'finished_at', native_time(job.finished_at), 'outcome', job.outcome, 'code', job.code,
         'warning', job.warning, 'applied_quantity', job.applied_quantity, 'on_hand_before', job.on_hand_before,
         'on_hand_after', job.on_hand_after, 'allocated_before', job.allocated_before,
@@ -168,7 +169,13 @@ BEGIN
                     THEN 'idempotency_mismatch'
                 WHEN l.known_job IS NULL AND count(*) FILTER (WHERE l.known_job IS NULL) OVER (
                     PARTITION BY l.store_id ORDER BY l.call
-                ) > (room->>l.store_id)::bigint THEN 'store_limit'
+                ) > (room->>l.store_id)::bigint THEN CASE
+                    -- So many lines at once never fit.
+                    WHEN count(*) FILTER (WHERE l.known_job IS NULL) OVER of_call > (
+                        SELECT m.ready_jobs_max FROM store_limits AS m WHERE m.store_id = l.store_id
+                    ) THEN 'call_limit'
+                    ELSE 'store_limit'
+                END
             END AS reason_not
         FROM line AS l
         WINDOW of_call AS (PARTITION BY l.call), of_group AS (PARTITION BY l.call, l.group_id)

@@ -416,6 +416,9 @@ DECLARE
     sent bigint;
 BEGIN
     failure := access.failure;
+    IF failure IS NULL AND (access.subscription).disabled_at IS NOT NULL THEN
+        failure := 'disabled';
+    END IF;
     IF failure IS NULL THEN
         -- Two calls at once count one after the other.
         PERFORM FROM subscriptions AS s WHERE s.subscription_id = known FOR UPDATE;

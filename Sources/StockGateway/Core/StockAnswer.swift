@@ -40,6 +40,21 @@ package struct LineResult: Sendable, Hashable {
     }
 }
 
+extension CallFailure {
+    /// For the vendors' errors, which have no place for the scope alone.
+    static let neededScopes = """
+        The call needs the scope enqueue (update_catalog) to change stock, and read (read_catalog) to read it or to \
+        change a variation.
+        """
+    /// In each style.
+    static let callLimitText = """
+        The call has more lines than the store may have ready jobs. Nothing was applied, and trying again does not \
+        help: send fewer lines in a call.
+        """
+    static let storeLimitText = "The store has as many ready jobs as it may have."
+    static let severalStoresText = "The token has several stores. This call needs a token of one store."
+}
+
 /// Why a call has no results. In each of these cases nothing was applied, and nothing will be.
 package enum CallFailure: Error, Sendable, Hashable {
     /// The token is unknown, expired or revoked, or is not one of this store's; or there is none, and the store does
@@ -52,8 +67,14 @@ package enum CallFailure: Error, Sendable, Hashable {
     /// The item of a line, counted from 0, is unknown, or is not what its role says. Found before anything was
     /// enqueued.
     case unknownItem(line: Int)
-    /// The store has as many ready jobs as it may have, or the caller called too often.
+    /// The caller called too often.
     case overLimit(retryAfterSeconds: Int)
+    /// The store has as many ready jobs as it may have. The call may be repeated later.
+    case storeLimit(retryAfterSeconds: Int)
+    /// The call has more lines than the store may have ready jobs.
+    case callLimit
+    /// The path names no store, and the token has several.
+    case severalStores
     /// The gateway is full, the database is away, or the gateway is shutting down.
     case unavailable(retryAfterSeconds: Int)
     /// The jobs were not decided before the deadline and were canceled.

@@ -67,11 +67,18 @@ extension EcwidError {
         switch failure {
         case .invalidCredential: self = .invalidToken
         case .missingScope:
-            self.init(HTTPStatus(403), "INSUFFICIENT_APP_SCOPE", "The API token lacks a scope that the call needs.")
+            self.init(
+                HTTPStatus(403), "INSUFFICIENT_APP_SCOPE", "The API token lacks a scope. \(CallFailure.neededScopes)")
         case .unknownStore: self = .unknownStore
         case .unknownItem: self = unknownItem
         case .overLimit(let seconds):
             self = .rateLimited(seconds, "Too many requests. Nothing was applied. Try again after the given seconds.")
+        case .storeLimit(let seconds):
+            self = .rateLimited(
+                seconds,
+                "\(CallFailure.storeLimitText) Nothing was applied. Try again after the given seconds.")
+        case .callLimit: self.init(.conflict, "CONSTRAINT_VIOLATION", CallFailure.callLimitText)
+        case .severalStores: self.init(HTTPStatus(403), "INVALID_API_TOKEN", CallFailure.severalStoresText)
         case .unavailable(let seconds):
             self = .rateLimited(seconds, "The server is busy. Nothing was applied. Try again after the given seconds.")
         case .undecided: self = .undecided

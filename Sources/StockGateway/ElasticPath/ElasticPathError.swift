@@ -105,7 +105,11 @@ extension ElasticPathError {
     init(_ failure: CallFailure) {
         switch failure {
         case .invalidCredential: self = .invalidToken
+        // The vendor's error names no scope.
         case .missingScope: self = .forbidden
+        case .severalStores: self.init(.forbidden, "Forbidden", CallFailure.severalStoresText)
+        case .storeLimit(let seconds): self = .tooManyRequests(seconds, CallFailure.storeLimitText)
+        case .callLimit: self.init(.conflict, "Conflict", CallFailure.callLimitText)
         case .unknownStore, .unknownItem: self = .notFound
         case .overLimit(let seconds): self = .tooManyRequests(seconds, "The limit of requests is reached.")
         case .unavailable(let seconds): self = .tooManyRequests(seconds, "The server is busy.")

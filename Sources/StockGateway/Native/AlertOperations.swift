@@ -130,6 +130,7 @@ extension Problem {
         case .testLimit:
             self.init(.overLimit, "A subscription gets one test message a minute. Nothing was sent.")
             fields.addRetryAfter(60)
+        case .disabled: self.init(ProblemType.subscriptionDisabled)
         case .thresholdsNotApplied:
             self.init(
                 .unavailable,

@@ -10,14 +10,15 @@ enum FieldValues {
     ///   - pointer: where the object is in the body (RFC 6901).
     ///   - set: receives each value that is given, with the position of its field.
     static func read(
-        _ value: JSONValue, _ fields: [FieldDefinition], at pointer: String, _ set: (Int, FieldValue) -> Void
+        _ value: JSONValue, _ fields: [FieldDefinition], besides others: [String] = [], at pointer: String,
+        _ set: (Int, FieldValue) -> Void
     ) throws(Problem) {
         guard case .object(let members) = value else {
             throw Problem(Problem.Fault(.pointer(pointer), "must be an object"))
         }
         for member in members {
             guard let position = fields.firstIndex(where: { $0.name == member.key }) else {
-                let known = fields.map(\.name).joined(separator: ", ")
+                let known = (fields.map(\.name) + others).joined(separator: ", ")
                 throw fault(
                     pointer, member.key,
                     "\(ValidationError.shown(member.key.utf8)) is not known here; known are \(known)")

@@ -44,6 +44,7 @@ package struct NativeAPI: VendorAPI {
         var plan: CallPlan
         do throws(Problem) {
             try input.requireParameters(operation.queryNames)
+            if operation.body == nil { try input.requireNoBody() }
             plan = try operation.plan(input)
         } catch {
             plan = input.reporting(error)

@@ -37,6 +37,13 @@ struct NativeInput: Sendable {
         }
     }
 
+    /// Checks that a call without a body has none, or the empty object that some clients send.
+    func requireNoBody() throws(Problem) {
+        let text = request.body.filter { $0 > UInt8(ascii: " ") }
+        if text.isEmpty || text.elementsEqual("{}".utf8) { return }
+        throw Problem(Problem.Fault(.pointer(""), "the call takes no body"))
+    }
+
     static func credential(_ head: RequestHead) throws(Problem) -> Credential {
         switch PresentedCredential(head, accepting: [.bearer]) {
         case .credential(let credential): return credential

@@ -22,7 +22,7 @@ enum NativeSchemas {
                 list("items", "Item", more: ["next": ["type": "string", "format": "uri-reference"]])
             ), ("Stock", stock), ("Notification", notification),
             ("Notifications", list("notifications", "Notification", more: ["cursor": cursor], required: ["cursor"])),
-            ("Problem", problem),
+            ("StorableJSON", storableJSON), ("Problem", problem),
         ] + ofNotifications
 
     // MARK: values
@@ -38,7 +38,21 @@ enum NativeSchemas {
     private static let cursor: JSONValue = ["type": "string", "pattern": .string(NotificationCursorText.pattern)]
     static let text: JSONValue = ["type": "string"]
     static let flag: JSONValue = ["type": "boolean"]
-    static let anyObject: JSONValue = ["type": "object"]
+    private static let anyObject: JSONValue = ["type": "object"]
+
+    /// PostgreSQL stores no NUL character in a text (manual, section 8.3), nor in jsonb (section 8.14).
+    fileprivate static let withoutNUL: JSONValue = .string(#"^[^\u0000]*$"#)
+    fileprivate static let storableObject: JSONValue = [
+        "type": "object", "propertyNames": ["pattern": withoutNUL],
+        "additionalProperties": reference("StorableJSON"),
+    ]
+    private static let storableJSON: JSONValue = [
+        "description": "any JSON value without a NUL character in its texts and names",
+        "anyOf": [
+            ["type": ["null", "boolean", "number"]], ["type": "string", "pattern": withoutNUL],
+            ["type": "array", "items": reference("StorableJSON")], storableObject,
+        ],
+    ]
 
     static func range(_ range: ClosedRange<Int64>) -> JSONValue {
         [
@@ -91,6 +105,7 @@ enum NativeSchemas {
                 JSONMember("ordering_key", text), JSONMember("idempotency_key", text), JSONMember("reference", text),
                 JSONMember("reason", text), JSONMember("actor", text), JSONMember("occurred_at", time),
                 JSONMember("metadata", anyObject), JSONMember("counted_at", time), JSONMember("enqueued_at", time),
+                JSONMember("run_at", time),
                 JSONMember("finished_at", time),
                 JSONMember("outcome", labels(Outcome.self)), JSONMember("code", labels(ResultCode.self)),
                 JSONMember("warning", labels(ResultWarning.self)),
@@ -171,7 +186,7 @@ extension FieldDefinition {
     fileprivate func schema(isNullable: Bool, default value: FieldValue) -> JSONValue {
         var members: [JSONMember]
         switch kind {
-        case .text(let bytesMax): members = Self.text(bytesMax) + [JSONMember("pattern", .string(Self.withoutNUL))]
+        case .text(let bytesMax): members = Self.text(bytesMax) + [JSONMember("pattern", NativeSchemas.withoutNUL)]
         case .id(let bytesMax):
             members = Self.text(bytesMax) + [JSONMember("pattern", .string(HiddenCharacters.idPattern))]
         case .wholeNumber(let range): members = NativeSchemas.range(range).members
@@ -182,7 +197,7 @@ extension FieldDefinition {
             ]
         case .flag: members = [JSONMember("type", "boolean")]
         case .time: members = NativeSchemas.time.members
-        case .object: members = NativeSchemas.anyObject.members
+        case .object: members = NativeSchemas.storableObject.members
         }
         if isNullable, let index = members.firstIndex(where: { $0.key == "type" }) {
             members[index].value = [members[index].value, "null"]
@@ -196,9 +211,6 @@ extension FieldDefinition {
         members.append(JSONMember("description", .string(help)))
         return .object(members)
     }
-
-    /// PostgreSQL stores no NUL character in a text (manual, section 8.3).
-    private static let withoutNUL = #"^[^\u0000]*$"#
 
     private static func text(_ bytesMax: Int) -> [JSONMember] {
         [JSONMember("type", "string"), JSONMember("minLength", 1), JSONMember("maxLength", .integer(bytesMax))]

@@ -103,6 +103,8 @@ package enum NotificationFailure: String, Sendable {
     case unknownTimeZone = "unknown_time_zone"
     /// The last test message is less than a minute old.
     case testLimit = "test_limit"
+    /// Nothing is sent to the subscription.
+    case disabled
     /// The policy is set, and an error came before all items had its threshold. No function returns it.
     case thresholdsNotApplied = "thresholds_not_applied"
 }

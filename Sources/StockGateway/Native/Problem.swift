@@ -115,16 +115,20 @@ extension Problem {
         case .invalidCredential: self = .unauthenticated(isPresented: true)
         case .missingScope:
             let scopes = access.scopes.map(\.rawValue).sorted().joined(separator: " ")
-            self.init(
-                .missingScope,
-                "The call needs the scope \(scopes), and jobs of a variation need read_catalog too. Nothing was applied."
-            )
+            let more = access.scopes.contains(.updateCatalog) ? ", and jobs of a variation need read_catalog too" : ""
+            self.init(.missingScope, "The call needs the scope \(scopes)\(more). Nothing was done.")
             fields.add("WWW-Authenticate", #"Bearer error="insufficient_scope", scope="\#(scopes)""#)
         case .unknownStore: self.init(.unknownStore)
         case .unknownItem: self.init(.notFound, "The store has no such item at this location.")
         case .overLimit(let seconds):
             self.init(.overLimit)
             fields.addRetryAfter(seconds)
+        case .storeLimit(let seconds):
+            self.init(.storeLimit)
+            fields.addRetryAfter(seconds)
+        case .callLimit: self.init(.callLimit)
+        // The paths of this API name the store.
+        case .severalStores: self.init(.internalError)
         case .unavailable(let seconds):
             self.init(.unavailable)
             fields.addRetryAfter(seconds)
@@ -135,11 +139,12 @@ extension Problem {
         case .timeLimit(let line):
             self.init(
                 .timeLimit,
-                "A time of job \(line + 1) is too far in the future. Nothing was enqueued.")
+                "Of job \(line + 1) of the request, run_at or expires_at is too far ahead, or counted_at is in the future. Nothing was enqueued."
+            )
         case .unlistedReason(let line, let allowed):
             self.init(
                 .unlistedReason,
-                "The reason of job \(line + 1) must be one of: \(allowed). Nothing was enqueued.")
+                "The reason of job \(line + 1) of the request must be one of: \(allowed). Nothing was enqueued.")
         case .internalError: self.init(.internalError)
         }
     }

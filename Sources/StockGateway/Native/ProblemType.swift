@@ -16,11 +16,14 @@ package enum ProblemType: String, Sendable, CaseIterable {
     case itemExists = "item_exists"
     case notQueued = "not_queued"
     case subscriptionLimit = "subscription_limit"
+    case subscriptionDisabled = "subscription_disabled"
     case unknownTimeZone = "unknown_time_zone"
     case contentTooLarge = "content_too_large"
     case unsupportedMediaType = "unsupported_media_type"
     case idempotencyMismatch = "idempotency_mismatch"
     case overLimit = "over_limit"
+    case storeLimit = "store_limit"
+    case callLimit = "call_limit"
     case internalError = "internal_error"
     case unavailable
     case undecided
@@ -36,12 +39,12 @@ package enum ProblemType: String, Sendable, CaseIterable {
         case .methodNotAllowed: .methodNotAllowed
         case .requestTimeout: .requestTimeout
         case .conflictingFields, .timeLimit, .unlistedReason, .rejected, .itemExists, .notQueued, .subscriptionLimit,
-            .unknownTimeZone:
+            .unknownTimeZone, .callLimit, .subscriptionDisabled:
             .conflict
         case .contentTooLarge: .contentTooLarge
         case .unsupportedMediaType: .unsupportedMediaType
         case .idempotencyMismatch: .unprocessable
-        case .overLimit: .tooManyRequests
+        case .overLimit, .storeLimit: .tooManyRequests
         case .internalError: .internalServerError
         case .unavailable, .undecided: .serviceUnavailable
         }
@@ -63,11 +66,14 @@ package enum ProblemType: String, Sendable, CaseIterable {
         case .itemExists: "The item exists already"
         case .notQueued: "No job is queued any more"
         case .subscriptionLimit: "The store has as many subscriptions as it may have"
+        case .subscriptionDisabled: "The subscription is disabled"
         case .unknownTimeZone: "The database does not know the time zone"
         case .contentTooLarge: "The body is too large"
         case .unsupportedMediaType: "The body must be JSON"
         case .idempotencyMismatch: "The idempotency key was used for another request"
         case .overLimit: "Too many requests"
+        case .storeLimit: "The store has as many ready jobs as it may have"
+        case .callLimit: "The call has more jobs than the store may have ready"
         case .internalError: "The server has a fault"
         case .unavailable: "The server is busy"
         case .undecided: "The jobs were not decided in time and were canceled"
@@ -98,13 +104,16 @@ package enum ProblemType: String, Sendable, CaseIterable {
         case .itemExists: "The store has an item with this id at this location. Change it with PATCH."
         case .notQueued: "The jobs were finished before they could be canceled; jobs has their results."
         case .subscriptionLimit: "A store has at most 10 subscriptions. Remove one."
+        case .subscriptionDisabled: "Nothing is sent to it. Enable it with PATCH."
         case .unknownTimeZone: "time_zone is a name of the IANA database, like Europe/Berlin. Correct it."
         case .contentTooLarge: "Split the submission."
         case .unsupportedMediaType: "Send JSON that is not compressed, with Content-Type: application/json."
         case .idempotencyMismatch: "Nothing was enqueued. Use a new key for a new request."
         case .overLimit:
-            "The token made too many requests, or the store has as many ready jobs as it may have. Nothing was "
-                + "enqueued. Send the request again after the seconds in Retry-After."
+            "The token made too many requests, and this one was not executed. Send it again after the seconds in Retry-After."
+        case .storeLimit:
+            "Nothing was enqueued. Send the request again after the seconds in Retry-After, when the workers have caught up."
+        case .callLimit: "Nothing was enqueued, and trying again does not help. Split the submission."
         case .internalError: "Nothing was applied. The log of the server has the reason with the Request-Id."
         case .unavailable:
             "The database is away, or the gateway is full or shutting down. Nothing was applied. Send the request "

@@ -14,7 +14,7 @@ enum SubscriptionBody {
         }
         var request = SubscriptionRequest(channel, target: "", events: try events(body["events"], channel))
         let fields = fields(of: channel)
-        try FieldValues.read(.object(members.filter { $0.key != "events" }), fields, at: "") {
+        try FieldValues.read(.object(members.filter { $0.key != "events" }), fields, besides: ["events"], at: "") {
             request.set(fields[$0].name, $1)
         }
         for (field, text) in [

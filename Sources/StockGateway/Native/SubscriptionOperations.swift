@@ -92,7 +92,7 @@ enum SubscriptionOperations {
     private static let test = NativeOperation(
         id: "testSubscription", method: .post, path: "\(onePath)/test",
         summary: "Send a message of the event stock.test, at most one a minute", scopes: [.manageNotifications],
-        answers: [.init(202, "The delivery, which a process that delivers attempts.", "Delivery")]
+        answers: [.init(202, "The delivery, which a process that delivers attempts.", "Delivery")], problems: [409]
     ) { input throws(Problem) in
         input.query(.subscriptions(.test(try id(input)))) { rows throws(Problem) in
             try rows.first(.accepted, or: unknown)

@@ -77,12 +77,18 @@ extension ProspernaError {
     init(_ failure: CallFailure) {
         switch failure {
         case .invalidCredential: self = .unauthenticated
-        case .missingScope: self.init(HTTPStatus(403), "The token lacks a scope that the call needs.")
+        case .missingScope: self.init(HTTPStatus(403), "The token lacks a scope. \(CallFailure.neededScopes)")
         case .unknownStore: self.init(.badRequest, "There is no such store.")
         case .unknownItem(let line):
             self.init(.badRequest, lines: [Line(line, "unknown_item", "there is no such product or variant")])
         case .overLimit(let seconds):
             self = .busy(seconds, "Too many requests. Nothing was applied. Try again after the given seconds.")
+        case .storeLimit(let seconds):
+            self = .busy(
+                seconds,
+                "\(CallFailure.storeLimitText) Nothing was applied. Try again after the given seconds.")
+        case .callLimit: self.init(.badRequest, CallFailure.callLimitText)
+        case .severalStores: self.init(HTTPStatus(403), CallFailure.severalStoresText)
         case .unavailable(let seconds):
             self = .busy(seconds, "The server is busy. Nothing was applied. Try again after the given seconds.")
         case .undecided:

@@ -3,7 +3,8 @@ import StockQueue
 
 enum TokensCreateCommand: Command {
     private static let expires = Option("expires", .duration, defaultText: "never", help: "the token ends after this")
-    private static let anonymous = Flag("anonymous", help: "for calls that present no token; nothing is printed")
+    private static let anonymous = Flag(
+        "anonymous", help: "for Prosperna's calls that present no token; nothing is printed")
 
     static let spec = CommandSpec(
         "tokens create", "Creates a token with which a program calls the gateway, and prints it once.",
