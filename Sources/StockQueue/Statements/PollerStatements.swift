@@ -49,6 +49,28 @@ struct PollStatement: QueueStatement {
     }
 }
 
+/// Finds the lanes that an administrator's change has met since: jobs may be ready below their marks.
+struct ChangedLanesStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "changed_lanes", [.int8Array],
+            "SELECT lane, epoch FROM \(schema.quoted).lanes WHERE epoch <> ($1)[lane + 1]")
+    }
+
+    static func parameters(_ snapshot: LowWaterMarks.Snapshot) -> Parameters {
+        var parameters = Parameters()
+        parameters.addArray(of: snapshot.epochs.count, int64: { snapshot.epochs[$0] })
+        return parameters
+    }
+
+    static func lanes(in rows: ResultSet) -> [(lane: Int16, epoch: Int64)] {
+        let (lane, epoch) = (rows.column("lane"), rows.column("epoch"))
+        return (0..<rows.rowCount).map { (rows.int16($0, lane), rows.int64($0, epoch)) }
+    }
+}
+
 /// Finds all strands with ready jobs in gaps between those that are known, by one probe for each.
 struct FindStrandsStatement: QueueStatement {
     let statement: Statement

@@ -9,6 +9,8 @@ package struct FullScan {
     private static let everyMs = 1_000
     /// At least this many times its own duration passes until the next range.
     private static let share = 20
+    /// But no more, after a scan that took much longer than those before it.
+    private static let longestPauseMs = 10_000
     /// What a range should take.
     private static let rangeMs = 10
     /// The ids of the first range, and the least and the most of later ones.
@@ -30,7 +32,11 @@ package struct FullScan {
         range.step = max(range.step, highest)
         if milliseconds >= 2 * Self.rangeMs { range.step = min(range.step, highest) }
         range.adapt(toMilliseconds: milliseconds)
-        nextAt = .after(milliseconds: max(milliseconds * Self.share, Self.everyMs))
+        nextAt = .after(milliseconds: Self.pauseMs(after: milliseconds))
+    }
+
+    private static func pauseMs(after milliseconds: Int) -> Int {
+        max(min(milliseconds * share, longestPauseMs), everyMs)
     }
 
     /// Scans some ranges if a scan is due that is too large for one.
@@ -39,7 +45,7 @@ package struct FullScan {
         let start = Stopwatch()
         repeat { try scanRange(connection, marks) } while range.isUnderWay && start.milliseconds < Self.rangeMs
         let pause = start.milliseconds * Self.share
-        nextAt = .after(milliseconds: range.isUnderWay ? pause : max(pause, Self.everyMs))
+        nextAt = .after(milliseconds: range.isUnderWay ? pause : Self.pauseMs(after: start.milliseconds))
     }
 
     /// Until the next range of a scan that is under way; nil when none is.

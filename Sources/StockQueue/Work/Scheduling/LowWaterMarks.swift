@@ -10,7 +10,7 @@ import StockQueueLocking
 /// - no ready job up to S remains, as the worker that finished them, or a poll that found none, knows.
 ///
 /// A mark falls when a job below it becomes ready: after a promotion by this process at once; after an administrator's
-/// change with the next claim, which sees the lane's epoch; after anything else with the next full scan. The jobs of a
+/// change with the next poll or claim, which sees the lane's epoch; after anything else with the next full scan. The jobs of a
 /// passed transaction become visible when it ends. So every claim and poll that relies on the marks asks, behind its
 /// reads, whether a passed transaction has ended; if so it is discarded, and the marks fall below that transaction's
 /// first id.
@@ -116,6 +116,8 @@ final class LowWaterMarks: Sendable {
         var marks: [Mark]
         /// What these marks rely on: these transactions are open.
         var passed: [TransactionID]
+        /// And these are the epochs of the lanes.
+        var epochs: [Int64]
         fileprivate var stableID: Int64
         fileprivate var changeCounts: [Int]
 
@@ -135,7 +137,7 @@ final class LowWaterMarks: Sendable {
             state.order = strands
             return Snapshot(
                 strands: strands, marks: strands.map { state[$0] }, passed: Array(state.passed.keys),
-                stableID: state.stableID, changeCounts: state.changeCounts)
+                epochs: state.epochs, stableID: state.stableID, changeCounts: state.changeCounts)
         }
     }
 

@@ -43,6 +43,7 @@ private struct Polling {
     private struct Statements {
         let poll: PollStatement
         let findStrands: FindStrandsStatement
+        let changedLanes: ChangedLanesStatement
         let findEndedTransactions = FindEndedTransactionsStatement()
         let setWorkersAwake: SetWorkersAwakeStatement
         let wakeUp = WakeUpStatement()
@@ -56,7 +57,7 @@ private struct Polling {
         let schema = context.schema
         statements = Statements(
             poll: PollStatement(schema), findStrands: FindStrandsStatement(schema),
-            setWorkersAwake: SetWorkersAwakeStatement(schema))
+            changedLanes: ChangedLanesStatement(schema), setWorkersAwake: SetWorkersAwakeStatement(schema))
         backoff = IdleBackoff(awakeAfterMs: context.settings.awakeAfter.milliseconds)
         openTransactions = OpenTransactionWatch(schema)
         dueJobs = DueJobs(schema)
@@ -150,10 +151,11 @@ private struct Polling {
             let isFullScan = isLastPoll || fullScan.isDueAsOne(below: highest)
             if isFullScan { snapshot = snapshot.fromZero }
             let took = Stopwatch()
-            let (ready, ended) = try readyJobs(snapshot, probesDueJobs)
-            if !ended.isEmpty {
+            let (ready, changed, ended) = try readyJobs(snapshot, probesDueJobs)
+            if !ended.isEmpty || !changed.isEmpty {
                 // The poll may have missed their jobs.
                 context.marks.end(ended)
+                for lane in changed { context.marks.reset(lane.lane, to: lane.epoch) }
                 continue
             }
             lastPollMicroseconds = took.microseconds
@@ -185,11 +187,11 @@ private struct Polling {
         return found
     }
 
-    /// The first ready jobs above the marks, and the passed transactions that have ended. The statements are one
-    /// transaction: an idle process costs one a second.
+    /// The first ready jobs above the marks, the lanes of which an administrator made older ones ready, and the passed
+    /// transactions that have ended. The statements are one transaction: an idle process costs one a second.
     private mutating func readyJobs(
         _ snapshot: LowWaterMarks.Snapshot, _ probesDueJobs: Bool
-    ) throws(PostgresError) -> (ready: [ReadyJob], ended: [TransactionID]) {
+    ) throws(PostgresError) -> (ready: [ReadyJob], changed: [(lane: Int16, epoch: Int64)], ended: [TransactionID]) {
         let took = Stopwatch()
         let probe = probesDueJobs ? dueJobs.probe(isLastPoll: isLastPoll) : nil
         let asksForEnded = !snapshot.passed.isEmpty
@@ -197,18 +199,19 @@ private struct Polling {
         if let probe { try connection.send(probe.statement, probe.parameters) }
         try connection.send(
             statements.poll.statement, PollStatement.parameters(snapshot, busy: busyStrands))
+        // These are behind the poll, so that they hold for it.
+        try connection.send(statements.changedLanes.statement, ChangedLanesStatement.parameters(snapshot))
         if asksForEnded {
-            // Last, so that it holds for the poll before it.
             try connection.send(
                 statements.findEndedTransactions.statement,
                 FindEndedTransactionsStatement.parameters(snapshot.passed))
         }
         let answers = try connection.receive()
-        let pollAt = answers.count - (asksForEnded ? 2 : 1)
+        let pollAt = answers.count - (asksForEnded ? 3 : 2)
         if probe != nil { dueJobs.probed(answers[pollAt - 1], milliseconds: took.milliseconds) }
         return (
-            ReadyJob.all(in: answers[pollAt]),
-            asksForEnded ? FindEndedTransactionsStatement.transactions(in: answers[pollAt + 1]) : []
+            ReadyJob.all(in: answers[pollAt]), ChangedLanesStatement.lanes(in: answers[pollAt + 1]),
+            asksForEnded ? FindEndedTransactionsStatement.transactions(in: answers[pollAt + 2]) : []
         )
     }
 
