@@ -46,7 +46,9 @@ private struct ManualPage {
     mutating func options(_ infos: [ParameterInfo]) {
         for info in infos {
             line(".TP")
-            line("\\fB\(Self.escaped(info.label))\\fR" + (info.valueName.map { " \\fI\(Self.escaped($0))\\fR" } ?? ""))
+            line(
+                "\\fB\(Self.escaped(info.label))\\fR"
+                    + (info.kind == .argument ? "" : info.valueName.map { " \\fI\(Self.escaped($0))\\fR" } ?? ""))
             text(info.help + (info.defaultText.map { " (default: \($0))" } ?? ""))
         }
     }

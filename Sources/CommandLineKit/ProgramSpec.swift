@@ -121,13 +121,14 @@ package struct ProgramSpec: Sendable {
     }
 
     private func familyHelp(_ family: String) -> String {
-        """
-        usage: \(name) \(family) SUBCOMMAND [arguments] [options]
+        let note = "'\(name) help \(family) SUBCOMMAND' shows a command's arguments, options and examples."
+        return """
+            usage: \(name) \(family) SUBCOMMAND [arguments] [options]
 
-        \(list(commands.filter { $0.path.first == family }))
+            \(list(commands.filter { $0.path.first == family }))
 
-        '\(name) help \(family) SUBCOMMAND' shows a command's arguments, options and examples.
-        """
+            \(CommandSpec.paragraphs([note], Terminal.helpColumns))
+            """
     }
 
     /// The text of `--help` without a command.

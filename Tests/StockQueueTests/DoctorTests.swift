@@ -204,6 +204,41 @@ import Testing
         }
     }
 
+    @Test("forgotten pauses, repeated attempts and failing subscriptions are named") func forgotten() async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 1);
+                SELECT stockq.enqueue('s', 'a', -1, run_at => now() + interval '1 hour');
+                SELECT stockq.add_subscription('till', 'command', 'p');
+                SELECT stockq.pause('s');
+                SELECT stockq.pause(lane => 3);
+                """)
+            var limits = Doctor.Limits()
+            limits.workersMin = 0
+            #expect(try Self.findings(database, limits) == [])
+            try database.run(
+                """
+                UPDATE stockq.jobs SET attempts = 2, last_error = 'audit: no';
+                UPDATE stockq.subscriptions SET failing_since = now() - interval '10 minutes';
+                UPDATE stockq.paused_stores SET paused_at = now() - interval '2 days';
+                UPDATE stockq.lanes SET paused_at = now() - interval '2 days' WHERE lane = 3
+                """)
+            let findings = try Self.findings(database, limits)
+            #expect(findings.map(\.check) == ["pauses", "pauses", "retrying jobs", "deliveries"], "\(findings)")
+            for text in [
+                "stockq resume --store 's'", "lane 3 has been paused since", "for instance \"audit: no\"",
+                "stockq deliveries list --subscription 'till'",
+            ] {
+                #expect(findings.contains { $0.text.contains(text) }, "\(text): \(findings)")
+            }
+            limits.pauseMax = .days(3)
+            limits.failedMax = 1
+            limits.ageMax = .hours(1)
+            #expect(try Self.findings(database, limits) == [])
+        }
+    }
+
     @Test("the workers of a program with a long name are counted") func longProgramName() async throws {
         try await withDatabase { database in
             var settings = database.settings

@@ -9,13 +9,16 @@ package struct Doctor {
     package struct Limits: Sendable {
         /// Fewer connected workers are a finding.
         package var workersMin: Int32 = 1
-        /// How long a ready job may wait. Those of paused stores and lanes do not count.
+        /// How long a ready job may wait, and how long the attempts of a subscription may fail. Jobs of paused stores and
+        /// lanes do not count.
         package var ageMax = Duration.minutes(5)
-        /// How many jobs may fail, and how many deliveries may be given up, within `since`. A job that was retried does
+        /// How many jobs may fail, or be attempted again after an error, and how many deliveries may be given up, within `since`. A job that was retried does
         /// not count.
         package var failedMax: Int64 = 0
         package var deadMax: Int64 = 0
         package var since = Duration.days(1)
+        /// How long a store or a lane may be paused.
+        package var pauseMax = Duration.days(1)
         /// How long a transaction may be open.
         package var transactionMax = Duration.minutes(10)
         package var connectionsPercentMax: Int32 = 90

@@ -12,10 +12,11 @@ struct DoctorStatement: QueueStatement {
     init(_ schema: QueueSchema) {
         let s = schema.quoted
         statement = Statement(
-            "doctor", [.int4, .int8, .int8, .int8, .int8, .int8, .int4, .text, .int8],
+            "doctor", [.int4, .int8, .int8, .int8, .int8, .int8, .int4, .text, .int8, .int8],
             """
             WITH sessions AS MATERIALIZED (
                 SELECT pid, usename, application_name, backend_type, datname, clock_timestamp() - xact_start AS age,
+                    clock_timestamp() - state_change AS silence,
                     coalesce(backend_type = 'client backend', usename IS NOT NULL AND datname IS NOT NULL) AS is_client
                 FROM pg_stat_activity
             ), connected AS (
@@ -43,6 +44,10 @@ struct DoctorStatement: QueueStatement {
                 SELECT count(*) AS jobs FROM \(s).results
                 WHERE outcome = 'failed' AND finished_at > now() - $4 * interval '1 second'
                     AND NOT EXISTS (SELECT FROM \(s).retries WHERE retries.job_id = results.job_id)
+            ), retrying AS (
+                SELECT count(*) AS jobs, min(last_error) AS last_error
+                FROM \(s).jobs
+                WHERE last_error IS NOT NULL
             ), dead AS (
                 SELECT count(*) AS deliveries FROM \(s).deliveries
                 WHERE state = 'dead' AND finished_at > now() - $4 * interval '1 second'
@@ -66,6 +71,27 @@ struct DoctorStatement: QueueStatement {
             FROM connected, last_result
             WHERE workers < $1
             UNION ALL
+            SELECT 'workers', format(
+                    'the poller of %s (server process %s) has asked for nothing for %s: its process is stopped or hangs; '
+                        'restart it', regexp_replace(application_name, ' poller$', ''), pid, date_trunc('second', silence))
+            FROM sessions
+            WHERE datname = current_database() AND application_name ~ ' poller$'
+                AND silence > \(Self.silenceMaxSeconds) * interval '1 second'
+            UNION ALL
+            SELECT 'pauses', format(
+                    'store %s has been paused since %s; to end the pause: stockq resume --store %s', store_id,
+                    date_trunc('second', paused_at), quote_literal(store_id))
+            FROM \(s).paused_stores
+            WHERE paused_at < now() - $10 * interval '1 second'
+            UNION ALL
+            SELECT 'pauses', format(
+                    '%s paused since %s; to end all pauses: stockq resume --all',
+                    CASE count(*) WHEN 1 THEN 'lane ' || min(lane) || ' has been'
+                        ELSE count(*) || ' lanes have been' END, date_trunc('second', min(paused_at)))
+            FROM \(s).lanes
+            WHERE paused_at < now() - $10 * interval '1 second'
+            HAVING count(*) > 0
+            UNION ALL
             SELECT 'backlog', format(
                     'the oldest ready job has waited for %s, of store %s in lane %s; %s ready',
                     date_trunc('second', now() - since), store_id, lane,
@@ -78,6 +104,18 @@ struct DoctorStatement: QueueStatement {
                     CASE jobs WHEN 1 THEN '1 job' ELSE jobs || ' jobs' END, $4 * interval '1 second')
             FROM failed
             WHERE jobs > $3
+            UNION ALL
+            SELECT 'retrying jobs', format(
+                    '%s again after an error of the database, for instance "%s"; see: stockq jobs list --state retrying',
+                    CASE jobs WHEN 1 THEN '1 job is attempted' ELSE jobs || ' jobs are attempted' END, last_error)
+            FROM retrying
+            WHERE jobs > $3
+            UNION ALL
+            SELECT 'deliveries', format(
+                    'every attempt of subscription %s has failed since %s; see: stockq deliveries list --subscription %s',
+                    name, date_trunc('second', failing_since), quote_literal(name))
+            FROM \(s).subscriptions
+            WHERE disabled_at IS NULL AND failing_since < now() - $2 * interval '1 second'
             UNION ALL
             SELECT 'deliveries', format(
                     '%s given up within %s; see: stockq deliveries list --state dead',
@@ -136,6 +174,9 @@ struct DoctorStatement: QueueStatement {
             """)
     }
 
+    /// A poller asks once a minute at least (`pollIntervalMax`).
+    private static let silenceMaxSeconds = 90
+
     static func parameters(_ limits: Doctor.Limits, _ schema: QueueSchema) -> Parameters {
         var parameters = Parameters()
         parameters.add(limits.workersMin)
@@ -147,6 +188,7 @@ struct DoctorStatement: QueueStatement {
         parameters.add(limits.connectionsPercentMax)
         parameters.add(schema.name)
         parameters.add(limits.largeTableRows)
+        parameters.add(limits.pauseMax.wholeSeconds)
         return parameters
     }
 

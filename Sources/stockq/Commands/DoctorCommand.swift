@@ -8,15 +8,17 @@ enum DoctorCommand: Command {
     private static let workers = Option(
         "min-workers", .wholeNumber(0...10_000), default: Int(standard.workersMin), help: "connected workers, at least")
     private static let age = Option(
-        "max-age", .duration, default: standard.ageMax, help: "how long a ready job may wait")
+        "max-age", .duration, default: standard.ageMax, help: "how long a ready job may wait, and a subscription fail")
     private static let failed = Option(
         "max-failed", .wholeNumber(0...Int64.max, "N"), default: standard.failedMax,
-        help: "jobs that failed and were not retried, at most")
+        help: "jobs that failed and were not retried, or that are attempted again after an error, at most")
     private static let dead = Option(
         "max-dead", .wholeNumber(0...Int64.max, "N"), default: standard.deadMax,
         help: "deliveries that were given up, at most")
     private static let since = Option(
         "since", .pastSpan, default: standard.since, help: "count failed jobs and deliveries of this span")
+    private static let pause = Option(
+        "max-pause", .duration, default: standard.pauseMax, help: "how long a store or a lane may be paused")
     private static let transaction = Option(
         "max-transaction", .duration, default: standard.transactionMax, help: "how long a transaction may be open")
     private static let connections = Option(
@@ -29,9 +31,10 @@ enum DoctorCommand: Command {
 
     static let spec = CommandSpec(
         "doctor", "Says what an administrator has to act on; for cron and health checks.",
-        options: [workers, age, failed, dead, since, transaction, connections, clock, json], usesDatabase: true,
+        options: [workers, age, failed, dead, since, pause, transaction, connections, clock, json], usesDatabase: true,
         examples: [
             .init("Check with the usual limits."),
+            .init("Look closely, when something is wrong now.", "--max-age", "30s", "--max-transaction", "10s"),
             .init("Check a queue that is drained once an hour.", "--min-workers", "0", "--max-age", "70m"),
         ],
         notes: [
@@ -66,6 +69,7 @@ enum DoctorCommand: Command {
         var limits = Doctor.Limits()
         limits.workersMin = Int32(input[workers])
         (limits.ageMax, limits.since, limits.transactionMax) = (input[age], input[since], input[transaction])
+        limits.pauseMax = input[pause]
         (limits.failedMax, limits.deadMax) = (input[failed], input[dead])
         limits.connectionsPercentMax = Int32(input[connections])
         limits.clockDifferenceMax = input[clock]
