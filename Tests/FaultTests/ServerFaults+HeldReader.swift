@@ -6,6 +6,39 @@ import TestSupport
 import Testing
 
 extension Faults.Server {
+    // MARK: a vacuum that is held back
+
+    /// A full scan steps over all entries of finished jobs, and takes its time.
+    @Test("a store that is resumed beside a reader's transaction is worked at once, not with the next full scan")
+    func resumeBesideReader() async throws {
+        try await withDatabase { database in
+            let finished = 250_000
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 1000000), ('t', 'a', 1000000);
+                INSERT INTO stockq.jobs (store_id, item_id, quantity)
+                SELECT (ARRAY['s', 't'])[1 + n % 2], 'a', -1 FROM generate_series(1, \(finished)) AS n
+                """)
+            let reader = try HeldReader(database)
+            let workers = database.startWorkers()
+            #expect(try eventually(seconds: 60) { try database.resultCount() == finished })
+            try database.run(
+                """
+                SELECT stockq.pause('s');
+                INSERT INTO stockq.jobs (store_id, item_id, quantity) SELECT 's', 'a', -1 FROM generate_series(1, 20000)
+                """)
+            let ready = "SELECT count(*) FROM stockq.jobs WHERE run_at IS NULL"
+            #expect(try eventually(seconds: 60) { try database.value(ready) == "0" })
+            try database.run("SELECT stockq.resume('s')")
+            let resumed = Stopwatch()
+            #expect(try eventually(seconds: 60) { try database.resultCount() > finished })
+            Faults.report("a resumed store waited for \(resumed.milliseconds) ms")
+            #expect(resumed.milliseconds <= 5_000)
+            try reader.end()
+            try workers.stop()
+        }
+    }
+
     // MARK: migrations beside a reader whose transaction stays open
 
     @Test("a migrate that has nothing to do waits for no reader, and no producer or worker waits for it")
