@@ -49,7 +49,7 @@ import Testing
             "gateway_subscriptions": ", \(id)",
             "gateway_add_subscription":
                 ", 'api-\(id)', 'webhook', 'https://d', '{stock.low}', 'whsec_d', '', '', NULL, NULL, NULL",
-            "gateway_set_subscription": ", \(id), false", "gateway_rotate_secret": ", \(id), 'whsec_new'",
+            "gateway_set_subscription": ", \(id), true", "gateway_rotate_secret": ", \(id), 'whsec_new'",
             "gateway_test_subscription": ", \(id)", "gateway_deliveries": ", \(id), NULL, NULL, 10",
             "gateway_retry_deliveries": ", \(id), \(id)", "gateway_remove_subscription": ", \(id)",
         ]
