@@ -93,7 +93,14 @@ final class DeliveriesUnderTest: Sendable {
 
     func wait() throws -> Program.Ended? { try process.withLock { $0 }?.wait() }
 
+    /// Ends the deliverer as an administrator does: once it has a session it has its signal handlers, too.
     func stop() throws -> Program.Ended? {
+        let sessions = """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name LIKE 'stockq deliver%'
+            """
+        // While the server is away there are none; the deliverer was started long before.
+        _ = eventually(seconds: 10) { hasEnded || (try? database.value(sessions)).map { $0 != "0" } == true }
         send(SIGTERM)
         return try wait()
     }
