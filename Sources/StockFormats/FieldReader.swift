@@ -37,14 +37,15 @@ package struct FieldReader<Column: InputColumn> {
         let marked = TextEncoding(markIn: first)
         let encoding = marked ?? form.encoding ?? TextEncoding(zerosIn: first) ?? .utf8
         hasMark = marked != nil || encoding != .utf8
-        // Before it is decoded; all that a small file has.
-        let beginning = encoding == .windows1252 ? Array(try reader.peek(Self.examinedBytes)) : []
+        // Not of a pipe: more of it may come much later.
+        if encoding == .windows1252, source.position != nil,
+            ForeignInput.isUTF8(try reader.peek(ForeignInput.lettersExamined))
+        {
+            throw ValidationError("the input is in UTF-8, not in Windows-1252: leave out --encoding windows-1252")
+        }
         reader.decode(encoding, first: first)
         if let problem = ForeignInput.problem(with: try reader.peek(ForeignInput.bytesNeeded), form.format) {
             throw ValidationError(problem)
-        }
-        if encoding == .windows1252, ForeignInput.isUTF8(beginning) {
-            throw ValidationError("the input is in UTF-8, not in Windows-1252: leave out --encoding windows-1252")
         }
         guard form.format == .csv else {
             columns = Array(Column.allCases)
@@ -73,8 +74,6 @@ package struct FieldReader<Column: InputColumn> {
         let hasOwnMark = record.raw.starts(with: RecordReader.byteOrderMark)
         header = Array(hasOwnMark ? record.raw.dropFirst(RecordReader.byteOrderMark.count) : record.raw)
     }
-
-    private static var examinedBytes: Int { 1 << 16 }
 
     /// The next record; nil at the end. Its fields are in the order of `columns`.
     package mutating func next() throws -> InputRecord? {

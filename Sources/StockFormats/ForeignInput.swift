@@ -2,6 +2,8 @@
 enum ForeignInput {
     /// The bytes that `problem` needs.
     static let bytesNeeded = 4
+    /// The bytes that `isUTF8` looks at, of a longer input.
+    static let lettersExamined = 1 << 16
 
     private static let signatures: [(bytes: [UInt8], problem: String)] = [
         ([0x1F, 0x8B], "the input is compressed with gzip; decompress it first (zcat)"),
@@ -32,12 +34,11 @@ enum ForeignInput {
 
     /// Whether the beginning of an input has letters beyond ASCII, and all of them are written as in UTF-8. Letters of
     /// another encoding hardly ever are.
-    static func isUTF8(_ beginning: [UInt8]) -> Bool {
+    static func isUTF8(_ beginning: ArraySlice<UInt8>) -> Bool {
         // The last letter may be cut.
         (0..<4).contains {
             let letters = beginning.dropLast($0)
             return letters.contains { $0 >= 0x80 } && UTF8Text.string(letters) != nil
         }
     }
-
 }

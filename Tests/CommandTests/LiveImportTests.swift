@@ -37,12 +37,15 @@ import Testing
         }
     }
 
-    @Test("lines are enqueued while the input is still written") func commitInTime() async throws {
+    @Test(
+        "lines are enqueued while the input is still written, in any encoding",
+        arguments: [[], ["--encoding", "windows-1252"]])
+    func commitInTime(encoding: [String]) async throws {
         try await withDatabase { database in
             let pipe = try NamedPipe()
             defer { pipe.close() }
             let importing = try Program(database).start(
-                ["import", pipe.path, "--format", "csv", "--commit-interval", "50ms"])
+                ["import", pipe.path, "--format", "csv", "--commit-interval", "50ms"] + encoding)
             for number in 1...3 {
                 try pipe.write("\(number == 1 ? Self.header : "")s,a,\(number),\n")
                 #expect(try eventually { try Self.jobs(database).count == number })

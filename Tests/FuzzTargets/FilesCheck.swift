@@ -74,20 +74,15 @@ enum FilesCheck {
 
     /// Bytes in Windows-1252 are read as the same text in UTF-8.
     private static func windowsProblem(_ file: [UInt8]) -> String? {
-        // Without letters Foundation does not know, without a mark, which would be believed, and without what is read as
-        // UTF-8 and refused.
+        // Without letters Foundation does not know, and without a mark, which would be believed.
         guard let text = String(bytes: file, encoding: .windowsCP1252), !file.starts(with: mark),
-            !PlainReader.isUTF16(file), !(0..<4).contains(where: { isUTF8(file.dropLast($0)) })
+            !PlainReader.isUTF16(file)
         else { return nil }
         var form = InputForm()
         form.encoding = .windows1252
         return difference(
             InputReading(file, form, JobField.required, chunk: 7),
             InputReading(Array(text.utf8), InputForm(), JobField.required, chunk: 4_096))
-    }
-
-    private static func isUTF8(_ text: [UInt8]) -> Bool {
-        String(bytes: text, encoding: .utf8) != nil && !text.allSatisfy { $0 < 0x80 }
     }
 
     private static func difference(_ encoded: InputReading<JobField>, _ plain: InputReading<JobField>) -> String? {
