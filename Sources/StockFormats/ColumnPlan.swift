@@ -79,10 +79,10 @@ struct ColumnPlan<Column: InputColumn> {
             }
             let exact = names.indices.filter { names[$0] == name }
             let found = exact.isEmpty ? names.indices.filter { Self.letters(names[$0]) == Self.letters(name) } : exact
-            if found.count != 1 {
-                if !found.isEmpty {
-                    throw ValidationError("--map \(name)=\(field): the header has more than one column \(name)")
-                }
+            if found.count > 1 {
+                throw ValidationError("--map \(name)=\(field): the header has more than one column \(name)")
+            }
+            if found.isEmpty {
                 let there = names.map { "'\(ValidationError.shown($0.utf8))'" }.joined(separator: ", ")
                 throw ValidationError("--map \(name)=\(field): the header has no column \(name); it has \(there)")
             }

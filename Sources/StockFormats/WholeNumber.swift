@@ -48,11 +48,8 @@ package enum WholeNumber: Hashable {
             if WholeNumber(number.dropFirst(dash.count)) != .malformed { self = .dashed }
             return
         }
-        guard let point = number.firstIndex(where: { Self.points.contains($0) }) else {
-            if Self.isGrouped(number) { self = .grouped }
-            return
-        }
-        let fraction = number[(point + 1)...]
+        let point = number.firstIndex { Self.points.contains($0) } ?? number.endIndex
+        let fraction = number[point...].dropFirst()
         guard !fraction.isEmpty, fraction.allSatisfy({ $0 == UInt8(ascii: "0") }) else {
             if Self.isGrouped(number) { self = .grouped }
             return

@@ -21,6 +21,8 @@ public struct RejectsForm: Sendable {
     }
 
     private static let quote = UInt8(ascii: "\"")
+    /// Of an object that `line` wrote.
+    private static let objectBeginning = Array("{\"\(NoteColumn.names[0])\":".utf8)
 
     private static func names(_ delimiter: UInt8) -> [UInt8] {
         NoteColumn.names.flatMap { Array($0.utf8) + [delimiter] }
@@ -45,9 +47,10 @@ public struct RejectsForm: Sendable {
             guard hasNotes else { return nil }
             digits = raw.prefix { $0 != delimiter }
         } else {
-            let name = Array("{\"\(NoteColumn.names[0])\":".utf8)
-            guard raw.starts(with: name) else { return nil }
-            digits = raw.dropFirst(name.count).prefix { $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "}") }
+            guard raw.starts(with: Self.objectBeginning) else { return nil }
+            digits = raw.dropFirst(Self.objectBeginning.count).prefix {
+                $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "}")
+            }
         }
         let text = String(decoding: digits, as: UTF8.self).filter { $0 != "\"" && $0 != " " }
         return Int(text).flatMap { $0 > 0 ? $0 : nil }

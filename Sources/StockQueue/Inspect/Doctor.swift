@@ -12,8 +12,8 @@ package struct Doctor {
         /// How long a ready job may wait, and how long the attempts of a subscription may fail. Jobs of paused stores and
         /// lanes do not count.
         package var ageMax = Duration.minutes(5)
-        /// How many jobs may fail, or be attempted again after an error, and how many deliveries may be given up, within `since`. A job that was retried does
-        /// not count.
+        /// How many jobs may fail, or be attempted again after an error, and how many deliveries may be given up, within
+        /// `since`. A job that was retried does not count.
         package var failedMax: Int64 = 0
         package var deadMax: Int64 = 0
         package var since = Duration.days(1)

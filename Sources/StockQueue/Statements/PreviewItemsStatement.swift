@@ -26,16 +26,16 @@ struct PreviewItemsStatement: QueueStatement {
             )
             SELECT (number - 1)::integer AS wanted_index, items.store_id IS NOT NULL AS is_known,
                 items.on_hand::bigint AS on_hand, items.allocated::bigint AS allocated, items.tracked,
-                CASE WHEN NOT items.threshold_is_default THEN items.low_stock_threshold::bigint END AS threshold,
+                own.threshold::bigint AS threshold,
                 coalesce($8 AND given.parent_id IS DISTINCT FROM items.parent_id
-                    OR $9 AND given.tracked <> items.tracked
-                    OR $10 AND given.low_stock_threshold IS DISTINCT FROM
-                        CASE WHEN NOT items.threshold_is_default THEN items.low_stock_threshold END, false) AS is_changed,
-                $10 AND given.low_stock_threshold IS DISTINCT FROM
-                    CASE WHEN NOT items.threshold_is_default THEN items.low_stock_threshold END AS changes_threshold,
+                    OR $9 AND given.tracked <> items.tracked, false) AS is_changed,
+                $10 AND given.low_stock_threshold IS DISTINCT FROM own.threshold AS changes_threshold,
                 coalesce(queued.jobs, 0) AS queued, since.on_hand_change, since.is_outdated
             FROM given
             LEFT JOIN \(s).items USING (store_id, item_id, location_id)
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN NOT items.threshold_is_default THEN items.low_stock_threshold END AS threshold
+            ) AS own
             LEFT JOIN queued USING (number)
             LEFT JOIN LATERAL \(s).changes_since_count(store_id, item_id, location_id, $11) AS since ON true
             ORDER BY number
@@ -80,7 +80,7 @@ struct PreviewItemsStatement: QueueStatement {
                     tracked: rows.bool(row, tracked)) : nil
             return Found(
                 position: Int(rows.int32(row, position)), state: state,
-                isChanged: state != nil && rows.bool(row, changed),
+                isChanged: state != nil && (rows.bool(row, changed) || rows.bool(row, changesThreshold)),
                 changesThreshold: rows.bool(row, changesThreshold), threshold: rows.optionalInt64(row, threshold),
                 queued: Int(rows.int64(row, queued)),
                 changeSince: rows.optionalInt64(row, since) ?? 0,

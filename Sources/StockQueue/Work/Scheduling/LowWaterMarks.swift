@@ -10,10 +10,10 @@ import StockQueueLocking
 /// - no ready job up to S remains, as the worker that finished them, or a poll that found none, knows.
 ///
 /// A mark falls when a job below it becomes ready: after a promotion by this process at once; after an administrator's
-/// change with the next poll or claim, which sees the lane's epoch; after anything else with the next full scan. The jobs of a
-/// passed transaction become visible when it ends. So every claim and poll that relies on the marks asks, behind its
-/// reads, whether a passed transaction has ended; if so it is discarded, and the marks fall below that transaction's
-/// first id.
+/// change with the next poll or claim, which sees the lane's epoch; after anything else with the next full scan. The
+/// jobs of a passed transaction become visible when it ends. So every claim and poll that relies on the marks asks,
+/// behind its reads, whether a passed transaction has ended; if so it is discarded, and the marks fall below that
+/// transaction's first id.
 ///
 /// A strand has a mark once a poll or a claim has met it. A poll finds the others between those that it knows.
 final class LowWaterMarks: Sendable {
