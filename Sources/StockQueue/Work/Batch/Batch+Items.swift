@@ -38,12 +38,15 @@ extension Batch {
     // MARK: locking
 
     /// Sends the locks of the items that the claim names so far: of those with a cached tuple id first, then of the
-    /// others by key, both in key order.
+    /// others by key, both in key order. Of a page that is due, one item is among the others.
     func sendItemLocks(_ tuples: ItemTupleCache.Lane) throws(PostgresError) -> [ItemLock] {
         var (cached, others): ([Int32], [Int32]) = ([], [])
         var tupleIDs: [TupleID] = []
+        var duePages: Set<UInt32> = []
         for item in claims.items.sortedKeys() {
-            if let tupleID = tuples[claims.items.hash(of: item)] {
+            if let tupleID = tuples[claims.items.hash(of: item)],
+                !tuples.isDue(tupleID.block) || !duePages.insert(tupleID.block).inserted
+            {
                 cached.append(item)
                 tupleIDs.append(tupleID)
             } else {
@@ -101,7 +104,7 @@ extension Batch {
             }
         }
         for item in items.isLookedUp.indices where items.isLookedUp[item] {
-            tuples[claims.items.hash(of: Int32(item))] = items.tupleIDs[item]
+            tuples.found(claims.items.hash(of: Int32(item)), at: items.tupleIDs[item])
         }
     }
 

@@ -62,7 +62,8 @@ extension Batch {
         if !changed.isEmpty {
             for written in WriteItemsStatement.written(in: results[itemsResult]) {
                 let item = decision.changedItems[written.position].rawValue
-                tuples[claims.items.hash(of: item)] = written.tupleID
+                tuples.wrote(
+                    claims.items.hash(of: item), at: written.tupleID, before: changed[written.position].tupleID)
             }
         }
         return (try promoteWaiting(decision), immediate.map(\.outcome))
@@ -84,8 +85,9 @@ extension Batch {
         self.writes.append(statement.name)
     }
 
-    private func changedItems(_ decision: BatchDecision) throws(PostgresError) -> [(TupleID, ItemState)] {
-        var changed: [(TupleID, ItemState)] = []
+    private func changedItems(_ decision: BatchDecision) throws(PostgresError) -> [(tupleID: TupleID, state: ItemState)]
+    {
+        var changed: [(tupleID: TupleID, state: ItemState)] = []
         changed.reserveCapacity(decision.changedItems.count)
         for item in decision.changedItems {
             guard let tupleID = items.tupleIDs[item.position] else {
