@@ -28,6 +28,8 @@ final class StoreTurns: Sendable {
     private struct State {
         /// The stores with ready jobs, by lane.
         var lanes = [[StoreInLane: Work]](repeating: [:], count: LaneQueue.laneCount)
+        /// The lanes whose last batch was for stores with little work alone, while others waited.
+        var deepStoresWait = [Bool](repeating: false, count: LaneQueue.laneCount)
         /// When a store was served last, in any lane, by its hash: the number of that batch.
         var servedAt: [Int32: Int] = [:]
         var batches = 0
@@ -56,8 +58,9 @@ final class StoreTurns: Sendable {
 
     /// What a claim of the lane takes, the store whose turn it is first.
     ///
-    /// Each store has an equal share. One that left jobs behind last time may take what others leave, and comes behind
-    /// those that did not, which are mostly done with little.
+    /// Each store has an equal share. Those that left jobs behind last time may take what the others leave, in a batch
+    /// of their own: the others are mostly done with little, and a short batch is committed soon. At most every second
+    /// batch is such a short one.
     ///
     /// - Parameters:
     ///   - jobsMax: the most jobs of the claim.
@@ -82,6 +85,8 @@ final class StoreTurns: Sendable {
                 let work = works[entry.store] ?? Work()
                 return Share(store: entry.store, jobsMax: work.isDeep ? deepShare : share, work: work)
             }
+            let first = shares.filter { !$0.work.isDeep || callers.contains($0.store) }
+            if !first.isEmpty && !state.deepStoresWait[Int(lane)] { return first }
             return shares.filter { !$0.work.isDeep } + shares.filter(\.work.isDeep)
         }
     }
@@ -98,6 +103,10 @@ final class StoreTurns: Sendable {
         let lastStore = claimed.last?.strand.store
         state.withLock { state in
             state.batches += 1
+            if let lane = shares.first.map({ Int($0.store.lane) }) {
+                let planned = Set(shares.map(\.store))
+                state.deepStoresWait[lane] = state.lanes[lane].contains { $1.isDeep && !planned.contains($0) }
+            }
             var hadTurn = true
             for share in shares {
                 let taken = jobs[share.store] ?? 0
