@@ -42,17 +42,14 @@ struct TopScreen {
             return [state.problem.map { styled(fit($0), "31") } ?? "reading …"]
         }
         let (depth, server, flow) = (snapshot.depth, snapshot.server, snapshot.flow)
-        let more =
-            [depth.ready, depth.scheduled, depth.waiting, depth.retrying, depth.paused]
-                .contains { $0 >= SnapshotReader.countMax } ? "  (about)" : ""
         var lines = [
             "\(Self.name)  \(Timestamp(snapshot.at).shown)"
                 + "  read in \(snapshot.took.milliseconds) ms"
                 + (state.views.count > 1 ? "  \(title(state.view))" : ""),
             "finished \(rate(flow.finishedPerSecond))  enqueued \(rate(flow.enqueuedPerSecond))  "
                 + sparkline(state.rates, width: max(0, min(60, columns - 48))),
-            "ready \(grouped(depth.ready))  scheduled \(grouped(depth.scheduled))  waiting \(grouped(depth.waiting))  "
-                + "retrying \(grouped(depth.retrying))  paused \(grouped(depth.paused))\(more)",
+            "ready \(bounded(depth.ready))  scheduled \(bounded(depth.scheduled))  waiting \(bounded(depth.waiting))  "
+                + "retrying \(bounded(depth.retrying))  paused \(bounded(depth.paused))",
             "oldest \(depth.oldestReadyAt.map { age(snapshot.at.timeIntervalSince($0)) } ?? "–")  latency "
                 + latency(flow.latencies) + "  workers \(grouped(server.workers))  deliveries "
                 + "\(grouped(server.pendingDeliveries)) pending, \(grouped(server.deadDeliveries)) dead",
@@ -85,6 +82,9 @@ struct TopScreen {
         return "of the newest \(recent.grouped("jobs")): " + outcomes.joined(separator: ", ")
             + (codes.isEmpty ? "" : " (\(codes.joined(separator: ", ")))")
     }
+
+    /// A count that ends at `countMax`; an estimate from there on.
+    private func bounded(_ count: Int64) -> String { (count >= SnapshotReader.countMax ? "~" : "") + grouped(count) }
 
     private func rate(_ value: Double?) -> String { value.map { "\(grouped(Int64($0.rounded())))/s" } ?? "–/s" }
 
