@@ -55,7 +55,7 @@ enum InputFormOptions {
 
 extension ValueType where Value == Delimiter {
     /// A delimiter as itself or by its name.
-    fileprivate static var delimiter: Self {
+    static var delimiter: Self {
         let names: [String: Delimiter] = [
             "comma": .comma, "semicolon": .semicolon, "tab": .tab, "bar": .bar, "\\t": .tab, "\t": .tab,
         ]

@@ -40,6 +40,19 @@ import Testing
         }
     }
 
+    @Test("CSV for a spreadsheet has its separator and a byte order mark") func spreadsheet() async throws {
+        try await withDatabase { database in
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'ü;1', 10)")
+            let program = Program(database)
+            let words = ["export", "items", "--delimiter", "semicolon", "--byte-order-mark"]
+            let exported = try program.runInShell(words.joined(separator: " "), "| od -An -c -N 18")
+            #expect(exported.out == " 357 273 277   s   t   o   r   e   _   i   d   ;   i   t   e   m\n   _   i\n")
+            #expect(try program.run(words).out.contains("\ns;\"ü;1\";"))
+            let json = try program.run(words + ["--format", "ndjson"])
+            #expect(json.code == 2 && json.err.contains("are for CSV"), "\(json)")
+        }
+    }
+
     @Test("a line of NDJSON is the row, whatever is in it; times and stores choose rows") func ndjson() async throws {
         try await withDatabase { database in
             try Self.shop(database)

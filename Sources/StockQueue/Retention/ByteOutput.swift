@@ -27,7 +27,7 @@ package struct ByteOutput {
         buffer.reserveCapacity(2 * Self.blockBytes)
     }
 
-    package mutating func write(_ bytes: UnsafeRawBufferPointer) throws(OutputError) {
+    package mutating func write(_ bytes: some Collection<UInt8>) throws(OutputError) {
         buffer.append(contentsOf: bytes)
         if buffer.count >= Self.blockBytes { try flush() }
     }

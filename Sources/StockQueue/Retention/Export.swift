@@ -1,3 +1,4 @@
+import StockFormats
 import StockModel
 import StockQueuePostgres
 
@@ -31,6 +32,11 @@ package struct Export: Sendable {
 
     package let content: Content
     package var format = Format.csv
+    /// Of CSV.
+    package var delimiter = Delimiter.comma
+    /// Whether CSV begins with a byte order mark: spreadsheets take a file without one for one in the language's old
+    /// encoding.
+    package var hasMark = false
     package var store: String?
     /// From this time on, and before the other one.
     package var from, until: PastMoment?
@@ -45,6 +51,7 @@ package struct Export: Sendable {
     package func write(
         to output: inout ByteOutput, _ connection: Connection, _ schema: QueueSchema
     ) throws -> Int {
+        if format == .csv && hasMark { try output.write([0xEF, 0xBB, 0xBF]) }
         var problem: OutputError?
         let rows = try connection.copyOut(statement(schema)) { bytes in
             do throws(OutputError) {
@@ -77,7 +84,10 @@ package struct Export: Sendable {
         let rows = "SELECT * FROM \(s).\(content.rawValue)\(filter) ORDER BY \(content.order)"
         switch format {
         case .csv:
-            return Statement("export_\(content.rawValue)", [], "COPY (\(rows)) TO STDOUT (FORMAT csv, HEADER)")
+            let separator = String(decoding: [delimiter.byte], as: UTF8.self)
+            return Statement(
+                "export_\(content.rawValue)", [],
+                "COPY (\(rows)) TO STDOUT (FORMAT csv, HEADER, DELIMITER '\(separator)')")
         case .ndjson:
             // JSON has no control characters, so nothing of a line is quoted.
             return Statement(

@@ -1,5 +1,6 @@
 import CommandLineKit
 import Foundation
+import StockFormats
 import StockQueue
 import StockQueuePostgres
 
@@ -14,13 +15,20 @@ enum ExportCommand: Command {
     private static let format = Option(
         "format", .choice("FORMAT", of: Export.Format.allCases), default: Export.Format.csv,
         help: "CSV with a heading, or one JSON object a line")
+    private static let delimiter = Option(
+        "delimiter", .delimiter, default: Delimiter.comma, help: "what separates the fields of a CSV")
+    private static let mark = Flag(
+        "byte-order-mark", help: "begin a CSV with one, by which spreadsheets see that it is UTF-8")
 
     static let spec = CommandSpec(
         "export", "Writes results, items or notifications to standard output, with all columns.",
-        arguments: [content], options: [store, from, until, format], usesDatabase: true,
+        arguments: [content], options: [store, from, until, format, delimiter, mark], usesDatabase: true,
         examples: [
             .init(
                 "Write the results of October.", "results", "--from", "2026-10-01", "--to", "2026-11-01"),
+            .init(
+                "Write the items for a spreadsheet that separates fields by semicolons.", "items", "--delimiter",
+                "semicolon", "--byte-order-mark"),
             .init("Write the items of a store as JSON.", "items", "--store", "berlin", "--format", "ndjson"),
         ],
         notes: [
@@ -32,7 +40,12 @@ enum ExportCommand: Command {
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         var export = Export(input[content])
+        let isCSV = input[format] == .csv
+        if !isCSV && (input.isGiven(delimiter) || input[mark]) {
+            throw input.usageError("--delimiter and --byte-order-mark are for CSV")
+        }
         export.format = input[format]
+        (export.delimiter, export.hasMark) = (input[delimiter], input[mark])
         export.store = input[store]
         (export.from, export.until) = (input[from], input[until])
         let (connection, schema) = try Database.open(input)
