@@ -49,7 +49,9 @@ extension RequestFault {
     static let codingInVersion10 = bad("HTTP/1.0 has no Transfer-Encoding.")
     static let codingNotChunked = bad("The last transfer coding is not chunked, or chunked is there twice.")
     static let codingUnknown = RequestFault(.notImplemented, "The server knows the transfer coding chunked only.")
-    static let bodyTooLarge = RequestFault(.contentTooLarge, "The body is too large.")
+    static func bodyTooLarge(max: Int) -> RequestFault {
+        RequestFault(.contentTooLarge, "The body is too large; at most \(max) bytes are allowed.")
+    }
     static let chunkInvalid = bad("A chunk does not begin with its size in hexadecimal digits.")
     static let chunkLineTooLong = bad("The extensions of the chunks are too long.")
     static let chunkEndInvalid = bad("A chunk does not end with CRLF.")

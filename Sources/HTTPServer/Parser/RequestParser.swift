@@ -163,7 +163,7 @@ package struct RequestParser {
         switch head.framing {
         case .none: begin(.end)
         case .length(let count):
-            guard count <= limits.bodyBytesMax else { throw .bodyTooLarge }
+            guard count <= limits.bodyBytesMax else { throw .bodyTooLarge(max: limits.bodyBytesMax) }
             bytesMissing = count
             begin(count > 0 ? .length : .end)
         case .chunked: begin(.chunkLine)
@@ -194,7 +194,7 @@ package struct RequestParser {
         if size == 0 {
             begin(.trailers)
         } else {
-            guard size <= limits.bodyBytesMax - bodyBytes else { throw .bodyTooLarge }
+            guard size <= limits.bodyBytesMax - bodyBytes else { throw .bodyTooLarge(max: limits.bodyBytesMax) }
             bodyBytes += size
             bytesMissing = size
             begin(.chunkData)

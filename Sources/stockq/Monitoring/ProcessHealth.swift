@@ -91,17 +91,22 @@ package final class ProcessHealth: Sendable {
         let (phase, databaseIsAway) = state.withLock { ($0.phase, $0.databaseIsAway) }
         var checks = startup()
         if case .stopping = phase { checks.append(Check(name: "stop", problem: "under way")) }
-        if case .running = phase { checks += database(databaseIsAway()) + workers() }
+        if case .running = phase {
+            let database = database(databaseIsAway())
+            checks.append(database)
+            // A worker that is idle learns later than the poller that its connection is lost.
+            if database.problem == nil { checks += workers() }
+        }
         return checks
     }
 
-    private func database(_ isAway: Bool) -> [Check] {
-        if isAway { return [Check(name: "database", problem: "away; the last call was not answered")] }
+    private func database(_ isAway: Bool) -> Check {
+        if isAway { return Check(name: "database", problem: "away; the last call was not answered") }
         guard let poller = statuses.first(where: { !$0.role.hasPrefix("worker ") }), !poller.isConnected else {
-            return [Check(name: "database")]
+            return Check(name: "database")
         }
         let reason = poller.lastError.map { "; \($0)" } ?? ""
-        return [Check(name: "database", problem: "the \(poller.role) has no connection\(reason)")]
+        return Check(name: "database", problem: "the \(poller.role) has no connection\(reason)")
     }
 
     private func workers() -> [Check] {
