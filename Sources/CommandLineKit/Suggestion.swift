@@ -1,7 +1,7 @@
 /// The nearest known word to one that is not known.
-enum Suggestion {
+package enum Suggestion {
     /// `; did you mean 'result'?`, or nothing where no known word is near.
-    static func text(for word: String, among known: [String], shown: (String) -> String) -> String {
+    package static func text(for word: String, among known: [String], shown: (String) -> String) -> String {
         let near = known.map { ($0, distance(word, $0)) }.min { $0.1 < $1.1 }
         // A third of the word may be wrong.
         guard let near, near.1 <= max(1, word.count / 3) else { return "" }

@@ -46,6 +46,18 @@ struct ImportNaming {
         return hashed(record)
     }
 
+    /// Says of the file of a dry run that it was imported before.
+    func noteEarlier(_ connection: Connection, _ schema: QueueSchema) throws {
+        guard let sha256 = try file.sha256() else { return }
+        var list = ImportList(limit: 1)
+        (list.kind, list.sha256) = (kind, sha256)
+        guard let json = try Inspector(connection: connection, schema: schema).rows(of: list).first else { return }
+        let row = try Row(json: json)
+        Terminal.note(
+            "the same file was imported before: \(Self.word(row["name"])), \(row.time("started_at")), by \(row.printable("imported_by"))"
+        )
+    }
+
     private func hashed(_ record: ImportRecord) -> ImportRecord {
         record.hashAtEnd = file.hashAtEnd
         return record

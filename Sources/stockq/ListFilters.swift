@@ -27,8 +27,11 @@ struct ListFilters {
 
     /// The id of the import; nil where none is given.
     func importID(_ inspector: Inspector) throws -> Int64? {
-        guard let importName else { return nil }
-        guard let id = try inspector.importID(named: importName) else { throw Failure.unknownImport(importName) }
+        try importName.map { try Self.importID(named: $0, inspector) }
+    }
+
+    static func importID(named name: String, _ inspector: Inspector) throws -> Int64 {
+        guard let id = try inspector.importID(named: name) else { throw try Failure.unknownImport(name, inspector) }
         return id
     }
 

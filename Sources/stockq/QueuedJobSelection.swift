@@ -13,6 +13,10 @@ enum QueuedJobSelection {
 
     static let options: [any Parameter] = [group, reference, key, store]
 
+    static func isGiven(_ input: ParsedCommand) -> Bool {
+        !input[jobs].isEmpty || [group, reference, key, store].contains { input[$0] != nil }
+    }
+
     static func selection(_ input: ParsedCommand) throws -> QueueAdmin.Selection {
         let words = input[jobs]
         switch (words.isEmpty, input[group], input[reference], input[key]) {

@@ -106,6 +106,29 @@ import Testing
         }
     }
 
+    @Test("an import's queued jobs are canceled by its name, and no others") func cancel() async throws {
+        try await withDatabase { database in
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 9)")
+            let program = Program(database)
+            let file = try File("wrong.csv", "store_id,item_id,quantity,group_id\ns,a,1,\ns,a,2,g\ns,b,3,g\n")
+            #expect(try program.run(["enqueue", "s", "a", "1"]).code == 0)
+            #expect(try program.run(["import", file.path]).code == 0)
+            let words = ["cancel", "--import", "wrong.csv-1"]
+            let rehearsed = try program.run(words + ["--dry-run"])
+            #expect(rehearsed.out == "3 jobs: queued → canceled: 2 3 4; nothing was changed\n", "\(rehearsed.err)")
+            let misspelled = try program.run(["cancel", "--import", "worng.csv-1"])
+            #expect(misspelled.code == 1 && misspelled.err.contains("did you mean wrong.csv-1?"), "\(misspelled.err)")
+            let both = try program.run(words + ["--store", "s"])
+            #expect(both.code == 2 && both.err.contains("--import names the jobs"), "\(both.err)")
+            let canceled = try program.run(words + ["--reason", "wrong file"])
+            #expect(canceled.out == "3 jobs: queued → canceled: 2 3 4\n", "\(canceled.err)")
+            #expect(try Self.items(program, "jobs", "list") == ["a"])
+            #expect(try Self.items(program, "results", "list", "--outcome", "canceled") == ["b", "a", "a"])
+            let again = try program.run(words)
+            #expect(again.code == 1 && again.out == "0 jobs canceled: no such job is queued\n")
+        }
+    }
+
     /// As after a restore into a new cluster, which counts its transactions from the beginning.
     @Test("a job of another transaction with the same number is none of the import's") func restored() async throws {
         try await withDatabase { database in
@@ -149,6 +172,11 @@ import Testing
                 try database.value("SELECT sha256 FROM stockq.imports WHERE name = 'stdin-3'")
                     == database.value(
                         "SELECT encode(sha256(convert_to('\(Self.header + Self.lines(4...4))', 'UTF8')), 'hex')"))
+            for (words, other) in [(["import"], "copy.csv-2"), (["items", "import"], nil)] {
+                let dryRun = try program.run(words + [file.path, "--dry-run"])
+                let note = other.map { "the same file was imported before: \($0), 20" }
+                #expect(dryRun.err.contains(note ?? "this looks like jobs"), "\(dryRun.err)")
+            }
             // What changed nothing was not imported.
             let bad = try File("bad.csv", Self.header + "s,a,x\n")
             for _ in 1...2 {

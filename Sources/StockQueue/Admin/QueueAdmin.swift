@@ -74,6 +74,25 @@ public struct QueueAdmin {
             in: try run(CancelJobsStatement(schema), CancelJobsStatement.parameters(selection, reason: reason)))
     }
 
+    /// Cancels the queued jobs of an import, groups whole, the first ones first, as many with a statement as a producer
+    /// may name.
+    ///
+    /// - Parameter importID: see `Inspector.importID`.
+    /// - Returns: the ids of the jobs canceled. What was canceled before an error stays so, unless a transaction is open.
+    package func cancel(jobsOfImport importID: Int64, reason: String? = nil) throws(PostgresError) -> [Int64] {
+        var canceled: [Int64] = []
+        var last: Int64 = 0
+        while true {
+            let jobs = JobsOfImportStatement.jobIDs(
+                in: try run(
+                    JobsOfImportStatement(schema), JobsOfImportStatement.parameters(importID, after: last, max: 10_000))
+            )
+            guard let end = jobs.last else { return canceled }
+            canceled += try cancel(.jobs(jobs), reason: reason)
+            last = end
+        }
+    }
+
     /// Gives queued jobs another priority, groups whole.
     ///
     /// - Parameter priority: 1 (first) to 4 (last).

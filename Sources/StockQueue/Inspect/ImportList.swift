@@ -12,6 +12,8 @@ package struct ImportList: FilteredList {
     package var name: String?
     package var kind: ImportRecord.Kind?
     package var state: State?
+    /// Only imports of this file that changed something, or still may.
+    package var sha256: String?
     /// When the import was begun.
     package var since, until: PastMoment?
     /// Only imports with a lower id.
@@ -38,6 +40,7 @@ package struct ImportList: FilteredList {
         rows.filter("name = $", name)
         rows.filter("kind = $", kind?.rawValue)
         rows.filter("state = $", state?.rawValue)
+        rows.filter("sha256 = $ AND (state = 'running' OR lines > rejected)", sha256)
         rows.filter("started_at >= $", since)
         rows.filter("started_at < $", until)
         return rows

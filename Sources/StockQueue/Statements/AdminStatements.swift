@@ -68,6 +68,36 @@ struct CancelJobsStatement: QueueStatement {
     }
 }
 
+/// The next queued jobs of an import.
+struct JobsOfImportStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "jobs_of_import", [.int8, .int8, .int4],
+            """
+            SELECT job_id
+            FROM \(schema.quoted).jobs AS listed
+            WHERE \(ImportList.jobs(schema).replacing("$", with: "$1")) AND job_id > $2
+            ORDER BY job_id
+            LIMIT $3
+            """)
+    }
+
+    static func parameters(_ importID: Int64, after job: Int64, max: Int) -> Parameters {
+        var parameters = Parameters()
+        parameters.add(importID)
+        parameters.add(job)
+        parameters.add(Int32(max))
+        return parameters
+    }
+
+    static func jobIDs(in rows: ResultSet) -> [Int64] {
+        let jobID = rows.column("job_id")
+        return (0..<rows.rowCount).map { rows.int64($0, jobID) }
+    }
+}
+
 /// Changes the priority of queued jobs, groups whole.
 struct ReprioritizeStatement: QueueStatement {
     let statement: Statement

@@ -3,11 +3,13 @@ import StockQueue
 
 enum CancelCommand: Command {
     private static let reason = Option("reason", .text("REASON"), help: "kept in the results")
+    private static let importName = Option(
+        "import", .text("NAME"), help: "the jobs of this import, instead of the options above")
     private static let json = Flag("json", help: "one JSON object a line for each job canceled")
 
     static let spec = CommandSpec(
         "cancel", "Cancels queued jobs; of a group, all its jobs.", arguments: [QueuedJobSelection.jobs],
-        options: QueuedJobSelection.options + [reason, json, Confirmation.dryRun, Confirmation.yes],
+        options: QueuedJobSelection.options + [importName, reason, json, Confirmation.dryRun, Confirmation.yes],
         usesDatabase: true,
         examples: [
             .init("Cancel two jobs and their groups.", "123", "124"),
@@ -15,6 +17,7 @@ enum CancelCommand: Command {
                 "Cancel an order.", "--store", "berlin", "--reference", "order 1001", "--reason",
                 "canceled by the customer"
             ),
+            .init("Cancel what is left of a file that should not have been imported.", "--import", "orders.csv-42"),
             .init("See which jobs that would be.", "--store", "berlin", "--group", "order 1001", "--dry-run"),
         ],
         notes: [
@@ -25,18 +28,30 @@ enum CancelCommand: Command {
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        let selection = try QueuedJobSelection.selection(input)
+        let selection = input[importName] == nil ? try QueuedJobSelection.selection(input) : nil
+        if selection == nil && QueuedJobSelection.isGiven(input) {
+            throw input.usageError(
+                "--import names the jobs; it goes without ids, --group, --reference, --key and --store")
+        }
         let (connection, schema) = try Database.open(input)
         let admin = QueueAdmin(connection: connection, schema: schema)
+        let importID = try input[importName].map {
+            try ListFilters.importID(named: $0, Inspector(connection: connection, schema: schema))
+        }
+        let cancel = { (admin: QueueAdmin) in
+            if let importID { return try admin.cancel(jobsOfImport: importID, reason: input[reason]) }
+            guard let selection else { return [] }
+            return try admin.cancel(selection, reason: input[reason])
+        }
         if input[Confirmation.dryRun] || Confirmation.isNeeded(input) {
-            let jobs = try admin.rehearse { try $0.cancel(selection) }
+            let jobs = try admin.rehearse(cancel)
             if input[Confirmation.dryRun] {
                 print(jobs, json: input[json], isDryRun: true)
                 return jobs.isEmpty ? .failure : .success
             }
             if jobs.count > 1, !Confirmation.isGiven("Cancel \(counted(jobs.count, "job"))?") { return .failure }
         }
-        let canceled = try admin.cancel(selection, reason: input[reason])
+        let canceled = try cancel(admin)
         print(canceled, json: input[json], isDryRun: false)
         return canceled.isEmpty ? .failure : .success
     }

@@ -102,6 +102,7 @@ enum ImportCommand: Command {
             },
             onAnswer: listing?.add)
         rejects.form = importer.rejectsForm
+        if options.isDryRun { try naming.noteEarlier(connection, schema) }
         let record = options.isDryRun ? nil : try naming.begin(connection, schema)
         if let record { importer.keep(record) }
         listing?.begin()

@@ -62,8 +62,9 @@ enum ImportsShowCommand: Command {
         var list = ImportList(limit: 1)
         (list.name, list.countsJobs) = (input[name], true)
         let (connection, schema) = try Database.open(input)
-        guard let json = try Inspector(connection: connection, schema: schema).rows(of: list).first else {
-            throw Failure.unknownImport(input[name])
+        let inspector = Inspector(connection: connection, schema: schema)
+        guard let json = try inspector.rows(of: list).first else {
+            throw try Failure.unknownImport(input[name], inspector)
         }
         Terminal.print(input[Self.json] ? json : try text(Row(json: json)))
         return .success
@@ -101,7 +102,11 @@ enum ImportsShowCommand: Command {
 }
 
 extension Failure {
-    static func unknownImport(_ name: String) -> Failure {
-        Failure("there is no import \(name.shownName) that this user may read; see: stockq imports list")
+    static func unknownImport(_ name: String, _ inspector: Inspector) throws -> Failure {
+        let latest = try inspector.rows(of: ImportList(limit: 1_000)).map { try Row(json: $0)["name"] }
+        let suggestion = Suggestion.text(for: name, among: latest) { ImportNaming.word($0) }
+        return Failure(
+            "there is no import \(name.shownName) that this user may read\(suggestion.isEmpty ? "; see: stockq imports list" : suggestion)"
+        )
     }
 }

@@ -62,6 +62,7 @@ enum ItemsImportCommand: Command {
             },
             onPreview: listing?.add)
         rejects.form = importer.rejectsForm
+        if listing != nil { try naming.noteEarlier(connection, schema) }
         let record = listing == nil ? try naming.begin(connection, schema) : nil
         if let record { importer.keep(record) }
         listing?.begin()
