@@ -34,24 +34,6 @@ import Testing
         }
     }
 
-    @Test("many small batches do not let the table of items grow") func versionsAreRemoved() async throws {
-        try await withDatabase { database in
-            try database.run(
-                """
-                INSERT INTO stockq.items (store_id, item_id, on_hand) SELECT 's', n::text, 1000 FROM generate_series(0, 399) AS n;
-                INSERT INTO stockq.jobs (store_id, item_id, quantity)
-                SELECT 's', (n * 37 % 400)::text, -1 FROM generate_series(0, 19999) AS n
-                """)
-            // Some items of each page.
-            let events = try database.drain { $0.batchJobsMax = 40 }
-            #expect(events.count { $0.batch?.finished == 40 } == 500)
-            #expect(try database.value("SELECT sum(on_hand) FROM stockq.items") == "380000")
-            // One version of each item takes 12 pages, fifty of each would take 300.
-            let pages = try #require(Int(try database.value("SELECT pg_relation_size('stockq.items') / 8192")))
-            #expect(pages <= 150, "\(pages) pages")
-        }
-    }
-
     @Test("an existing item changes its attributes alone") func anItemThatExistsChangesItsAttributesAlone() async throws
     {
         try await withDatabase { database in

@@ -98,7 +98,8 @@ struct LaneVisit {
             context.turns.served(request.marks.stores.map(\.share), [], isFull: false)
             tuning.learnKeys(metUsedKeys: false)
             tuning.errors.removeAll()
-            return Step(disposition: .idle)
+            // The claim may have been for stores with little work alone.
+            return Step(disposition: context.turns.hasWork(lane) ? .requeue : .idle)
         case .committed(let report):
             sawLane(report.epoch, request)
             var step = finish(report, request, started.duration(to: .now))
