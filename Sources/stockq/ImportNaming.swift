@@ -29,8 +29,12 @@ struct ImportNaming {
         }
     }
 
-    /// Begins the import's row, or goes on with that of the import that is to be resumed.
-    func begin(_ connection: Connection, _ schema: QueueSchema) throws -> ImportRecord {
+    /// Begins the import's row, or goes on with that of the import that is to be resumed. A dry run has none.
+    func begin(_ connection: Connection, _ schema: QueueSchema, isDryRun: Bool) throws -> ImportRecord? {
+        if isDryRun {
+            try noteEarlier(connection, schema)
+            return nil
+        }
         let read = ImportRecord.Input(fileName: file.name, sha256: try file.sha256())
         if let resumed {
             return hashed(
@@ -47,15 +51,14 @@ struct ImportNaming {
     }
 
     /// Says of the file of a dry run that it was imported before.
-    func noteEarlier(_ connection: Connection, _ schema: QueueSchema) throws {
+    private func noteEarlier(_ connection: Connection, _ schema: QueueSchema) throws {
         guard let sha256 = try file.sha256() else { return }
         var list = ImportList(limit: 1)
         (list.kind, list.sha256) = (kind, sha256)
         guard let json = try Inspector(connection: connection, schema: schema).rows(of: list).first else { return }
         let row = try Row(json: json)
         Terminal.note(
-            "the same file was imported before: \(Self.word(row["name"])), \(row.time("started_at")), by \(row.printable("imported_by"))"
-        )
+            Self.importedBefore(row["name"], at: row.time("started_at"), by: row.printable("imported_by")))
     }
 
     private func hashed(_ record: ImportRecord) -> ImportRecord {
@@ -63,13 +66,16 @@ struct ImportNaming {
         return record
     }
 
+    private static func importedBefore(_ name: String, at time: String, by user: String) -> String {
+        "the same file was imported before: \(word(name)), \(time), by \(user)"
+    }
+
     private func sentence(_ earlier: ImportRecord.Earlier) -> String {
-        let time = earlier.startedAt.shown
         let name = Self.word(earlier.name)
         let again =
             input[Self.once] || kind == .items
             ? "" : "; lines without an idempotency key are enqueued again, which --once prevents"
-        return "the same file was imported before: \(name), \(time), by \(earlier.importedBy.printable)"
+        return Self.importedBefore(earlier.name, at: earlier.startedAt.shown, by: earlier.importedBy.printable)
             + (earlier.isFinished
                 ? ""
                 : earlier.isRunning

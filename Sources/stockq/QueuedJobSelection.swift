@@ -13,6 +13,7 @@ enum QueuedJobSelection {
 
     static let options: [any Parameter] = [group, reference, key, store]
 
+    /// Whether any of the arguments and options is given.
     static func isGiven(_ input: ParsedCommand) -> Bool {
         !input[jobs].isEmpty || [group, reference, key, store].contains { input[$0] != nil }
     }

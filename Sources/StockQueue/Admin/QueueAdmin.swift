@@ -70,8 +70,7 @@ public struct QueueAdmin {
     ///
     /// - Returns: the ids of the jobs canceled.
     package func cancel(_ selection: Selection, reason: String? = nil) throws(PostgresError) -> [Int64] {
-        CancelJobsStatement.jobIDs(
-            in: try run(CancelJobsStatement(schema), CancelJobsStatement.parameters(selection, reason: reason)))
+        try run(CancelJobsStatement(schema), CancelJobsStatement.parameters(selection, reason: reason)).jobIDs
     }
 
     /// Cancels the queued jobs of an import, groups whole, the first ones first, as many with a statement as a producer
@@ -83,10 +82,9 @@ public struct QueueAdmin {
         var canceled: [Int64] = []
         var last: Int64 = 0
         while true {
-            let jobs = JobsOfImportStatement.jobIDs(
-                in: try run(
-                    JobsOfImportStatement(schema), JobsOfImportStatement.parameters(importID, after: last, max: 10_000))
-            )
+            let jobs = try run(
+                JobsOfImportStatement(schema), JobsOfImportStatement.parameters(importID, after: last, max: 10_000)
+            ).jobIDs
             guard let end = jobs.last else { return canceled }
             canceled += try cancel(.jobs(jobs), reason: reason)
             last = end

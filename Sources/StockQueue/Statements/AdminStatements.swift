@@ -36,6 +36,14 @@ private enum SelectionParameters {
     }
 }
 
+extension ResultSet {
+    /// The column `job_id` of all rows.
+    var jobIDs: [Int64] {
+        let jobID = column("job_id")
+        return (0..<rowCount).map { int64($0, jobID) }
+    }
+}
+
 /// Names the person for whom the session's role acts, until the end of the transaction: the log of operations has it.
 struct SetActorStatement: QueueStatement {
     let statement = Statement("admin_set_actor", [.text], "SELECT set_config('stockq.acts_for', $1, true)")
@@ -61,11 +69,6 @@ struct CancelJobsStatement: QueueStatement {
         parameters.add(reason)
         return parameters
     }
-
-    static func jobIDs(in rows: ResultSet) -> [Int64] {
-        let jobID = rows.column("job_id")
-        return (0..<rows.rowCount).map { rows.int64($0, jobID) }
-    }
 }
 
 /// The next queued jobs of an import.
@@ -90,11 +93,6 @@ struct JobsOfImportStatement: QueueStatement {
         parameters.add(job)
         parameters.add(Int32(max))
         return parameters
-    }
-
-    static func jobIDs(in rows: ResultSet) -> [Int64] {
-        let jobID = rows.column("job_id")
-        return (0..<rows.rowCount).map { rows.int64($0, jobID) }
     }
 }
 

@@ -28,20 +28,15 @@ enum CancelCommand: Command {
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
-        let selection = input[importName] == nil ? try QueuedJobSelection.selection(input) : nil
-        if selection == nil && QueuedJobSelection.isGiven(input) {
-            throw input.usageError(
-                "--import names the jobs; it goes without ids, --group, --reference, --key and --store")
-        }
+        let target = try target(input)
         let (connection, schema) = try Database.open(input)
         let admin = QueueAdmin(connection: connection, schema: schema)
-        let importID = try input[importName].map {
-            try ListFilters.importID(named: $0, Inspector(connection: connection, schema: schema))
-        }
-        let cancel = { (admin: QueueAdmin) in
-            if let importID { return try admin.cancel(jobsOfImport: importID, reason: input[reason]) }
-            guard let selection else { return [] }
-            return try admin.cancel(selection, reason: input[reason])
+        let cancel: (QueueAdmin) throws -> [Int64]
+        switch target {
+        case .selection(let selection): cancel = { try $0.cancel(selection, reason: input[reason]) }
+        case .importName(let name):
+            let id = try ListFilters.importID(named: name, Inspector(connection: connection, schema: schema))
+            cancel = { try $0.cancel(jobsOfImport: id, reason: input[reason]) }
         }
         if input[Confirmation.dryRun] || Confirmation.isNeeded(input) {
             let jobs = try admin.rehearse(cancel)
@@ -54,6 +49,20 @@ enum CancelCommand: Command {
         let canceled = try cancel(admin)
         print(canceled, json: input[json], isDryRun: false)
         return canceled.isEmpty ? .failure : .success
+    }
+
+    private enum Target {
+        case selection(QueueAdmin.Selection)
+        case importName(String)
+    }
+
+    private static func target(_ input: ParsedCommand) throws -> Target {
+        guard let name = input[importName] else { return .selection(try QueuedJobSelection.selection(input)) }
+        if QueuedJobSelection.isGiven(input) {
+            throw input.usageError(
+                "--import names the jobs; it goes without ids, --group, --reference, --key and --store")
+        }
+        return .importName(name)
     }
 
     private static func print(_ jobs: [Int64], json: Bool, isDryRun: Bool) {

@@ -40,8 +40,7 @@ enum ExportCommand: Command {
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         var export = Export(input[content])
-        let isCSV = input[format] == .csv
-        if !isCSV && (input.isGiven(delimiter) || input[mark]) {
+        if input[format] != .csv && (input.isGiven(delimiter) || input[mark]) {
             throw input.usageError("--delimiter and --byte-order-mark are for CSV")
         }
         export.format = input[format]

@@ -102,8 +102,7 @@ enum ImportCommand: Command {
             },
             onAnswer: listing?.add)
         rejects.form = importer.rejectsForm
-        if options.isDryRun { try naming.noteEarlier(connection, schema) }
-        let record = options.isDryRun ? nil : try naming.begin(connection, schema)
+        let record = try naming.begin(connection, schema, isDryRun: options.isDryRun)
         if let record { importer.keep(record) }
         listing?.begin()
         let progress: ImportProgress

@@ -105,8 +105,7 @@ extension Failure {
     static func unknownImport(_ name: String, _ inspector: Inspector) throws -> Failure {
         let latest = try inspector.rows(of: ImportList(limit: 1_000)).map { try Row(json: $0)["name"] }
         let suggestion = Suggestion.text(for: name, among: latest) { ImportNaming.word($0) }
-        return Failure(
-            "there is no import \(name.shownName) that this user may read\(suggestion.isEmpty ? "; see: stockq imports list" : suggestion)"
-        )
+        let hint = suggestion.isEmpty ? "; see: stockq imports list" : suggestion
+        return Failure("there is no import \(name.shownName) that this user may read\(hint)")
     }
 }

@@ -62,8 +62,7 @@ enum ItemsImportCommand: Command {
             },
             onPreview: listing?.add)
         rejects.form = importer.rejectsForm
-        if listing != nil { try naming.noteEarlier(connection, schema) }
-        let record = listing == nil ? try naming.begin(connection, schema) : nil
+        let record = try naming.begin(connection, schema, isDryRun: listing != nil)
         if let record { importer.keep(record) }
         listing?.begin()
         let report: ItemImportReport

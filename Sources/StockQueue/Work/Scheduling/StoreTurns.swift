@@ -58,9 +58,9 @@ final class StoreTurns: Sendable {
 
     /// What a claim of the lane takes, the store whose turn it is first.
     ///
-    /// Each store has an equal share. Those that left jobs behind last time may take what the others leave, in a batch
-    /// of their own: the others are mostly done with little, and a short batch is committed soon. At most every second
-    /// batch is such a short one.
+    /// Each store has an equal share. Those that left jobs behind last time may also take what the others leave. But
+    /// where others have work, and none of these stores makes a call, the next batch is for the others alone: they are
+    /// mostly done with little, and a short batch is committed soon. At most every second batch is such a short one.
     ///
     /// - Parameters:
     ///   - jobsMax: the most jobs of the claim.
