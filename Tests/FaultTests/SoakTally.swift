@@ -49,6 +49,7 @@ final class SoakTally: Sendable {
     /// Reports the summary when SIGTERM or SIGINT ends this process. For the rest of the process's life.
     func reportSummaryOnSignals() {
         var ends: [Int32] = [0, 0]
+        // Without it the summary would be lost, and the test has not begun.
         guard pipe(&ends) == 0 else { fatalError("no pipe: \(String(cString: strerror(errno)))") }
         SignalPipe.writing = ends[1]
         let reading = ends[0]

@@ -73,6 +73,7 @@ extension Storm {
         case .receiverCuts: try receiverBecomes(.cuts, shortly)
         case .receiverLeaves: try receiverBecomes(.leaves, shortly)
         case .receiverSilent: try receiverBecomes(.silent, 2 * shortly)
+        // A mistake of the caller, which would otherwise pass for a fault that did no harm.
         default: fatalError("\(fault) is no fault of deliveries")
         }
     }
