@@ -14,7 +14,9 @@ extension Faults {
             environment: [String: String] = [:]
         ) throws -> PrivateCluster {
             var options = PrivateCluster.Options()
-            options.settings = [("fsync", "off"), ("max_connections", "60"), ("shared_buffers", "32MB")] + settings
+            options.settings =
+                [("fsync", "off"), ("max_connections", "60"), ("shared_buffers", "32MB"), LedgerOracle.setting]
+                + settings
             options.parentFolder = folder
             options.environment = environment
             return try PrivateCluster(name: "stockq-fault", options: options)

@@ -14,6 +14,9 @@ public struct LedgerOracle {
         connection = try database.connect()
     }
 
+    /// What the oracle needs of the server's configuration: it asks when jobs were committed.
+    public static let setting = (name: "track_commit_timestamp", value: "on")
+
     /// Creates the copies, their triggers, and the function that fails on demand.
     public static func install(in database: TestDatabase) throws {
         try database.run(
@@ -112,30 +115,39 @@ public struct LedgerOracle {
             """, connection)
     }
 
-    /// I8. One producer at a time enqueues a store's jobs, so they become visible in the order of their ids, except those
-    /// that are marked as late.
+    /// I8. Jobs become visible in the order of their ids where one producer at a time enqueues a store's jobs. A job may
+    /// be finished after one with a higher id only if it was committed after the batch of that one had begun, as a call
+    /// that the gateway enqueues may be beside a call that a worker decides at once; or if it is marked as late.
     ///
     /// A job that waited is promoted at any time, and then delays later jobs of its item, but not of other items. So in
     /// a store with waiting jobs the order is that of each item.
     private func outOfOrder(_ order: Order) throws -> [String] {
         try database.rows(
             """
-            SELECT format('job %s (order of %s, priority %s) was finished after job %s', before, key, priority, job_id)
-            FROM (
-                SELECT job_id, priority, concat_ws(' ', store_id, ordering_key) AS key, results.xmin::text::bigint AS transaction,
-                    lag(results.xmin::text::bigint) OVER line AS transaction_before, lag(job_id) OVER line AS before
+            WITH finished AS MATERIALIZED (
+                SELECT job_id, priority, store_id, ordering_key, finished_at, results.xmin::text::bigint AS transaction,
+                    CASE WHEN \(order == .ofItems) OR EXISTS (
+                        SELECT FROM audit.jobs WHERE jobs.store_id = results.store_id AND on_insufficient = 'wait'
+                    ) THEN item_id END AS item_id,
+                    mod(submission_id::text::numeric, 4294967296)::text::xid AS submission
                 FROM stockq.results
                 WHERE attempts = 1 AND on_insufficient <> 'wait' AND scheduled_at IS NULL AND group_id IS NULL
                     AND NOT EXISTS (SELECT FROM audit.late WHERE late.job_id = results.job_id)
-                WINDOW line AS (
-                    PARTITION BY store_id, ordering_key, priority,
-                        CASE WHEN \(order == .ofItems) OR EXISTS (
-                            SELECT FROM audit.jobs WHERE jobs.store_id = results.store_id AND on_insufficient = 'wait'
-                        ) THEN item_id END
-                    ORDER BY job_id
-                )
-            ) AS finished
-            WHERE transaction_before > transaction
+            ), passed AS (
+                SELECT *, min(transaction) OVER (
+                    PARTITION BY store_id, ordering_key, priority, item_id ORDER BY job_id
+                    ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+                ) AS first_of_later
+                FROM finished
+            )
+            SELECT format('job %s (order of %s, priority %s) was finished after job %s',
+                one.job_id, concat_ws(' ', one.store_id, one.ordering_key), one.priority, later.job_id)
+            FROM passed AS one
+            JOIN finished AS later ON later.job_id > one.job_id AND later.transaction < one.transaction
+                AND (later.store_id, later.priority) = (one.store_id, one.priority)
+                AND (later.ordering_key, later.item_id) IS NOT DISTINCT FROM (one.ordering_key, one.item_id)
+            WHERE one.first_of_later < one.transaction
+                AND coalesce(pg_xact_commit_timestamp(one.submission), '-infinity') < later.finished_at
             LIMIT 20
             """, connection)
     }

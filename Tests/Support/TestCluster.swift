@@ -39,6 +39,7 @@ public enum TestCluster {
             ("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"), ("max_connections", "300"),
             // Each session maps what it touches of the shared buffers, and there are many sessions.
             ("shared_buffers", "64MB"), ("autovacuum_naptime", "5s"), ("max_prepared_transactions", "20"),
+            LedgerOracle.setting,
         ]
         options.parentFolder = folderForData
         options.accessRules = ["local all \(passwordUser) scram-sha-256"]
