@@ -118,6 +118,7 @@ public struct LedgerOracle {
     /// I8. Jobs become visible in the order of their ids where one producer at a time enqueues a store's jobs. A job may
     /// be finished after one with a higher id only if it was committed after the batch of that one had begun, as a call
     /// that the gateway enqueues may be beside a call that a worker decides at once; or if it is marked as late.
+    /// (The server notes the time of a commit a moment before others see it.)
     ///
     /// A job that waited is promoted at any time, and then delays later jobs of its item, but not of other items. So in
     /// a store with waiting jobs the order is that of each item.
@@ -135,8 +136,8 @@ public struct LedgerOracle {
                     AND NOT EXISTS (SELECT FROM audit.late WHERE late.job_id = results.job_id)
             ), passed AS (
                 SELECT *, min(transaction) OVER (
-                    PARTITION BY store_id, ordering_key, priority, item_id ORDER BY job_id
-                    ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+                    PARTITION BY store_id, ordering_key, priority, item_id ORDER BY job_id DESC
+                    ROWS UNBOUNDED PRECEDING
                 ) AS first_of_later
                 FROM finished
             )
