@@ -73,6 +73,24 @@ import Testing
         }
     }
 
+    @Test("a migration says how many sessions of services have to begin again") func workersBeforeMigration()
+        async throws
+    {
+        try await withDatabase { database in
+            try database.run("DELETE FROM stockq.migrations WHERE name = 'roles.sql'")
+            let worker = try Connection(
+                ConnectionSettings(conninfo: database.conninfo, applicationName: "stockq run worker 1"))
+            let ended = try Program(database).run(["migrate"])
+            #expect(ended.code == 0)
+            #expect(
+                ended.err.contains(
+                    "1 session of services in this database began before: start their processes again\n"),
+                "\(ended.err)")
+            #expect(try Program(database).run(["migrate"]).err == "", "nothing was applied")
+            withExtendedLifetime(worker) {}
+        }
+    }
+
     @Test("migrate says that it made roles that a copy of the database lacks") func rolesOfCopy() async throws {
         try await withDatabase { database in
             try database.run("REVOKE ALL ON SCHEMA stockq FROM stockq_reader")

@@ -43,8 +43,9 @@ enum MigrateCommand: Command {
             }
         }
         var shown = ""
+        let connection = try Connection(Database.settings(input))
         let migrator = Migrator(
-            connection: try Connection(Database.settings(input)), schema: schema, lockWait: input[lockWait]
+            connection: connection, schema: schema, lockWait: input[lockWait]
         ) { holders in
             let names = holders.isEmpty ? "another session" : holders.map(\.description).joined(separator: " and ")
             if names != shown { Terminal.note("waiting for a lock that is held by \(names.printable)") }
@@ -54,27 +55,46 @@ enum MigrateCommand: Command {
             Terminal.print(exactly: migrator.rolesScript)
             return .success
         }
-        try migrate(migrator, schema, withoutWakeUpTrigger: input[withoutWakeUpTrigger])
+        let applied = try migrate(migrator, schema, withoutWakeUpTrigger: input[withoutWakeUpTrigger])
+        if !applied.isEmpty {
+            try noteSessions(connection, schema, rewroteJobs: applied.contains(rewriteOfJobs))
+        }
         return .success
     }
 
-    private static func migrate(_ migrator: Migrator, _ schema: QueueSchema, withoutWakeUpTrigger: Bool) throws {
-        var isChanged = false
+    /// Says how many sessions may be those of programs of the version before.
+    private static func noteSessions(_ connection: Connection, _ schema: QueueSchema, rewroteJobs: Bool) throws {
+        let sessions = try Inspector(connection: connection, schema: schema).rows(of: WorkerSessionList(limit: 1_000))
+        if sessions.isEmpty { return }
+        Terminal.note(
+            "\(counted(sessions.count, "session")) of services in this database began before: start their processes again"
+                + (rewroteJobs ? "; workers of 0.2.0 do nothing until then" : ""))
+    }
+
+    /// Workers of 0.2.0 cannot read the table of jobs behind it.
+    private static let rewriteOfJobs = "0012_strands.sql"
+
+    /// - Returns: what was applied.
+    private static func migrate(
+        _ migrator: Migrator, _ schema: QueueSchema, withoutWakeUpTrigger: Bool
+    ) throws -> [String] {
+        var applied: [String] = []
         try migrator.migrate(withoutWakeUpTrigger: withoutWakeUpTrigger) { name in
             Terminal.print("applied \(name)")
-            isChanged = true
+            applied.append(name)
         }
         switch try migrator.makeRoles() {
         case .unchanged: break
         case .made:
             Terminal.print("applied \(Migration.roles.name)")
-            isChanged = true
+            applied.append(Migration.roles.name)
         case .notPermitted:
             Terminal.note(
                 "the queue's roles were not created, because this user may not create roles; an administrator runs: "
                     + "\(schema.migrateCommand) --roles-script | psql")
         }
-        if !isChanged { Terminal.print("schema \(schema.name) is up to date") }
+        if applied.isEmpty { Terminal.print("schema \(schema.name) is up to date") }
+        return applied
     }
 
     private static func printStatus(_ migrator: Migrator, json: Bool) throws -> ExitCode {
