@@ -34,6 +34,29 @@ import Testing
         }
     }
 
+    @Test("a list is written for spreadsheets that separate fields by semicolons") func spreadsheetForm() async throws {
+        try await withDatabase { database in
+            try database.run(
+                "INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold) VALUES ('s', 'a;b', 1, 5)")
+            let program = Program(database)
+            let form = ["--delimiter", "semicolon", "--byte-order-mark"]
+            let listed = try program.run(["items", "list", "--level", "low", "--csv"] + form)
+            #expect(listed.code == 0, "\(listed.err)")
+            let words = ["items", "list", "--csv"] + form
+            let beginning = try program.runInShell(words.joined(separator: " "), "| od -An -c -N 12")
+            #expect(beginning.out == " 357 273 277   s   t   o   r   e   _   i   d   ;\n")
+            #expect(listed.out.contains("\ns;\"a;b\";"), "\(listed.out)")
+            let read = try program.run(["items", "import", "-"], input: listed.out)
+            #expect(read.code == 0, "\(read.err)")
+            #expect(read.out.contains("1 unchanged"), "\(read.out)")
+            for words in [["items", "list"], ["results", "list", "--json"], ["stats"]] {
+                let refused = try program.run(words + ["--byte-order-mark"])
+                #expect(refused.code == 2)
+                #expect(refused.err.contains("--delimiter and --byte-order-mark are for CSV"), "\(refused.err)")
+            }
+        }
+    }
+
     static let jobLists: [([String], [Int])] = [
         ([], [5, 7, 8]), (["--state", "ready"], [7]), (["--state", "scheduled"], [8]), (["--state", "waiting"], [5]),
         (["--state", "failed"], []), (["--store", "oslo"], [5]), (["--store", "berlin", "--item", "mug"], [7, 8]),

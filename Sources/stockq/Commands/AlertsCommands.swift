@@ -102,7 +102,7 @@ enum AlertsListCommand: Command {
     private static let limit = Option("limit", .wholeNumber(1...1_000_000), default: 1_000, help: "at most N stores")
 
     static let spec = CommandSpec(
-        "alerts list", "Lists what alerts set has set, by store.", options: [limit, RowTable.json, RowTable.csv],
+        "alerts list", "Lists what alerts set has set, by store.", options: [limit] + RowTable.formats,
         usesDatabase: true, examples: [.init("List all stores with settings.")])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {

@@ -15,14 +15,10 @@ enum ExportCommand: Command {
     private static let format = Option(
         "format", .choice("FORMAT", of: Export.Format.allCases), default: Export.Format.csv,
         help: "CSV with a heading, or one JSON object a line")
-    private static let delimiter = Option(
-        "delimiter", .delimiter, default: Delimiter.comma, help: "what separates the fields of a CSV")
-    private static let mark = Flag(
-        "byte-order-mark", help: "begin a CSV with one, by which spreadsheets see that it is UTF-8")
 
     static let spec = CommandSpec(
         "export", "Writes results, items or notifications to standard output, with all columns.",
-        arguments: [content], options: [store, from, until, format, delimiter, mark], usesDatabase: true,
+        arguments: [content], options: [store, from, until, format] + CSVForm.options, usesDatabase: true,
         examples: [
             .init(
                 "Write the results of October.", "results", "--from", "2026-10-01", "--to", "2026-11-01"),
@@ -40,11 +36,9 @@ enum ExportCommand: Command {
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         var export = Export(input[content])
-        if input[format] != .csv && (input.isGiven(delimiter) || input[mark]) {
-            throw input.usageError("--delimiter and --byte-order-mark are for CSV")
-        }
+        let form = try CSVForm(input, isCSV: input[format] == .csv)
         export.format = input[format]
-        (export.delimiter, export.hasMark) = (input[delimiter], input[mark])
+        (export.delimiter, export.hasMark) = (form.delimiter, form.hasMark)
         export.store = input[store]
         (export.from, export.until) = (input[from], input[until])
         let (connection, schema) = try Database.open(input)

@@ -14,7 +14,7 @@ enum ImportsListCommand: Command {
 
     static let spec = CommandSpec(
         "imports list", "Lists imports of jobs and of items, the newest first.",
-        options: [kind, state, since, until, limit, before, RowTable.json, RowTable.csv], usesDatabase: true,
+        options: [kind, state, since, until, limit, before] + RowTable.formats, usesDatabase: true,
         examples: [
             .init("List the imports that stopped, to be resumed.", "--kind", "jobs", "--state", "stopped"),
             .init("List the last week's imports.", "--since", "7d"),
@@ -104,6 +104,13 @@ enum ImportsShowCommand: Command {
 extension Failure {
     static func unknownImport(_ name: String, _ inspector: Inspector) throws -> Failure {
         let latest = try inspector.rows(of: ImportList(limit: 1_000)).map { try Row(json: $0)["name"] }
+        // Many know the file, not the import of it.
+        let ofFile = latest.filter { $0.hasPrefix(name + "-") && $0.dropFirst(name.count + 1).allSatisfy(\.isNumber) }
+        if let last = ofFile.first {
+            return Failure(
+                "there is no import \(name.shownName) that this user may read; the last one of this file is \(last.shownName)"
+            )
+        }
         let suggestion = Suggestion.text(for: name, among: latest) { ImportNaming.word($0) }
         let hint = suggestion.isEmpty ? "; see: stockq imports list" : suggestion
         return Failure("there is no import \(name.shownName) that this user may read\(hint)")

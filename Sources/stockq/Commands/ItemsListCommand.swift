@@ -17,7 +17,7 @@ enum ItemsListCommand: Command {
 
     static let spec = CommandSpec(
         "items list", "Lists items.",
-        options: [store, item, level, sort, limit, after, RowTable.json, RowTable.csv], usesDatabase: true,
+        options: [store, item, level, sort, limit, after] + RowTable.formats, usesDatabase: true,
         examples: [
             .init("List what is out of stock in Berlin.", "--store", "berlin", "--level", "out"),
             .init(

@@ -15,7 +15,7 @@ enum JobsListCommand: Command {
     static let spec = CommandSpec(
         "jobs list", "Lists queued jobs, and failed ones, by their ids.",
         options: ListFilters.options
-            + [state, since, until, limit, after, ListFollowing.follow, RowTable.json, RowTable.csv],
+            + [state, since, until, limit, after, ListFollowing.follow] + RowTable.formats,
         usesDatabase: true,
         examples: [
             .init("List what waits for stock in Berlin.", "--store", "berlin", "--state", "waiting"),

@@ -5,7 +5,7 @@ enum LimitsListCommand: Command {
     private static let limit = Option("limit", .wholeNumber(1...1_000_000), default: 1_000, help: "at most N stores")
 
     static let spec = CommandSpec(
-        "limits list", "Lists the stores with a limit of ready jobs.", options: [limit, RowTable.json, RowTable.csv],
+        "limits list", "Lists the stores with a limit of ready jobs.", options: [limit] + RowTable.formats,
         usesDatabase: true, examples: [.init("List all limits.")])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {

@@ -11,7 +11,7 @@ enum OperationsListCommand: Command {
 
     static let spec = CommandSpec(
         "operations list", "Lists what administrators did, the newest first: who, when and what.",
-        options: [verb, since, until, limit, before, RowTable.json, RowTable.csv], usesDatabase: true,
+        options: [verb, since, until, limit, before] + RowTable.formats, usesDatabase: true,
         examples: [
             .init("Find out who paused what.", "--verb", "pause"),
             .init("List the last week's operations.", "--since", "7d"),

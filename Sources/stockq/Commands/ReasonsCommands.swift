@@ -6,7 +6,7 @@ enum ReasonsListCommand: Command {
 
     static let spec = CommandSpec(
         "reasons list", "Lists the reasons of jobs that have a name in the queue.",
-        options: [limit, RowTable.json, RowTable.csv], usesDatabase: true, examples: [.init("List the reasons.")],
+        options: [limit] + RowTable.formats, usesDatabase: true, examples: [.init("List the reasons.")],
         notes: ["A note says whether jobs may have other reasons too."])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {

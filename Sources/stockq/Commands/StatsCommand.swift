@@ -13,7 +13,7 @@ enum StatsCommand: Command {
 
     static let spec = CommandSpec(
         "stats", "Shows the queue, its workers and what was finished recently.",
-        options: [since, by, limit, json, RowTable.csv], usesDatabase: true,
+        options: [since, by, limit, json, RowTable.csv] + CSVForm.options, usesDatabase: true,
         examples: [
             .init("Count the last quarter of an hour.", "--since", "15m"),
             .init("Find out whose jobs are queued.", "--by", "store"),
@@ -21,6 +21,7 @@ enum StatsCommand: Command {
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
         if input[RowTable.csv] && input[by] == nil { throw input.usageError("--csv needs --by") }
+        _ = try CSVForm(input, isCSV: input[RowTable.csv])
         let (connection, schema) = try Database.open(input)
         let inspector = Inspector(connection: connection, schema: schema)
         if let group = input[by] {

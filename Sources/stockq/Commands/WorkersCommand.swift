@@ -6,7 +6,7 @@ enum WorkersCommand: Command {
 
     static let spec = CommandSpec(
         "workers", "Lists the sessions of workers and of the other services of their processes.",
-        options: [limit, RowTable.json, RowTable.csv], usesDatabase: true,
+        options: [limit] + RowTable.formats, usesDatabase: true,
         examples: [.init("See who is connected, and since when.")],
         notes: [
             "A role without the rights of pg_read_all_stats sees the names of other roles' sessions; their state is hidden.",

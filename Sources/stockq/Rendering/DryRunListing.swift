@@ -89,5 +89,5 @@ final class DryRunListing {
         }
     }
 
-    private func print(_ fields: [String]) { Terminal.print(exactly: CSVText.line(fields)) }
+    private func print(_ fields: [String]) { Terminal.print(exactly: CSVForm().line(fields)) }
 }

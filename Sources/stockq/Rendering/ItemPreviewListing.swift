@@ -105,5 +105,5 @@ final class ItemPreviewListing {
 
     private static func shown(_ threshold: Int64?) -> String { threshold.map { grouped($0) } ?? "–" }
 
-    private func print(_ fields: [String]) { Terminal.print(exactly: CSVText.line(fields)) }
+    private func print(_ fields: [String]) { Terminal.print(exactly: CSVForm().line(fields)) }
 }

@@ -128,6 +128,8 @@ struct RowTable: Sendable {
 
     static let json = Flag("json", help: "one JSON object a line")
     static let csv = Flag("csv", help: "CSV with a header")
+    /// How a list is printed.
+    static let formats: [any Parameter] = [json, csv] + CSVForm.options
 
     /// Prints rows, and says so if there may be more than a limit.
     func print(_ rows: [String], _ input: ParsedCommand, limit: Int) throws {
@@ -142,9 +144,10 @@ struct RowTable: Sendable {
             for row in rows { Terminal.print(row) }
             return
         }
+        let form = try CSVForm(input, isCSV: input[Self.csv])
         for row in try rows.map({ try Row(json: $0) }) {
             if input[Self.csv] {
-                Terminal.print(exactly: CSVText.line(csvColumns.map { csvValue(row, $0) }))
+                Terminal.print(exactly: form.line(csvColumns.map { csvValue(row, $0) }))
             } else {
                 let texts = columns.map { $0.text(row) }.filter { !$0.isEmpty && $0 != "–" }
                 Terminal.print(texts.joined(separator: "  "))
@@ -154,11 +157,12 @@ struct RowTable: Sendable {
 
     func print(_ rows: [String], _ input: ParsedCommand) throws {
         if input[Self.json] && input[Self.csv] { throw input.usageError("give --json or --csv, not both") }
+        let form = try CSVForm(input, isCSV: input[Self.csv])
         if input[Self.json] {
             for row in rows { Terminal.print(row) }
             return
         }
-        if input[Self.csv] { return try printCSV(rows) }
+        if input[Self.csv] { return try printCSV(rows, form) }
         Terminal.print(
             TextTable(
                 headings: columns.map(\.heading),
@@ -169,21 +173,11 @@ struct RowTable: Sendable {
                 optional: Set(columns.indices.filter { columns[$0].isOptional })))
     }
 
-    func printCSV(_ rows: [String]) throws {
-        Terminal.print(exactly: CSVText.line(csvColumns))
+    func printCSV(_ rows: [String], _ form: CSVForm) throws {
+        Terminal.print(exactly: form.heading(csvColumns))
         for json in rows {
             let row = try Row(json: json)
-            Terminal.print(exactly: CSVText.line(csvColumns.map { csvValue(row, $0) }))
+            Terminal.print(exactly: form.line(csvColumns.map { csvValue(row, $0) }))
         }
-    }
-}
-
-/// CSV as RFC 4180 says, with LF at the end of a line, as `import` and `items import` read it.
-enum CSVText {
-    static func line(_ fields: [String]) -> String { fields.map(field).joined(separator: ",") }
-
-    private static func field(_ text: String) -> String {
-        let isPlain = !text.utf8.contains { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") || $0 < 0x20 }
-        return isPlain ? text : "\"" + text.replacing("\"", with: "\"\"") + "\""
     }
 }
