@@ -129,6 +129,14 @@ package enum Terminal {
         }
     }
 
+    /// Removes the progress line, because what comes next says the same.
+    package static func clearProgress() {
+        progress.withLock { shown in
+            if shown { write("\r\u{1B}[K", to: STDERR_FILENO) }
+            shown = false
+        }
+    }
+
     /// - Returns: nil, or the error's number.
     @discardableResult
     private static func write(_ text: String, to descriptor: Int32) -> Int32? {

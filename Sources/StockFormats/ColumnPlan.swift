@@ -34,7 +34,9 @@ struct ColumnPlan<Column: InputColumn> {
                 "the header lacks the column \(usual)\(column.rawValue); name its column with --map COLUMN=\(column.rawValue), or give one value for all lines with --set \(column.rawValue)=VALUE",
                 code: .required, field: column.rawValue)
         }
-        isPlain = rules == nil && sources.map(\.positions) == (0..<width).map { [$0] }
+        isPlain =
+            rules == nil && !sources.contains(where: \.turnsSign)
+            && sources.map(\.positions) == (0..<width).map { [$0] }
         let location = form.fixedValues[ItemField.locationID.rawValue]
         preset = rules.map { PresetReading($0, names, columns, location: location) }
     }
@@ -74,8 +76,17 @@ struct ColumnPlan<Column: InputColumn> {
     /// Takes the columns that the caller names, before all others.
     private mutating func takeMapped(_ names: [String], _ form: InputForm) throws(ValidationError) {
         for (name, field) in form.fieldNames.sorted(by: { $0.key < $1.key }) {
-            guard let column = Column(rawValue: field) else {
+            let isTurned = field.hasPrefix("-")
+            guard let column = Column(rawValue: isTurned ? String(field.dropFirst()) : field) else {
                 throw ValidationError("--map \(name)=\(field): there is no field \(field); known are \(Self.known)")
+            }
+            if isTurned && column.rawValue != JobField.quantity.rawValue {
+                throw ValidationError("--map \(name)=\(field): only the sign of a quantity can be turned")
+            }
+            if isTurned, form.preset.flatMap(Column.rules)?.negated == column {
+                throw ValidationError(
+                    "--map \(name)=\(field): --from takes the quantity away already; write --map \(name)=\(column.rawValue)"
+                )
             }
             let exact = names.indices.filter { names[$0] == name }
             let found = exact.isEmpty ? names.indices.filter { Self.letters(names[$0]) == Self.letters(name) } : exact
@@ -89,9 +100,9 @@ struct ColumnPlan<Column: InputColumn> {
             if let other = columns.firstIndex(of: column) {
                 throw ValidationError(
                     "--map gives \(field) two columns, '\(names[sources[other].positions[0]])' and '\(names[found[0]])'; leave out one",
-                    code: .duplicateField, field: field)
+                    code: .duplicateField, field: column.rawValue)
             }
-            try take(column, FieldSource(positions: found))
+            try take(column, FieldSource(positions: found, turnsSign: isTurned))
         }
     }
 
@@ -129,7 +140,7 @@ struct ColumnPlan<Column: InputColumn> {
             if NoteColumn.names.contains(name) { continue }
             // A preset has names of its own, beside which the same word may mean something else.
             let column = form.preset == nil ? Self.field(named: name) : Column(rawValue: name)
-            let isMapped = column.map { form.fieldNames.values.contains($0.rawValue) } == true
+            let isMapped = column.map { form.mapsField($0.rawValue) } == true
             if form.ignoresUnknownColumns || form.preset != nil, column == nil || isMapped { continue }
             guard let column else {
                 unknown.append(position)
@@ -187,11 +198,24 @@ struct FieldSource {
     var fixedValue: ArraySlice<UInt8> = []
     /// The column which, with `N`, turns the field off.
     var switchPosition: Int?
+    /// The column has the opposite number, such as what was sold.
+    var turnsSign = false
 
     func value(of columns: [ArraySlice<UInt8>]) -> ArraySlice<UInt8> {
         guard let first = positions.first else { return fixedValue }
         if let switchPosition, UTF8Text.trimmed(columns[switchPosition]).elementsEqual("N".utf8) { return [] }
-        return columns[positions.first { !columns[$0].isEmpty } ?? first]
+        let value = columns[positions.first { !columns[$0].isEmpty } ?? first]
+        return turnsSign ? Self.turned(value) : value
+    }
+
+    /// A number with the other sign; anything else as it is, so that its error shows what the column has.
+    private static func turned(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        guard case .value = WholeNumber(written: value) else { return value }
+        let number = UTF8Text.trimmed(value)
+        let minus = UInt8(ascii: "-")
+        let hasSign = number.first == minus || number.first == UInt8(ascii: "+")
+        let digits = number.dropFirst(hasSign ? 1 : 0)
+        return number.first == minus ? digits : [minus] + digits
     }
 }
 

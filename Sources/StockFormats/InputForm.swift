@@ -10,6 +10,7 @@ public struct InputForm: Sendable {
     /// Nil: what the first bytes show, UTF-8 where they show nothing. A byte order mark is believed before this.
     public var encoding: TextEncoding?
     /// The field of a column that has another name, by the column's name. Such a column goes before those of the preset.
+    /// `-quantity` takes the number with the other sign: what was sold is taken away.
     public var fieldNames: [String: String] = [:]
     /// The value of a field in each record, by the field's name. A CSV must not have a column for the field, and an NDJSON
     /// object no value. With a preset, `location_id` chooses the location whose stock is read.
@@ -18,6 +19,9 @@ public struct InputForm: Sendable {
     public var ignoresUnknownColumns = false
     /// The shop system whose export the file is.
     public var preset: InputPreset?
+
+    /// A column with another name has the field.
+    func mapsField(_ name: String) -> Bool { fieldNames.values.contains { $0 == name || $0 == "-" + name } }
 
     public init(_ format: InputFormat = .csv, trims: Bool = false) {
         self.format = format

@@ -80,6 +80,7 @@ final class RejectsFile {
     )
 
     private let file: FileHandle?
+    private let path: String?
     private var isHeaderWritten = false
     private var count = 0
     private let isListed: Bool
@@ -87,15 +88,15 @@ final class RejectsFile {
     private static let reportedMax = 20
     var form: RejectsForm?
 
-    /// Opens the file of rejects; only after connecting, so that a mistyped database URL does not truncate an existing
-    /// one.
+    /// Opens the file of rejects; only after connecting, so that a mistyped database URL leaves no empty one.
     ///
     /// - Parameters:
     ///   - isListed: bad lines are printed elsewhere, not reported.
     ///   - appends: the file has bad lines of an earlier run.
     init(_ input: ParsedCommand, _ read: InputFile, isListed: Bool = false, appends: Bool = false) throws {
         self.isListed = isListed
-        guard let path = input[Self.rejects] else {
+        path = input[Self.rejects]
+        guard let path else {
             file = nil
             return
         }
@@ -117,9 +118,19 @@ final class RejectsFile {
             if lseek(descriptor, 0, SEEK_END) >= 0 { return }
             throw Failure("cannot append to \(path.shownName): \(String(cString: strerror(errno)))")
         }
-        if ftruncate(descriptor, 0) != 0 {
-            throw Failure("cannot empty \(path.shownName): \(String(cString: strerror(errno)))")
+        // It may be the work of an hour: the lines of an earlier import, corrected.
+        if target.st_size > 0 {
+            throw Failure("--rejects \(path.shownName) is not empty; name another file, or remove it")
         }
+    }
+
+    /// Says where the bad lines are, and what to do with them.
+    func noteRest() {
+        guard count > 0, let path else { return }
+        let (lines, them) = count == 1 ? ("the bad line is", "it") : ("the bad lines are", "them")
+        Terminal.note(
+            "\(lines) in \(path.shownName): correct \(them), keep \(NoteColumn.names.joined(separator: " and ")), and import "
+                + "that file with the same options of columns and keys")
     }
 
     func add(_ error: ValidationError, raw: ArraySlice<UInt8>) throws {

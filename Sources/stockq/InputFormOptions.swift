@@ -28,7 +28,7 @@ enum InputFormOptions {
     /// What help says about the columns, besides their names.
     static let note =
         "A CSV's header names the columns, in any case and with blanks or _ between words; they are separated by , ; a tab or |. "
-        + "In NDJSON the keys are the columns. The columns _line and _problem of a file of bad lines are not read."
+        + "In NDJSON the keys are the columns. The columns _line and _problem of a file of bad lines stay in it."
 
     static func form(_ input: ParsedCommand, _ from: Option<InputPreset?>) throws -> InputForm {
         let name = input[InputFile.file]

@@ -50,6 +50,21 @@ import Testing
         }
     }
 
+    @Test("a file of rejects with content is left as it is", arguments: [[], ["--dry-run"]])
+    func keptRejects(options: [String]) async throws {
+        try await withDatabase { database in
+            let path = NSTemporaryDirectory() + "stockq-rejects-\(UUID().uuidString).csv"
+            defer { try? FileManager.default.removeItem(atPath: path) }
+            try "corrected\n".write(toFile: path, atomically: true, encoding: .utf8)
+            let words = ["import", "-", "--rejects", path] + options
+            let refused = try Program(database).run(words, input: "store_id,item_id,quantity\ns,a,x\n")
+            #expect(refused.code == 1)
+            #expect(refused.err.contains("is not empty; name another file, or remove it"), "\(refused.err)")
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == "corrected\n")
+            #expect(try database.queuedJobs() == 0)
+        }
+    }
+
     @Test(
         "bad lines of another encoding are kept in UTF-8 with a mark and read again by the same options",
         arguments: [true, false])

@@ -27,6 +27,31 @@ import Testing
         }
     }
 
+    @Test("a column of what was sold is taken away by a mapping with a minus") func turnedSign() async throws {
+        try await withDatabase { database in
+            let text = "Article;Sold\na;4\nb;-2\nc; +1 \nd;0\ne;12 pieces\nf;\ng;--4\n"
+            let words = ["import", "-", "--map", "Article=item_id", "--set", "store_id=s"]
+            let done = try Program(database).run(words + ["--map", "Sold=-quantity"], input: text)
+            #expect(done.code == 1)
+            #expect(try database.rows(Self.jobs) == ["s,a,-4", "s,b,2", "s,c,-1", "s,d,0"])
+            #expect(done.err.contains("line 6: quantity must be a whole number, not '12 pieces'"), "\(done.err)")
+            #expect(done.err.contains("line 7: quantity"), "\(done.err)")
+            #expect(done.err.contains("line 8: quantity must be a whole number, not '--4'"), "\(done.err)")
+            let twice = try Program(database).run(
+                words + ["--map", "Sold=-quantity"], input: "Article;Sold;quantity\na;4;4\n")
+            #expect(twice.err.contains("the header has a column quantity beside that of --map"), "\(twice.err)")
+            let doubled = try Program(database).run(
+                ["import", "-", "--from", "shopify-orders", "--map", "Sold=-quantity", "--set", "store_id=s"],
+                input: "Name,Lineitem sku,Sold\n1,a,3\n")
+            #expect(doubled.err.contains("--from takes the quantity away already"), "\(doubled.err)")
+            for field in ["-item_id", "-priority", "-nothing"] {
+                let refused = try Program(database).run(words + ["--map", "Sold=\(field)"], input: text)
+                #expect(refused.code != 0)
+                #expect(refused.err.contains("--map Sold=\(field): "), "\(refused.err)")
+            }
+        }
+    }
+
     private static let letters = "store_id;item_id;quantity\r\nZürich;Käse – 5€;1\r\n"
 
     @Test("UTF-16 and a marked UTF-8 are read as such, Windows-1252 on request") func encodings() async throws {

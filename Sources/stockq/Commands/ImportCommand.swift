@@ -54,7 +54,7 @@ enum ImportCommand: Command {
             .init("Keep the bad lines for correction.", "day.csv", "--rejects", "rejects.csv"),
             .init(
                 "Import a spreadsheet's file with columns of other names.", "sales.csv", "--map", "SKU=item_id",
-                "--map", "Sold=quantity", "--set", "store_id=berlin", "--ignore-unknown"),
+                "--map", "Sold=-quantity", "--set", "store_id=berlin", "--ignore-unknown"),
             .init("Show what each line would do.", "day.csv", "--dry-run", "--csv"),
             .init("Import NDJSON from a pipe.", "-", "--format", "ndjson", before: "zcat jobs.ndjson.gz |"),
             .init("Enqueue the lines of a file while they are written.", "-", before: "tail -f -n +1 live.csv |"),
@@ -65,7 +65,8 @@ enum ImportCommand: Command {
             InputFormOptions.note,
             "The rows of a group must be adjacent; a group with a bad line is rejected whole. A line has at most 1 MiB.",
             "The last group of an input that is still written is enqueued when the next line or the end comes.",
-            "\(JobField.quantity.rawValue): below 0 takes stock away, above 0 adds it. "
+            "\(JobField.quantity.rawValue): below 0 takes stock away, above 0 adds it. --map COLUMN=-quantity takes away what a "
+                + "column has, such as what was sold. "
                 + "\(JobField.action.rawValue): \(StockAction.allCases.map(\.rawValue).joined(separator: ", ")); without it adjust. "
                 + "\(JobField.onInsufficient.rawValue), when too little is available: "
                 + "\(InsufficientStockPolicy.allCases.map(\.rawValue).joined(separator: ", ")); without it reject.",
@@ -118,8 +119,9 @@ enum ImportCommand: Command {
             throw error
         }
         listing?.end()
-        Terminal.endProgress()
+        Terminal.clearProgress()
         InputFile.note(leftOut: importer.leftOut)
+        rejects.noteRest()
         if progress.endedInMidLine { Terminal.note(InputFile.unterminatedLastLine) }
         if listing != nil {
             Terminal.note(

@@ -75,8 +75,9 @@ enum ItemsImportCommand: Command {
             throw error
         }
         listing?.end()
-        Terminal.endProgress()
+        Terminal.clearProgress()
         InputFile.note(leftOut: importer.leftOut)
+        rejects.noteRest()
         if report.endedInMidLine { Terminal.note(InputFile.unterminatedLastLine) }
         if listing != nil {
             Terminal.note("\(summary(report, countsStock: input[setStock], isDryRun: true)); nothing was changed")
