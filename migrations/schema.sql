@@ -1270,6 +1270,24 @@ BEGIN
     RETURN NEW;
 END
 $$;
+CREATE FUNCTION stockq.correction_of(job_id bigint, retry_of bigint, store_id text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+    WITH RECURSIVE tries AS (
+        SELECT correction_of.job_id AS try_id, correction_of.retry_of AS before_id
+        UNION ALL
+        SELECT r.job_id, r.retry_of
+        FROM tries
+        CROSS JOIN LATERAL (
+            SELECT results.job_id, results.retry_of FROM results WHERE results.job_id = tries.before_id LIMIT 1
+        ) AS r
+    )
+    SELECT first.job_id
+    FROM tries
+    CROSS JOIN LATERAL key_in_use(correction_of.store_id, 'correction of job ' || tries.try_id) AS first
+    LIMIT 1
+$$;
 CREATE FUNCTION stockq.create_gateway_client(name text, client_id text, secret_hash text, store_id text, scopes text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -3876,8 +3894,11 @@ BEGIN
             ) AS line
         ), retryable AS (
             SELECT r.*,
-                -- A group is not retried if one of its lines was rejected for its key.
-                bool_or(r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch') OVER (
+                -- A group is not retried if one of its lines was rejected for its key, or was corrected.
+                bool_or(
+                    r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
+                    OR correction_of(r.job_id, r.retry_of, r.store_id) IS NOT NULL
+                ) OVER (
                     PARTITION BY group_id, store_id, submission_id, CASE WHEN group_id IS NULL THEN r.job_id END
                 ) AS is_blocked
             FROM whole
@@ -4099,17 +4120,19 @@ BEGIN
                 AND (jobs_to_retry.store_id IS NULL OR r.store_id = jobs_to_retry.store_id)
         );
     END IF;
-    SELECT named.id, r.outcome, r.code INTO wrong
+    SELECT named.id, r.outcome, r.code, correction_of(r.job_id, r.retry_of, r.store_id) AS correction INTO wrong
     FROM unnest(job_ids) AS named (id)
     LEFT JOIN results AS r ON r.job_id = named.id
     WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
         OR r.first_job_id IS NOT NULL OR r.code IN ('idempotency_mismatch', 'group_too_large')
+        OR correction_of(r.job_id, r.retry_of, r.store_id) IS NOT NULL
     LIMIT 1;
     IF FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
                 WHEN wrong.outcome IS NULL THEN 'has no result'
                 WHEN wrong.code = 'group_too_large' THEN 'is a line of a group that is too large'
+                WHEN wrong.correction IS NOT NULL THEN format('was corrected by job %s', wrong.correction)
                 WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
                     THEN 'was rejected for its idempotency key'
                 ELSE 'was ' || wrong.outcome

@@ -217,17 +217,19 @@ BEGIN
                 AND (jobs_to_retry.store_id IS NULL OR r.store_id = jobs_to_retry.store_id)
         );
     END IF;
-    SELECT named.id, r.outcome, r.code INTO wrong
+    SELECT named.id, r.outcome, r.code, correction_of(r.job_id, r.retry_of, r.store_id) AS correction INTO wrong
     FROM unnest(job_ids) AS named (id)
     LEFT JOIN results AS r ON r.job_id = named.id
     WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
         OR r.first_job_id IS NOT NULL OR r.code IN ('idempotency_mismatch', 'group_too_large')
+        OR correction_of(r.job_id, r.retry_of, r.store_id) IS NOT NULL
     LIMIT 1;
     IF FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
                 WHEN wrong.outcome IS NULL THEN 'has no result'
                 WHEN wrong.code = 'group_too_large' THEN 'is a line of a group that is too large'
+                WHEN wrong.correction IS NOT NULL THEN format('was corrected by job %s', wrong.correction)
                 WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
                     THEN 'was rejected for its idempotency key'
                 ELSE 'was ' || wrong.outcome
@@ -281,8 +283,11 @@ BEGIN
             ) AS line
         ), retryable AS (
             SELECT r.*,
-                -- A group is not retried if one of its lines was rejected for its key.
-                bool_or(r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch') OVER (
+                -- A group is not retried if one of its lines was rejected for its key, or was corrected.
+                bool_or(
+                    r.first_job_id IS NOT NULL OR r.code = 'idempotency_mismatch'
+                    OR correction_of(r.job_id, r.retry_of, r.store_id) IS NOT NULL
+                ) OVER (
                     PARTITION BY group_id, store_id, submission_id, CASE WHEN group_id IS NULL THEN r.job_id END
                 ) AS is_blocked
             FROM whole
@@ -320,7 +325,7 @@ $$;
 -- groups.
 --
 -- A retry has the job's key unless the job used it. A job that was rejected because its key was in use is not retried:
--- it would take effect a second time.
+-- it would take effect a second time. Neither is a job of which a correction was imported.
 CREATE OR REPLACE FUNCTION :"schema".retry_jobs(
     job_ids bigint[] DEFAULT NULL, failed boolean DEFAULT false, code text DEFAULT NULL, store_id text DEFAULT NULL,
     since interval DEFAULT '1 day'

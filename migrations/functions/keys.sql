@@ -148,4 +148,24 @@ BEGIN
 END
 $$;
 
+-- The job that corrects a finished one, or one that this one is a retry of: it has the key that `results list
+-- --for-import` writes. Null where there is none.
+CREATE OR REPLACE FUNCTION :"schema".correction_of(job_id bigint, retry_of bigint, store_id text) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
+AS $$
+    WITH RECURSIVE tries AS (
+        SELECT correction_of.job_id AS try_id, correction_of.retry_of AS before_id
+        UNION ALL
+        SELECT r.job_id, r.retry_of
+        FROM tries
+        CROSS JOIN LATERAL (
+            SELECT results.job_id, results.retry_of FROM results WHERE results.job_id = tries.before_id LIMIT 1
+        ) AS r
+    )
+    SELECT first.job_id
+    FROM tries
+    CROSS JOIN LATERAL key_in_use(correction_of.store_id, 'correction of job ' || tries.try_id) AS first
+    LIMIT 1
+$$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;

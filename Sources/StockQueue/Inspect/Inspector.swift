@@ -149,6 +149,15 @@ package struct Inspector {
         return rows.rowCount == 0 ? nil : rows.int64(0, 0)
     }
 
+    /// Whether the role may read which jobs were retried: producers may not.
+    package func mayReadRetries() throws(PostgresError) -> Bool {
+        let statement = Statement(
+            "may_read_retries", [.text], "SELECT has_table_privilege($1, 'SELECT') AS may_read")
+        var parameters = Parameters()
+        parameters.add("\(schema.quoted).retries")
+        return try connection.execute(statement, parameters).bool(0, 0)
+    }
+
     /// The rows of a list, each as JSON with the names of the table's columns.
     package func rows(of list: some FilteredList) throws(PostgresError) -> [String] {
         let (statement, parameters) = list.rows(of: schema).statement(limit: list.limit)

@@ -103,6 +103,8 @@ package struct ResultList: FilteredList {
     package var jobs: [Int64]?
     /// Only jobs that were not applied.
     package var leavesOutApplied = false
+    /// Only jobs that were neither retried nor corrected by an import; for roles that may read the retries.
+    package var leavesOutRetried = false
     package var limit: Int
 
     package init(limit: Int) { self.limit = limit }
@@ -135,6 +137,14 @@ package struct ResultList: FilteredList {
         // applied job has no code.
         let isNotApplied = leavesOutApplied || code != nil || outcome.map { $0 != .applied } ?? false
         rows.filter(isNotApplied ? "outcome <> 'applied'" : nil)
+        let retry = "SELECT FROM \(s).retries WHERE retries.job_id = listed.job_id"
+        let correction = """
+            SELECT FROM \(s).keys_in_use AS k
+            WHERE k.store_id = listed.store_id
+                AND k.idempotency_key IN (
+                    'correction of job ' || listed.job_id, 'correction of job ' || listed.retry_of)
+            """
+        rows.filter(leavesOutRetried ? "NOT EXISTS (\(retry)) AND NOT EXISTS (\(correction))" : nil)
         rows.filter("finished_at >= $", since)
         rows.filter("finished_at < $", until)
         let ids = jobs.map { "{\($0.map { String($0) }.joined(separator: ","))}" }

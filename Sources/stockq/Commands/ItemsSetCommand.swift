@@ -31,11 +31,11 @@ enum ItemsSetCommand: Command {
         if case .some(.none) = input[parent] { clear.append("parent_id") }
         let (connection, schema) = try Database.open(input)
         let inspector = Inspector(connection: connection, schema: schema)
-        guard let before = try inspector.item(key)?.value else { throw Failure.unknownItem(key) }
+        guard let before = try inspector.item(key)?.value else { throw try Failure.unknownItem(key, inspector) }
         let exists = try QueueAdmin(connection: connection, schema: schema).setItem(
             key, threshold: input[threshold]?.value, tracked: input[tracked], parent: input[parent]?.value,
             clear: clear)
-        guard exists, let after = try inspector.item(key)?.value else { throw Failure.unknownItem(key) }
+        guard exists, let after = try inspector.item(key)?.value else { throw try Failure.unknownItem(key, inspector) }
         Terminal.print("\(key.shown): \(changes(input, before, after))")
         return .success
     }

@@ -18,7 +18,7 @@ enum ItemsShowCommand: Command {
         let key = ItemKey(input[store], input[item], location: input[location])
         let (connection, schema) = try Database.open(input)
         let inspector = Inspector(connection: connection, schema: schema)
-        guard let item = try inspector.item(key) else { throw Failure.unknownItem(key) }
+        guard let item = try inspector.item(key) else { throw try Failure.unknownItem(key, inspector) }
         let movements = try inspector.movements(key, limit: input[last])
         let accepted = try inspector.rows(of: ReconciliationList(of: key, limit: input[last]))
         if input[json] {

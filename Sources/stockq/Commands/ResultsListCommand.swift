@@ -21,9 +21,8 @@ enum ResultsListCommand: Command {
         "results list", "Lists results, the newest jobs first: what was applied, what was rejected, and why.",
         options: ListFilters.options
             + [
-                outcome, code, since, until, limit, before, ListFollowing.follow, RowTable.json, RowTable.csv,
-                forImport,
-            ],
+                outcome, code, since, until, limit, before, ListFollowing.follow, forImport,
+            ] + RowTable.formats,
         usesDatabase: true,
         examples: [
             .init("List what was rejected today.", "--outcome", "rejected", "--since", "24h"),
@@ -40,8 +39,9 @@ enum ResultsListCommand: Command {
                 + "limit is reached; --since bounds that.",
             "--follow shows the list, the oldest first, and then every new result once. Applied jobs come in the order of "
                 + "stockq changes.",
-            "With --for-import the idempotency keys are left out, because the rejected jobs have used them: import the corrected "
-                + "lines without --idempotency-prefix, or with another one.",
+            "With --for-import each line has the idempotency key 'correction of job N': the same file can be imported again, "
+                + "and stockq retry leaves these jobs out. Jobs that were retried or corrected are not listed. What is rejected of the "
+                + "corrected file is listed by the name of that import.",
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
@@ -62,9 +62,14 @@ enum ResultsListCommand: Command {
             input, timeout: follows ? ReconnectingReader.callTimeout : .seconds(300))
         let inspector = Inspector(connection: connection, schema: schema)
         list.importID = try filters.importID(inspector)
+        list.leavesOutRetried = try input[forImport] && inspector.mayReadRetries()
         if follows { return try follow(list, input, connection, schema) }
         let rows = try inspector.rows(of: list)
-        if input[forImport] { try importable.printCSV(rows) } else { try listing.print(rows, input) }
+        if input[forImport] {
+            try importable.printCSV(rows, CSVForm(input, isCSV: true))
+        } else {
+            try listing.print(rows, input)
+        }
         if rows.isEmpty { try UnknownStore.warn(filters.store, connection, schema) }
         try ListFilters.noteRest(rows, limit: input[limit], option: "--before", key: "job_id")
         return .success
@@ -110,11 +115,16 @@ enum ResultsListCommand: Command {
     private static let importable = RowTable(
         columns: [],
         csvColumns: [NoteColumn.names[1]]
-            + JobField.allCases.filter { $0.definition.isKeptInResult && $0 != .idempotencyKey }.map(\.rawValue),
+            + JobField.allCases.filter(\.definition.isKeptInResult).map(\.rawValue),
         csvValue: { row, column in
-            guard column == NoteColumn.names[1] else { return Row.jobValue(row, column) }
-            let code = row["code"].isEmpty ? "" : " (\(row["code"]))"
-            return row["outcome"] + code + (row["message"].isEmpty ? "" : ": \(row["message"])")
+            switch column {
+            case NoteColumn.names[1]:
+                let code = row["code"].isEmpty ? "" : " (\(row["code"]))"
+                return row["outcome"] + code + (row["message"].isEmpty ? "" : ": \(row["message"])")
+            // Its own key may be used. By this one a second import of the file, and a retry, find the first.
+            case JobField.idempotencyKey.rawValue: return "correction of job \(row["job_id"])"
+            default: return Row.jobValue(row, column)
+            }
         })
 
     private static let listing = RowTable(

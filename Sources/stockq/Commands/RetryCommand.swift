@@ -63,7 +63,8 @@ enum RetryCommand: Command {
         if let store = input[store], retried.isEmpty { try UnknownStore.warn(store, connection, schema) }
         if retried.isEmpty {
             Terminal.note(
-                "nothing to retry: no matching job, or all were already retried or rejected for their idempotency key")
+                "nothing to retry: no matching job, or all were already retried or corrected, or rejected for their "
+                    + "idempotency key")
         }
         return retried.isEmpty ? .failure : .success
     }

@@ -161,6 +161,7 @@ struct DashboardAct: Sendable {
         case .jobList(let list): return .queued(.jobs(try Self.ids(inspector.rows(of: list))))
         case .resultList(var list):
             list.after = try inspector.firstOfNewest(DashboardQueries.searchedJobs)
+            list.leavesOutRetried = true
             return .finished(try Self.ids(inspector.rows(of: list), where: Self.canBeRetried))
         case .queued, .finished, .scope: return selection
         }
@@ -170,7 +171,7 @@ struct DashboardAct: Sendable {
         try rows.map { try Row(json: $0) }.filter(isWanted).compactMap { $0.number("job_id") }
     }
 
-    /// What `jobs_to_retry` accepts. A job of a list that it does not accept is left out; a job that is named is an error.
+    /// What else `jobs_to_retry` accepts. A job of a list that it does not accept is left out; a job that is named is an error.
     private static func canBeRetried(_ result: Row) -> Bool {
         result["first_job_id"].isEmpty
             && ![ResultCode.idempotencyMismatch, .groupTooLarge].map(\.rawValue).contains(result["code"])

@@ -27,6 +27,15 @@ extension Failure {
         Failure(
             "there is no item \(key.itemID.shownName) at \(key.locationID.shownName) in store \(key.storeID.shownName)")
     }
+
+    /// The same, with the locations where the item is.
+    static func unknownItem(_ key: ItemKey, _ inspector: Inspector) throws -> Failure {
+        var list = ItemList(limit: 20)
+        (list.store, list.item) = (key.storeID, key.itemID)
+        let locations = try inspector.rows(of: list).map { try Row(json: $0)["location_id"].shownName }
+        if locations.isEmpty { return unknownItem(key) }
+        return Failure("\(unknownItem(key)); it is at \(locations.joined(separator: ", ")): see --location")
+    }
 }
 
 extension ItemKey {
