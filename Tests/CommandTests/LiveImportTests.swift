@@ -104,6 +104,7 @@ import Testing
             let rejects = NSTemporaryDirectory() + "stockq-rejects-\(UUID().uuidString)"
             defer { try? FileManager.default.removeItem(atPath: rejects) }
             func peak(_ megabytes: Int) throws -> Int {
+                try? FileManager.default.removeItem(atPath: rejects)
                 let ended = try program.runInShell(
                     "import - --format \(format) --json --rejects \(rejects)", "",
                     before:

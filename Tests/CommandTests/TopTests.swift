@@ -49,7 +49,8 @@ import Testing
 
         @discardableResult
         func tmux(_ words: [String]) throws -> Program.Ended {
-            try program.start(["-u", "-L", name] + words, executable: "/usr/bin/tmux").wait()
+            // -N: a command that came before the server would begin one of its own, which would never end.
+            try program.start(["-N", "-u", "-L", name] + words, executable: "/usr/bin/tmux").wait()
         }
 
         func press(_ keys: String...) throws { try tmux(["send-keys"] + keys) }
