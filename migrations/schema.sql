@@ -4120,19 +4120,20 @@ BEGIN
                 AND (jobs_to_retry.store_id IS NULL OR r.store_id = jobs_to_retry.store_id)
         );
     END IF;
-    SELECT named.id, r.outcome, r.code, correction_of(r.job_id, r.retry_of, r.store_id) AS correction INTO wrong
+    SELECT named.id, r.outcome, r.code, corrected.by_job INTO wrong
     FROM unnest(job_ids) AS named (id)
     LEFT JOIN results AS r ON r.job_id = named.id
+    CROSS JOIN LATERAL correction_of(r.job_id, r.retry_of, r.store_id) AS corrected (by_job)
     WHERE r.outcome IS NULL OR r.outcome NOT IN ('failed', 'rejected', 'canceled')
         OR r.first_job_id IS NOT NULL OR r.code IN ('idempotency_mismatch', 'group_too_large')
-        OR correction_of(r.job_id, r.retry_of, r.store_id) IS NOT NULL
+        OR corrected.by_job IS NOT NULL
     LIMIT 1;
     IF FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('job %s %s, and cannot be retried', wrong.id, CASE
                 WHEN wrong.outcome IS NULL THEN 'has no result'
                 WHEN wrong.code = 'group_too_large' THEN 'is a line of a group that is too large'
-                WHEN wrong.correction IS NOT NULL THEN format('was corrected by job %s', wrong.correction)
+                WHEN wrong.by_job IS NOT NULL THEN format('was corrected by job %s', wrong.by_job)
                 WHEN wrong.outcome IN ('failed', 'rejected', 'canceled')
                     THEN 'was rejected for its idempotency key'
                 ELSE 'was ' || wrong.outcome

@@ -109,7 +109,7 @@ package enum Terminal {
         guard errorIsTerminal else { return }
         let line = line.printable.cut(toColumns: columns(of: STDERR_FILENO) - 1)
         progress.withLock { shown in
-            write("\r\u{1B}[K" + line, to: STDERR_FILENO)
+            write(emptiedLine + line, to: STDERR_FILENO)
             shown = true
         }
     }
@@ -122,17 +122,16 @@ package enum Terminal {
     }
 
     /// Keeps the last progress line on the terminal and continues below it.
-    package static func endProgress() {
-        progress.withLock { shown in
-            if shown { write("\n", to: STDERR_FILENO) }
-            shown = false
-        }
-    }
+    package static func endProgress() { leaveProgress("\n") }
 
     /// Removes the progress line, because what comes next says the same.
-    package static func clearProgress() {
+    package static func clearProgress() { leaveProgress(emptiedLine) }
+
+    private static let emptiedLine = "\r\u{1B}[K"
+
+    private static func leaveProgress(_ text: String) {
         progress.withLock { shown in
-            if shown { write("\r\u{1B}[K", to: STDERR_FILENO) }
+            if shown { write(text, to: STDERR_FILENO) }
             shown = false
         }
     }

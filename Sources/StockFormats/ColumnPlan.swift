@@ -209,7 +209,7 @@ struct FieldSource {
     }
 
     /// A number with the other sign; anything else as it is, so that its error shows what the column has.
-    private static func turned(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    static func turned(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         guard case .value = WholeNumber(written: value) else { return value }
         let number = UTF8Text.trimmed(value)
         let minus = UInt8(ascii: "-")

@@ -57,18 +57,12 @@ struct PresetReading<Column: InputColumn> {
             let text = String(decoding: UTF8Text.trimmed(fields[leftOutField]), as: UTF8.self).lowercased()
             if texts.contains(text) { return PresetRules<Column>.untracked }
         }
-        if let negatedField { fields[negatedField] = Self.negative(fields[negatedField]) }
+        if let negatedField { fields[negatedField] = FieldSource.turned(fields[negatedField]) }
         return nil
     }
 
     private func isAt(_ location: String, _ name: ArraySlice<UInt8>) -> Bool {
         String(decoding: UTF8Text.trimmed(name), as: UTF8.self).lowercased() == location.lowercased()
-    }
-
-    private static func negative(_ number: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-        let number = UTF8Text.trimmed(number)
-        if number.isEmpty { return number }
-        return number.first == UInt8(ascii: "-") ? number.dropFirst() : [UInt8(ascii: "-")] + number
     }
 
     /// Without the apostrophe that WooCommerce writes before a text that begins like a formula

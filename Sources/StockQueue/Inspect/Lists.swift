@@ -105,6 +105,8 @@ package struct ResultList: FilteredList {
     package var leavesOutApplied = false
     /// Only jobs that were neither retried nor corrected by an import; for roles that may read the retries.
     package var leavesOutRetried = false
+    /// The beginning of the idempotency key of a job's correction, before the id: as the function `correction_of` has it.
+    package static let correctionOf = "correction of job "
     package var limit: Int
 
     package init(limit: Int) { self.limit = limit }
@@ -142,7 +144,7 @@ package struct ResultList: FilteredList {
             SELECT FROM \(s).keys_in_use AS k
             WHERE k.store_id = listed.store_id
                 AND k.idempotency_key IN (
-                    'correction of job ' || listed.job_id, 'correction of job ' || listed.retry_of)
+                    '\(Self.correctionOf)' || listed.job_id, '\(Self.correctionOf)' || listed.retry_of)
             """
         rows.filter(leavesOutRetried ? "NOT EXISTS (\(retry)) AND NOT EXISTS (\(correction))" : nil)
         rows.filter("finished_at >= $", since)

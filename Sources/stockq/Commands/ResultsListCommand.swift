@@ -39,7 +39,7 @@ enum ResultsListCommand: Command {
                 + "limit is reached; --since bounds that.",
             "--follow shows the list, the oldest first, and then every new result once. Applied jobs come in the order of "
                 + "stockq changes.",
-            "With --for-import each line has the idempotency key 'correction of job N': the same file can be imported again, "
+            "With --for-import each line has the idempotency key '\(ResultList.correctionOf)N': the same file can be imported again, "
                 + "and stockq retry leaves these jobs out. Jobs that were retried or corrected are not listed. What is rejected of the "
                 + "corrected file is listed by the name of that import.",
         ])
@@ -122,7 +122,7 @@ enum ResultsListCommand: Command {
                 let code = row["code"].isEmpty ? "" : " (\(row["code"]))"
                 return row["outcome"] + code + (row["message"].isEmpty ? "" : ": \(row["message"])")
             // Its own key may be used. By this one a second import of the file, and a retry, find the first.
-            case JobField.idempotencyKey.rawValue: return "correction of job \(row["job_id"])"
+            case JobField.idempotencyKey.rawValue: return ResultList.correctionOf + row["job_id"]
             default: return Row.jobValue(row, column)
             }
         })
