@@ -1,3 +1,4 @@
+import Foundation
 import StockModel
 
 /// How an input is written, and which of its columns are which fields.
@@ -17,6 +18,8 @@ public struct InputForm: Sendable {
     public var fixedValues: [String: String] = [:]
     /// Columns that are no field are left out.
     public var ignoresUnknownColumns = false
+    /// Of the times that are written without one; nil where each time has to have its zone.
+    public var timeZone: TimeZone?
     /// The shop system whose export the file is.
     public var preset: InputPreset?
 

@@ -64,8 +64,12 @@ extension JobField: InputColumn {
 }
 
 extension ItemField: InputColumn {
+    /// Columns of the table that no file sets.
+    private static let exportedColumns: Set<String> = ["version", "updated_at", "opening_on_hand", "last_job_id"]
+
     package static func advice(onColumn name: String) -> String? {
-        JobField(rawValue: name) == nil ? nil : "this looks like jobs: use stockq import"
+        if JobField(rawValue: name) != nil { return "this looks like jobs: use stockq import" }
+        return exportedColumns.contains(name) ? "this looks like stockq export items: add --ignore-unknown" : nil
     }
 
     package static func rules(of preset: InputPreset) -> PresetRules<ItemField>? {

@@ -7,26 +7,22 @@ package enum RFC3339 {
     /// - Returns: nil for a text that is not a timestamp with a zone.
     package static func microsecondsSince2000(_ bytes: ArraySlice<UInt8>) -> Int64? {
         var text = Scanner(bytes)
-        guard let year = text.number(digits: 4), text.skip("-"), let month = text.number(digits: 2), text.skip("-"),
-            let day = text.number(digits: 2), text.skip("T") || text.skip("t") || text.skip(" "),
-            let hour = text.number(digits: 2), text.skip(":"), let minute = text.number(digits: 2)
-        else { return nil }
-        var second = 0
-        var fraction = 0
-        if text.skip(":") {
-            guard let given = text.number(digits: 2) else { return nil }
-            second = given
-            if text.skip(".") {
-                guard let given = text.microseconds() else { return nil }
-                fraction = given
-            }
-        }
+        guard let days = text.date(), text.skipBeforeClock(), let clock = text.clock() else { return nil }
         _ = text.skip(" ")
-        guard let zoneMinutes = text.zoneMinutes(), text.isAtEnd, year >= 1, (1...12).contains(month),
-            day >= 1 && day <= daysIn(month, year), hour < 24, minute < 60, second < 60
-        else { return nil }
-        let seconds = daysSince2000(year, month, day) * 86_400 + hour * 3_600 + (minute - zoneMinutes) * 60 + second
-        return Int64(seconds) * 1_000_000 + Int64(fraction)
+        guard let zoneMinutes = text.zoneMinutes(), text.isAtEnd else { return nil }
+        return Int64(days * 86_400 - zoneMinutes * 60) * 1_000_000 + clock
+    }
+
+    /// A time without a zone, as spreadsheets write it: `2026-03-01 12:00[:00]`, `01.03.2026 12:00[:00]`, or the day
+    /// alone, which is its first moment.
+    ///
+    /// - Returns: as if it were a time in UTC; nil for any other text. What is written with `/` may have the month or the
+    ///   day first, so it is none.
+    static func localMicrosecondsSince2000(_ bytes: ArraySlice<UInt8>) -> Int64? {
+        var text = Scanner(bytes)
+        if let days = text.date() { return text.localTime(onDay: days) }
+        text = Scanner(bytes)
+        return text.dottedDate().flatMap { text.localTime(onDay: $0) }
     }
 
     /// Appends a moment in UTC as PostgreSQL reads it: `2026-03-01 12:00:00.25+00`, also before the year 1 and after
@@ -123,6 +119,54 @@ package enum RFC3339 {
             guard rest.first == UInt8(ascii: letter) else { return false }
             rest.removeFirst()
             return true
+        }
+
+        mutating func skipBeforeClock() -> Bool { skip("T") || skip("t") || skip(" ") }
+
+        /// `2026-03-01`, in days since 2000-01-01.
+        mutating func date() -> Int? {
+            guard let year = number(digits: 4), skip("-"), let month = number(digits: 2), skip("-"),
+                let day = number(digits: 2)
+            else { return nil }
+            return days(year, month, day)
+        }
+
+        /// `01.03.2026`, in days since 2000-01-01.
+        mutating func dottedDate() -> Int? {
+            guard let day = number(digits: 2), skip("."), let month = number(digits: 2), skip("."),
+                let year = number(digits: 4)
+            else { return nil }
+            return days(year, month, day)
+        }
+
+        private func days(_ year: Int, _ month: Int, _ day: Int) -> Int? {
+            guard year >= 1, (1...12).contains(month), day >= 1 && day <= daysIn(month, year) else { return nil }
+            return daysSince2000(year, month, day)
+        }
+
+        /// `12:00[:00[.000000]]`, in microseconds.
+        mutating func clock() -> Int64? {
+            guard let hour = number(digits: 2), skip(":"), let minute = number(digits: 2) else { return nil }
+            var second = 0
+            var fraction = 0
+            if skip(":") {
+                guard let given = number(digits: 2) else { return nil }
+                second = given
+                if skip(".") {
+                    guard let given = microseconds() else { return nil }
+                    fraction = given
+                }
+            }
+            guard hour < 24, minute < 60, second < 60 else { return nil }
+            return Int64(hour * 3_600 + minute * 60 + second) * 1_000_000 + Int64(fraction)
+        }
+
+        /// What is behind the day, to the end.
+        mutating func localTime(onDay days: Int) -> Int64? {
+            let day = Int64(days) * 86_400_000_000
+            if isAtEnd { return day }
+            guard skipBeforeClock(), let clock = clock(), isAtEnd else { return nil }
+            return day + clock
         }
 
         /// One to six digits behind the point.

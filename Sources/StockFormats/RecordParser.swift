@@ -1,3 +1,4 @@
+import Foundation
 import StockModel
 
 /// Makes typed values of an input's records.
@@ -5,10 +6,15 @@ package struct RecordParser {
     /// The fields of a record, in their order.
     private let fields: [FieldDefinition]
     private let isID: [Bool]
+    private let isTime: [Bool]
+    private let timeZone: TimeZone?
 
-    package init(_ fields: [FieldDefinition]) {
+    /// - Parameter timeZone: of the times that are without one; nil where each has to have it.
+    package init(_ fields: [FieldDefinition], timeZone: TimeZone?) {
         self.fields = fields
+        self.timeZone = timeZone
         isID = fields.map(\.isID)
+        isTime = fields.map(\.isTime)
     }
 
     /// Parses the fields that a record gives. A field without a byte is not given.
@@ -22,7 +28,7 @@ package struct RecordParser {
             let bytes = record.fields[position]
             if !bytes.isEmpty {
                 if isID[position] && WholeNumber.isRounded(bytes) { throw field.rounded(bytes) }
-                set(position, try field.parse(bytes))
+                set(position, try isTime[position] ? field.parseTime(bytes, in: timeZone) : field.parse(bytes))
             } else if field.isRequired {
                 throw field.isEmpty
             }

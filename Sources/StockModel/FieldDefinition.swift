@@ -24,6 +24,7 @@ public final class FieldDefinition: Sendable {
 
     /// Whether its values are ids.
     package var isID: Bool { if case .id = kind { true } else { false } }
+    package var isTime: Bool { if case .time = kind { true } else { false } }
 
     package init(
         _ name: String, _ kind: FieldKind, _ sqlType: FieldSQLType, isRequired: Bool = false, option: String? = nil,

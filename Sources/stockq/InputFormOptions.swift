@@ -1,4 +1,5 @@
 import CommandLineKit
+import Foundation
 import StockQueue
 
 /// The options that say how the file of an import is written and which of its columns are which fields.
@@ -15,11 +16,13 @@ enum InputFormOptions {
         repeated: "map", .columnName, help: "the field of a column that has another name, as SKU=item_id")
     private static let set = Option(
         repeated: "set", .fieldValue, help: "a field's value for all lines, as store_id=berlin")
+    private static let timeZone = Option(
+        "time-zone", .timeZone, help: "the zone of times that are written without one, as Europe/Berlin")
     private static let ignoreUnknown = Flag("ignore-unknown", help: "leave out the columns that are no field")
     private static let trim = Flag("trim", help: "remove white space at both ends of each field")
 
     /// All but `from`, whose values differ by command.
-    static let parameters: [any Parameter] = [map, set, ignoreUnknown, trim, delimiter, encoding, format]
+    static let parameters: [any Parameter] = [map, set, ignoreUnknown, trim, timeZone, delimiter, encoding, format]
 
     static func from(_ presets: [InputPreset]) -> Option<InputPreset?> {
         Option("from", .choice("SYSTEM", of: presets), help: "the file is an export of this shop system")
@@ -35,6 +38,7 @@ enum InputFormOptions {
         var form = InputForm(input[format] ?? InputFormat(fileName: name) ?? .csv, trims: input[trim])
         form.delimiter = input[delimiter]
         form.encoding = input[encoding]
+        form.timeZone = input[timeZone]
         form.preset = input[from]
         form.ignoresUnknownColumns = input[ignoreUnknown]
         form.fieldNames = try dictionary(input[map], "--map", input)
@@ -63,6 +67,14 @@ extension ValueType where Value == Delimiter {
             "CHARACTER", shape: .choice(["comma", "semicolon", "tab", "bar"]),
             expectation: "comma, semicolon, tab or bar, or the character itself"
         ) { names[$0] ?? Delimiter(rawValue: $0) }
+    }
+}
+
+extension ValueType where Value == TimeZone {
+    static var timeZone: Self {
+        Self("ZONE", shape: .text(bytes: nil), expectation: "a name of the IANA database such as Europe/Berlin") {
+            TimeZone(identifier: $0)
+        }
     }
 }
 

@@ -196,6 +196,45 @@ import Testing
             #expect(items.err.contains("this looks like items: use stockq items import"), "\(items.err)")
             let jobs = try Program(database).run(["items", "import", "-"], input: "store_id,item_id,Quantity\n")
             #expect(jobs.err.contains("this looks like jobs: use stockq import"), "\(jobs.err)")
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 3)")
+            let exported = try Program(database).run(["export", "items"]).out
+            let again = try Program(database).run(["items", "import", "-"], input: exported)
+            #expect(again.err.contains("this looks like stockq export items: add --ignore-unknown"), "\(again.err)")
+            let kept = try Program(database).run(["items", "import", "-", "--ignore-unknown"], input: exported)
+            #expect(kept.code == 0 && kept.out.contains("1 unchanged"), "\(kept)")
+        }
+    }
+
+    @Test("times without a zone are those of --time-zone, also where the clock changes") func localTimes() async throws
+    {
+        try await withDatabase { database in
+            let text = """
+                store_id,item_id,quantity,occurred_at
+                s,a,1,2025-03-30 01:30
+                s,b,1,30.03.2025 03:00
+                s,c,1,2025-10-26
+                s,d,1,26.10.2025 02:30:15
+                s,e,1,2025-10-26T02:30:00Z
+                s,f,1,2025-03-30 02:30
+                s,g,1,03/30/2025
+
+                """
+            let berlin = try Program(database).run(["import", "-", "--time-zone", "Europe/Berlin"], input: text)
+            #expect(berlin.code == 1)
+            #expect(berlin.err.contains("must be a time of Europe/Berlin like 2026-03-01 12:00"), "\(berlin.err)")
+            #expect(berlin.err.contains("'2025-03-30 02:30'") && berlin.err.contains("'03/30/2025'"), "\(berlin.err)")
+            #expect(
+                try database.rows("SELECT item_id, occurred_at AT TIME ZONE 'UTC' FROM stockq.jobs ORDER BY job_id")
+                    == [
+                        "a,2025-03-30 00:30:00", "b,2025-03-30 01:00:00", "c,2025-10-25 22:00:00",
+                        "d,2025-10-26 00:30:15",
+                        "e,2025-10-26 02:30:00",
+                    ])
+            let none = try Program(database).run(["import", "-"], input: text)
+            #expect(
+                none.err.contains("'2025-03-30 01:30', a time without its zone; --time-zone names it"), "\(none.err)")
+            let unknown = try Program(database).run(["import", "-", "--time-zone", "Mars/Olympus"], input: text)
+            #expect(unknown.code == 2 && unknown.err.contains("IANA database"), "\(unknown.err)")
         }
     }
 

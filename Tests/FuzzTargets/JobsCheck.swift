@@ -6,7 +6,7 @@ enum JobsCheck {
     static func problem(with bytes: [UInt8], _ format: InputFormat) -> String? {
         let input = InputCheck<JobField>(bytes, format, required: JobField.required)
         if let problem = input.problem { return problem }
-        let parser = RecordParser(input.columns.map(\.definition))
+        let parser = RecordParser(input.columns.map(\.definition), timeZone: nil)
         for record in input.records {
             if format == .ndjson, let problem = ObjectCheck.problem(with: record, input.columns) { return problem }
             if record.problem != nil { continue }

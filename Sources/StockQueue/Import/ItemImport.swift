@@ -88,7 +88,7 @@ public struct ItemImport {
         }
         let start = source.position
         reader = try FieldReader(source, form: form, required: ItemField.required)
-        parser = RecordParser(reader.columns.map(\.definition))
+        parser = RecordParser(reader.columns.map(\.definition), timeZone: form.timeZone)
         if let start {
             repeatedItems = try RepeatedItems(&reader, parser, rules)
             try source.goBack(to: start)

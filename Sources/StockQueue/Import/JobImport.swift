@@ -100,7 +100,7 @@ public struct JobImport {
             reader = try FieldReader(source, form: options.form, required: JobField.required)
         }
         rejectsForm = RejectsForm(reader)
-        parser = RecordParser(reader.columns.map(\.definition))
+        parser = RecordParser(reader.columns.map(\.definition), timeZone: options.form.timeZone)
         columns = reader.columns
         storeColumn = reader.columns.firstIndex(of: .storeID)
         groupColumn = reader.columns.firstIndex(of: .groupID)
