@@ -34,7 +34,8 @@ private struct Polling {
     private var dueJobs: DueJobs
     private var fullScan: FullScan
     private var nextWakeUpOfOthersAt: Deadline?
-    private var lastPollMicroseconds = 0
+    /// How long the last polls took, the newest last.
+    private var pollMicroseconds: [Int] = []
     /// The strands in which the last poll found jobs.
     private var busyStrands: Set<Strand> = []
     /// The drain has found nothing, and ends after a poll of everything that finds nothing either.
@@ -74,8 +75,9 @@ private struct Polling {
     /// costs as much as 20 jobs.
     private static let besideProducerPauseMs = 25
     private static let wakeOthersEveryMs = 1_000
-    /// Beside busy workers, a pause is at least so many times as long as the poll before it.
-    private static let pauseOfPollTime = 20
+    /// Beside busy workers, a pause is at least so many times as long as the quickest of the last polls: the others also
+    /// waited for a processor.
+    private static let (pauseOfPollTime, pollsRemembered) = (20, 8)
 
     mutating func run() throws(PostgresError) {
         if !connection.settings.pooled { try connection.listen(channel: context.schema.name) }
@@ -131,7 +133,7 @@ private struct Polling {
     /// a lane.
     private func busyPauseMs(_ canBeWorked: Bool, _ hadProducerWork: Bool) -> Int {
         if !canBeWorked { return Self.cooldownPauseMs }
-        let pauseMs = lastPollMicroseconds * Self.pauseOfPollTime / 1_000
+        let pauseMs = (pollMicroseconds.min() ?? 0) * Self.pauseOfPollTime / 1_000
         let working = context.laneQueue.working
         if hadProducerWork || working >= context.settings.workers {
             return min(max(pauseMs, Self.besideProducerPauseMs), Self.busyPauseMs)
@@ -158,7 +160,7 @@ private struct Polling {
                 for lane in changed { context.marks.reset(lane.lane, to: lane.epoch) }
                 continue
             }
-            lastPollMicroseconds = took.microseconds
+            pollMicroseconds = pollMicroseconds.suffix(Self.pollsRemembered - 1) + [took.microseconds]
             if isFullScan { fullScan.scannedAsOne(below: highest, milliseconds: took.milliseconds) }
             busyStrands = Set(ready.map(\.strand))
             if isFullScan { for job in ready { context.marks.lower(job.strand, below: job.id) } }

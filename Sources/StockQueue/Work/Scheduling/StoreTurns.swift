@@ -126,6 +126,16 @@ final class StoreTurns: Sendable {
         }
     }
 
+    /// Whether a store with little work was found since these shares were planned, and the next batch may be for such
+    /// stores alone: then it comes before this one, if nothing of this one is written.
+    func isOvertaken(_ shares: [Share], of lane: Int16) -> Bool {
+        state.withLock { state in
+            guard !state.deepStoresWait[Int(lane)], shares.contains(where: \.work.isDeep) else { return false }
+            let planned = Dictionary(shares.map { ($0.store, $0.work.found) }, uniquingKeysWith: max)
+            return state.lanes[Int(lane)].contains { !$1.isDeep && planned[$0] != $1.found }
+        }
+    }
+
     private static func serve(_ store: StoreInLane, hasLittle: Bool, _ state: inout State) {
         if hasLittle, let last = state.lastServed, last != store.storeHash {
             state.isSharedUntil = .after(milliseconds: sharedMs)

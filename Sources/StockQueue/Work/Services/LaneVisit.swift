@@ -126,7 +126,9 @@ struct LaneVisit {
         ownsLane = handover.wait(milliseconds: context.settings.idleInTransactionTimeout.milliseconds / 2)
         if let failure, failure.isConnectionFatal { throw failure }
         // Any other error comes again in the next batch, which recovers from it.
-        if ownsLane && failure == nil && context.marks.isStill(request.marks, of: lane) {
+        // Work of a store with little of it that came in since would otherwise wait for this batch too.
+        let isOvertaken = context.turns.isOvertaken(request.marks.stores.map(\.share), of: lane)
+        if ownsLane && failure == nil && !isOvertaken && context.marks.isStill(request.marks, of: lane) {
             request.isClaimed = true
             return try run(request)
         }
