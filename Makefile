@@ -21,7 +21,7 @@ install: ## install the program, completions, manual page and units for systemd 
 	$(PROGRAM) completions bash >$(share)/bash-completion/completions/stockq
 	$(PROGRAM) completions zsh >$(share)/zsh/site-functions/_stockq
 	$(PROGRAM) completions fish >$(share)/fish/vendor_completions.d/stockq.fish
-	for unit in run serve; do \
+	for unit in run serve dashboard; do \
 		sed 's|/usr/local/bin/stockq|$(PREFIX)/bin/stockq|' docs/operating/systemd/stockq-$$unit.service \
 			>$(DESTDIR)$(PREFIX)/lib/systemd/system/stockq-$$unit.service && \
 		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/stockq-$$unit.service || exit 1; \

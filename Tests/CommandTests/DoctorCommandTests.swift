@@ -74,6 +74,27 @@ import Testing
         }
     }
 
+    @Test("a disk of the server that is nearly full is a finding, for a role that may see where the files are")
+    func disk() async throws {
+        try await withDatabase { database in
+            let options = ["doctor", "--min-workers", "0", "--min-disk"]
+            // No disk is quite empty.
+            let full = try Program(database).run(options + ["100"])
+            #expect(full.code == 1)
+            #expect(
+                full.out.contains(/disk: \d+ % \(\d+ MiB\) of the disk of \/.+ is free; on a full disk/), "\(full.out)")
+            let unchecked = try Program(database).run(options + ["0"])
+            #expect(!unchecked.out.contains("disk: "), "\(unchecked.out)")
+            let reader = "disk_of_\(database.name)"
+            try database.run("CREATE ROLE \(reader) LOGIN; GRANT stockq_reader TO \(reader)")
+            var program = Program()
+            program.environment["DATABASE_URL"] = database.settings(as: reader).conninfo
+            let hidden = try program.run(options + ["100"])
+            #expect(!hidden.out.contains("disk: "), "\(hidden)")
+            try database.run("DROP OWNED BY \(reader); DROP ROLE \(reader)")
+        }
+    }
+
     @Test("what a role may not see of a worker's session is shown as hidden") func hiddenState() async throws {
         try await withDatabase { database in
             var settings = database.settings

@@ -83,7 +83,7 @@ import Testing
         let list = try Self.shell("dpkg-deb --contents \(package)").out
         for file in [
             "usr/bin/stockq", "usr/lib/systemd/system/stockq-run.service",
-            "usr/lib/systemd/system/stockq-serve.service",
+            "usr/lib/systemd/system/stockq-serve.service", "usr/lib/systemd/system/stockq-dashboard.service",
             "usr/share/man/man1/stockq.1.gz", "usr/share/bash-completion/completions/stockq",
             "usr/share/zsh/vendor-completions/_stockq", "usr/share/fish/vendor_completions.d/stockq.fish",
             "etc/stockq/stockq.conf", "usr/share/doc/stockq/operating/runbook.md",

@@ -190,23 +190,35 @@ import stockq
         ServiceManager(environment: ["NOTIFY_SOCKET": "/nowhere/x"]).ready()
     }
 
-    @Test("systemd accepts the units") func units() throws {
-        for unit in ["stockq-run", "stockq-serve"] {
-            let path = MonitorTests.folder.appendingPathComponent("systemd/\(unit).service").path
-            // The program of the unit is not installed here.
-            let text = try String(contentsOfFile: path, encoding: .utf8)
-                .replacingOccurrences(of: "/usr/local/bin/stockq", with: Program.path)
-            let words = try #require(text.firstMatch(of: /ExecStart=\S+ (.*)/)).output.1.split(separator: " ")
-            let checked = try Program().run(words.map(String.init) + ["--show-settings"])
-            #expect(checked.code == 0, "\(checked.err)")
-            guard FileManager.default.isExecutableFile(atPath: "/usr/bin/systemd-analyze") else { continue }
-            let copy = NSTemporaryDirectory() + "/\(unit)-\(UUID().uuidString).service"
-            try text.write(toFile: copy, atomically: true, encoding: .utf8)
-            defer { unlink(copy) }
-            let verified = try Program().start(
-                ["verify", "--man=no", copy], executable: "/usr/bin/systemd-analyze"
-            ).wait()
-            #expect(verified.code == 0 && verified.err.isEmpty, "\(verified.err)")
+    @Test("systemd accepts the units") func units() async throws {
+        let token = NSTemporaryDirectory() + "/dashboard-\(UUID().uuidString).token"
+        try String(repeating: "a", count: 48).write(toFile: token, atomically: true, encoding: .utf8)
+        chmod(token, 0o600)
+        defer { unlink(token) }
+        try await withDatabase { database in
+            for (unit, check) in [
+                ("stockq-run", "--show-settings"), ("stockq-serve", "--show-settings"), ("stockq-dashboard", "--check"),
+            ] {
+                let path = MonitorTests.folder.appendingPathComponent("systemd/\(unit).service").path
+                // The program of the unit is not installed here.
+                let text = try String(contentsOfFile: path, encoding: .utf8)
+                    .replacingOccurrences(of: "/usr/local/bin/stockq", with: Program.path)
+                let words = try #require(text.firstMatch(of: /ExecStart=\S+ (.*)/)).output.1
+                    .replacing("%d/dashboard.token", with: token).split(separator: " ")
+                let checked = try Program(database).run(words.map(String.init) + [check])
+                #expect(checked.code == 0, "\(checked.err)")
+                try Self.verify(unit, text)
+            }
         }
+    }
+
+    /// Asks systemd itself, where it is installed.
+    private static func verify(_ unit: String, _ text: String) throws {
+        guard FileManager.default.isExecutableFile(atPath: "/usr/bin/systemd-analyze") else { return }
+        let copy = NSTemporaryDirectory() + "/\(unit)-\(UUID().uuidString).service"
+        try text.write(toFile: copy, atomically: true, encoding: .utf8)
+        defer { unlink(copy) }
+        let verified = try Program().start(["verify", "--man=no", copy], executable: "/usr/bin/systemd-analyze").wait()
+        #expect(verified.code == 0 && verified.err.isEmpty, "\(verified.err)")
     }
 }

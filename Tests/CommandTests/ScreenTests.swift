@@ -161,8 +161,8 @@ import stockq
             let dry = try program.run(["retry", "--code", "insufficient_stock", "--dry-run"]).out
             #expect(
                 dry == """
-                    job 4: rejected (insufficient_stock) → queued again
-                    job 8: rejected (insufficient_stock) → queued again
+                    job 4: rejected (insufficient_stock) → queued again – adjust -1 of none in s
+                    job 8: rejected (insufficient_stock) → queued again – adjust -1 of none in s
                     2 jobs; nothing was changed
 
                     """)

@@ -42,7 +42,9 @@ import Testing
             message: "UPDATE (allocated) on \"stockq\".items, UPDATE (version) on"),
         Blocker(
             sql: "REVOKE UPDATE ON stockq.workers_awake FROM stockq_worker",
-            message: "this role lacks UPDATE on \"stockq\".workers_awake"),
+            message:
+                "this role lacks UPDATE on \"stockq\".workers_awake; an administrator runs: GRANT stockq_worker TO ROLE"
+        ),
         Blocker(
             sql: "DROP POLICY worker_select ON stockq.jobs", message: "row security may hide rows of \"stockq\".jobs"),
         Blocker(

@@ -239,7 +239,7 @@ import stockq_bench
         Mistake("items", "set", "s", "a", "--tracked", "x", message: "--tracked takes yes or no, not 'x'"),
         Mistake(
             "limits", "set", "s", "0", message: "N|none takes a whole number from 1 to 100000000, or none, not '0'"),
-        Mistake("cancel", message: "name jobs by their ids, or by --group, --reference or --key"),
+        Mistake("cancel", message: "name jobs by their ids, or by --group, --reference, --key or --import"),
         Mistake("cancel", "--group", "g", message: "a group, a reference or a key belongs to a store: give --store"),
         Mistake(
             "cancel", "1", "--store", "s",

@@ -2,8 +2,6 @@ import Foundation
 import StockQueuePostgres
 
 /// Finds what an administrator has to act on: missing workers, backlog, failures, and what is wrong with the server.
-///
-/// The free space of the server's disks is not visible in SQL.
 package struct Doctor {
     /// From where on something is a finding.
     package struct Limits: Sendable {
@@ -24,6 +22,8 @@ package struct Doctor {
         package var connectionsPercentMax: Int32 = 90
         /// Between this machine and the server.
         package var clockDifferenceMax = Duration.seconds(5)
+        /// Of each disk of the server that may be free at least.
+        package var freeDiskPercentMin = 10
         /// A table of more rows needs statistics, and may have so many dead rows.
         package var largeTableRows: Int64 = 1_000_000
 
@@ -54,7 +54,25 @@ package struct Doctor {
         let ofClock = try clockFinding(max: limits.clockDifferenceMax, clock)
         let found = DoctorStatement.findings(
             in: try connection.execute(DoctorStatement(schema).statement, DoctorStatement.parameters(limits, schema)))
-        return found + [ofClock].compactMap { $0 } + (try ofStartup())
+        return found + [ofClock].compactMap { $0 } + (try ofDisks(percentMin: limits.freeDiskPercentMin))
+            + (try ofStartup())
+    }
+
+    /// The free space of the disks is not visible in SQL, but on the server's own machine.
+    private func ofDisks(percentMin: Int) throws(PostgresError) -> [Finding] {
+        let rows = try connection.execute(ListFoldersStatement().statement)
+        return ListFoldersStatement.folders(in: rows).compactMap { folder in
+            // Where a container has the socket of another machine, the folder is not here.
+            guard let disk = try? FileManager.default.attributesOfFileSystem(forPath: folder),
+                let free = (disk[.systemFreeSize] as? NSNumber)?.doubleValue,
+                let size = (disk[.systemSize] as? NSNumber)?.doubleValue, size > 0,
+                free / size * 100 < Double(percentMin)
+            else { return nil }
+            return Finding(
+                check: "disk",
+                text: "\(Int(free / size * 100)) % (\(Int(free / 1_048_576)) MiB) of the disk of \(folder) is free; "
+                    + "on a full disk the server writes nothing")
+        }
     }
 
     /// How far apart the clocks are at least: the server's time is between this machine's before the call and after it,

@@ -206,6 +206,27 @@ struct SeesSessionsStatement: QueueStatement {
         "sees_sessions", [], "SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all")
 }
 
+/// The folders of the server's files, where this role may know them and the server runs on this machine: the connection
+/// is a unix socket.
+struct ListFoldersStatement: QueueStatement {
+    let statement = Statement(
+        "list_folders", [],
+        """
+        SELECT folder
+        FROM (
+            SELECT setting AS folder FROM pg_settings WHERE name = 'data_directory'
+            UNION
+            SELECT pg_tablespace_location(oid) FROM pg_tablespace
+        ) AS folders
+        WHERE folder <> '' AND inet_server_addr() IS NULL
+        ORDER BY folder
+        """)
+
+    static func folders(in rows: ResultSet) -> [String] {
+        (0..<rows.rowCount).map { rows.string($0, rows.column("folder")) }
+    }
+}
+
 /// Reads the server's clock, in a statement that does nothing else.
 struct ReadClockStatement: QueueStatement {
     let statement = Statement("read_clock", [], "SELECT clock_timestamp() AS at")

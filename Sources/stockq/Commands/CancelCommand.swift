@@ -57,8 +57,14 @@ enum CancelCommand: Command {
     }
 
     private static func target(_ input: ParsedCommand) throws -> Target {
-        guard let name = input[importName] else { return .selection(try QueuedJobSelection.selection(input)) }
-        if QueuedJobSelection.isGiven(input) {
+        let isSelected = QueuedJobSelection.isGiven(input)
+        guard let name = input[importName] else {
+            if !isSelected {
+                throw input.usageError("name jobs by their ids, or by --group, --reference, --key or --import")
+            }
+            return .selection(try QueuedJobSelection.selection(input))
+        }
+        if isSelected {
             throw input.usageError(
                 "--import names the jobs; it goes without ids, --group, --reference, --key and --store")
         }

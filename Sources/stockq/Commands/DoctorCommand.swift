@@ -27,11 +27,15 @@ enum DoctorCommand: Command {
     private static let clock = Option(
         "max-clock-difference", .duration, default: standard.clockDifferenceMax,
         help: "between this machine and the server")
+    private static let disk = Option(
+        "min-disk", .wholeNumber(0...100, "PERCENT"), default: standard.freeDiskPercentMin,
+        help: "free space of each of the server's disks, at least")
     private static let json = Flag("json", help: "one JSON object a finding")
 
     static let spec = CommandSpec(
         "doctor", "Says what an administrator has to act on; for cron and health checks.",
-        options: [workers, age, failed, dead, since, pause, transaction, connections, clock, json], usesDatabase: true,
+        options: [workers, age, failed, dead, since, pause, transaction, connections, clock, disk, json],
+        usesDatabase: true,
         examples: [
             .init("Check with the usual limits."),
             .init("Look closely, when something is wrong now.", "--max-age", "30s", "--max-transaction", "10s"),
@@ -39,7 +43,8 @@ enum DoctorCommand: Command {
         ],
         notes: [
             "Exit code 0 if there is no finding, 1 if there is one, 3 if the queue could not be checked.",
-            "The free space of the server's disks is not visible in SQL. The ledger is proved by: stockq verify",
+            "Disks are seen on the server's own machine, through its unix socket, by a role with pg_read_all_settings. The ledger is "
+                + "proved by: stockq verify",
         ])
 
     static func run(_ input: ParsedCommand) throws -> ExitCode {
@@ -73,6 +78,7 @@ enum DoctorCommand: Command {
         (limits.failedMax, limits.deadMax) = (input[failed], input[dead])
         limits.connectionsPercentMax = Int32(input[connections])
         limits.clockDifferenceMax = input[clock]
+        limits.freeDiskPercentMin = input[disk]
         return limits
     }
 

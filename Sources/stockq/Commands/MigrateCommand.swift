@@ -93,7 +93,7 @@ enum MigrateCommand: Command {
                 "the queue's roles were not created, because this user may not create roles; an administrator runs: "
                     + "\(schema.migrateCommand) --roles-script | psql")
         }
-        if applied.isEmpty { Terminal.print("schema \(schema.name) is up to date") }
+        Terminal.print("schema \(schema.name) is up to date")
         return applied
     }
 

@@ -78,16 +78,19 @@ enum RetryCommand: Command {
         }
     }
 
-    /// `job 12: rejected (insufficient_stock) → queued as job 140`
+    /// `job 12: rejected (insufficient_stock) → queued as job 140 – adjust -4 of a in s`
     private static func printRetries(
         _ retries: [QueueAdmin.Retry], _ inspector: Inspector, isDryRun: Bool
     ) throws {
         let shown = retries.prefix(linesMax)
         let results = try inspector.results(of: shown.map(\.retryOf))
-        let before = Dictionary(results.map { ($0.jobID, $0.outcomeText) }) { first, _ in first }
+        let before = Dictionary(results.map { ($0.jobID, $0) }) { first, _ in first }
         for retry in shown {
-            let after = isDryRun ? "queued again" : "queued as job \(retry.jobID)"
-            Terminal.print("job \(retry.retryOf): \(before[retry.retryOf] ?? "finished") → \(after)")
+            let result = before[retry.retryOf]
+            Terminal.print(
+                "job \(retry.retryOf): \(result?.outcomeText ?? "finished") → "
+                    + (isDryRun ? "queued again" : "queued as job \(retry.jobID)")
+                    + (result.map { " – \($0.requestText)" } ?? ""))
         }
         if retries.count > linesMax { Terminal.print("… and \(grouped(retries.count - linesMax)) more") }
         if isDryRun {

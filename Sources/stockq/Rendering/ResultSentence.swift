@@ -5,13 +5,17 @@ extension JobResult {
     /// `rejected (insufficient_stock)`
     var outcomeText: String { outcome.rawValue + (code.map { " (\($0.rawValue))" } ?? "") }
 
+    /// `adjust -4 of a in s`
+    var requestText: String {
+        let location = locationID == "main" ? "" : " at \(locationID.printable)"
+        return "\(action.rawValue) \(grouped(quantity)) of \(itemID.printable)\(location) in \(storeID.printable)"
+    }
+
     /// `job 1: applied – adjust -4 of a in s; available 5 → 1`
     var sentence: String {
         var text = "job \(jobID): \(outcomeText)"
         if let warning { text += ", warning \(warning.rawValue)" }
-        text += " – \(action.rawValue) \(grouped(quantity)) of \(itemID.printable)"
-        if locationID != "main" { text += " at \(locationID.printable)" }
-        text += " in \(storeID.printable)"
+        text += " – \(requestText)"
         if outcome == .applied && appliedQuantity != quantity { text += ", \(grouped(appliedQuantity)) of it applied" }
         if let before, let after { text += "; available \(changeText(before.available, after.available))" }
         if let groupID { text += "; group \(groupID.printable)" }

@@ -51,7 +51,10 @@ package struct StartupCheck: Sendable {
         let rows = try connection.execute(
             FindMissingPrivilegesStatement().statement, FindMissingPrivilegesStatement.parameters(schema))
         let missing = FindMissingPrivilegesStatement.privileges(in: rows)
-        if !missing.isEmpty { blockers.append("this role lacks \(missing.joined(separator: ", "))") }
+        if missing.isEmpty { return }
+        blockers.append(
+            "this role lacks \(missing.joined(separator: ", ")); an administrator runs: GRANT \(schema.name)_worker TO ROLE"
+        )
     }
 
     /// A lane without a row would never be worked, without any error.
