@@ -65,7 +65,7 @@ asan: setup-tests ## the whole suite under AddressSanitizer, including its leak 
 fuzz: setup ## run each fuzz target for SECONDS
 	scripts/fuzz $(SECONDS)
 
-bench: setup ## measure stockq beside a baseline and an upper bound; about a quarter of an hour
+bench: setup ## measure stockq beside a baseline and an upper bound; about half an hour
 	swift build -c release --product stockq
 	swift build -c release --product stockq-bench
 	.build/release/stockq-bench --json docs/internals/bench.json --svg docs/internals/bench.svg

@@ -32,7 +32,7 @@ package enum BenchCommand {
         ],
         notes: [
             "The server is durable (fsync, synchronous_commit and full_page_writes on) and runs beside the workers on this "
-                + "machine. All scenarios take about a quarter of an hour.",
+                + "machine. All scenarios take about half an hour, and need 20 GB of disk.",
             "Needs the server's programs and pgbench (Debian: postgresql), and the program stockq in the same folder.",
         ])
 
@@ -96,7 +96,7 @@ enum BenchScenario: String, CaseIterable, Sendable {
     case drains, steady, `import`, latency, idle
     case heldBack = "held-back"
     case openTransaction = "open-transaction"
-    case backlog, producers, memory, deliveries, fairness
+    case backlog, catalog, growth, producers, memory, deliveries, fairness
     /// The gateway: it needs wrk and the folder of the sources.
     case http
 }

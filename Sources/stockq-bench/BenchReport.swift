@@ -40,12 +40,16 @@ struct BenchReport: Codable {
     // MARK: chart
 
     private static let charted = [
-        "baseline", "upper_bound", "drain", "one_lane", "orders", "deferred", "hot_item", "backlog", "steady",
+        "baseline", "upper_bound", "narrow", "drain", "one_lane", "orders", "keys", "deferred", "hot_item", "backlog",
+        "catalog", "steady",
     ]
+    private static let references: Set<String> = ["baseline", "upper_bound", "narrow"]
 
     /// Rates as bars, and below them the rounds of the held-back vacuum.
     var svg: String {
-        let bars = Self.charted.compactMap { name in figures.first { $0.name == name } }
+        let bars =
+            Self.charted.compactMap { name in figures.first { $0.name == name } }
+            + figures.filter { $0.name.hasPrefix("growth_") }
         let valueMax = max(1, bars.map(\.value).max() ?? 1)
         let barHeight = 24
         let labelWidth = 300
@@ -54,7 +58,7 @@ struct BenchReport: Codable {
         var y = 44
         for bar in bars {
             let length = max(1, Int(bar.value / valueMax * Double(width)))
-            let color = ["baseline", "upper_bound"].contains(bar.name) ? "#9aa5b1" : "#2f6f9f"
+            let color = Self.references.contains(bar.name) ? "#9aa5b1" : "#2f6f9f"
             lines.append(
                 "<text x=\"\(labelWidth - 8)\" y=\"\(y + 16)\" text-anchor=\"end\">\(Self.escaped(bar.title))</text>")
             lines.append(

@@ -3,7 +3,7 @@ import Foundation
 import StockQueueLocking
 import StockQueuePostgres
 
-/// The two references that stockq is compared with, on the same tables.
+/// What stockq is compared with.
 enum Reference {
     private static let resultColumns = """
         job_id, quantity, applied_quantity, on_hand_before, on_hand_after, allocated_before, allocated_after, version,
@@ -95,42 +95,105 @@ enum Reference {
         return true
     }
 
-    /// The upper bound: one statement that deletes all jobs, changes the stock and inserts the results, without
+    /// The wide upper bound: one statement that deletes all jobs, changes the stock and inserts the results, without
     /// claiming or deciding.
-    static func oneStatement(_ database: BenchRig.Database) throws -> (jobs: Int, seconds: Double) {
+    ///
+    /// - Parameter withKeys: inserts the idempotency keys too.
+    static func oneStatement(
+        _ database: BenchRig.Database, withKeys: Bool = false
+    ) throws -> (jobs: Int, seconds: Double) {
+        let keys = """
+            , kept AS (
+                INSERT INTO stockq.idempotency_keys (
+                    idempotency_key, store_id, job_id, quantity, expected_available, action, on_insufficient, item_id,
+                    location_id)
+                SELECT idempotency_key, store_id, job_id, quantity, expected_available, action, on_insufficient, item_id,
+                    location_id
+                FROM gone
+            )
+            """
+        return try time(
+            database, before: "ANALYZE stockq.jobs; ANALYZE stockq.items",
+            """
+            WITH gone AS MATERIALIZED (
+                DELETE FROM stockq.jobs WHERE run_at IS NULL RETURNING *
+            ), \(changed)\(withKeys ? keys : "")
+            INSERT INTO stockq.results (\(resultColumns))
+            SELECT job_id, quantity, quantity, on_hand, on_hand, 0, 0, version, expected_available, submission_id, now(),
+                enqueued_at, scheduled_at, expires_at, 'applied', action, on_insufficient, 'ok', 'ok', priority, attempts,
+                max_attempts, notify, store_id, item_id, location_id, group_id, ordering_key, reason, reference,
+                'upper bound'
+            FROM gone
+            JOIN changed USING (store_id, item_id, location_id)
+            """)
+    }
+
+    /// The narrow upper bound: the same with tables that have only what stock needs, 7 columns of a job and 11 of a
+    /// result. No queue keeps less.
+    static func oneNarrowStatement(_ database: BenchRig.Database) throws -> (jobs: Int, seconds: Double) {
+        try time(
+            database,
+            before: """
+                CREATE TABLE narrow_jobs (
+                    job_id bigint PRIMARY KEY, quantity bigint NOT NULL, enqueued_at timestamptz NOT NULL,
+                    store_id text COLLATE "C" NOT NULL, item_id text COLLATE "C" NOT NULL,
+                    location_id text COLLATE "C" NOT NULL, reference text COLLATE "C");
+                CREATE TABLE narrow_results (
+                    job_id bigint PRIMARY KEY, quantity bigint NOT NULL, on_hand_after bigint, version bigint,
+                    enqueued_at timestamptz NOT NULL, finished_at timestamptz NOT NULL, outcome stockq.outcome NOT NULL,
+                    store_id text COLLATE "C" NOT NULL, item_id text COLLATE "C" NOT NULL,
+                    location_id text COLLATE "C" NOT NULL, reference text COLLATE "C");
+                INSERT INTO narrow_jobs (job_id, quantity, enqueued_at, store_id, item_id, location_id, reference)
+                SELECT job_id, quantity, enqueued_at, store_id, item_id, location_id, reference
+                FROM stockq.jobs ORDER BY job_id;
+                ANALYZE narrow_jobs; ANALYZE stockq.items; CHECKPOINT
+                """,
+            """
+            WITH gone AS MATERIALIZED (
+                DELETE FROM narrow_jobs RETURNING *
+            ), \(changed)
+            INSERT INTO narrow_results (
+                job_id, quantity, on_hand_after, version, enqueued_at, finished_at, outcome, store_id, item_id, location_id,
+                reference)
+            SELECT job_id, quantity, on_hand, version, enqueued_at, now(), 'applied', store_id, item_id, location_id,
+                reference
+            FROM gone
+            JOIN changed USING (store_id, item_id, location_id)
+            """)
+    }
+
+    /// Adds up what is sold of each item.
+    private static let changed = """
+        changed AS (
+            UPDATE stockq.items
+            SET on_hand = items.on_hand + sold.quantity, version = items.version + sold.jobs,
+                last_job_id = sold.last_job_id, updated_at = now()
+            FROM (
+                SELECT store_id, item_id, location_id, sum(quantity)::bigint AS quantity, count(*) AS jobs,
+                    max(job_id) AS last_job_id
+                FROM gone
+                GROUP BY store_id, item_id, location_id
+            ) AS sold
+            WHERE items.store_id = sold.store_id AND items.item_id = sold.item_id
+                AND items.location_id = sold.location_id
+            RETURNING items.store_id, items.item_id, items.location_id, items.on_hand, items.version
+        )
+        """
+
+    /// Runs one statement over all jobs.
+    ///
+    /// - Parameter before: is not measured.
+    private static func time(
+        _ database: BenchRig.Database, before: String, _ sql: String
+    ) throws -> (jobs: Int, seconds: Double) {
         var settings = database.settings
         settings.session = [("jit", "off"), ("work_mem", "512MB"), ("max_parallel_workers_per_gather", "0")]
         let connection = try Connection(settings)
-        try connection.executeScript("ANALYZE stockq.jobs; ANALYZE stockq.items")
+        for statement in before.split(separator: ";") {
+            try connection.executeScript(String(statement), timeoutMs: 600_000)
+        }
         let start = DispatchTime.now().uptimeNanoseconds
-        let done = try connection.execute(
-            Statement(
-                "upper_bound", [],
-                """
-                WITH gone AS MATERIALIZED (
-                    DELETE FROM stockq.jobs WHERE run_at IS NULL RETURNING *
-                ), changed AS (
-                    UPDATE stockq.items
-                    SET on_hand = items.on_hand + sold.quantity, version = items.version + sold.jobs,
-                        last_job_id = sold.last_job_id, updated_at = now()
-                    FROM (
-                        SELECT store_id, item_id, location_id, sum(quantity)::bigint AS quantity, count(*) AS jobs,
-                            max(job_id) AS last_job_id
-                        FROM gone
-                        GROUP BY store_id, item_id, location_id
-                    ) AS sold
-                    WHERE items.store_id = sold.store_id AND items.item_id = sold.item_id
-                        AND items.location_id = sold.location_id
-                    RETURNING items.store_id, items.item_id, items.location_id, items.on_hand, items.version
-                )
-                INSERT INTO stockq.results (\(resultColumns))
-                SELECT job_id, quantity, quantity, on_hand, on_hand, 0, 0, version, expected_available, submission_id, now(), enqueued_at,
-                    scheduled_at, expires_at, 'applied', action, on_insufficient, 'ok', 'ok', priority, attempts,
-                    max_attempts, notify, store_id, item_id, location_id, group_id, ordering_key, reason, reference, 'upper bound'
-                FROM gone
-                JOIN changed USING (store_id, item_id, location_id)
-                """), timeoutMs: 600_000
-        ).affectedRows
+        let done = try connection.execute(Statement("upper_bound", [], sql), timeoutMs: 600_000).affectedRows
         return (done, Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9)
     }
 }

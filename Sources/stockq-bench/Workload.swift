@@ -7,12 +7,13 @@ struct Workload {
     /// Jobs of one line: half of them on 2% of the items.
     ///
     /// - Parameters:
+    ///   - popularShare: the share of jobs that go to these 2%.
     ///   - hotShare: the share of jobs that go to a single item.
     ///   - deferred: how many jobs due tomorrow are queued beside the ready ones.
     ///   - hasKeys: whether each job has an idempotency key of its own.
     static func singles(
-        _ jobs: Int, stores: Int = 16, items: Int = 10_000, hotShare: Double = 0, deferred: Int = 0,
-        hasKeys: Bool = false
+        _ jobs: Int, stores: Int = 16, items: Int = 10_000, popularShare: Double = 0.5, hotShare: Double = 0,
+        deferred: Int = 0, hasKeys: Bool = false
     ) -> Workload {
         var statements = [catalog(stores: stores, items: items)]
         if deferred > 0 {
@@ -24,16 +25,18 @@ struct Workload {
             // A random id, as an order's key often is.
             statements.append(
                 insertSingles(
-                    jobs, stores, items, hotShare: hotShare, columns: hasKeys ? ", idempotency_key" : "",
+                    jobs, stores, items, popularShare: popularShare, hotShare: hotShare,
+                    columns: hasKeys ? ", idempotency_key" : "",
                     values: hasKeys ? ", md5('order ' || number)" : ""))
         }
-        let name = "singles_\(jobs)_\(stores)_\(Int(hotShare * 100))_\(deferred)\(hasKeys ? "_keys" : "")"
+        let shares = [popularShare, hotShare].map { String(Int($0 * 100)) }.joined(separator: "_")
+        let name = "singles_\(jobs)_\(stores)_\(items)_\(shares)_\(deferred)\(hasKeys ? "_keys" : "")"
         return Workload(name: name, statements: statements)
     }
 
     static func insertSingles(
-        _ jobs: Int, _ stores: Int = 16, _ items: Int = 10_000, hotShare: Double = 0, columns: String = "",
-        values: String = ""
+        _ jobs: Int, _ stores: Int = 16, _ items: Int = 10_000, popularShare: Double = 0.5, hotShare: Double = 0,
+        columns: String = "", values: String = ""
     ) -> String {
         """
         SELECT setseed(0.42);
@@ -43,7 +46,7 @@ struct Workload {
             SELECT number, (
                 CASE
                     WHEN random() < \(hotShare) THEN 0
-                    WHEN random() < 0.5 THEN floor(random() * \(items) * 0.02)
+                    WHEN random() < \(popularShare) THEN floor(random() * \(items) * 0.02)
                     ELSE floor(random() * \(items))
                 END
             )::integer AS item
