@@ -19,3 +19,13 @@ CREATE TABLE :"schema".reconciliations (
 
 ALTER TABLE :"schema".reconciliations ENABLE ROW LEVEL SECURITY;
 CREATE POLICY producers_read ON :"schema".reconciliations FOR SELECT USING (:"schema".has_grant(store_id));
+
+-- What the ledger checkers of the workers found, the last of each item, until an administrator reconciles the item.
+CREATE TABLE :"schema".ledger_violations (
+    store_id text COLLATE "C" NOT NULL,
+    item_id text COLLATE "C" NOT NULL,
+    location_id text COLLATE "C" NOT NULL,
+    violation text COLLATE "C" NOT NULL,
+    found_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT ledger_violations_pkey PRIMARY KEY (store_id, item_id, location_id)
+);

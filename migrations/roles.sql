@@ -116,6 +116,7 @@ DECLARE
         'GRANT UPDATE (epoch) ON lanes TO %1$I',
         'GRANT SELECT, INSERT ON results, notifications, idempotency_keys TO %1$I',
         'GRANT SELECT, INSERT ON change_log TO %1$I',
+        'GRANT SELECT, INSERT, UPDATE ON ledger_violations TO %1$I',
         -- What verify reads.
         'GRANT SELECT ON deliveries, threshold_changes, alert_policies, snoozes, announced_stores, announcements,
             announced_items, delivery_progress TO %1$I',

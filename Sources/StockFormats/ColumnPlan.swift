@@ -155,7 +155,8 @@ struct ColumnPlan<Column: InputColumn> {
         }
         if unknown.isEmpty { return }
         let named = unknown.filter { !names[$0].isEmpty }
-        throw named.isEmpty ? Self.error(unnamed: unknown) : Self.error(unknown: named.map { header[$0] })
+        throw named.isEmpty
+            ? Self.error(unnamed: unknown) : Self.error(unknown: named.map { header[$0] }, of: names)
     }
 
     /// - Parameter positions: of columns that have no name, from 0.
@@ -167,7 +168,10 @@ struct ColumnPlan<Column: InputColumn> {
             code: .unknownField)
     }
 
-    private static func error(unknown names: [ArraySlice<UInt8>]) -> ValidationError {
+    /// - Parameters:
+    ///   - names: the unknown ones.
+    ///   - header: all of them.
+    private static func error(unknown names: [ArraySlice<UInt8>], of header: [String]) -> ValidationError {
         guard names.allSatisfy({ UTF8Text.string($0) != nil }) else {
             return ValidationError(
                 "the header is not valid UTF-8; a file in Windows-1252 needs --encoding windows-1252", code: .malformed)
@@ -175,8 +179,10 @@ struct ColumnPlan<Column: InputColumn> {
         let plain = names.map { String(decoding: $0, as: UTF8.self).lowercased().replacing(" ", with: "_") }
         let shown = names.map { "'\(ValidationError.shown($0))'" }.joined(separator: ", ")
         let isOne = names.count == 1
+        let system = InputPreset.allCases.first { Column.rules(of: $0)?.fit(header) == true }
         let advice =
             plain.lazy.compactMap(Column.advice(onColumn:)).first
+            ?? system.map { "this looks like an export of a shop system: add --from \($0.rawValue)" }
             ?? "name \(isOne ? "its field" : "their fields") with --map '\(ValidationError.shown(names[0]))=FIELD', or leave \(isOne ? "it" : "them") out with --ignore-unknown"
         return ValidationError(
             "the header names \(isOne ? "an unknown column" : "unknown columns") \(shown); known are \(known); \(advice)",

@@ -37,6 +37,20 @@ public struct QueueStatistics: Sendable, Hashable {
         }
     }
 
+    /// What the ledger checkers found, and no administrator has reconciled.
+    public struct Violations: Sendable, Hashable {
+        /// How many items have a violation.
+        public let items: Int64
+        /// The item of the last one.
+        public let lastItem: ItemKey?
+        /// How long ago that was found, seconds.
+        public let lastSeconds: Double?
+
+        package init(items: Int64, last: (item: ItemKey, seconds: Double)?) {
+            (self.items, lastItem, lastSeconds) = (items, last?.item, last?.seconds)
+        }
+    }
+
     /// The span of time, seconds.
     public let windowSeconds: Int64
     /// The jobs in the queue.
@@ -51,22 +65,25 @@ public struct QueueStatistics: Sendable, Hashable {
     public let warnings: Int64
     /// Notifications written within the span.
     public let notifications: [NotificationKind: Int64]
-    /// Results of the last minute.
+    /// Results of the last minute, without those of canceled jobs.
     public let finishedLastMinute: Int64
     /// Workers that are connected to the database, of all its queues.
     public let workers: Int64
-    /// How old the result with the highest job id is, seconds; nil without a result.
+    /// How old the result with the highest job id is, seconds; nil without a result. Canceled jobs do not count.
     public let lastResultSeconds: Double?
     /// Messages on their way to subscriptions.
     public let pendingDeliveries: Int64
     /// Messages that no attempt delivered.
     public let deadDeliveries: Int64
+    public let violations: Violations
 
     package init(
         windowSeconds: Int64, queue: Backlog, items: Int64, outcomes: [Outcome: Int64], codes: [ResultCode: Int64],
         warnings: Int64, notifications: [NotificationKind: Int64], finishedLastMinute: Int64,
-        workers: Int64, lastResultSeconds: Double?, pendingDeliveries: Int64, deadDeliveries: Int64
+        workers: Int64, lastResultSeconds: Double?, pendingDeliveries: Int64, deadDeliveries: Int64,
+        violations: Violations
     ) {
+        self.violations = violations
         self.workers = workers
         self.lastResultSeconds = lastResultSeconds
         self.pendingDeliveries = pendingDeliveries

@@ -25,6 +25,10 @@ struct FeedListing<Value: Sendable, Cursor: LosslessStringConvertible & Sendable
     let store: String?
     /// A row for people.
     let line: (Value) -> String
+    /// The columns of a CSV, and how it is written; nil for lines.
+    var csv: (columns: [String], form: CSVForm)?
+    /// Which rows are shown; nil for all.
+    var isShown: ((Value) -> Bool)?
     /// A follower of the chosen stores.
     let follower: (Inspector, Cursor) -> Follower
     /// The cursor after which the rows of a span of seconds begin; nil for those that are still to come.
@@ -33,12 +37,15 @@ struct FeedListing<Value: Sendable, Cursor: LosslessStringConvertible & Sendable
     /// Rows read by one statement.
     private static var rowsMax: Int { 10_000 }
     private static var newestMax: Int { 100 }
+    /// Among so many of the newest rows those are looked for that `isShown` chooses.
+    static var searchedMax: Int { 10_000 }
     private static var pollMs: Int { 250 }
 
     func run(_ input: ParsedCommand) throws -> ExitCode {
         let (connection, schema) = try Database.open(
             input, timeout: follows ? ReconnectingReader.callTimeout : .seconds(300))
         try UnknownStore.warn(store, connection, schema)
+        if let csv { Terminal.print(exactly: csv.form.heading(csv.columns)) }
         let cursor = try showFirst(Inspector(connection: connection, schema: schema))
         guard follows else { return .success }
         let stop = StopSignal()
@@ -55,8 +62,9 @@ struct FeedListing<Value: Sendable, Cursor: LosslessStringConvertible & Sendable
         var cursor: Cursor
         switch start {
         case .newest(let newest):
-            let rows = try newest(inspector, limit ?? Self.newestMax)
-            rows.forEach(show)
+            let shownMax = limit ?? Self.newestMax
+            let rows = try newest(inspector, isShown == nil ? shownMax : Self.searchedMax)
+            for row in rows.filter(isChosen).suffix(shownMax) { try show(row) }
             return try rows.last?.cursor ?? findCursor(inspector, nil)
         case .since(let age): cursor = try findCursor(inspector, age.wholeSeconds)
         case .after(let given): cursor = given
@@ -64,10 +72,14 @@ struct FeedListing<Value: Sendable, Cursor: LosslessStringConvertible & Sendable
         var remaining = limit ?? Int.max
         while remaining > 0, Terminal.outputProblem == nil {
             var follower = follower(inspector, cursor)
-            let rows = try follower.next(limit: min(remaining, Self.rowsMax)) { row, _ in show(row) }
+            let rows = try follower.next(limit: isShown == nil ? min(remaining, Self.rowsMax) : Self.rowsMax)
             if rows.isEmpty { return cursor }
             cursor = follower.cursor
-            remaining -= rows.count
+            for row in rows where isChosen(row) && remaining > 0 {
+                try show(row)
+                remaining -= 1
+                if remaining == 0 { cursor = row.cursor }
+            }
         }
         if !follows { Terminal.note("there may be more; continue with --after \(cursor)") }
         return cursor
@@ -78,7 +90,7 @@ struct FeedListing<Value: Sendable, Cursor: LosslessStringConvertible & Sendable
         while Terminal.outputProblem == nil, !stop.wait(milliseconds: Self.pollMs) {
             let next = try reader.read { connection, schema in
                 var follower = follower(Inspector(connection: connection, schema: schema), cursor)
-                try follower.next(limit: Self.rowsMax) { row, _ in show(row) }
+                for row in try follower.next(limit: Self.rowsMax) where isChosen(row) { try show(row) }
                 return follower.cursor
             }
             cursor = next ?? cursor
@@ -86,7 +98,16 @@ struct FeedListing<Value: Sendable, Cursor: LosslessStringConvertible & Sendable
         return cursor
     }
 
-    private func show(_ row: Row) { Terminal.print(json ? row.json : line(row.value)) }
+    private func isChosen(_ row: Row) -> Bool { isShown?(row.value) ?? true }
+
+    private func show(_ row: Row) throws {
+        if let csv {
+            let object = try stockq.Row(json: row.json)
+            Terminal.print(exactly: csv.form.line(csv.columns.map { object[$0] }))
+        } else {
+            Terminal.print(json ? row.json : line(row.value))
+        }
+    }
 }
 
 /// The options that the commands of feeds share.

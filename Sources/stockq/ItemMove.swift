@@ -54,9 +54,12 @@ struct ItemMove {
 
     /// The results of the group, in the order of its lines.
     private func results(of jobs: [Int64], _ from: ItemKey, _ to: ItemKey) throws -> [JobResult] {
-        let producer = Producer(connection: connection, schema: schema)
-        let isFinished = try jobs.last.map {
-            try producer.awaitResult(of: $0, timeoutMs: timeout.milliseconds, stop: StopSignal())
+        let isFinished = try jobs.last.map { job in
+            let firstMs = min(Self.silentMs, timeout.milliseconds)
+            if try hasResult(job, within: firstMs) { return true }
+            Terminal.note(
+                "waiting for a worker that applies the move; without one it is canceled after \(timeout.text)")
+            return try hasResult(job, within: timeout.milliseconds - firstMs)
         }
         if isFinished != true {
             let canceled = try QueueAdmin(connection: connection, schema: schema).cancel(
@@ -69,6 +72,14 @@ struct ItemMove {
             }
         }
         return try Inspector(connection: connection, schema: schema).results(of: jobs)
+    }
+
+    /// So long the command waits without a word.
+    private static let silentMs = 2_000
+
+    private func hasResult(_ job: Int64, within milliseconds: Int) throws -> Bool {
+        try Producer(connection: connection, schema: schema)
+            .awaitResult(of: job, timeoutMs: milliseconds, stop: StopSignal())
     }
 
     /// What the group took from the old item, if it was applied. Otherwise the stock had changed, and the next group is

@@ -55,7 +55,10 @@ package enum Main {
         ProcessSetup.begin()
         let code = run()
         let isOutputLost = code == .success && Terminal.outputProblem != nil
-        if isOutputLost { Terminal.note("stockq: what the command does is done; only its output is lost") }
+        // A reader that closed its pipe, such as head, wants no word.
+        if isOutputLost && Terminal.outputProblem != EPIPE {
+            Terminal.note("stockq: what the command does is done; only its output is lost")
+        }
         exit((isOutputLost ? .failure : code).rawValue)
     }
 

@@ -74,6 +74,37 @@ import Testing
         }
     }
 
+    @Test("notifications are chosen by kind and item, the newest of them, and written as CSV") func chosen()
+        async throws
+    {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand, low_stock_threshold)
+                VALUES ('s', 'a', 6, 5), ('s', 'b', 6, 5), ('t', 'a', 1, 5)
+                """)
+            for (store, item, quantity) in [
+                ("s", "a", -1), ("s", "b", -1), ("s", "a", -5), ("s", "b", -5), ("t", "a", -1),
+            ] {
+                try database.enqueue(.adjust(item, quantity, store: store))
+                try database.drain()
+            }
+            func shown(_ options: String...) throws -> [String] {
+                try Program(database).run(["notifications", "--csv"] + options).out.split(separator: "\n").dropFirst()
+                    .map {
+                        $0.split(separator: ",", omittingEmptySubsequences: false)[2...6].joined(separator: ",")
+                    }
+            }
+            let out = ["out_of_stock,s,a,main,5", "out_of_stock,s,b,main,5", "out_of_stock,t,a,main,1"]
+            #expect(try shown("--kind", "out_of_stock") == out)
+            #expect(try shown("--kind", "out_of_stock", "--limit", "1") == [out[2]])
+            #expect(try shown("--kind", "out_of_stock", "--after", "0", "--limit", "2") == Array(out[...1]))
+            #expect(try shown("--kind", "out_of_stock", "--item", "a", "--store", "s", "--since", "1h") == [out[0]])
+            #expect(try shown("--item", "b") == ["low_stock,s,b,main,6", out[1]])
+            #expect(try Program(database).run(["notifications", "--csv", "--json"]).code == 2)
+        }
+    }
+
     @Test("a wait for a result goes on over a lost session") func waitForResult() async throws {
         try await withDatabase { database in
             try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 5)")

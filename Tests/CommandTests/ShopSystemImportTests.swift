@@ -50,6 +50,10 @@ import Testing
             let options = ["items", "import", "-", "--from", catalog.preset]
             let nowhere = try Program(database).run(options, input: catalog.file)
             #expect(nowhere.code == 1 && nowhere.err.contains("--set store_id=VALUE"), "\(nowhere.err)")
+            let plain = try Program(database).run(["items", "import", "-"], input: catalog.file)
+            #expect(
+                plain.code == 1 && plain.err.contains("export of a shop system: add --from \(catalog.preset)"),
+                "\(plain.err)")
             let done = try Program(database).run(options + ["--set", "store_id=berlin"], input: catalog.file)
             #expect(done.code == 0, "\(done.err)")
             #expect(done.err.contains(catalog.note), "\(done.err)")

@@ -153,6 +153,31 @@ import Testing
             let ended = try running.wait()
             #expect(ended.code == (stops ? 1 : 0))
             #expect(ended.out.firstMatch(of: /"violations":[1-9]/) != nil)
+            let (stats, doctor) = (try Program(database).run(["stats"]).out, try Program(database).run(["doctor"]).out)
+            #expect(stats.contains("violations   the ledger of 1 item is wrong, the last found "), "\(stats)")
+            #expect(stats.contains("\n  a in s; see stockq verify\n"), "\(stats)")
+            #expect(
+                doctor.contains("ledger: the ledger of item 'a' at 'main' in store 's' is wrong, found at "),
+                "\(doctor)")
+        }
+    }
+
+    @Test("a violation is on record until the item is reconciled") func violationOnRecord() async throws {
+        try await withDatabase { database in
+            try database.run("INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('s', 'a', 100)")
+            let job = "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -1)"
+            try database.run(job)
+            try database.drain()
+            try database.run("UPDATE stockq.items SET on_hand = on_hand + 7")
+            let running = try Program(database).start(["run", "--set", "checkInterval=10ms"])
+            try database.run(job)
+            let noted = "SELECT count(*) FROM stockq.ledger_violations"
+            #expect(try eventually { try database.value(noted) == "1" })
+            running.send(SIGTERM)
+            try running.wait()
+            try Program(database).run(["items", "reconcile", "s", "a", "--reason", "counted"])
+            #expect(try database.value(noted) == "0")
+            #expect(try !Program(database).run(["stats"]).out.contains("violations"))
         }
     }
 

@@ -33,6 +33,7 @@ import Testing
         jobs                Si   SuD  -    S    Si   -
         keys_in_use         S    -    -    S    S    -
         lanes               -    Su   -    S    S    -
+        ledger_violations   -    SIU  -    S    S    -
         maintenance_locks   -    -    -    S    S    -
         migrations          S    S    S    S    S    -
         my_caller_token     S    -    -    S    S    -

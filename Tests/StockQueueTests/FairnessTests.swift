@@ -97,6 +97,40 @@ import Testing
         }
     }
 
+    @Test("beside two workers that share a deep lane, a store with a job now and then keeps its order and the ledger")
+    func visitor() async throws {
+        try await withDatabase { database in
+            let shop = try Self.neighbor(database)
+            try database.run(Self.flood(60_000))
+            try database.run(Self.item(of: shop))
+            let workers = database.startWorkers {
+                $0.workers = 2
+                $0.batchJobsMax = 2_000
+            }
+            var visits = 0
+            while visits == 0 || try database.value("SELECT count(*) FROM stockq.jobs WHERE store_id = 'flood'") != "0"
+            {
+                try database.enqueue(.adjust("a", -1, store: shop))
+                visits += 1
+            }
+            #expect(try eventually(seconds: 30) { try database.queuedJobs() == 0 })
+            try workers.stop()
+            #expect(try database.resultCount() == 60_000 + visits)
+            #expect(
+                try database.rows(
+                    """
+                    SELECT store_id, item_id, job_id FROM (
+                        SELECT *, version <> row_number() OVER (
+                            PARTITION BY store_id, item_id ORDER BY job_id
+                        ) AS is_early
+                        FROM stockq.results
+                    ) AS applied
+                    WHERE is_early
+                    """) == [])
+            try Verifier(connection: database.connect(), schema: .standard).runAll { #expect($0.violations == []) }
+        }
+    }
+
     @Test("a store with many ready jobs takes what the others of its lane leave") func rest() async throws {
         try await withDatabase { database in
             let shop = try Self.neighbor(database)

@@ -3,7 +3,7 @@
 
 -- Accepts the item's present stock: each place where its history does not continue is recorded as a change outside the
 -- queue, with who accepted it and why. The stock itself does not change. Returns the changes recorded, or no row if
--- there were none. Reads all results, because the item's own chain may be what is broken.
+-- there were none. What the ledger checker found of the item is forgotten. Reads all results, because the item's own chain may be what is broken.
 --
 -- A history whose results are missing or have wrong versions is an error: nothing says what happened in between.
 CREATE OR REPLACE FUNCTION :"schema".reconcile_item(
@@ -30,6 +30,8 @@ BEGIN
             MESSAGE = format('there is no item %L in store %L at %L',
                 reconcile_item.item_id, reconcile_item.store_id, location);
     END IF;
+    DELETE FROM ledger_violations AS v
+    WHERE (v.store_id, v.item_id, v.location_id) = (item.store_id, item.item_id, item.location_id);
     IF EXISTS (
         SELECT FROM (
             SELECT r.version, lead(r.version, 1, item.version + 1) OVER (ORDER BY r.version) AS next_version

@@ -23,7 +23,9 @@ struct DoctorStatement: QueueStatement {
                 SELECT count(*) AS workers FROM sessions
                 WHERE datname = current_database() AND application_name ~ '\(SessionNames.worker)'
             ), last_result AS (
-                SELECT (SELECT finished_at FROM \(s).results ORDER BY job_id DESC LIMIT 1) AS finished_at
+                SELECT (
+                    SELECT finished_at FROM \(s).results WHERE outcome <> 'canceled' ORDER BY job_id DESC LIMIT 1
+                ) AS finished_at
             ), ready AS MATERIALIZED (
                 SELECT store_id, lane, count(*) AS jobs, min(\(SQL.readySince)) AS since
                 FROM \(s).jobs
@@ -101,7 +103,7 @@ struct DoctorStatement: QueueStatement {
             UNION ALL
             SELECT 'failed jobs', format(
                     '%s failed within %s; see: stockq jobs list --state failed',
-                    CASE jobs WHEN 1 THEN '1 job' ELSE jobs || ' jobs' END, $4 * interval '1 second')
+                    CASE jobs WHEN 1 THEN '1 job' ELSE jobs || ' jobs' END, \(Self.sinceText))
             FROM failed
             WHERE jobs > $3
             UNION ALL
@@ -120,9 +122,14 @@ struct DoctorStatement: QueueStatement {
             SELECT 'deliveries', format(
                     '%s given up within %s; see: stockq deliveries list --state dead',
                     CASE deliveries WHEN 1 THEN '1 delivery was' ELSE deliveries || ' deliveries were' END,
-                    $4 * interval '1 second')
+                    \(Self.sinceText))
             FROM dead
             WHERE deliveries > $5
+            UNION ALL
+            SELECT 'ledger', format(
+                    'the ledger of item %L at %L in store %L is wrong, found at %s: %s; see: stockq verify, and the runbook',
+                    item_id, location_id, store_id, date_trunc('second', found_at), violation)
+            FROM \(s).ledger_violations JOIN \(s).items USING (store_id, item_id, location_id)
             UNION ALL
             SELECT 'partitions', format(
                     'the results have partitions up to job id %s, and the last job id is %s; '
@@ -173,6 +180,9 @@ struct DoctorStatement: QueueStatement {
             WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $8 || kind)
             """)
     }
+
+    /// The span as a text.
+    private static let sinceText = "justify_hours($4 * interval '1 second')"
 
     /// A poller asks once a minute at least (`pollIntervalMax`).
     private static let silenceMaxSeconds = 90

@@ -92,3 +92,30 @@ struct LedgerCheckStatement: QueueStatement {
         }
     }
 }
+
+/// Notes what the ledger checker found, for `stats` and `doctor`.
+struct NoteViolationsStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "note_violations", [.textArray, .textArray, .textArray, .textArray],
+            """
+            INSERT INTO \(schema.quoted).ledger_violations (store_id, item_id, location_id, violation)
+            SELECT DISTINCT ON (store_id, item_id, location_id) store_id, item_id, location_id, violation
+            FROM unnest($1, $2, $3, $4) AS found (store_id, item_id, location_id, violation)
+            ORDER BY store_id, item_id, location_id
+            ON CONFLICT ON CONSTRAINT ledger_violations_pkey
+                DO UPDATE SET violation = excluded.violation, found_at = excluded.found_at
+            """)
+    }
+
+    static func parameters(_ violations: [WorkEvent.IntegrityViolation]) -> Parameters {
+        var parameters = Parameters()
+        parameters.addArray(violations.map(\.item.storeID))
+        parameters.addArray(violations.map(\.item.itemID))
+        parameters.addArray(violations.map(\.item.locationID))
+        parameters.addArray(violations.map(\.description))
+        return parameters
+    }
+}

@@ -53,7 +53,7 @@ package enum WorkerPrivileges {
         ("jobs", ["SELECT", "DELETE"]), ("items", ["SELECT"]), ("lanes", ["SELECT"]),
         ("results", ["SELECT", "INSERT"]), ("notifications", ["INSERT"]), ("change_log", ["INSERT"]),
         ("idempotency_keys", ["SELECT", "INSERT"]), ("paused_stores", ["SELECT"]),
-        ("too_large_groups", ["SELECT", "INSERT", "DELETE"]),
+        ("too_large_groups", ["SELECT", "INSERT", "DELETE"]), ("ledger_violations", ["SELECT", "INSERT", "UPDATE"]),
         ("workers_awake", ["SELECT", "UPDATE"]), ("jobs_job_id_seq", ["SELECT", "USAGE"]), ("feed_base", ["SELECT"]),
     ]
 

@@ -84,7 +84,20 @@ struct StatisticsStatement: QueueStatement {
                         'dead', count(*) FILTER (WHERE state = 'dead'))
                     FROM \(s).deliveries WHERE state IN ('pending', 'dead')
                 ),
-                'finished_last_minute', (SELECT coalesce(sum(last_minute), 0)::bigint FROM finished),
+                'violations', (
+                    SELECT json_build_object(
+                        'items', count(*),
+                        'last', (array_agg(
+                            json_build_object('store_id', store_id, 'item_id', item_id, 'location_id', location_id,
+                                'seconds', extract(epoch FROM now() - found_at)::float8)
+                            ORDER BY found_at DESC
+                        ))[1])
+                    -- An item that was retired since is not among them.
+                    FROM \(s).ledger_violations JOIN \(s).items USING (store_id, item_id, location_id)
+                ),
+                'finished_last_minute', (
+                    SELECT coalesce(sum(last_minute), 0)::bigint FROM finished WHERE outcome <> 'canceled'
+                ),
                 'workers', (
                     SELECT count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name ~ '\(SessionNames.worker)'
@@ -92,6 +105,7 @@ struct StatisticsStatement: QueueStatement {
                 'last_result_seconds', (
                     SELECT extract(epoch FROM now() - finished_at)::float8
                     FROM \(s).results
+                    WHERE outcome <> 'canceled'
                     ORDER BY job_id DESC
                     LIMIT 1
                 )
@@ -126,6 +140,16 @@ struct StatisticsStatement: QueueStatement {
             let pending, dead: Int64
         }
 
+        struct Violations: Decodable {
+            struct Last: Decodable {
+                let storeId, itemId, locationId: String
+                let seconds: Double
+            }
+
+            let items: Int64
+            let last: Last?
+        }
+
         let windowSeconds: Int64
         let queue: Queue
         let items: Int64
@@ -136,6 +160,7 @@ struct StatisticsStatement: QueueStatement {
         let workers: Int64
         let lastResultSeconds: Double?
         let deliveries: Deliveries
+        let violations: Violations
 
         func statistics() throws(UnknownLabelError) -> QueueStatistics {
             QueueStatistics(
@@ -147,7 +172,12 @@ struct StatisticsStatement: QueueStatement {
                 items: items, outcomes: try byLabel(outcomes), codes: try byLabel(codes), warnings: warnings,
                 notifications: try byLabel(notifications), finishedLastMinute: finishedLastMinute,
                 workers: workers, lastResultSeconds: lastResultSeconds, pendingDeliveries: deliveries.pending,
-                deadDeliveries: deliveries.dead)
+                deadDeliveries: deliveries.dead,
+                violations: QueueStatistics.Violations(
+                    items: violations.items,
+                    last: violations.last.map {
+                        (ItemKey($0.storeId, $0.itemId, location: $0.locationId), $0.seconds)
+                    }))
         }
     }
 

@@ -50,22 +50,25 @@ enum DemoCommand: Command {
         return path
     }
 
+    /// Each on a line, however long: a terminal's own line break is not copied.
+    private static func printCommands(_ commands: [String]) {
+        for command in commands { Terminal.print(exactly: "  \(command)") }
+    }
+
     private static func printNextSteps(_ cluster: PrivateCluster, _ gateway: DemoGateway?) throws {
         let program = CommandLine.arguments[0]
         if let gateway {
+            Terminal.print("\nThe server keeps running. Look around:")
+            printCommands([
+                "export DATABASE_URL='\(cluster.url(database: "demo"))'", "\(program) items list --level out",
+                "\(program) items show berlin shirt-1", "\(program) stats",
+            ])
             Terminal.print(
-                """
-
-                The server keeps running. Look around:
-                  export DATABASE_URL='\(cluster.url(database: "demo"))'
-                  \(program) items list --level out
-                  \(program) items show berlin shirt-1
-                  \(program) stats
-                The shop is served at http://\(gateway.address). Call it as clients of Ecwid, Prosperna and Elastic Path do:
-                  \(gateway.calls.joined(separator: "\n  "))
-                Stop both and remove them with:
-                  sh \(try stopScript(gateway.processID, cluster.folder))
-                """)
+                "The shop is served at http://\(gateway.address). Call it as clients of Ecwid, Prosperna and Elastic Path do:"
+            )
+            printCommands(gateway.calls)
+            Terminal.print("Stop both and remove them with:")
+            printCommands(["sh \(try stopScript(gateway.processID, cluster.folder))"])
         } else {
             Terminal.print(
                 """

@@ -24,7 +24,7 @@ enum ImportCommand: Command {
         "idempotency-prefix", .text("PREFIX", bytes: 1...180),
         help: "give each line the idempotency key PREFIX/LINE, so that importing the file again enqueues nothing twice")
     private static let dryRun = Flag(
-        "dry-run", help: "show what the file would do now, line by line in its order; enqueue nothing")
+        "dry-run", help: "say what the file would do now, with --lines for each line; enqueue nothing")
     private static let rowsPerCommit = Option(
         "rows-per-commit", .wholeNumber(1...10_000_000), default: JobImport.Options().rowsPerCommit,
         help: "rows in a transaction")

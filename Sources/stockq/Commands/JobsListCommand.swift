@@ -71,7 +71,8 @@ enum JobsListCommand: Command {
                 $0["state"] == "finished" ? .bad : nil
             },
             .init("action", "action"), .init("quantity") { $0.grouped("quantity") }, .init("item") { $0.item },
-            .init("enqueued") { $0.time("enqueued_at") }, .init("due") { $0.time("run_at") },
+            .init("enqueued") { $0.time("enqueued_at") },
+            .init("due") { $0["run_at"] == "infinity" ? "" : $0.time("run_at") },
             .init("group", "group_id"), .init("reference", "reference"), .init("last error", "message"),
         ],
         csvColumns: [

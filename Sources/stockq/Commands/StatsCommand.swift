@@ -27,6 +27,8 @@ enum StatsCommand: Command {
         if let group = input[by] {
             let rows = try inspector.rows(of: BacklogList(by: group, limit: input[limit]))
             try listing(group).print(rows, input, limit: input[limit])
+            let pausedLanes = try inspector.pauses().lanes
+            if pausedLanes > 0 { Terminal.note("paused: \(pauseText(pausedLanes))") }
             return .success
         }
         let row = try inspector.statistics(seconds: input[since].wholeSeconds)
@@ -41,7 +43,10 @@ enum StatsCommand: Command {
         lines += [
             "workers      \(grouped(stats.workers)) connected\(lastResult)",
             "items        \(grouped(stats.items))",
-            "rate         \(grouped(perMinute)) jobs in the last minute, \(grouped(perMinute / 60)) a second",
+        ]
+        lines += violationLines(stats.violations)
+        lines += [
+            "rate         \(counted(perMinute, "job")) in the last minute, \(grouped(perMinute / 60)) a second",
             "finished within \(span)",
         ]
         lines += countLines(stats.outcomes)
@@ -61,6 +66,20 @@ enum StatsCommand: Command {
         return lines.joined(separator: "\n")
     }
 
+    private static func pauseText(_ lanes: Int64) -> String {
+        lanes == Int64(QueueAdmin.Scope.lanes.count)
+            ? "everything: no job is worked until stockq resume --all" : counted(lanes, "lane")
+    }
+
+    private static func violationLines(_ violations: QueueStatistics.Violations) -> [String] {
+        guard let item = violations.lastItem, let seconds = violations.lastSeconds else { return [] }
+        let location = item.locationID == "main" ? "" : " at \(item.locationID.printable)"
+        return [
+            "violations   the ledger of \(counted(violations.items, "item")) is wrong, the last found \(age(seconds)) ago:",
+            "  \(item.itemID.printable)\(location) in \(item.storeID.printable); see stockq verify",
+        ]
+    }
+
     private static func queueLines(_ queue: QueueStatistics.Backlog) -> [String] {
         let lanes = queue.ready > 0 ? " in \(counted(queue.lanes, "lane"))" : ""
         let oldest = queue.oldestReadySeconds.map { ", the oldest for \(age($0))" } ?? ""
@@ -74,7 +93,7 @@ enum StatsCommand: Command {
             let stores = shortList(queue.pausedStores, separator: ", ")
             lines.append("  paused     \(grouped(queue.paused))\(stores.isEmpty ? "" : " of \(stores)")")
         }
-        if queue.pausedLanes > 0 { lines.append("  paused lanes  \(queue.pausedLanes)") }
+        if queue.pausedLanes > 0 { lines.append("  paused     \(pauseText(queue.pausedLanes))") }
         return lines
     }
 

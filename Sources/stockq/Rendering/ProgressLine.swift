@@ -4,23 +4,30 @@ import StockQueue
 
 /// Shows a meter five times a second if standard error is a terminal.
 struct ProgressLine {
-    private let timer: (any DispatchSourceTimer)?
+    private let showLast: () -> Void
 
     /// - Parameter total: the number of jobs; with it, a bar is shown.
     init(_ meter: WorkMeter, of total: Int? = nil) {
         guard Terminal.errorIsTerminal else {
-            timer = nil
+            showLast = {}
             return
         }
-        let source = DispatchSource.makeTimerSource(queue: .global())
+        // One after the other, so that none comes behind the last one.
+        let queue = DispatchQueue(label: "progress")
+        let show: @Sendable () -> Void = { Terminal.showProgress(Self.text(meter.totals, of: total)) }
+        let source = DispatchSource.makeTimerSource(queue: queue)
         source.schedule(deadline: .now(), repeating: .milliseconds(200))
-        source.setEventHandler { Terminal.showProgress(Self.text(meter.totals, of: total)) }
+        source.setEventHandler(handler: show)
         source.resume()
-        timer = source
+        showLast = {
+            source.cancel()
+            queue.sync(execute: show)
+        }
     }
 
+    /// Shows what was done at last.
     func end() {
-        timer?.cancel()
+        showLast()
         Terminal.endProgress()
     }
 

@@ -8,6 +8,9 @@ package struct StartupCheck: Sendable {
     /// Findings with which workers can run, and that an administrator should know.
     package private(set) var warnings: [String] = []
 
+    /// The most privileges that a sentence names.
+    private static let privilegesMax = 3
+
     /// PostgreSQL 15 is the oldest that this program is tested with.
     private static let serverVersionMin = 150_000
 
@@ -52,9 +55,11 @@ package struct StartupCheck: Sendable {
             FindMissingPrivilegesStatement().statement, FindMissingPrivilegesStatement.parameters(schema))
         let missing = FindMissingPrivilegesStatement.privileges(in: rows)
         if missing.isEmpty { return }
+        let rest =
+            missing.count > Self.privilegesMax ? " and \(missing.count - Self.privilegesMax) more privileges" : ""
         blockers.append(
-            "this role lacks \(missing.joined(separator: ", ")); an administrator runs: GRANT \(schema.name)_worker TO ROLE"
-        )
+            "this role lacks \(missing.prefix(Self.privilegesMax).joined(separator: ", "))\(rest); "
+                + "an administrator runs: GRANT \(schema.name)_worker TO ROLE")
     }
 
     /// A lane without a row would never be worked, without any error.

@@ -24,6 +24,8 @@ final class LaneHandover: Sendable {
         var phase = Phase.open
         /// What the batch has claimed.
         var claimed: [ClaimedStrand] = []
+        /// Of which stores the second worker claims jobs.
+        var followed: Set<StoreInLane>?
     }
 
     let lane: Int16
@@ -55,6 +57,9 @@ final class LaneHandover: Sendable {
         if isOffered { queue.offer(self) }
     }
 
+    /// Of which stores the second worker claims jobs; nil where it has not said so yet, or there is none.
+    var followed: Set<StoreInLane>? { state.withLock { $0.phase == .taken ? $0.followed : nil } }
+
     /// The batch has ended.
     ///
     /// - Returns: whether the lane is another worker's now.
@@ -72,6 +77,9 @@ final class LaneHandover: Sendable {
 
     /// - Returns: false where the batch has ended.
     func take() -> Bool { move(from: .offered, to: .taken) }
+
+    /// The second worker is going to claim jobs of these stores.
+    func follow(_ stores: Set<StoreInLane>) { state.withLock { $0.followed = stores } }
 
     /// What the batch has claimed.
     var claimed: [ClaimedStrand] { state.withLock { $0.claimed } }

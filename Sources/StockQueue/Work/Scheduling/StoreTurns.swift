@@ -126,13 +126,13 @@ final class StoreTurns: Sendable {
         }
     }
 
-    /// Whether a store with little work was found since these shares were planned, and the next batch may be for such
-    /// stores alone: then it comes before this one, if nothing of this one is written.
-    func isOvertaken(_ shares: [Share], of lane: Int16) -> Bool {
+    /// Whether the next batch is for stores with little work alone, and none of them is among those of which another
+    /// worker has claimed jobs.
+    func isForLittle(_ lane: Int16, beside claimed: Set<StoreInLane>) -> Bool {
         state.withLock { state in
-            guard !state.deepStoresWait[Int(lane)], shares.contains(where: \.work.isDeep) else { return false }
-            let planned = Dictionary(shares.map { ($0.store, $0.work.found) }, uniquingKeysWith: max)
-            return state.lanes[Int(lane)].contains { !$1.isDeep && planned[$0] != $1.found }
+            if state.deepStoresWait[Int(lane)] { return false }
+            let stores = state.lanes[Int(lane)].filter { !$1.isDeep }.keys
+            return !stores.isEmpty && claimed.isDisjoint(with: stores)
         }
     }
 

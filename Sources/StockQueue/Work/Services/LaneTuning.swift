@@ -18,6 +18,8 @@ struct LaneTuning {
     var errors = ErrorHistory()
     /// The error for which work units are set aside.
     private(set) var errorOfSetAside: PostgresError?
+    /// Whose jobs were in the batch of that error.
+    private(set) var subjectOfSetAside: WorkEvent.Subject?
     /// The next batch does as if the work units that are set aside were not there, because all others are of their
     /// items.
     private var triesBesideSetAside = false
@@ -95,10 +97,12 @@ struct LaneTuning {
     /// Leaves a work unit out of the next batches.
     ///
     /// - Parameter skipped: jobs that the last batch skipped.
-    mutating func setAside(_ unit: [Int64], skipped: Int, after error: PostgresError) {
+    mutating func setAside(
+        _ unit: [Int64], of subject: WorkEvent.Subject, skipped: Int, after error: PostgresError
+    ) {
         failedItems.removeAll()
         errors.setAside(unit)
-        errorOfSetAside = error
+        (errorOfSetAside, subjectOfSetAside) = (error, subject)
         skippedJobs = max(skipped + unit.count, skippedBeside)
         batchJobsMax = jobsBesideMax
     }
@@ -122,7 +126,7 @@ struct LaneTuning {
     /// Takes the first work unit of the lane again, alone.
     mutating func takeAllAgain() {
         errors.endSettingAside()
-        errorOfSetAside = nil
+        (errorOfSetAside, subjectOfSetAside) = (nil, nil)
         triesBesideSetAside = false
         failedItems.removeAll()
         skippedJobs = 0

@@ -29,7 +29,7 @@ extension LaneVisit {
             halved(progress, error)
             return Step(disposition: .requeue)
         case .setAside(let jobIDs):
-            tuning.setAside(jobIDs, skipped: progress.skipped, after: error)
+            tuning.setAside(jobIDs, of: batch.subject, skipped: progress.skipped, after: error)
             halved(progress, error)
             return Step(disposition: .requeue)
         case .recordFailure(let jobIDs):
@@ -94,7 +94,7 @@ extension LaneVisit {
             // at once.
             guard error.mayBelongToJob else { throw error }
             tuning.errors.forget(jobIDs)
-            tuning.setAside(jobIDs, skipped: 0, after: error)
+            tuning.setAside(jobIDs, of: batch.subject, skipped: 0, after: error)
             return backOff(after: error)
         }
     }
@@ -107,13 +107,14 @@ extension LaneVisit {
                     error: error)))
     }
 
-    mutating func backOff(after error: PostgresError) -> Step {
+    /// - Parameter subject: whose jobs were in the batch, if it is not the last one.
+    mutating func backOff(after error: PostgresError, of subject: WorkEvent.Subject? = nil) -> Step {
         let pause = tuning.backoff.next()
         report.failed(error)
         worker.context.onEvent(
             .batchFailed(
                 .init(
-                    worker: worker.name, lane: Int(lane), subject: batch.subject, error: error,
+                    worker: worker.name, lane: Int(lane), subject: subject ?? batch.subject, error: error,
                     retryIn: .milliseconds(pause))))
         return Step(disposition: .cooldown(milliseconds: pause))
     }

@@ -103,13 +103,26 @@ struct LaneVisit {
         case .committed(let report):
             sawLane(report.epoch, request)
             var step = finish(report, request, started.duration(to: .now))
-            step.isHandedOver = request.handover?.end(isCommitted: true) ?? false
+            if let handover = request.handover { step.isHandedOver = try handOver(handover) }
             return step
         case .tried(let statements): return finishTrial(statements)
         }
     }
 
     // MARK: handing a lane over
+
+    /// The batch is committed: the worker that has claimed what comes behind it has the lane now. Stores with little work
+    /// that came in since do not wait for that claim: their batch comes first, and it is short.
+    ///
+    /// - Returns: whether the lane is another worker's now.
+    private mutating func handOver(_ handover: LaneHandover) throws(PostgresError) -> Bool {
+        if let claimed = handover.followed, context.turns.isForLittle(lane, beside: claimed) {
+            var request = self.request()
+            request.handover = nil
+            _ = try run(request)
+        }
+        return handover.end(isCommitted: tuning.mayBeHandedOver(context.settings))
+    }
 
     /// Claims the next batch of a lane while another worker writes its own, and runs it when that is committed.
     ///
@@ -121,14 +134,13 @@ struct LaneVisit {
             ownsLane = handover.wait(milliseconds: 0)
             return ownsLane ? Step(disposition: .requeue) : nil
         }
+        handover.follow(Set(request.marks.stores.map(\.share.store)))
         var failure: PostgresError?
         do throws(PostgresError) { try batch.claimAhead(request) } catch { failure = error }
         ownsLane = handover.wait(milliseconds: context.settings.idleInTransactionTimeout.milliseconds / 2)
         if let failure, failure.isConnectionFatal { throw failure }
         // Any other error comes again in the next batch, which recovers from it.
-        // Work of a store with little of it that came in since would otherwise wait for this batch too.
-        let isOvertaken = context.turns.isOvertaken(request.marks.stores.map(\.share), of: lane)
-        if ownsLane && failure == nil && !isOvertaken && context.marks.isStill(request.marks, of: lane) {
+        if ownsLane && failure == nil && context.marks.isStill(request.marks, of: lane) {
             request.isClaimed = true
             return try run(request)
         }
@@ -190,10 +202,12 @@ struct LaneVisit {
 
     private mutating func finishTrial(_ statements: [String]) -> Step {
         context.successes.add(statements)
-        let error = tuning.errorOfSetAside
+        let (error, subject) = (tuning.errorOfSetAside, tuning.subjectOfSetAside)
         tuning.takeAllAgain()
         // Where no other job needs the statement there is nothing to compare with.
-        if let error, !statements.contains(error.statement ?? "") { return backOff(after: error) }
+        if let error, !statements.contains(error.statement ?? "") {
+            return backOff(after: error, of: subject)
+        }
         return Step(disposition: .requeue)
     }
 

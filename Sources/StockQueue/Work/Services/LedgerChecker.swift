@@ -16,6 +16,7 @@ struct LedgerChecker: WorkerService {
 
     func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {
         let statement = LedgerCheckStatement(context.schema)
+        let note = NoteViolationsStatement(context.schema)
         let settings = context.settings
         while !context.stop.wait(milliseconds: settings.checkInterval.milliseconds) {
             let items = context.changedItems.remove(settings.checkItemsMax)
@@ -27,7 +28,9 @@ struct LedgerChecker: WorkerService {
                     in: try connection.execute(statement.statement, parameters))
                 report.healthy()
                 for violation in violations { context.onEvent(.integrityViolation(violation)) }
-                if !violations.isEmpty && settings.stopOnViolation && !context.stop.isFinishing { stopWorkers() }
+                if violations.isEmpty { continue }
+                defer { if settings.stopOnViolation && !context.stop.isFinishing { stopWorkers() } }
+                try connection.execute(note.statement, NoteViolationsStatement.parameters(violations))
             } catch {
                 // Most likely a lock that was not available in time; the next check reads other items.
                 if error.isConnectionFatal { throw error }
