@@ -55,6 +55,7 @@ let package = Package(
                 .embedInCode("views/own_rows.sql"), .embedInCode("views/jobs.sql"),
                 .embedInCode("functions/access.sql"), .embedInCode("functions/partitions.sql"),
                 .embedInCode("functions/retention.sql"), .embedInCode("functions/keys.sql"),
+                .embedInCode("functions/checks.sql"),
                 .embedInCode("functions/enqueue.sql"), .embedInCode("functions/lists.sql"),
                 .embedInCode("functions/lookup.sql"), .embedInCode("functions/admin.sql"),
                 .embedInCode("functions/pause.sql"), .embedInCode("functions/settings.sql"),

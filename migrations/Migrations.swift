@@ -57,6 +57,7 @@ package struct Migration: Sendable {
         Migration(.repeatable, "functions/access.sql", PackageResources.access_sql),
         Migration(.repeatable, "functions/partitions.sql", PackageResources.partitions_sql),
         Migration(.repeatable, "functions/retention.sql", PackageResources.retention_sql),
+        Migration(.repeatable, "functions/checks.sql", PackageResources.checks_sql),
         Migration(.repeatable, "functions/enqueue.sql", PackageResources.enqueue_sql),
         Migration(.repeatable, "functions/keys.sql", PackageResources.keys_sql),
         Migration(.repeatable, "functions/lists.sql", PackageResources.lists_sql),

@@ -122,23 +122,6 @@ BEGIN
 END
 $$;
 
--- Raises an error for a count of a moment that no job may have.
-CREATE OR REPLACE FUNCTION :"schema".check_count(counted_at timestamptz, action text) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
-AS $$
-BEGIN
-    IF counted_at IS NOT NULL AND action IS DISTINCT FROM 'set' THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = format('counted_at is for the action set, not for %s', coalesce(action, (job_defaults()).action)),
-            HINT = 'When a sale or a delivery happened is its occurred_at.';
-    ELSIF counted_at > now() + interval '5 minutes' THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = format('counted_at is in the future: %s', counted_at),
-            HINT = 'Check the clock and the time zone.';
-    END IF;
-END
-$$;
-
 -- The reasons that a job may have; null where it may have any. The constraint of the table decides that.
 CREATE OR REPLACE FUNCTION :"schema".allowed_reasons() RETURNS text[]
 LANGUAGE sql STABLE SET search_path = :"schema", pg_temp
@@ -148,22 +131,29 @@ AS $$
     WHERE conrelid = 'jobs'::regclass AND conname = 'jobs_reason_listed'
 $$;
 
--- Raises an error that names the allowed reasons where one of these is none of them.
+-- Raises an error that names the allowed reasons where one of these is none of them. With several reasons it names the
+-- line too.
 CREATE OR REPLACE FUNCTION :"schema".check_reasons(reasons text[]) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
     allowed CONSTANT text[] := allowed_reasons();
-    unlisted text;
+    unlisted record;
 BEGIN
     IF allowed IS NULL THEN
         RETURN;
     END IF;
-    SELECT r INTO unlisted FROM unnest(reasons) AS r WHERE r <> ALL (allowed) LIMIT 1;
+    SELECT line.reason, line.number INTO unlisted
+    FROM unnest(reasons) WITH ORDINALITY AS line (reason, number)
+    WHERE line.reason <> ALL (allowed)
+    ORDER BY line.number
+    LIMIT 1;
     IF FOUND THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format(
-                'the reason must be one of %s, not %L', array_to_string(allowed, ', '), left(unlisted, 60)),
+                '%sthe reason must be one of %s, not %L',
+                CASE WHEN cardinality(reasons) > 1 THEN format('line %s: ', unlisted.number) END,
+                array_to_string(allowed, ', '), left(unlisted.reason, 60)),
             HINT = 'stockq reasons set --add adds a reason to the list, and stockq reasons set --any allows every one.';
     END IF;
 END
@@ -197,7 +187,7 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
     END IF;
     IF counted_at IS NOT NULL THEN
-        PERFORM check_count(counted_at, action);
+        PERFORM check_counted_at('', counted_at, action);
     END IF;
     answer.line := 1;
     IF idempotency_key IS NOT NULL THEN
@@ -218,6 +208,18 @@ BEGIN
     END IF;
     answer.is_duplicate := answer.job_id IS NOT NULL;
     IF NOT answer.is_duplicate OR enqueue.group_id IS NOT NULL THEN
+        IF (
+            are_valid_options(store_id, group_id, priority, run_at, expires_at, ordering_key, max_attempts)
+            AND is_valid_line(
+                item_id, quantity, action, location_id, on_insufficient, idempotency_key, reference, reason, counted_at,
+                actor, occurred_at, metadata)
+            AND are_visible(item_id || '|' || coalesce(location_id, ''))
+        ) IS NOT TRUE THEN
+            PERFORM check_options(store_id, group_id, priority, run_at, expires_at, ordering_key, max_attempts);
+            PERFORM check_line(
+                NULL, item_id, quantity, action, location_id, on_insufficient, idempotency_key, reference, reason,
+                counted_at, actor, occurred_at, metadata);
+        END IF;
         PERFORM check_store_limit(store_id, 1);
         PERFORM check_group_limit(store_id, group_id, 1);
         IF reason IS NOT NULL THEN

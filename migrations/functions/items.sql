@@ -4,18 +4,13 @@
 -- The triggers are left out where the extension Citus is installed, which refuses them on its tables. There the
 -- programs keep the rules: `stockq items import`, set_item and retire_item.
 
--- The first character of an id that makes it look like another one, as U+200B: a control character, an invisible one,
--- or white space other than spaces between others. Null if there is none. The constraint jobs_ids_visible and
--- HiddenCharacters.swift have the same characters.
+-- The first character of an id that makes it look like another one, as U+200B (see hidden_characters). Null if there is
+-- none.
 CREATE OR REPLACE FUNCTION :"schema".hidden_character(id text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = :"schema", pg_temp
 AS $$
-DECLARE
-    hidden CONSTANT text := E'[\\u0001-\\u001f\\u007f-\\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5'
-        || E'\\u180b-\\u180f\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f'
-        || E'\\ufeff\\uffa0\\ufff0-\\ufffb\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]';
 BEGIN
-    RETURN 'U+' || upper(lpad(to_hex(ascii(substring(id FROM '^ | $|' || hidden))), 4, '0'));
+    RETURN 'U+' || upper(lpad(to_hex(ascii(substring(id FROM '^ | $|' || hidden_characters()))), 4, '0'));
 END
 $$;
 

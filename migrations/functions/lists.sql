@@ -101,13 +101,23 @@ BEGIN
 END
 $$;
 
--- Inserts the lines with the rights of the caller. Returns the new jobs in the order of the lines.
+-- Inserts the lines with the rights of the caller. Returns the new jobs in the order of the lines; a line that no
+-- job can be is not among them, and insert_new_lines raises its error.
 CREATE OR REPLACE FUNCTION :"schema".insert_lines(list :"schema".lines) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
+    ids_are_visible CONSTANT boolean := coalesce(are_visible(array_to_string(list.item_ids, '|')), true)
+        AND coalesce(are_visible(array_to_string(list.location_ids, '|')), true);
     new_jobs bigint[];
 BEGIN
+    IF are_valid_options(
+        list.store_id, list.group_id, list.priority, list.run_at, list.expires_at, list.ordering_key, list.max_attempts
+    ) IS NOT TRUE THEN
+        PERFORM check_options(
+            list.store_id, list.group_id, list.priority, list.run_at, list.expires_at, list.ordering_key,
+            list.max_attempts);
+    END IF;
     -- Identity values are drawn in the order of the select.
     WITH added AS (
         INSERT INTO jobs (
@@ -133,6 +143,11 @@ BEGIN
             counted_at, actor, occurred_at, metadata, number
         )
         WHERE known_job IS NULL
+            AND is_valid_line(
+                l.item_id, l.quantity, l.action, l.location_id, l.policy, l.key, l.reference, l.reason, l.counted_at,
+                coalesce(l.actor, list.actor), coalesce(l.occurred_at, list.occurred_at),
+                coalesce(l.metadata, list.metadata))
+            AND (ids_are_visible OR hidden_character(l.item_id) IS NULL AND hidden_character(l.location_id) IS NULL)
         ORDER BY number
         RETURNING job_id
     )
@@ -272,6 +287,7 @@ BEGIN
         SELECT insert_lines_for(t.producer, t.caller_token, list) INTO new_jobs FROM my_caller_token AS t;
     END IF;
     IF coalesce(cardinality(new_jobs), 0) <> new_lines THEN
+        PERFORM check_lines(list);
         RAISE internal_error USING
             MESSAGE = format('%s of %s lines were inserted', coalesce(cardinality(new_jobs), 0), new_lines),
             HINT = 'Check that caller_token_secret has its one row.';
@@ -327,8 +343,9 @@ DECLARE
 BEGIN
     PERFORM check_arrays(list);
     IF counted_at IS NOT NULL OR counted_ats IS NOT NULL THEN
-        PERFORM check_count(counted_at, 'set');
-        PERFORM check_count(l.counted_at, l.action) FROM unnest(counted_ats, actions) AS l (counted_at, action);
+        PERFORM check_counted_at('', counted_at, 'set');
+        PERFORM check_counted_at(format('line %s: ', l.number), l.counted_at, l.action)
+        FROM unnest(counted_ats, actions) WITH ORDINALITY AS l (counted_at, action, number);
         IF counted_at IS NOT NULL AND NOT coalesce('set' = ANY (actions), false) THEN
             RAISE invalid_parameter_value USING MESSAGE = 'counted_at is given, and no line has the action set';
         END IF;
@@ -429,6 +446,8 @@ BEGIN
             END
                 THEN format(
                     ': expected_available must be a whole number, not %s', left((line->'expected_available')::text, 60))
+            WHEN (line->>'expected_available')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
+                THEN format(': expected_available %s is too large', left(line->>'expected_available', 60))
             WHEN line - columns <> '{}'
                 THEN format(': there is no column %L', (SELECT min(key) FROM jsonb_object_keys(line - columns) AS key))
         END AS problem
