@@ -1,5 +1,5 @@
 -- Stock counts that belong to a moment, and details of a job: who caused it, when it happened, and what the producer
--- keeps with it.
+-- keeps with it. Producers that manage the items of their stores.
 --
 -- A job that has none of them costs the work path nothing: columns that are null take one bit.
 
@@ -13,6 +13,7 @@ DROP FUNCTION IF EXISTS :"schema".enqueue_arrays(
 DROP FUNCTION IF EXISTS :"schema".enqueue_lines(
     text, jsonb, text, text, integer, timestamptz, timestamptz, text, integer, text, text);
 DROP FUNCTION IF EXISTS :"schema".read_lines(jsonb);
+DROP FUNCTION IF EXISTS :"schema".cancel_jobs(bigint[], text, text, text, text);
 DROP FUNCTION IF EXISTS :"schema".gateway_submit(
     text[], text[], text[], boolean[], integer[], integer[], text[], integer[], text[], text[], text[], bigint[],
     text[], bigint[], text[], text[], text[], integer[], timestamptz[], timestamptz[], boolean[], integer[], text[],
@@ -69,3 +70,8 @@ INSERT INTO :"schema".reasons (reason) VALUES
     ('movement_received'), ('movement_updated'), ('other'), ('promotion'), ('quality_control'), ('received'),
     ('reservation_created'), ('reservation_deleted'), ('reservation_updated'), ('restock'), ('safety_stock'),
     ('shrinkage');
+
+-- A producer may also have manage_items: create the items of a store, and set their attributes.
+ALTER TABLE :"schema".grants DROP CONSTRAINT grants_scopes_known;
+ALTER TABLE :"schema".grants ADD CONSTRAINT grants_scopes_known
+    CHECK (scopes <@ ARRAY['update_catalog', 'read_catalog', 'manage_items']::text[]);

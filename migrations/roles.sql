@@ -87,25 +87,26 @@ DECLARE
             import_parts TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake, ' || feed_sequences || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
-        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, can_read_all_stores,
-            has_restrictive_policies, inserts_as_caller, check_store_limit, check_group_limit, priority_behind,
-            strand_of, job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict, check_arrays, fill_up,
-            check_line_keys, known_lines, check_list_length, read_lines, insert_lines, insert_lines_for,
-            insert_new_lines, hidden_characters, hidden_character, are_visible, are_valid_options, is_valid_line,
-            check_text, check_time, check_options, check_line, check_lines, check_counted_at, native_time_limit,
-            allowed_reasons, check_reasons, changes_since_count, enqueue,
-            enqueue_arrays, enqueue_lines, transfer, cancel_jobs, cancel_jobs_for, wait_for_result, wait_for_results,
-            wait_for_group, find_job, find_group, find_key, find_reference, item_history, stock, stock_at, import_state,
-            begin_import_for, resume_import_for, save_import_for TO %1$I'
+        'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, scope_name, shell_word,
+            can_read_all_stores, has_restrictive_policies, inserts_as_caller, check_store_limit, check_group_limit,
+            priority_behind, strand_of, job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict,
+            check_arrays, fill_up, check_line_keys, known_lines, check_list_length, read_lines, insert_lines,
+            insert_lines_for, insert_new_lines, hidden_characters, hidden_character, are_visible, are_valid_options,
+            is_valid_line, check_text, check_time, check_options, check_line, check_lines, check_counted_at,
+            native_time_limit, allowed_reasons, check_reasons, changes_since_count, enqueue, enqueue_arrays,
+            enqueue_lines, transfer, cancel_jobs, cancel_jobs_for, create_item, create_item_for, set_item,
+            set_item_for, wait_for_result, wait_for_results, wait_for_group, wait_for_key, find_job, find_group,
+            find_key, find_reference, item_history, stock, stock_at, import_state, begin_import_for,
+            resume_import_for, save_import_for TO %1$I'
     ];
     read text[] := ARRAY[
         'GRANT SELECT ON ALL TABLES IN SCHEMA %2$I TO %1$I',
         'GRANT SELECT ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I',
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION partition_bounds, has_grant, can_read_all_stores, job_defaults, key_in_use,
-            allowed_reasons, import_state, read_lines, wait_for_result, wait_for_results, wait_for_group, find_job,
-            find_group, find_key, find_reference, item_history, stock, stock_at, changes_since_count, resumes,
-            subscription_names TO %1$I'
+            allowed_reasons, import_state, read_lines, wait_for_result, wait_for_results, wait_for_group,
+            wait_for_key, find_job, find_group, find_key, find_reference, item_history, stock, stock_at,
+            changes_since_count, resumes, subscription_names TO %1$I'
     ];
     work text[] := ARRAY[
         'GRANT SELECT, DELETE ON jobs TO %1$I',
@@ -151,14 +152,13 @@ DECLARE
             ON items TO %1$I',
         'GRANT EXECUTE ON FUNCTION lock_retention, find_kept_partition, prepare_expired_results,
             fold_expired_results, drop_results_partition, drop_expired_results, drop_expired_keys,
-            drop_old_notifications, drop_old_operations, drop_old_imports, grant_store,
-            revoke_store, retry_jobs, pause, resume, reprioritize, set_item, retire_item, reconcile_item,
-            move_item, finish_item_move, set_store_limit, set_time_limit, set_reasons, create_gateway_token,
-            revoke_gateway_token, list_gateway_tokens, create_gateway_client, revoke_gateway_client,
-            list_gateway_clients, add_subscription, set_subscription_enabled, rotate_subscription_secret,
-            remove_subscription, test_subscription, list_subscriptions, subscription_names, retry_deliveries,
-            replay_deliveries, drop_old_deliveries, set_alert_policy, remove_alert_policy, apply_default_threshold,
-            snooze_item TO %1$I'
+            drop_old_notifications, drop_old_operations, drop_old_imports, grant_store, revoke_store, retry_jobs,
+            pause, resume, reprioritize, retire_item, reconcile_item, move_item, finish_item_move, set_store_limit,
+            set_time_limit, set_reasons, create_gateway_token, revoke_gateway_token, list_gateway_tokens,
+            create_gateway_client, revoke_gateway_client, list_gateway_clients, add_subscription,
+            set_subscription_enabled, rotate_subscription_secret, remove_subscription, test_subscription,
+            list_subscriptions, subscription_names, retry_deliveries, replay_deliveries, drop_old_deliveries,
+            set_alert_policy, remove_alert_policy, apply_default_threshold, snooze_item TO %1$I'
     ];
 BEGIN
     FOREACH kind IN ARRAY ARRAY['producer', 'worker', 'gateway', 'reader', 'admin'] LOOP

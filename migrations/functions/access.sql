@@ -38,6 +38,45 @@ BEGIN
 END
 $$;
 
+-- A scope's name on the command line, which the messages have. The tables keep Ecwid's names of two of them.
+CREATE OR REPLACE FUNCTION :"schema".scope_name(stored text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE stored WHEN 'update_catalog' THEN 'enqueue' WHEN 'read_catalog' THEN 'read' ELSE stored END;
+
+-- The scopes of a producer as the table of grants has them. An unknown one is an error that lists those that there are.
+CREATE OR REPLACE FUNCTION :"schema".stored_scopes(scopes text[]) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    known CONSTANT text[] := ARRAY['update_catalog', 'read_catalog', 'manage_items'];
+    stored CONSTANT text[] := ARRAY(
+        SELECT CASE given.scope WHEN 'enqueue' THEN 'update_catalog' WHEN 'read' THEN 'read_catalog' ELSE scope END
+        FROM unnest(scopes) AS given (scope)
+    );
+    unknown record;
+BEGIN
+    SELECT s.scope INTO unknown FROM unnest(stored) AS s (scope) WHERE (s.scope = ANY (known)) IS NOT TRUE LIMIT 1;
+    IF FOUND OR cardinality(stored) = 0 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = CASE
+                WHEN cardinality(stored) = 0 THEN 'name a scope'
+                ELSE format('there is no scope %L of producers', left(unknown.scope, 60))
+            END,
+            HINT = format(
+                'The scopes are %s.', (SELECT string_agg(scope_name(scope), ', ') FROM unnest(known) AS k (scope)));
+    END IF;
+    RETURN stored;
+END
+$$;
+
+-- A word of a command for a shell.
+CREATE OR REPLACE FUNCTION :"schema".shell_word(word text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN word ~ '^[A-Za-z0-9_./:@%+][A-Za-z0-9_./:@%+-]*$' THEN word
+    ELSE '''' || replace(word, '''', '''\''''') || ''''
+END;
+
 -- Raises the error that names the missing scope.
 CREATE OR REPLACE FUNCTION :"schema".raise_missing_scope(
     producer text, scope text, store_id text, item_id text
@@ -46,12 +85,16 @@ LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
     RAISE insufficient_privilege USING
-        MESSAGE = format('%I lacks the scope %s for store %L', producer, scope, store_id),
+        MESSAGE = format('%I lacks the scope %s for store %L', producer, scope_name(scope), store_id),
         DETAIL = CASE scope
-            WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
+            WHEN 'read_catalog'
+                THEN format('Item %L is a variation, which needs the scopes enqueue and read.', item_id)
+            WHEN 'manage_items' THEN 'Creating items and changing their attributes need this scope.'
             ELSE 'Enqueueing and canceling need this scope.'
         END,
-        HINT = 'An administrator grants it with: stockq grant PRODUCER --store STORE --scope ' || scope;
+        HINT = format(
+            'An administrator grants it with: stockq grant %s --store %s --scope %s', shell_word(producer),
+            shell_word(store_id), scope_name(scope));
 END
 $$;
 
@@ -74,7 +117,7 @@ BEGIN
                 WHEN producer IS NULL THEN 'the caller token names no producer'
                 ELSE format('the caller token is not the one of %I in this transaction', producer)
             END,
-            HINT = 'Call enqueue_arrays, enqueue_lines or cancel_jobs.';
+            HINT = 'Call enqueue_arrays, enqueue_lines, cancel_jobs, create_item or set_item.';
     END IF;
 END
 $$;

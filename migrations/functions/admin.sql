@@ -37,9 +37,9 @@ LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
     IF num_nonnulls(job_ids, group_id, reference) <> 1 THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or by group_id, or by reference';
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, group_id, reference or idempotency_key';
     ELSIF job_ids IS NULL AND store_id IS NULL THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name the store of the group or the reference';
+        RAISE invalid_parameter_value USING MESSAGE = 'name the store of the group, the reference or the key';
     END IF;
     RETURN ARRAY(
         WITH named AS (
@@ -73,14 +73,22 @@ $$;
 -- finished.
 CREATE OR REPLACE FUNCTION :"schema".cancel_jobs(
     job_ids bigint[] DEFAULT NULL, store_id text DEFAULT NULL, group_id text DEFAULT NULL,
-    reference text DEFAULT NULL, reason text DEFAULT NULL
+    reference text DEFAULT NULL, reason text DEFAULT NULL, idempotency_key text DEFAULT NULL
 ) RETURNS SETOF bigint
 LANGUAGE plpgsql SECURITY INVOKER SET search_path = :"schema", pg_temp
 AS $$
+DECLARE
+    named bigint[] := job_ids;
 BEGIN
+    IF idempotency_key IS NOT NULL THEN
+        IF job_ids IS NOT NULL OR store_id IS NULL THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'name the job of an idempotency key by its store and the key';
+        END IF;
+        named := ARRAY(SELECT k.job_id FROM key_in_use(cancel_jobs.store_id, cancel_jobs.idempotency_key) AS k);
+    END IF;
     RETURN QUERY
     SELECT unnest(cancel_jobs_for(
-        t.producer, t.caller_token, job_ids, cancel_jobs.store_id, cancel_jobs.group_id, cancel_jobs.reference,
+        t.producer, t.caller_token, named, cancel_jobs.store_id, cancel_jobs.group_id, cancel_jobs.reference,
         cancel_jobs.reason))
     FROM my_caller_token AS t;
 END

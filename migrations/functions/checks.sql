@@ -17,8 +17,8 @@ RETURN E'[\\u0001-\\u001f\\u007f-\\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u16
     || E'\\ufeff\\uffa0\\ufff0-\\ufffb\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]';
 
 -- Whether ids, joined with `|`, have no such character and no space at an end. Ids with a space beside a `|` have to be
--- looked at one by one. The first expression answers for printable ASCII; a call of a regular expression costs more than
--- the characters that it reads.
+-- looked at one by one. A call of a regular expression costs more than the characters that it reads, so a list is
+-- joined. The first expression answers for printable ASCII.
 CREATE OR REPLACE FUNCTION :"schema".are_visible(ids text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ids !~ '[^!-~]' OR ids !~ ('^ | $|\| | \||' || :"schema".hidden_characters());

@@ -97,6 +97,31 @@ BEGIN
 END
 $$;
 
+-- Waits until the job that an idempotency key belongs to has its result. It waits for the job too, because the
+-- transaction that enqueues it may not have committed yet. Returns no row if the timeout expires.
+CREATE OR REPLACE FUNCTION :"schema".wait_for_key(
+    store_id text, idempotency_key text, timeout_ms integer DEFAULT 5000
+) RETURNS SETOF :"schema".results
+LANGUAGE plpgsql ROWS 1 SET search_path = :"schema", pg_temp SET jit = off
+AS $$
+DECLARE
+    remaining_ms integer := coalesce(timeout_ms, 5000);
+    deadline timestamptz := clock_timestamp() + remaining_ms * interval '1 millisecond';
+    pause_ms double precision := 1;
+    named bigint[];
+BEGIN
+    PERFORM FROM wait_for_results('{}', timeout_ms); -- checks the timeout and the transaction
+    LOOP
+        named := ARRAY(SELECT k.job_id FROM key_in_use(wait_for_key.store_id, wait_for_key.idempotency_key) AS k);
+        EXIT WHEN cardinality(named) > 0 OR remaining_ms = 0;
+        PERFORM pg_sleep(least(pause_ms, remaining_ms) / 1000);
+        pause_ms := least(pause_ms * 2, 50);
+        remaining_ms := greatest(0, ceil(extract(epoch FROM deadline - clock_timestamp()) * 1000));
+    END LOOP;
+    RETURN QUERY SELECT * FROM wait_for_results(named, remaining_ms);
+END
+$$;
+
 -- A job, queued or finished.
 CREATE OR REPLACE FUNCTION :"schema".find_job(job_id bigint) RETURNS SETOF :"schema".job_states
 LANGUAGE sql STABLE ROWS 1 SET search_path = :"schema", pg_temp SET jit = off

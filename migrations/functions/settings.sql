@@ -1,5 +1,74 @@
--- What administrators set: attributes of items, limits and grants of stores. Repeatable: applied again whenever this
--- text changes; a change of a signature needs a migration.
+-- What administrators set: items and their attributes, limits and grants of stores. Repeatable: applied again whenever
+-- this text changes; a change of a signature needs a migration.
+--
+-- Producers with the scope manage_items set the items of their stores. A function with its owner's rights cannot see
+-- who calls it, so the functions for that pass a caller token on; see my_caller_token.
+
+-- Raises an error unless a role may create and change the items of a store: administrators, the owner of the tables,
+-- and producers with the scope manage_items.
+CREATE OR REPLACE FUNCTION :"schema".check_manages_items(
+    producer text, caller_token bytea, store_id text, item_id text
+) RETURNS void
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    PERFORM check_caller_token(producer, caller_token);
+    IF NOT may_cancel_all(producer) AND NOT EXISTS (
+        SELECT FROM grants AS g
+        WHERE (g.producer, g.store_id) = (check_manages_items.producer, check_manages_items.store_id)
+            AND 'manage_items' = ANY (g.scopes)
+    ) THEN
+        PERFORM raise_missing_scope(producer, 'manage_items', store_id, item_id);
+    END IF;
+END
+$$;
+
+-- Creates an item with its opening stock. Returns whether it did: an item that exists stays as it is.
+CREATE OR REPLACE FUNCTION :"schema".create_item(
+    store_id text, item_id text, location_id text DEFAULT NULL, on_hand bigint DEFAULT 0, parent_id text DEFAULT NULL,
+    tracked boolean DEFAULT true, low_stock_threshold bigint DEFAULT NULL
+) RETURNS boolean
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    is_created boolean;
+BEGIN
+    SELECT create_item_for(
+        t.producer, t.caller_token, create_item.store_id, create_item.item_id, create_item.location_id,
+        create_item.on_hand, create_item.parent_id, create_item.tracked, create_item.low_stock_threshold)
+    INTO STRICT is_created
+    FROM my_caller_token AS t;
+    RETURN is_created;
+END
+$$;
+
+-- Creates an item for a role that has proved its name with its caller token.
+CREATE OR REPLACE FUNCTION :"schema".create_item_for(
+    producer text, caller_token bytea, store_id text, item_id text, location_id text, on_hand bigint, parent_id text,
+    tracked boolean, low_stock_threshold bigint
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET debug_print_plan = off
+AS $$
+DECLARE
+    location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
+    is_created boolean;
+BEGIN
+    PERFORM check_manages_items(producer, caller_token, store_id, item_id);
+    INSERT INTO items (store_id, item_id, location_id, on_hand, parent_id, tracked, low_stock_threshold)
+    VALUES (
+        create_item_for.store_id, create_item_for.item_id, location, coalesce(create_item_for.on_hand, 0),
+        create_item_for.parent_id, coalesce(create_item_for.tracked, true), create_item_for.low_stock_threshold
+    )
+    ON CONFLICT ON CONSTRAINT items_pkey DO NOTHING;
+    is_created := FOUND;
+    IF is_created THEN
+        PERFORM record_operation(
+            'items create',
+            jsonb_build_object('store_id', store_id, 'item_id', item_id, 'location_id', location), NULL);
+    END IF;
+    RETURN is_created;
+END
+$$;
 
 -- Changes an item's attributes: a null keeps one as it is, and a name in `clear` empties it. Returns whether the item
 -- exists.
@@ -7,23 +76,44 @@ CREATE OR REPLACE FUNCTION :"schema".set_item(
     store_id text, item_id text, location_id text DEFAULT NULL, low_stock_threshold bigint DEFAULT NULL,
     tracked boolean DEFAULT NULL, parent_id text DEFAULT NULL, clear text[] DEFAULT '{}'
 ) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    is_known boolean;
+BEGIN
+    SELECT set_item_for(
+        t.producer, t.caller_token, set_item.store_id, set_item.item_id, set_item.location_id,
+        set_item.low_stock_threshold, set_item.tracked, set_item.parent_id, set_item.clear)
+    INTO STRICT is_known
+    FROM my_caller_token AS t;
+    RETURN is_known;
+END
+$$;
+
+-- Changes an item's attributes for a role that has proved its name with its caller token.
+CREATE OR REPLACE FUNCTION :"schema".set_item_for(
+    producer text, caller_token bytea, store_id text, item_id text, location_id text, low_stock_threshold bigint,
+    tracked boolean, parent_id text, clear text[]
+) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp SET debug_print_plan = off
 AS $$
 DECLARE
     location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
     is_known boolean;
 BEGIN
+    PERFORM check_manages_items(producer, caller_token, store_id, item_id);
     IF NOT clear <@ ARRAY['low_stock_threshold', 'parent_id'] THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('low_stock_threshold and parent_id can be cleared, not %s', clear);
     END IF;
     UPDATE items AS i
     SET low_stock_threshold = CASE WHEN 'low_stock_threshold' = ANY (clear) THEN NULL
-            ELSE coalesce(set_item.low_stock_threshold, i.low_stock_threshold) END,
+            ELSE coalesce(set_item_for.low_stock_threshold, i.low_stock_threshold) END,
         -- A value that equals the store's is the item's own all the same.
-        threshold_is_default = i.threshold_is_default AND set_item.low_stock_threshold IS NULL,
-        parent_id = CASE WHEN 'parent_id' = ANY (clear) THEN NULL ELSE coalesce(set_item.parent_id, i.parent_id) END,
-        tracked = coalesce(set_item.tracked, i.tracked),
+        threshold_is_default = i.threshold_is_default AND set_item_for.low_stock_threshold IS NULL,
+        parent_id = CASE WHEN 'parent_id' = ANY (clear) THEN NULL
+            ELSE coalesce(set_item_for.parent_id, i.parent_id) END,
+        tracked = coalesce(set_item_for.tracked, i.tracked),
         -- Where no trigger has recorded the baseline, it is the level before the attributes change.
         notified_level = coalesce(i.notified_level, CASE
             WHEN NOT i.tracked THEN 'ok'
@@ -32,7 +122,7 @@ BEGIN
             ELSE 'ok'
         END::alert_level),
         updated_at = now()
-    WHERE (i.store_id, i.item_id, i.location_id) = (set_item.store_id, set_item.item_id, location);
+    WHERE (i.store_id, i.item_id, i.location_id) = (set_item_for.store_id, set_item_for.item_id, location);
     is_known := FOUND;
     IF is_known THEN
         PERFORM record_operation(
@@ -132,10 +222,13 @@ BEGIN
 END
 $$;
 
--- Grants a producer, a role of the database, scopes of a store; it keeps the scopes that it has.
+-- Grants a producer, a role of the database, scopes of a store; it keeps the scopes that it has. The scopes are
+-- enqueue, read and manage_items; the first two may have Ecwid's names too, which the table keeps.
 CREATE OR REPLACE FUNCTION :"schema".grant_store(producer text, store_id text, scopes text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
+DECLARE
+    wanted CONSTANT text[] := stored_scopes(scopes);
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = producer) THEN
         RAISE undefined_object USING
@@ -143,13 +236,13 @@ BEGIN
             HINT = format('Create it with: CREATE ROLE %I LOGIN', producer);
     END IF;
     INSERT INTO grants AS g (producer, store_id, scopes)
-    VALUES (grant_store.producer, grant_store.store_id, grant_store.scopes)
+    VALUES (grant_store.producer, grant_store.store_id, wanted)
     ON CONFLICT ON CONSTRAINT grants_pkey DO UPDATE
     SET scopes = ARRAY(SELECT DISTINCT unnest(g.scopes || excluded.scopes) ORDER BY 1),
         granted_by = excluded.granted_by,
         granted_at = now();
     PERFORM record_operation(
-        'grant', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', scopes), NULL);
+        'grant', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', wanted), NULL);
 END
 $$;
 
@@ -160,6 +253,7 @@ CREATE OR REPLACE FUNCTION :"schema".revoke_store(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
+    named CONSTANT text[] := CASE WHEN scopes IS NOT NULL THEN stored_scopes(scopes) END;
     granted text[];
     remaining text[];
 BEGIN
@@ -167,10 +261,10 @@ BEGIN
     FROM grants AS g
     WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id)
     FOR UPDATE;
-    IF granted IS NULL OR NOT granted && coalesce(scopes, granted) THEN
+    IF granted IS NULL OR NOT granted && coalesce(named, granted) THEN
         RETURN false;
     END IF;
-    remaining := ARRAY(SELECT unnest(granted) EXCEPT SELECT unnest(coalesce(scopes, granted)) ORDER BY 1);
+    remaining := ARRAY(SELECT unnest(granted) EXCEPT SELECT unnest(coalesce(named, granted)) ORDER BY 1);
     IF cardinality(remaining) = 0 THEN
         DELETE FROM grants AS g WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id);
     ELSE
@@ -178,7 +272,7 @@ BEGIN
         WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id);
     END IF;
     PERFORM record_operation(
-        'revoke', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', scopes), NULL);
+        'revoke', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', named), NULL);
     RETURN true;
 END
 $$;
