@@ -92,7 +92,7 @@ DECLARE
             priority_behind, strand_of, job_defaults, key_in_use, is_same_request, known_keys, raise_key_conflict,
             check_arrays, fill_up, check_line_keys, known_lines, check_list_length, read_lines, insert_lines,
             insert_lines_for, insert_new_lines, hidden_characters, hidden_character, are_visible, are_valid_options,
-            is_valid_line, check_text, check_time, check_options, check_line, check_lines, check_counted_at,
+            are_valid_details, check_text, check_time, check_options, check_line, check_lines, check_counted_at,
             native_time_limit, allowed_reasons, check_reasons, changes_since_count, enqueue, enqueue_arrays,
             enqueue_lines, transfer, cancel_jobs, cancel_jobs_for, create_item, create_item_for, set_item,
             set_item_for, wait_for_result, wait_for_results, wait_for_group, wait_for_key, find_job, find_group,

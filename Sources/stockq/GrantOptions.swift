@@ -7,7 +7,9 @@ enum GrantOptions {
     static let store = Option(required: "store", .text("STORE"), help: "the store")
     static let scope = Option(
         repeated: "scope", .choice("SCOPE", of: ScopeName.ofProducers, aliases: ScopeName.aliases),
-        defaultText: "both", help: "enqueue, or read to see items; enqueueing for a variation needs both")
+        defaultText: "enqueue and read",
+        help: "enqueue, read to see items, manage_items to create them and set their attributes; enqueueing for a "
+            + "variation needs enqueue and read")
 
     /// What the producer may do in the store now.
     static func scopes(_ input: ParsedCommand, _ admin: QueueAdmin) throws -> [String] {

@@ -8,7 +8,10 @@ enum ScopeName: String, CaseIterable, Sendable {
     case manageItems = "manage_items"
     case manageNotifications = "manage_notifications"
 
-    static let ofProducers: [ScopeName] = [.enqueue, .read]
+    static let ofProducers: [ScopeName] = [.enqueue, .read, .manageItems]
+
+    /// What a grant without a scope has.
+    static let ofGrants: [ScopeName] = [.enqueue, .read]
 
     static let aliases: [String: ScopeName] = ["update_catalog": .enqueue, "read_catalog": .read]
 

@@ -153,6 +153,9 @@ import Testing
             #expect(
                 try program.run(["revoke", name, "--store", "s p", "--scope", "read_catalog"]).out
                     == "no matching grant\n")
+            #expect(
+                try program.run(["grant", name, "--store", "s p", "--scope", "manage_items"]).out.hasPrefix(
+                    "\(name) in store s p: enqueue → enqueue, manage_items\n"))
             try database.run("DROP ROLE \(name)")
             #expect(try program.run(["grants", "list"]).out.contains("(no such role)"))
             let missing = try program.run(["grant", name, "--store", "s"])

@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    static let badCallCases = [
+    static let badCallCases: [(String, String)] = [
         ("enqueue_lines('s', '{}')", "22023 the lines must be a JSON array of objects"),
         ("enqueue_lines('s', '[{\"item_id\": \"a\", \"quantity\": 1}, 7]')", "22023 line 2 is not an object"),
         ("enqueue_lines('s', '[{\"item_id\": \"a\"}]')", "22023 line 1 needs item_id and quantity"),
@@ -123,11 +123,69 @@ import Testing
             "enqueue_arrays('s', array_fill('a'::text, '{10001}'), array_fill(1::bigint, '{10001}'))",
             "54000 10001 lines in one call, at most 10000 are allowed"
         ),
-        ("enqueue('s', 'a', 1, action => 'steal')", "22P02 invalid input value for enum action: \"steal\""),
         (
-            "enqueue('s', '', 1)",
-            "23514 new row for relation \"jobs\" violates check constraint \"jobs_item_id_length\""
+            "enqueue('s', 'a', 1, action => 'steal')",
+            "22P02 action must be one of adjust, allocate, deallocate, ship, set, not 'steal'"
         ),
+        (
+            "enqueue('s', 'a', 1, on_insufficient => 'x')",
+            "22P02 on_insufficient must be one of reject, allow, partial, wait, not 'x'"
+        ),
+        (
+            "enqueue('s', 'a', 1, action => 'ship', on_insufficient => 'wait')",
+            "23514 on_insufficient wait does not go with action ship"
+        ),
+        ("enqueue('s', '', 1)", "23514 item_id is empty"),
+        ("enqueue('s', NULL, 1)", "23502 item_id is empty"),
+        ("enqueue('', 'a', 1)", "23514 store_id is empty"),
+        ("enqueue('s', 'a', NULL)", "23502 quantity is empty"),
+        ("enqueue('s', repeat('a', 201), 1)", "23514 item_id has 201 bytes, at most 200 are allowed"),
+        (
+            "enqueue('s', 'a', 1, location_id => 'main ')",
+            "23514 location_id ends with U+0020 (SPACE), which does not show; remove it"
+        ),
+        ("enqueue('s', E'a\\u200Bb', 1)", "23514 item_id contains U+200B, which does not show; remove it"),
+        ("enqueue('s', E'\\tGröße', 1)", "23514 item_id begins with U+0009, which does not show; remove it"),
+        ("enqueue('s', 'a', 1, priority => 9)", "23514 priority must be from 1 to 4, not 9"),
+        ("enqueue('s', 'a', 1, max_attempts => 0)", "23514 max_attempts must be from 1 to 1000, not 0"),
+        (
+            "enqueue('s', 'a', 1, group_id => 'g', ordering_key => 'o')",
+            "23514 group_id and ordering_key are mutually exclusive"
+        ),
+        ("enqueue('s', 'a', 1, run_at => 'infinity')", "23514 run_at must be a time, not infinity"),
+        (
+            "enqueue('s', 'a', 1, expires_at => 'infinity')",
+            "23514 expires_at is too far ahead: 400 days is the limit, and it is infinity"
+        ),
+        (
+            "enqueue('s', 'a', 1, reason => repeat('x', 2001))", "23514 reason has 2001 bytes, at most 2000 are allowed"
+        ),
+        (
+            "enqueue('s', 'a', 1, metadata => '3')",
+            "23514 metadata must be a JSON object like {\"till\": 3}, not 3"
+        ),
+        (
+            "enqueue_lines('s', '[{\"item_id\": \"a\", \"quantity\": 1}, {\"item_id\": \"\", \"quantity\": 1}]')",
+            "23514 line 2: item_id is empty"
+        ),
+        (
+            "enqueue_arrays('s', '{a,b,\"c \"}', '{1,1,1}', priority => 1)",
+            "23514 line 3: item_id ends with U+0020 (SPACE), which does not show; remove it"
+        ),
+        ("enqueue_arrays('s', '{a,b}', '{1,NULL}')", "23502 line 2: quantity is empty"),
+        (
+            "enqueue_arrays('s', '{a,b}', '{1,1}', '{adjust,sell}')",
+            "22P02 line 2: action must be one of adjust, allocate, deallocate, ship, set, not 'sell'"
+        ),
+        (
+            "enqueue_arrays('s', '{a,b}', '{1,1}', counted_ats => ARRAY[NULL, now()])",
+            "22023 line 2: counted_at is for the action set, not for adjust"
+        ),
+        (
+            "enqueue_arrays('s', '{a,b}', '{1,1}', idempotency_keys => '{k,\"\"}')",
+            "23514 line 2: idempotency_key is empty"
+        ),
+        ("enqueue_arrays('s', '{a}', '{1}', priority => 0)", "23514 priority must be from 1 to 4, not 0"),
         ("transfer('s', 'a', 0, 'main', 'cellar')", "22023 the quantity of a transfer must be above 0, not 0"),
         ("transfer('s', 'a', 1, 'main', 'main')", "22023 both locations are 'main'"),
         (
@@ -143,6 +201,29 @@ import Testing
             try database.run(Self.items)
             #expect(try database.failure(of: "SELECT * FROM stockq.\(call)") == says)
             #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "0")
+        }
+    }
+
+    @Test("an error in words has the constraint's name, and unusual ids are accepted") func namesOfConstraints()
+        async throws
+    {
+        try await withDatabase { database in
+            for (call, constraint) in [
+                ("enqueue('s', 'a ', 1)", "jobs_ids_visible"), ("enqueue('s', '', 1)", "jobs_item_id_length"),
+                ("enqueue_arrays('s', '{a}', '{1}', priority => 5)", "jobs_priority_range"),
+            ] {
+                let error = #expect(throws: PostgresError.self) { try database.run("SELECT stockq.\(call)") }
+                #expect(error?.constraint == constraint)
+            }
+            try database.run(
+                """
+                SELECT stockq.enqueue('ber lin', 'Größe | 40', 1, location_id => 'a |b', metadata => '{}');
+                SELECT stockq.enqueue_arrays('ber lin', '{Größe | 40,a  b,"東京"}', '{1,1,1}', location_ids => '{a |b,NULL,x}')
+                """)
+            #expect(try database.value("SELECT count(*) FROM stockq.jobs") == "4")
+            // A later time than at first, which an administrator allows.
+            try database.run("SELECT stockq.set_time_limit(36500)")
+            try database.run("SELECT stockq.enqueue('s', 'a', 1, run_at => now() + interval '9999 days')")
         }
     }
 

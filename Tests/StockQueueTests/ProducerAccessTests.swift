@@ -63,7 +63,7 @@ import Testing
                 for key in ["k", "queued", "never used"] {
                     #expect(
                         mine.failure(of: "SELECT stockq.enqueue('theirs', 'a', -1, idempotency_key => '\(key)')")
-                            == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                            == "42501 shop_of_\(database.name) lacks the scope enqueue for store 'theirs'")
                 }
                 try database.run("SELECT stockq.set_store_limit('theirs', 1)")
                 #expect(mine.failure(of: "SELECT stockq.enqueue('theirs', 'a', -1)").hasPrefix("42501"))
@@ -123,7 +123,7 @@ import Testing
                 for call in ["enqueue('theirs', 'a', -1)", "enqueue_arrays('theirs', '{a}', '{-1}')"] {
                     #expect(
                         mine.failure(of: "SELECT stockq.\(call)")
-                            == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                            == "42501 shop_of_\(database.name) lacks the scope enqueue for store 'theirs'")
                 }
                 #expect(
                     mine.failure(of: "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('theirs', 'a', -1)")
@@ -171,7 +171,7 @@ import Testing
                     """)
                 #expect(
                     rival.failure(of: "SELECT trap_of_\(database.name).helpful('theirs')")
-                        == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                        == "42501 shop_of_\(database.name) lacks the scope enqueue for store 'theirs'")
                 #expect(
                     try database.rows("SELECT helpful > 0 FROM trap_of_\(database.name).helpful('mine')", rival) == [
                         "t"
@@ -260,7 +260,7 @@ import Testing
                 ] {
                     #expect(
                         mine.failure(of: sql)
-                            == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'theirs'")
+                            == "42501 shop_of_\(database.name) lacks the scope enqueue for store 'theirs'")
                 }
                 _ = try database.rows("SELECT stockq.enqueue('mine', 'a', -1)", mine)
                 _ = try database.rows("SELECT stockq.enqueue_arrays('mine', '{a}', '{-1}')", mine)
@@ -271,7 +271,7 @@ import Testing
     @Test("a job for a variation needs both scopes") func variations() async throws {
         try await withDatabase { database in
             try Self.withProducers(database, scopes: "{update_catalog}") { mine in
-                let lacks = "42501 shop_of_\(database.name) lacks the scope read_catalog for store 'mine'"
+                let lacks = "42501 shop_of_\(database.name) lacks the scope read for store 'mine'"
                 _ = try database.rows("SELECT stockq.enqueue('mine', 'a', -1)", mine)
                 _ = try database.rows("SELECT stockq.enqueue('mine', 'not there', -1)", mine)
                 #expect(mine.failure(of: "SELECT stockq.enqueue('mine', 'a-red', -1)") == lacks)
@@ -289,9 +289,36 @@ import Testing
                 try database.run("SELECT stockq.revoke_store('shop_of_\(database.name)', 'mine', '{update_catalog}')")
                 #expect(
                     mine.failure(of: "SELECT stockq.enqueue('mine', 'a', -1)")
-                        == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'mine'")
+                        == "42501 shop_of_\(database.name) lacks the scope enqueue for store 'mine'")
                 try database.run("SELECT stockq.revoke_store('shop_of_\(database.name)', 'mine')")
                 #expect(try database.rows("SELECT 1 FROM stockq.results", mine) == [])
+            }
+        }
+    }
+
+    @Test("grants have the names of the scopes on the command line too, and an unknown one is an error in words")
+    func namesOfScopes() async throws {
+        try await withDatabase { database in
+            try Self.withProducers(database, scopes: "{enqueue}") { mine in
+                let producer = "shop_of_\(database.name)"
+                let scopes = "SELECT scopes FROM stockq.grants WHERE producer = '\(producer)'"
+                #expect(try database.value("\(scopes) AND scopes = '{update_catalog}'") == "{update_catalog}")
+                try database.run("SELECT stockq.grant_store('\(producer)', 'mine', '{read,read_catalog}')")
+                try database.run("SELECT stockq.revoke_store('\(producer)', 'mine', '{enqueue}')")
+                #expect(try database.value(scopes) == "{read_catalog}")
+                for function in ["grant_store", "revoke_store"] {
+                    let error = #expect(throws: PostgresError.self) {
+                        try database.run("SELECT stockq.\(function)('\(producer)', 'mine', '{sell}')")
+                    }
+                    #expect(error?.message == "there is no scope 'sell' of producers")
+                    #expect(error?.hint == "The scopes are enqueue, read, manage_items.")
+                }
+                let missing = #expect(throws: PostgresError.self) {
+                    try mine.executeScript("SELECT stockq.enqueue_arrays('mine', '{a}', '{1}')")
+                }
+                #expect(
+                    missing?.hint
+                        == "An administrator grants it with: stockq grant \(producer) --store mine --scope enqueue")
             }
         }
     }

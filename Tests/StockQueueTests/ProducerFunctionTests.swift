@@ -38,7 +38,7 @@ import Testing
                     try database.rows("SELECT stockq.cancel_jobs(store_id => 'theirs', reference => 'r')", mine) == [])
                 #expect(
                     mine.failure(of: "SELECT stockq.cancel_jobs('{3,4}')")
-                        == "42501 shop_of_\(database.name) lacks the scope update_catalog for store 'seen'")
+                        == "42501 shop_of_\(database.name) lacks the scope enqueue for store 'seen'")
                 #expect(
                     try database.rows("SELECT stockq.cancel_jobs(store_id => 'mine', reference => 'r')", mine) == ["3"])
                 #expect(
@@ -50,6 +50,82 @@ import Testing
                     try database.value("SELECT who FROM stockq.operations WHERE verb = 'cancel' ORDER BY 1 LIMIT 1")
                         == "shop_of_\(database.name)")
                 #expect(try database.rows("SELECT job_id FROM stockq.jobs ORDER BY 1") == ["4", "5"])
+            }
+        }
+    }
+
+    @Test("a producer cancels and waits by idempotency key") func keys() async throws {
+        try await withDatabase { database in
+            try Self.withProducer(database) { (mine: Connection) throws in
+                let job = try database.rows(
+                    "SELECT job_id FROM stockq.enqueue('mine', 'mug', -1, idempotency_key => 'k')", mine)[0]
+                let cancel = "SELECT stockq.cancel_jobs(store_id => 'mine', idempotency_key => 'k')"
+                #expect(try database.rows(cancel, mine) == [job])
+                #expect(try database.rows(cancel, mine) == [])
+                #expect(
+                    mine.failure(of: "SELECT stockq.cancel_jobs(idempotency_key => 'k')")
+                        == "22023 name the job of an idempotency key by its store and the key")
+                let both = "SELECT stockq.cancel_jobs(store_id => 'mine', group_id => 'g', idempotency_key => 'k')"
+                #expect(
+                    mine.failure(of: both)
+                        == "22023 name jobs by job_ids, group_id, reference or idempotency_key")
+                try mine.executeScript("SELECT stockq.enqueue('mine', 'mug', -1, idempotency_key => 'k')")
+                #expect(try database.rows("SELECT outcome FROM stockq.wait_for_key('mine', 'k', 10)", mine) == [])
+                try database.drain()
+                #expect(
+                    try database.rows("SELECT outcome FROM stockq.wait_for_key('mine', 'k')", mine) == ["applied"])
+                #expect(try database.rows("SELECT outcome FROM stockq.wait_for_key('mine', 'none', 10)", mine) == [])
+                #expect(mine.failure(of: "SELECT stockq.wait_for_key('mine', 'k', 60001)").hasPrefix("22023"))
+            }
+        }
+    }
+
+    @Test("a producer with the scope manage_items creates items and sets their attributes, and never their stock")
+    func managesItems() async throws {
+        try await withDatabase { database in
+            try Self.withProducer(database) { (mine: Connection) throws in
+                let producer = "shop_of_\(database.name)"
+                let calls = ["create_item('mine', 'cup', on_hand => 5)", "set_item('mine', 'mug', tracked => true)"]
+                for call in calls {
+                    #expect(
+                        mine.failure(of: "SELECT stockq.\(call)")
+                            == "42501 \(producer) lacks the scope manage_items for store 'mine'")
+                }
+                try database.run("SELECT stockq.grant_store('\(producer)', 'mine', '{manage_items}')")
+                #expect(try database.rows("SELECT stockq.\(calls[0])", mine) == ["t"])
+                #expect(
+                    try database.rows("SELECT stockq.create_item('mine', 'cup', on_hand => 50)", mine) == ["f"])
+                #expect(
+                    try database.rows(
+                        "SELECT stockq.set_item('mine', 'cup', low_stock_threshold => 7, parent_id => 'p')", mine)
+                        == ["t"])
+                #expect(
+                    try database.rows("SELECT stockq.set_item('mine', 'none', low_stock_threshold => 7)", mine)
+                        == ["f"])
+                #expect(
+                    try database.rows(
+                        """
+                        SELECT on_hand, low_stock_threshold, parent_id, version, notified_level
+                        FROM stockq.items WHERE item_id = 'cup'
+                        """) == ["5,7,p,0,low"])
+                let forged = { (call: String) in "SELECT stockq.\(call) FROM stockq.my_caller_token" }
+                for sql in [
+                    "SELECT stockq.create_item('theirs', 'cup')", "SELECT stockq.create_item('seen', 'cup')",
+                    "SELECT stockq.set_item('theirs', 'mug', tracked => false)",
+                    "INSERT INTO stockq.items (store_id, item_id) VALUES ('mine', 'hat')",
+                    "UPDATE stockq.items SET on_hand = 99", "UPDATE stockq.items SET low_stock_threshold = 1",
+                    "DELETE FROM stockq.items", "SELECT stockq.retire_item('mine', 'cup')",
+                    forged("set_item_for('stockq', caller_token, 'theirs', 'mug', NULL, 1, NULL, NULL, '{}')"),
+                    forged("create_item_for('stockq', caller_token, 'theirs', 'x', NULL, 1, NULL, NULL, 1)"),
+                ] {
+                    #expect(mine.failure(of: sql).hasPrefix("42501"), "\(sql)")
+                }
+                let verbs = "SELECT verb FROM stockq.operations WHERE verb LIKE 'items%' ORDER BY operation_id"
+                #expect(
+                    try database.rows(verbs)
+                        == ["items create", "items set"])
+                try database.drain()
+                try expectSoundLedger(database)
             }
         }
     }

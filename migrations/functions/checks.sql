@@ -4,9 +4,9 @@
 -- The constraints of jobs have the same rules, for a plain INSERT and COPY too. An error here has the SQLSTATE and the
 -- name of the constraint that the job would violate. JobRequest.swift has the same sentences.
 --
--- An enqueue function asks are_valid_options and are_visible once, and is_valid_line for each line. These are standard
--- SQL and pin no search_path, so the planner puts them into the calling statement. Only what they do not accept costs a
--- call: the functions after them know the rules exactly, and raise the error.
+-- An enqueue function asks are_valid_options and are_visible once, and are_valid_details for each line. They are
+-- standard SQL and pin no search_path, so the planner puts them into the calling statement. Only what they do not accept
+-- costs a call: the functions after them know the rules exactly, and raise the error.
 
 -- The characters that make an id look like another one, as a regular expression: control characters, invisible ones,
 -- and white space other than a space. The constraint jobs_ids_visible and HiddenCharacters.swift have the same.
@@ -38,15 +38,13 @@ RETURN octet_length(store_id) BETWEEN 1 AND 200 AND :"schema".are_visible(store_
     AND (run_at IS NULL OR isfinite(run_at) AND run_at <= now() + interval '9600 hours')
     AND (expires_at IS NULL OR expires_at <= now() + interval '9600 hours');
 
--- Whether a line may have these values, apart from the characters of its ids.
-CREATE OR REPLACE FUNCTION :"schema".is_valid_line(
-    item_id text, quantity bigint, action text, location_id text, on_insufficient text, idempotency_key text,
-    reference text, reason text, counted_at timestamptz, actor text, occurred_at timestamptz, metadata jsonb
+-- Whether a line may have these values besides its item and its quantity.
+CREATE OR REPLACE FUNCTION :"schema".are_valid_details(
+    action text, location_id text, on_insufficient text, idempotency_key text, reference text, reason text,
+    counted_at timestamptz, actor text, occurred_at timestamptz, metadata jsonb
 ) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN octet_length(item_id) BETWEEN 1 AND 200
-    AND quantity IS NOT NULL
-    AND (action IS NULL OR action IN ('adjust', 'allocate', 'deallocate', 'ship', 'set'))
+RETURN (action IS NULL OR action IN ('adjust', 'allocate', 'deallocate', 'ship', 'set'))
     AND (location_id IS NULL OR octet_length(location_id) BETWEEN 1 AND 200)
     AND (on_insufficient IS NULL OR on_insufficient = 'reject' OR on_insufficient = 'allow' AND action = 'set'
         OR on_insufficient IN ('allow', 'partial', 'wait') AND (action IS NULL OR action IN ('adjust', 'allocate')))

@@ -210,9 +210,11 @@ BEGIN
     IF NOT answer.is_duplicate OR enqueue.group_id IS NOT NULL THEN
         IF (
             are_valid_options(store_id, group_id, priority, run_at, expires_at, ordering_key, max_attempts)
-            AND is_valid_line(
-                item_id, quantity, action, location_id, on_insufficient, idempotency_key, reference, reason, counted_at,
-                actor, occurred_at, metadata)
+            AND octet_length(item_id) BETWEEN 1 AND 200
+            AND quantity IS NOT NULL
+            AND are_valid_details(
+                action, location_id, on_insufficient, idempotency_key, reference, reason, counted_at, actor,
+                occurred_at, metadata)
             AND are_visible(item_id || '|' || coalesce(location_id, ''))
         ) IS NOT TRUE THEN
             PERFORM check_options(store_id, group_id, priority, run_at, expires_at, ordering_key, max_attempts);

@@ -109,6 +109,11 @@ AS $$
 DECLARE
     ids_are_visible CONSTANT boolean := coalesce(are_visible(array_to_string(list.item_ids, '|')), true)
         AND coalesce(are_visible(array_to_string(list.location_ids, '|')), true);
+    -- Most lists have items and quantities alone.
+    has_details CONSTANT boolean := num_nonnulls(
+        list.actions, list.location_ids, list.on_insufficients, list.idempotency_keys, list."references", list.reasons,
+        list.counted_ats, list.actors, list.occurred_ats, list.metadatas, list.actor, list.occurred_at, list.metadata
+    ) > 0;
     new_jobs bigint[];
 BEGIN
     IF are_valid_options(
@@ -143,10 +148,12 @@ BEGIN
             counted_at, actor, occurred_at, metadata, number
         )
         WHERE known_job IS NULL
-            AND is_valid_line(
-                l.item_id, l.quantity, l.action, l.location_id, l.policy, l.key, l.reference, l.reason, l.counted_at,
+            AND octet_length(l.item_id) BETWEEN 1 AND 200
+            AND l.quantity IS NOT NULL
+            AND (NOT has_details OR are_valid_details(
+                l.action, l.location_id, l.policy, l.key, l.reference, l.reason, l.counted_at,
                 coalesce(l.actor, list.actor), coalesce(l.occurred_at, list.occurred_at),
-                coalesce(l.metadata, list.metadata))
+                coalesce(l.metadata, list.metadata)))
             AND (ids_are_visible OR hidden_character(l.item_id) IS NULL AND hidden_character(l.location_id) IS NULL)
         ORDER BY number
         RETURNING job_id

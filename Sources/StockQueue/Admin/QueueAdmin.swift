@@ -195,7 +195,7 @@ public struct QueueAdmin {
         public let producer: String
         /// The store.
         public let store: String
-        /// `update_catalog`, `read_catalog` or both.
+        /// Of `update_catalog`, `read_catalog` and `manage_items`, at least one.
         public let scopes: [String]
         /// The role that granted it last.
         public let grantedBy: String

@@ -6,8 +6,9 @@ enum GrantCommand: Command {
         "grant", "Allows a role of the database to enqueue for a store.", arguments: [GrantOptions.producer],
         options: [GrantOptions.store, GrantOptions.scope], usesDatabase: true,
         examples: [
-            .init("Allow a role everything in a store.", "shop", "--store", "berlin"),
+            .init("Allow a role to enqueue and to see items in a store.", "shop", "--store", "berlin"),
             .init("Allow a role to see items only.", "signage", "--store", "berlin", "--scope", "read"),
+            .init("Allow a role to create items too.", "shop", "--store", "berlin", "--scope", "manage_items"),
         ],
         notes: ["The role must also be a member of the queue's producers: GRANT stockq_producer TO PRODUCER"])
 
@@ -18,7 +19,7 @@ enum GrantCommand: Command {
         let before = try GrantOptions.scopes(input, admin)
         try admin.grant(
             input[GrantOptions.producer], store: input[GrantOptions.store],
-            scopes: (scopes.isEmpty ? ScopeName.ofProducers : scopes).map(\.stored))
+            scopes: (scopes.isEmpty ? ScopeName.ofGrants : scopes).map(\.stored))
         Terminal.print(GrantOptions.change(input, before, try GrantOptions.scopes(input, admin)))
         try UnknownStore.warn(input[GrantOptions.store], connection, schema)
         return .success
