@@ -1,7 +1,7 @@
 /// The characters that make an id look like another one: control characters, invisible ones, and white space other than
 /// spaces between other characters.
 ///
-/// The SQL function `hidden_character` and the constraint `jobs_ids_visible` have the same ranges. They are a list of
+/// The SQL function `hidden_characters` and the constraint `jobs_ids_visible` have the same ranges. They are a list of
 /// their own and not a Unicode property, which would differ between versions of Swift and of PostgreSQL.
 package enum HiddenCharacters {
     /// Besides U+0000 to U+0020.
