@@ -1,3 +1,4 @@
+import Foundation
 import StockQueueLocking
 import StockQueuePostgres
 
@@ -7,6 +8,10 @@ import StockQueuePostgres
 /// stores of the lane. A store that floods the queue is served all the time, so it is behind every other one, in
 /// however many lanes its ordering keys put its jobs.
 ///
+/// Before all of them come stores that were done with few jobs last time: their batches are short, and where a thousand
+/// stores have a backlog each, such a store would wait for all of them. So that they cannot fill all turns, the others
+/// have every second batch of a lane and every fifth choice of a lane.
+///
 /// Advisory only, like `LaneQueue`: the database decides whether a store has work.
 final class StoreTurns: Sendable {
     /// What a claim may take of a store.
@@ -14,6 +19,8 @@ final class StoreTurns: Sendable {
         var store: StoreInLane
         /// The most jobs.
         var jobsMax: Int
+        /// Other stores of the lane have to wait.
+        var isFirst = false
         /// The store's state when the share was planned.
         fileprivate var work: Work
     }
@@ -28,16 +35,31 @@ final class StoreTurns: Sendable {
     private struct State {
         /// The stores with ready jobs, by lane.
         var lanes = [[StoreInLane: Work]](repeating: [:], count: LaneQueue.laneCount)
-        /// The lanes whose last batch was for stores with little work alone, while others waited.
-        var deepStoresWait = [Bool](repeating: false, count: LaneQueue.laneCount)
-        /// When a store was served last, in any lane, by its hash: the number of that batch.
-        var servedAt: [Int32: Int] = [:]
+        /// The lanes whose last batch was for stores that came first, while others waited.
+        var othersWait = [Bool](repeating: false, count: LaneQueue.laneCount)
+        /// What stores had lately, in any lane, by their hashes.
+        var served: [Int32: Served] = [:]
         var batches = 0
+        /// How often lanes of such stores were chosen, one after the other.
+        var littleChosen = 0
         var lastServed: Int32?
         /// Until then batches are short.
         var isSharedUntil: Deadline?
         /// How fast a worker is.
         var jobsPerMs: Double?
+
+        /// The number of the batch that served a store last; 0 for none.
+        func servedAt(_ store: StoreInLane) -> Int { served[store.storeHash]?.batch ?? 0 }
+
+        /// It was served, and with few jobs.
+        func hasLittle(_ store: StoreInLane) -> Bool { served[store.storeHash].map { $0.jobs <= littleMax } ?? false }
+    }
+
+    private struct Served {
+        /// The number of the last batch.
+        var batch: Int
+        /// The jobs of all batches, each later batch a tenth less.
+        var jobs: Double
     }
 
     /// The most stores of one claim. Each costs some probes of the ready index.
@@ -45,22 +67,33 @@ final class StoreTurns: Sendable {
     /// How many stores are remembered.
     private static let servedMax = 100_000
     /// The most jobs of a store with little work, and the milliseconds for which batches are short after one was served.
-    private static let (littleMax, sharedMs) = (500, 60_000)
+    private static let (littleMax, sharedMs) = (500.0, 60_000)
+    /// The most lanes of stores with little work that are chosen before one of the others is.
+    private static let littleChosenMax = 4
 
     private let state = Mutex(State())
 
     /// A poll, or a producer of this process, has found ready jobs of these stores, or has offered calls.
+    ///
+    /// A store that comes in while others are served is taken for one with little work until a batch shows otherwise.
     func found(_ stores: Set<StoreInLane>) {
         state.withLock { state in
-            for store in stores { state.lanes[Int(store.lane)][store, default: Work()].found += 1 }
+            for store in stores {
+                if state.batches > 0 && state.served[store.storeHash] == nil
+                    && state.lanes[Int(store.lane)][store] == nil
+                {
+                    state.served[store.storeHash] = Served(batch: state.batches, jobs: 0)
+                }
+                state.lanes[Int(store.lane)][store, default: Work()].found += 1
+            }
         }
     }
 
     /// What a claim of the lane takes, the store whose turn it is first.
     ///
     /// Each store has an equal share. Those that left jobs behind last time may also take what the others leave. But
-    /// where others have work, and none of these stores makes a call, the next batch is for the others alone: they are
-    /// mostly done with little, and a short batch is committed soon. At most every second batch is such a short one.
+    /// stores with little work have a batch for themselves alone, which is short; where there is none, those that left no
+    /// jobs behind have one. Callers are always among them. At most every second batch is such a one.
     ///
     /// - Parameters:
     ///   - jobsMax: the most jobs of the claim.
@@ -69,7 +102,7 @@ final class StoreTurns: Sendable {
     func shares(of lane: Int16, jobsMax: Int, skipped: Int, callers: Set<StoreInLane> = []) -> [Share] {
         state.withLock { state in
             let works = state.lanes[Int(lane)]
-            var stores = works.keys.map { (store: $0, servedAt: state.servedAt[$0.storeHash] ?? 0) }
+            var stores = works.keys.map { (store: $0, servedAt: state.servedAt($0)) }
             for store in callers where works[store] == nil { stores.append((store, Int.min)) }
             // By number where all else is equal, so that a claim that is made again is the same.
             stores.sort { ($0.servedAt, $0.store.firstStrand) < ($1.servedAt, $1.store.firstStrand) }
@@ -85,9 +118,34 @@ final class StoreTurns: Sendable {
                 let work = works[entry.store] ?? Work()
                 return Share(store: entry.store, jobsMax: work.isDeep ? deepShare : share, work: work)
             }
-            let first = shares.filter { !$0.work.isDeep || callers.contains($0.store) }
-            if !first.isEmpty && !state.deepStoresWait[Int(lane)] { return first }
+            let first = Self.first(of: shares.map { ($0.store, $0.work) }, lane, callers: callers, state)
+            if !first.isEmpty {
+                return shares.filter { first.contains($0.store) }.map { share in
+                    var share = share
+                    share.isFirst = first.count < shares.count
+                    return share
+                }
+            }
             return shares.filter { !$0.work.isDeep } + shares.filter(\.work.isDeep)
+        }
+    }
+
+    /// The stores of the next batch that come before the others of the lane; empty where it is for all.
+    private static func first(
+        of works: [(store: StoreInLane, work: Work)], _ lane: Int16, callers: Set<StoreInLane> = [], _ state: State
+    ) -> Set<StoreInLane> {
+        if state.othersWait[Int(lane)] { return [] }
+        let shallow = works.filter { !$0.work.isDeep }
+        let little = shallow.filter { state.hasLittle($0.store) }
+        return Set((little.isEmpty ? shallow : little).map(\.store)).union(callers)
+    }
+
+    /// Whether the next batch is for stores that come before the others of the lane, and none of them is among those of
+    /// which another worker has claimed jobs.
+    func isForOthers(_ lane: Int16, than claimed: Set<StoreInLane>) -> Bool {
+        state.withLock { state in
+            let first = Self.first(of: state.lanes[Int(lane)].map { ($0, $1) }, lane, state)
+            return !first.isEmpty && claimed.isDisjoint(with: first)
         }
     }
 
@@ -103,15 +161,12 @@ final class StoreTurns: Sendable {
         let lastStore = claimed.last?.strand.store
         state.withLock { state in
             state.batches += 1
-            if let lane = shares.first.map({ Int($0.store.lane) }) {
-                let planned = Set(shares.map(\.store))
-                state.deepStoresWait[lane] = state.lanes[lane].contains { $1.isDeep && !planned.contains($0) }
-            }
+            if let share = shares.first { state.othersWait[Int(share.store.lane)] = share.isFirst }
             var hadTurn = true
             for share in shares {
                 let taken = jobs[share.store] ?? 0
                 if taken > 0 || callers.contains(share.store) {
-                    Self.serve(share.store, hasLittle: !share.work.isDeep && taken <= Self.littleMax, &state)
+                    Self.serve(share.store, jobs: taken, &state)
                 }
                 if isFull && share.store == lastStore { hadTurn = false }
                 let lane = Int(share.store.lane)
@@ -126,38 +181,37 @@ final class StoreTurns: Sendable {
         }
     }
 
-    /// Whether the next batch is for stores with little work alone, and none of them is among those of which another
-    /// worker has claimed jobs.
-    func isForLittle(_ lane: Int16, beside claimed: Set<StoreInLane>) -> Bool {
-        state.withLock { state in
-            if state.deepStoresWait[Int(lane)] { return false }
-            let stores = state.lanes[Int(lane)].filter { !$1.isDeep }.keys
-            return !stores.isEmpty && claimed.isDisjoint(with: stores)
-        }
-    }
-
-    private static func serve(_ store: StoreInLane, hasLittle: Bool, _ state: inout State) {
-        if hasLittle, let last = state.lastServed, last != store.storeHash {
+    private static func serve(_ store: StoreInLane, jobs: Int, _ state: inout State) {
+        let before = state.served[store.storeHash].map { $0.jobs * pow(0.9, Double(state.batches - $0.batch)) } ?? 0
+        let served = Served(batch: state.batches, jobs: before + Double(jobs))
+        if served.jobs <= littleMax, let last = state.lastServed, last != store.storeHash {
             state.isSharedUntil = .after(milliseconds: sharedMs)
         }
         state.lastServed = store.storeHash
-        if state.servedAt.count >= servedMax { state.servedAt.removeAll(keepingCapacity: true) }
-        state.servedAt[store.storeHash] = state.batches
+        if state.served.count >= servedMax { state.served.removeAll(keepingCapacity: true) }
+        state.served[store.storeHash] = served
     }
 
     /// Whether any store is known to have ready jobs in the lane.
     func hasWork(_ lane: Int16) -> Bool { state.withLock { !$0.lanes[Int(lane)].isEmpty } }
 
-    /// The place of the lane whose turn it is: that of the store that was served longest ago. Of several, the first.
+    /// The place of the lane whose turn it is: that of a store with little work, else of the store that was served
+    /// longest ago. Of several, the first.
     func next(of lanes: [Int16]) -> Int? {
         if lanes.count < 2 { return lanes.indices.first }
         return state.withLock { state in
             let servedAt = lanes.map { lane in
                 state.lanes[Int(lane)].keys.prefix(Self.storesMax).reduce(Int.max) {
-                    min($0, state.servedAt[$1.storeHash] ?? 0)
+                    min($0, state.servedAt($1))
                 }
             }
-            return servedAt.indices.min { servedAt[$0] < servedAt[$1] }
+            let places = Array(lanes.indices)
+            let little = places.filter { place in
+                state.lanes[Int(lanes[place])].contains { !$1.isDeep && state.hasLittle($0) }
+            }
+            let isForLittle = !little.isEmpty && state.littleChosen < Self.littleChosenMax
+            state.littleChosen = isForLittle ? state.littleChosen + 1 : 0
+            return (isForLittle ? little : places).min { servedAt[$0] < servedAt[$1] }
         }
     }
 

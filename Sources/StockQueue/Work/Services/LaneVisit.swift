@@ -116,7 +116,7 @@ struct LaneVisit {
     ///
     /// - Returns: whether the lane is another worker's now.
     private mutating func handOver(_ handover: LaneHandover) throws(PostgresError) -> Bool {
-        if let claimed = handover.followed, context.turns.isForLittle(lane, beside: claimed) {
+        if let claimed = handover.followed, context.turns.isForOthers(lane, than: claimed) {
             var request = self.request()
             request.handover = nil
             _ = try run(request)
