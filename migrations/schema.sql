@@ -443,6 +443,18 @@ BEGIN
     FROM page AS p;
 END
 $$;
+CREATE FUNCTION stockq.are_valid_details(action text, location_id text, on_insufficient text, idempotency_key text, reference text, reason text, counted_at timestamp with time zone, actor text, occurred_at timestamp with time zone, metadata jsonb) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (((action IS NULL) OR (action = ANY (ARRAY['adjust'::text, 'allocate'::text, 'deallocate'::text, 'ship'::text, 'set'::text]))) AND ((location_id IS NULL) OR ((octet_length(location_id) >= 1) AND (octet_length(location_id) <= 200))) AND ((on_insufficient IS NULL) OR (on_insufficient = 'reject'::text) OR ((on_insufficient = 'allow'::text) AND (action = 'set'::text)) OR ((on_insufficient = ANY (ARRAY['allow'::text, 'partial'::text, 'wait'::text])) AND ((action IS NULL) OR (action = ANY (ARRAY['adjust'::text, 'allocate'::text]))))) AND ((idempotency_key IS NULL) OR ((octet_length(idempotency_key) >= 1) AND (octet_length(idempotency_key) <= 200))) AND ((reference IS NULL) OR (octet_length(reference) <= 2000)) AND ((reason IS NULL) OR (octet_length(reason) <= 2000)) AND ((counted_at IS NULL) OR ((action = 'set'::text) AND (counted_at <= (now() + '00:05:00'::interval)))) AND ((actor IS NULL) OR ((octet_length(actor) >= 1) AND (octet_length(actor) <= 200))) AND ((occurred_at IS NULL) OR isfinite(occurred_at)) AND ((metadata IS NULL) OR ((jsonb_typeof(metadata) = 'object'::text) AND (octet_length((metadata)::text) <= 10000))));
+CREATE FUNCTION stockq.hidden_characters() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (('[\u0001-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5'::text || '\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f'::text) || '\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]'::text);
+CREATE FUNCTION stockq.are_visible(ids text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((ids !~ '[^!-~]'::text) OR (ids !~ ('^ | $|\| | \||'::text || stockq.hidden_characters())));
+CREATE FUNCTION stockq.are_valid_options(store_id text, group_id text, priority integer, run_at timestamp with time zone, expires_at timestamp with time zone, ordering_key text, max_attempts integer) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)) AND stockq.are_visible(store_id) AND ((group_id IS NULL) OR (((octet_length(group_id) >= 1) AND (octet_length(group_id) <= 200)) AND (ordering_key IS NULL))) AND ((ordering_key IS NULL) OR ((octet_length(ordering_key) >= 1) AND (octet_length(ordering_key) <= 200))) AND ((priority IS NULL) OR ((priority >= 1) AND (priority <= 4))) AND ((max_attempts IS NULL) OR ((max_attempts >= 1) AND (max_attempts <= 1000))) AND ((run_at IS NULL) OR (isfinite(run_at) AND (run_at <= (now() + '9600:00:00'::interval)))) AND ((expires_at IS NULL) OR (expires_at <= (now() + '9600:00:00'::interval))));
 CREATE FUNCTION stockq.begin_import_for(producer text, caller_token bytea, kind text, label text, file_name text, sha256 text, given_name text, once boolean, keeps_session boolean, OUT import_id bigint, OUT name text, OUT earlier_name text, OUT earlier_state text, OUT earlier_by text, OUT earlier_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -530,14 +542,22 @@ BEGIN
     );
 END
 $$;
-CREATE FUNCTION stockq.cancel_jobs(job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text) RETURNS SETOF bigint
+CREATE FUNCTION stockq.cancel_jobs(job_ids bigint[] DEFAULT NULL::bigint[], store_id text DEFAULT NULL::text, group_id text DEFAULT NULL::text, reference text DEFAULT NULL::text, reason text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
+DECLARE
+    named bigint[] := job_ids;
 BEGIN
+    IF idempotency_key IS NOT NULL THEN
+        IF job_ids IS NOT NULL OR store_id IS NULL THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'name the job of an idempotency key by its store and the key';
+        END IF;
+        named := ARRAY(SELECT k.job_id FROM key_in_use(cancel_jobs.store_id, cancel_jobs.idempotency_key) AS k);
+    END IF;
     RETURN QUERY
     SELECT unnest(cancel_jobs_for(
-        t.producer, t.caller_token, job_ids, cancel_jobs.store_id, cancel_jobs.group_id, cancel_jobs.reference,
+        t.producer, t.caller_token, named, cancel_jobs.store_id, cancel_jobs.group_id, cancel_jobs.reference,
         cancel_jobs.reason))
     FROM my_caller_token AS t;
 END
@@ -803,22 +823,23 @@ BEGIN
                 WHEN producer IS NULL THEN 'the caller token names no producer'
                 ELSE format('the caller token is not the one of %I in this transaction', producer)
             END,
-            HINT = 'Call enqueue_arrays, enqueue_lines or cancel_jobs.';
+            HINT = 'Call enqueue_arrays, enqueue_lines, cancel_jobs, create_item or set_item.';
     END IF;
 END
 $$;
-CREATE FUNCTION stockq.check_count(counted_at timestamp with time zone, action text) RETURNS void
+CREATE FUNCTION stockq.check_counted_at(place text, counted_at timestamp with time zone, action text) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 BEGIN
     IF counted_at IS NOT NULL AND action IS DISTINCT FROM 'set' THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('counted_at is for the action set, not for %s', coalesce(action, (job_defaults()).action)),
+            MESSAGE = format(
+                '%scounted_at is for the action set, not for %s', place, coalesce(action, (job_defaults()).action)),
             HINT = 'When a sale or a delivery happened is its occurred_at.';
     ELSIF counted_at > now() + interval '5 minutes' THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('counted_at is in the future: %s', counted_at),
+            MESSAGE = format('%scounted_at is in the future: %s', place, counted_at),
             HINT = 'Check the clock and the time zone.';
     END IF;
 END
@@ -942,6 +963,54 @@ BEGIN
     END IF;
 END
 $$;
+CREATE FUNCTION stockq.check_line(number bigint, item_id text, quantity bigint, action text, location_id text, on_insufficient text, idempotency_key text, reference text, reason text, counted_at timestamp with time zone, actor text, occurred_at timestamp with time zone, metadata jsonb) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    place CONSTANT text := CASE WHEN number IS NULL THEN '' ELSE format('line %s: ', number) END;
+    given_action CONSTANT text := coalesce(action, (job_defaults()).action);
+BEGIN
+    PERFORM check_text(place, 'item_id', item_id);
+    PERFORM check_text(place, 'location_id', location_id);
+    PERFORM check_text(place, 'idempotency_key', idempotency_key);
+    PERFORM check_text(place, 'reference', reference);
+    PERFORM check_text(place, 'reason', reason);
+    PERFORM check_text(place, 'actor', actor);
+    IF quantity IS NULL THEN
+        RAISE not_null_violation USING MESSAGE = place || 'quantity is empty', TABLE = 'jobs', COLUMN = 'quantity';
+    ELSIF action <> ALL (enum_range(NULL::action)::text[]) THEN
+        RAISE invalid_text_representation USING
+            MESSAGE = format(
+                '%saction must be one of %s, not %L', place, array_to_string(enum_range(NULL::action), ', '),
+                left(action, 60));
+    ELSIF on_insufficient <> ALL (enum_range(NULL::on_insufficient)::text[]) THEN
+        RAISE invalid_text_representation USING
+            MESSAGE = format(
+                '%son_insufficient must be one of %s, not %L', place,
+                array_to_string(enum_range(NULL::on_insufficient), ', '), left(on_insufficient, 60));
+    ELSIF on_insufficient <> 'reject' AND given_action NOT IN ('adjust', 'allocate')
+        AND NOT (given_action = 'set' AND on_insufficient = 'allow')
+    THEN
+        RAISE check_violation USING
+            MESSAGE = format('%son_insufficient %s does not go with action %s', place, on_insufficient, given_action),
+            TABLE = 'jobs', CONSTRAINT = 'jobs_policy_fits_action';
+    END IF;
+    PERFORM check_counted_at(place, counted_at, action);
+    PERFORM check_time(place, 'occurred_at', occurred_at, false);
+    IF jsonb_typeof(metadata) <> 'object' THEN
+        RAISE check_violation USING
+            MESSAGE = format(
+                '%smetadata must be a JSON object like {"till": 3}, not %s', place, left(metadata::text, 60)),
+            TABLE = 'jobs', CONSTRAINT = 'jobs_metadata_valid';
+    ELSIF octet_length(metadata::text) > 10000 THEN
+        RAISE check_violation USING
+            MESSAGE = format(
+                '%smetadata has %s bytes, at most 10000 are allowed', place, octet_length(metadata::text)),
+            TABLE = 'jobs', CONSTRAINT = 'jobs_metadata_valid';
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.check_line_keys(list stockq.lines) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -963,6 +1032,33 @@ BEGIN
     END IF;
 END
 $$;
+CREATE FUNCTION stockq.check_lines(list stockq.lines) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    line record;
+BEGIN
+    FOR line IN
+        SELECT *
+        FROM unnest(
+            list.item_ids, list.quantities, list.actions, list.location_ids, list.on_insufficients,
+            list.idempotency_keys, list."references", list.reasons, list.counted_ats, list.actors, list.occurred_ats,
+            list.metadatas, list.known_jobs
+        ) WITH ORDINALITY AS l (
+            item_id, quantity, action, location_id, policy, key, reference, reason, counted_at, actor, occurred_at,
+            metadata, known_job, number
+        )
+        WHERE known_job IS NULL
+        ORDER BY number
+    LOOP
+        PERFORM check_line(
+            line.number, line.item_id, line.quantity, line.action, line.location_id, line.policy, line.key,
+            line.reference, line.reason, line.counted_at, coalesce(line.actor, list.actor),
+            coalesce(line.occurred_at, list.occurred_at), coalesce(line.metadata, list.metadata));
+    END LOOP;
+END
+$$;
 CREATE FUNCTION stockq.check_list_length(store_id text, idempotency_key text, lines integer) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -982,6 +1078,21 @@ BEGIN
     END IF;
 END
 $$;
+CREATE FUNCTION stockq.check_manages_items(producer text, caller_token bytea, store_id text, item_id text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM check_caller_token(producer, caller_token);
+    IF NOT may_cancel_all(producer) AND NOT EXISTS (
+        SELECT FROM grants AS g
+        WHERE (g.producer, g.store_id) = (check_manages_items.producer, check_manages_items.store_id)
+            AND 'manage_items' = ANY (g.scopes)
+    ) THEN
+        PERFORM raise_missing_scope(producer, 'manage_items', store_id, item_id);
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.check_native_access(token_hash text, store_id text, scopes text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -993,6 +1104,31 @@ BEGIN
         WHEN access.failure = 'invalid_token' AND access.granted IS NOT NULL THEN 'unknown_store'
         ELSE access.failure
     END;
+END
+$$;
+CREATE FUNCTION stockq.check_options(store_id text, group_id text, priority integer, run_at timestamp with time zone, expires_at timestamp with time zone, ordering_key text, max_attempts integer) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM check_text('', 'store_id', store_id);
+    PERFORM check_text('', 'group_id', group_id);
+    PERFORM check_text('', 'ordering_key', ordering_key);
+    IF group_id IS NOT NULL AND ordering_key IS NOT NULL THEN
+        RAISE check_violation USING
+            MESSAGE = 'group_id and ordering_key are mutually exclusive',
+            TABLE = 'jobs', CONSTRAINT = 'jobs_group_in_store_lane';
+    ELSIF priority NOT BETWEEN 1 AND 4 THEN
+        RAISE check_violation USING
+            MESSAGE = format('priority must be from 1 to 4, not %s', priority),
+            TABLE = 'jobs', CONSTRAINT = 'jobs_priority_range';
+    ELSIF max_attempts NOT BETWEEN 1 AND 1000 THEN
+        RAISE check_violation USING
+            MESSAGE = format('max_attempts must be from 1 to 1000, not %s', max_attempts),
+            TABLE = 'jobs', CONSTRAINT = 'jobs_max_attempts_range';
+    END IF;
+    PERFORM check_time('', 'run_at', run_at, true);
+    PERFORM check_time('', 'expires_at', expires_at, true);
 END
 $$;
 CREATE FUNCTION stockq.check_page(max_rows integer) RETURNS void
@@ -1028,16 +1164,22 @@ CREATE FUNCTION stockq.check_reasons(reasons text[]) RETURNS void
     AS $$
 DECLARE
     allowed CONSTANT text[] := allowed_reasons();
-    unlisted text;
+    unlisted record;
 BEGIN
     IF allowed IS NULL THEN
         RETURN;
     END IF;
-    SELECT r INTO unlisted FROM unnest(reasons) AS r WHERE r <> ALL (allowed) LIMIT 1;
+    SELECT line.reason, line.number INTO unlisted
+    FROM unnest(reasons) WITH ORDINALITY AS line (reason, number)
+    WHERE line.reason <> ALL (allowed)
+    ORDER BY line.number
+    LIMIT 1;
     IF FOUND THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format(
-                'the reason must be one of %s, not %L', array_to_string(allowed, ', '), left(unlisted, 60)),
+                '%sthe reason must be one of %s, not %L',
+                CASE WHEN cardinality(reasons) > 1 THEN format('line %s: ', unlisted.number) END,
+                array_to_string(allowed, ', '), left(unlisted.reason, 60)),
             HINT = 'stockq reasons set --add adds a reason to the list, and stockq reasons set --any allows every one.';
     END IF;
 END
@@ -1148,6 +1290,69 @@ BEGIN
         WHERE s.subscription_id = check_subscription_access.subscription_id;
         IF NOT FOUND THEN
             failure := 'unknown_subscription';
+        END IF;
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_text(place text, field text, value text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    is_note CONSTANT boolean := field IN ('reason', 'reference');
+    bytes_max CONSTANT integer := CASE WHEN is_note THEN 2000 ELSE 200 END;
+    hidden CONSTANT text := CASE
+        WHEN field IN ('store_id', 'item_id', 'location_id') THEN hidden_character(value)
+    END;
+BEGIN
+    IF value IS NULL AND field IN ('store_id', 'item_id') THEN
+        RAISE not_null_violation USING
+            MESSAGE = format('%s%s is empty', place, field), TABLE = 'jobs', COLUMN = field;
+    ELSIF value = '' AND NOT is_note THEN
+        RAISE check_violation USING
+            MESSAGE = format('%s%s is empty', place, field),
+            TABLE = 'jobs', CONSTRAINT = format('jobs_%s_length', field);
+    ELSIF octet_length(value) > bytes_max THEN
+        RAISE check_violation USING
+            MESSAGE = format(
+                '%s%s has %s bytes, at most %s are allowed', place, field, octet_length(value), bytes_max),
+            TABLE = 'jobs', CONSTRAINT = format('jobs_%s_length', field);
+    ELSIF hidden IS NOT NULL THEN
+        RAISE check_violation USING
+            MESSAGE = format(
+                '%s%s %s %s, which does not show; remove it', place, field,
+                CASE hidden
+                    WHEN 'U+' || upper(lpad(to_hex(ascii(value)), 4, '0')) THEN 'begins with'
+                    WHEN 'U+' || upper(lpad(to_hex(ascii(right(value, 1))), 4, '0')) THEN 'ends with'
+                    ELSE 'contains'
+                END,
+                CASE hidden WHEN 'U+0020' THEN 'U+0020 (SPACE)' ELSE hidden END),
+            DETAIL = format('The %s is %s.', field, to_json(value)),
+            HINT = 'An id has visible characters, and spaces only between them.',
+            TABLE = 'jobs', CONSTRAINT = 'jobs_ids_visible';
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_time(place text, field text, value timestamp with time zone, has_limit boolean) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    time_limit interval;
+BEGIN
+    IF NOT isfinite(value) AND field <> 'expires_at' THEN
+        RAISE check_violation USING
+            MESSAGE = format('%s%s must be a time, not %s', place, field, value),
+            TABLE = 'jobs', CONSTRAINT = format('jobs_%s_finite', field);
+    ELSIF has_limit THEN
+        time_limit := native_time_limit();
+        IF value > now() + time_limit THEN
+            RAISE check_violation USING
+                MESSAGE = format(
+                    '%s%s is too far ahead: %s days is the limit, and it is %s', place, field,
+                    round(extract(epoch FROM time_limit) / 86400), value),
+                HINT = 'An administrator changes the limit with set_time_limit.',
+                TABLE = 'jobs', CONSTRAINT = format('jobs_%s_limit', field);
         END IF;
     END IF;
 END
@@ -1339,6 +1544,46 @@ BEGIN
             'name', name, 'stores', stores, 'scopes', scopes, 'expires_at', now() + expires_after,
             'anonymous', CASE WHEN token_hash IS NULL THEN true END),
         NULL);
+END
+$$;
+CREATE FUNCTION stockq.create_item(store_id text, item_id text, location_id text DEFAULT NULL::text, on_hand bigint DEFAULT 0, parent_id text DEFAULT NULL::text, tracked boolean DEFAULT true, low_stock_threshold bigint DEFAULT NULL::bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    is_created boolean;
+BEGIN
+    SELECT create_item_for(
+        t.producer, t.caller_token, create_item.store_id, create_item.item_id, create_item.location_id,
+        create_item.on_hand, create_item.parent_id, create_item.tracked, create_item.low_stock_threshold)
+    INTO STRICT is_created
+    FROM my_caller_token AS t;
+    RETURN is_created;
+END
+$$;
+CREATE FUNCTION stockq.create_item_for(producer text, caller_token bytea, store_id text, item_id text, location_id text, on_hand bigint, parent_id text, tracked boolean, low_stock_threshold bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'stockq', 'pg_temp'
+    SET debug_print_plan TO 'off'
+    AS $$
+DECLARE
+    location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
+    is_created boolean;
+BEGIN
+    PERFORM check_manages_items(producer, caller_token, store_id, item_id);
+    INSERT INTO items (store_id, item_id, location_id, on_hand, parent_id, tracked, low_stock_threshold)
+    VALUES (
+        create_item_for.store_id, create_item_for.item_id, location, coalesce(create_item_for.on_hand, 0),
+        create_item_for.parent_id, coalesce(create_item_for.tracked, true), create_item_for.low_stock_threshold
+    )
+    ON CONFLICT ON CONSTRAINT items_pkey DO NOTHING;
+    is_created := FOUND;
+    IF is_created THEN
+        PERFORM record_operation(
+            'items create',
+            jsonb_build_object('store_id', store_id, 'item_id', item_id, 'location_id', location), NULL);
+    END IF;
+    RETURN is_created;
 END
 $$;
 CREATE FUNCTION stockq.decide_item(item stockq.announced_items) RETURNS stockq.announced_items
@@ -1571,7 +1816,7 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'expires_at must be after run_at';
     END IF;
     IF counted_at IS NOT NULL THEN
-        PERFORM check_count(counted_at, action);
+        PERFORM check_counted_at('', counted_at, action);
     END IF;
     answer.line := 1;
     IF idempotency_key IS NOT NULL THEN
@@ -1592,6 +1837,20 @@ BEGIN
     END IF;
     answer.is_duplicate := answer.job_id IS NOT NULL;
     IF NOT answer.is_duplicate OR enqueue.group_id IS NOT NULL THEN
+        IF (
+            are_valid_options(store_id, group_id, priority, run_at, expires_at, ordering_key, max_attempts)
+            AND octet_length(item_id) BETWEEN 1 AND 200
+            AND quantity IS NOT NULL
+            AND are_valid_details(
+                action, location_id, on_insufficient, idempotency_key, reference, reason, counted_at, actor,
+                occurred_at, metadata)
+            AND are_visible(item_id || '|' || coalesce(location_id, ''))
+        ) IS NOT TRUE THEN
+            PERFORM check_options(store_id, group_id, priority, run_at, expires_at, ordering_key, max_attempts);
+            PERFORM check_line(
+                NULL, item_id, quantity, action, location_id, on_insufficient, idempotency_key, reference, reason,
+                counted_at, actor, occurred_at, metadata);
+        END IF;
         PERFORM check_store_limit(store_id, 1);
         PERFORM check_group_limit(store_id, group_id, 1);
         IF reason IS NOT NULL THEN
@@ -1638,8 +1897,9 @@ DECLARE
 BEGIN
     PERFORM check_arrays(list);
     IF counted_at IS NOT NULL OR counted_ats IS NOT NULL THEN
-        PERFORM check_count(counted_at, 'set');
-        PERFORM check_count(l.counted_at, l.action) FROM unnest(counted_ats, actions) AS l (counted_at, action);
+        PERFORM check_counted_at('', counted_at, 'set');
+        PERFORM check_counted_at(format('line %s: ', l.number), l.counted_at, l.action)
+        FROM unnest(counted_ats, actions) WITH ORDINALITY AS l (counted_at, action, number);
         IF counted_at IS NOT NULL AND NOT coalesce('set' = ANY (actions), false) THEN
             RAISE invalid_parameter_value USING MESSAGE = 'counted_at is given, and no line has the action set';
         END IF;
@@ -3585,6 +3845,8 @@ CREATE FUNCTION stockq.grant_store(producer text, store_id text, scopes text[]) 
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
+DECLARE
+    wanted CONSTANT text[] := stored_scopes(scopes);
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = producer) THEN
         RAISE undefined_object USING
@@ -3592,13 +3854,13 @@ BEGIN
             HINT = format('Create it with: CREATE ROLE %I LOGIN', producer);
     END IF;
     INSERT INTO grants AS g (producer, store_id, scopes)
-    VALUES (grant_store.producer, grant_store.store_id, grant_store.scopes)
+    VALUES (grant_store.producer, grant_store.store_id, wanted)
     ON CONFLICT ON CONSTRAINT grants_pkey DO UPDATE
     SET scopes = ARRAY(SELECT DISTINCT unnest(g.scopes || excluded.scopes) ORDER BY 1),
         granted_by = excluded.granted_by,
         granted_at = now();
     PERFORM record_operation(
-        'grant', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', scopes), NULL);
+        'grant', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', wanted), NULL);
 END
 $$;
 CREATE FUNCTION stockq.has_grant(store_id text, scope text DEFAULT NULL::text) RETURNS boolean
@@ -3632,12 +3894,8 @@ CREATE FUNCTION stockq.hidden_character(id text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO 'stockq', 'pg_temp'
     AS $_$
-DECLARE
-    hidden CONSTANT text := E'[\\u0001-\\u001f\\u007f-\\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5'
-        || E'\\u180b-\\u180f\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f'
-        || E'\\ufeff\\uffa0\\ufff0-\\ufffb\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]';
 BEGIN
-    RETURN 'U+' || upper(lpad(to_hex(ascii(substring(id FROM '^ | $|' || hidden))), 4, '0'));
+    RETURN 'U+' || upper(lpad(to_hex(ascii(substring(id FROM '^ | $|' || hidden_characters()))), 4, '0'));
 END
 $_$;
 CREATE FUNCTION stockq.immediate_accesses(token_hashes text[], store_ids text[], scopes text[]) RETURNS TABLE(store_id text, may_update boolean, may_read boolean)
@@ -3761,8 +4019,22 @@ CREATE FUNCTION stockq.insert_lines(list stockq.lines) RETURNS bigint[]
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 DECLARE
+    ids_are_visible CONSTANT boolean := coalesce(are_visible(array_to_string(list.item_ids, '|')), true)
+        AND coalesce(are_visible(array_to_string(list.location_ids, '|')), true);
+    -- Most lists have items and quantities alone.
+    has_details CONSTANT boolean := num_nonnulls(
+        list.actions, list.location_ids, list.on_insufficients, list.idempotency_keys, list."references", list.reasons,
+        list.counted_ats, list.actors, list.occurred_ats, list.metadatas, list.actor, list.occurred_at, list.metadata
+    ) > 0;
     new_jobs bigint[];
 BEGIN
+    IF are_valid_options(
+        list.store_id, list.group_id, list.priority, list.run_at, list.expires_at, list.ordering_key, list.max_attempts
+    ) IS NOT TRUE THEN
+        PERFORM check_options(
+            list.store_id, list.group_id, list.priority, list.run_at, list.expires_at, list.ordering_key,
+            list.max_attempts);
+    END IF;
     -- Identity values are drawn in the order of the select.
     WITH added AS (
         INSERT INTO jobs (
@@ -3788,6 +4060,13 @@ BEGIN
             counted_at, actor, occurred_at, metadata, number
         )
         WHERE known_job IS NULL
+            AND octet_length(l.item_id) BETWEEN 1 AND 200
+            AND l.quantity IS NOT NULL
+            AND (NOT has_details OR are_valid_details(
+                l.action, l.location_id, l.policy, l.key, l.reference, l.reason, l.counted_at,
+                coalesce(l.actor, list.actor), coalesce(l.occurred_at, list.occurred_at),
+                coalesce(l.metadata, list.metadata)))
+            AND (ids_are_visible OR hidden_character(l.item_id) IS NULL AND hidden_character(l.location_id) IS NULL)
         ORDER BY number
         RETURNING job_id
     )
@@ -3847,6 +4126,7 @@ BEGIN
         SELECT insert_lines_for(t.producer, t.caller_token, list) INTO new_jobs FROM my_caller_token AS t;
     END IF;
     IF coalesce(cardinality(new_jobs), 0) <> new_lines THEN
+        PERFORM check_lines(list);
         RAISE internal_error USING
             MESSAGE = format('%s of %s lines were inserted', coalesce(cardinality(new_jobs), 0), new_lines),
             HINT = 'Check that caller_token_secret has its one row.';
@@ -4936,9 +5216,9 @@ CREATE FUNCTION stockq.queued_jobs(job_ids bigint[], store_id text, group_id tex
     AS $$
 BEGIN
     IF num_nonnulls(job_ids, group_id, reference) <> 1 THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, or by group_id, or by reference';
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, group_id, reference or idempotency_key';
     ELSIF job_ids IS NULL AND store_id IS NULL THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name the store of the group or the reference';
+        RAISE invalid_parameter_value USING MESSAGE = 'name the store of the group, the reference or the key';
     END IF;
     RETURN ARRAY(
         WITH named AS (
@@ -4981,12 +5261,16 @@ CREATE FUNCTION stockq.raise_missing_scope(producer text, scope text, store_id t
     AS $$
 BEGIN
     RAISE insufficient_privilege USING
-        MESSAGE = format('%I lacks the scope %s for store %L', producer, scope, store_id),
+        MESSAGE = format('%I lacks the scope %s for store %L', producer, scope_name(scope), store_id),
         DETAIL = CASE scope
-            WHEN 'read_catalog' THEN format('Item %L is a variation, which needs both scopes.', item_id)
+            WHEN 'read_catalog'
+                THEN format('Item %L is a variation, which needs the scopes enqueue and read.', item_id)
+            WHEN 'manage_items' THEN 'Creating items and changing their attributes need this scope.'
             ELSE 'Enqueueing and canceling need this scope.'
         END,
-        HINT = 'An administrator grants it with: stockq grant PRODUCER --store STORE --scope ' || scope;
+        HINT = format(
+            'An administrator grants it with: stockq grant %s --store %s --scope %s', shell_word(producer),
+            shell_word(store_id), scope_name(scope));
 END
 $$;
 CREATE FUNCTION stockq.read_cursor(cursor text, OUT "position" bigint, OUT row_id bigint, OUT changes integer) RETURNS record
@@ -5041,6 +5325,8 @@ BEGIN
             END
                 THEN format(
                     ': expected_available must be a whole number, not %s', left((line->'expected_available')::text, 60))
+            WHEN (line->>'expected_available')::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807
+                THEN format(': expected_available %s is too large', left(line->>'expected_available', 60))
             WHEN line - columns <> '{}'
                 THEN format(': there is no column %L', (SELECT min(key) FROM jsonb_object_keys(line - columns) AS key))
         END AS problem
@@ -5171,6 +5457,8 @@ BEGIN
             MESSAGE = format('there is no item %L in store %L at %L',
                 reconcile_item.item_id, reconcile_item.store_id, location);
     END IF;
+    DELETE FROM ledger_violations AS v
+    WHERE (v.store_id, v.item_id, v.location_id) = (item.store_id, item.item_id, item.location_id);
     IF EXISTS (
         SELECT FROM (
             SELECT r.version, lead(r.version, 1, item.version + 1) OVER (ORDER BY r.version) AS next_version
@@ -5577,6 +5865,7 @@ CREATE FUNCTION stockq.revoke_store(producer text, store_id text, scopes text[] 
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 DECLARE
+    named CONSTANT text[] := CASE WHEN scopes IS NOT NULL THEN stored_scopes(scopes) END;
     granted text[];
     remaining text[];
 BEGIN
@@ -5584,10 +5873,10 @@ BEGIN
     FROM grants AS g
     WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id)
     FOR UPDATE;
-    IF granted IS NULL OR NOT granted && coalesce(scopes, granted) THEN
+    IF granted IS NULL OR NOT granted && coalesce(named, granted) THEN
         RETURN false;
     END IF;
-    remaining := ARRAY(SELECT unnest(granted) EXCEPT SELECT unnest(coalesce(scopes, granted)) ORDER BY 1);
+    remaining := ARRAY(SELECT unnest(granted) EXCEPT SELECT unnest(coalesce(named, granted)) ORDER BY 1);
     IF cardinality(remaining) = 0 THEN
         DELETE FROM grants AS g WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id);
     ELSE
@@ -5595,7 +5884,7 @@ BEGIN
         WHERE (g.producer, g.store_id) = (revoke_store.producer, revoke_store.store_id);
     END IF;
     PERFORM record_operation(
-        'revoke', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', scopes), NULL);
+        'revoke', jsonb_build_object('producer', producer, 'store_id', store_id, 'scopes', named), NULL);
     RETURN true;
 END
 $$;
@@ -5660,6 +5949,9 @@ BEGIN
     END IF;
 END
 $$;
+CREATE FUNCTION stockq.scope_name(stored text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE stored WHEN 'update_catalog'::text THEN 'enqueue'::text WHEN 'read_catalog'::text THEN 'read'::text ELSE stored END;
 CREATE FUNCTION stockq.search_rise(item stockq.announced_items, last_job bigint, last_version bigint) RETURNS stockq.announced_items
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
@@ -5754,24 +6046,42 @@ BEGIN
 END
 $$;
 CREATE FUNCTION stockq.set_item(store_id text, item_id text, location_id text DEFAULT NULL::text, low_stock_threshold bigint DEFAULT NULL::bigint, tracked boolean DEFAULT NULL::boolean, parent_id text DEFAULT NULL::text, clear text[] DEFAULT '{}'::text[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    is_known boolean;
+BEGIN
+    SELECT set_item_for(
+        t.producer, t.caller_token, set_item.store_id, set_item.item_id, set_item.location_id,
+        set_item.low_stock_threshold, set_item.tracked, set_item.parent_id, set_item.clear)
+    INTO STRICT is_known
+    FROM my_caller_token AS t;
+    RETURN is_known;
+END
+$$;
+CREATE FUNCTION stockq.set_item_for(producer text, caller_token bytea, store_id text, item_id text, location_id text, low_stock_threshold bigint, tracked boolean, parent_id text, clear text[]) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
+    SET debug_print_plan TO 'off'
     AS $$
 DECLARE
     location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
     is_known boolean;
 BEGIN
+    PERFORM check_manages_items(producer, caller_token, store_id, item_id);
     IF NOT clear <@ ARRAY['low_stock_threshold', 'parent_id'] THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('low_stock_threshold and parent_id can be cleared, not %s', clear);
     END IF;
     UPDATE items AS i
     SET low_stock_threshold = CASE WHEN 'low_stock_threshold' = ANY (clear) THEN NULL
-            ELSE coalesce(set_item.low_stock_threshold, i.low_stock_threshold) END,
+            ELSE coalesce(set_item_for.low_stock_threshold, i.low_stock_threshold) END,
         -- A value that equals the store's is the item's own all the same.
-        threshold_is_default = i.threshold_is_default AND set_item.low_stock_threshold IS NULL,
-        parent_id = CASE WHEN 'parent_id' = ANY (clear) THEN NULL ELSE coalesce(set_item.parent_id, i.parent_id) END,
-        tracked = coalesce(set_item.tracked, i.tracked),
+        threshold_is_default = i.threshold_is_default AND set_item_for.low_stock_threshold IS NULL,
+        parent_id = CASE WHEN 'parent_id' = ANY (clear) THEN NULL
+            ELSE coalesce(set_item_for.parent_id, i.parent_id) END,
+        tracked = coalesce(set_item_for.tracked, i.tracked),
         -- Where no trigger has recorded the baseline, it is the level before the attributes change.
         notified_level = coalesce(i.notified_level, CASE
             WHEN NOT i.tracked THEN 'ok'
@@ -5780,7 +6090,7 @@ BEGIN
             ELSE 'ok'
         END::alert_level),
         updated_at = now()
-    WHERE (i.store_id, i.item_id, i.location_id) = (set_item.store_id, set_item.item_id, location);
+    WHERE (i.store_id, i.item_id, i.location_id) = (set_item_for.store_id, set_item_for.item_id, location);
     is_known := FOUND;
     IF is_known THEN
         PERFORM record_operation(
@@ -5894,6 +6204,9 @@ BEGIN
     PERFORM record_operation('limits set', jsonb_build_object('days', days), NULL);
 END
 $$;
+CREATE FUNCTION stockq.shell_word(word text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (word ~ '^[A-Za-z0-9_./:@%+][A-Za-z0-9_./:@%+-]*$'::text) THEN word ELSE ((''''::text || replace(word, ''''::text, '''\'''''::text)) || ''''::text) END;
 CREATE FUNCTION stockq.snooze_item(store_id text, item_id text, until timestamp with time zone, location_id text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -5994,6 +6307,31 @@ CREATE FUNCTION stockq.stock_at(store_id text, item_id text, location_id text, a
     )
     SELECT found.on_hand, found.allocated, found.on_hand - found.allocated, found.version FROM found
 $_$;
+CREATE FUNCTION stockq.stored_scopes(scopes text[]) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    known CONSTANT text[] := ARRAY['update_catalog', 'read_catalog', 'manage_items'];
+    stored CONSTANT text[] := ARRAY(
+        SELECT CASE given.scope WHEN 'enqueue' THEN 'update_catalog' WHEN 'read' THEN 'read_catalog' ELSE scope END
+        FROM unnest(scopes) AS given (scope)
+    );
+    unknown record;
+BEGIN
+    SELECT s.scope INTO unknown FROM unnest(stored) AS s (scope) WHERE (s.scope = ANY (known)) IS NOT TRUE LIMIT 1;
+    IF FOUND OR cardinality(stored) = 0 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = CASE
+                WHEN cardinality(stored) = 0 THEN 'name a scope'
+                ELSE format('there is no scope %L of producers', left(unknown.scope, 60))
+            END,
+            HINT = format(
+                'The scopes are %s.', (SELECT string_agg(scope_name(scope), ', ') FROM unnest(known) AS k (scope)));
+    END IF;
+    RETURN stored;
+END
+$$;
 CREATE FUNCTION stockq.subscription_names() RETURNS TABLE(subscription_id bigint, name text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -6081,6 +6419,28 @@ BEGIN
         remaining_ms := greatest(0, ceil(extract(epoch FROM deadline - clock_timestamp()) * 1000));
     END LOOP;
     RETURN QUERY SELECT * FROM wait_for_results(lines, remaining_ms);
+END
+$$;
+CREATE FUNCTION stockq.wait_for_key(store_id text, idempotency_key text, timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results
+    LANGUAGE plpgsql ROWS 1
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    remaining_ms integer := coalesce(timeout_ms, 5000);
+    deadline timestamptz := clock_timestamp() + remaining_ms * interval '1 millisecond';
+    pause_ms double precision := 1;
+    named bigint[];
+BEGIN
+    PERFORM FROM wait_for_results('{}', timeout_ms); -- checks the timeout and the transaction
+    LOOP
+        named := ARRAY(SELECT k.job_id FROM key_in_use(wait_for_key.store_id, wait_for_key.idempotency_key) AS k);
+        EXIT WHEN cardinality(named) > 0 OR remaining_ms = 0;
+        PERFORM pg_sleep(least(pause_ms, remaining_ms) / 1000);
+        pause_ms := least(pause_ms * 2, 50);
+        remaining_ms := greatest(0, ceil(extract(epoch FROM deadline - clock_timestamp()) * 1000));
+    END LOOP;
+    RETURN QUERY SELECT * FROM wait_for_results(named, remaining_ms);
 END
 $$;
 CREATE FUNCTION stockq.wait_for_result(job_id bigint, timeout_ms integer DEFAULT 5000) RETURNS SETOF stockq.results
@@ -6322,7 +6682,7 @@ CREATE TABLE stockq.grants (
     scopes text[] NOT NULL COLLATE pg_catalog."C",
     granted_by text DEFAULT SESSION_USER NOT NULL,
     granted_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT grants_scopes_known CHECK ((scopes <@ ARRAY['update_catalog'::text, 'read_catalog'::text])),
+    CONSTRAINT grants_scopes_known CHECK ((scopes <@ ARRAY['update_catalog'::text, 'read_catalog'::text, 'manage_items'::text])),
     CONSTRAINT grants_scopes_not_empty CHECK ((cardinality(scopes) > 0)),
     CONSTRAINT grants_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
 );
@@ -6356,6 +6716,13 @@ CREATE TABLE stockq.lanes (
     has_paused_stores boolean DEFAULT false NOT NULL,
     epoch bigint DEFAULT 0 NOT NULL,
     CONSTRAINT lanes_lane_range CHECK (((lane >= 0) AND (lane <= 63)))
+);
+CREATE TABLE stockq.ledger_violations (
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    item_id text NOT NULL COLLATE pg_catalog."C",
+    location_id text NOT NULL COLLATE pg_catalog."C",
+    violation text NOT NULL COLLATE pg_catalog."C",
+    found_at timestamp with time zone DEFAULT now() NOT NULL
 );
 CREATE TABLE stockq.maintenance_locks (
     name text NOT NULL COLLATE pg_catalog."C"
@@ -6712,6 +7079,8 @@ ALTER TABLE stockq.jobs
     ADD CONSTRAINT jobs_run_at_limit CHECK (((run_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
 ALTER TABLE ONLY stockq.lanes
     ADD CONSTRAINT lanes_pkey PRIMARY KEY (lane);
+ALTER TABLE ONLY stockq.ledger_violations
+    ADD CONSTRAINT ledger_violations_pkey PRIMARY KEY (store_id, item_id, location_id);
 ALTER TABLE ONLY stockq.maintenance_locks
     ADD CONSTRAINT maintenance_locks_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY stockq.migrations

@@ -85,7 +85,7 @@ import Testing
                 """)
             for (store, item, quantity) in [
                 ("s", "a", -1), ("s", "b", -1), ("s", "a", -5), ("s", "b", -5), ("t", "a", -1),
-            ] {
+            ] as [(String, String, Int64)] {
                 try database.enqueue(.adjust(item, quantity, store: store))
                 try database.drain()
             }

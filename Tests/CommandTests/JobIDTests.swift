@@ -23,7 +23,8 @@ import Testing
             #expect(try program.run(["reprioritize", "4", "-"], input: "1\n").out == "3 jobs: priority 2 → 4\n")
             #expect(try program.run(["cancel", "-"], input: "1\n2\n").out == "3 jobs: queued → canceled: 1 2 3\n")
             #expect(
-                try program.run(["retry", "-"], input: "1\n2").out.hasPrefix("job 1: canceled → queued as job 4\n"))
+                try program.run(["retry", "-"], input: "1\n2").out.hasPrefix(
+                    "job 1: canceled → queued as job 4 – adjust "))
         }
     }
 

@@ -84,7 +84,8 @@ import stockq
     private static let conditions = [
         "array_subscript_error": "2202E", "check_violation": "23514", "configuration_limit_exceeded": "53400",
         "insufficient_privilege": "42501", "internal_error": "XX000", "invalid_parameter_value": "22023",
-        "no_data_found": "P0002", "object_not_in_prerequisite_state": "55000", "program_limit_exceeded": "54000",
+        "invalid_text_representation": "22P02", "no_data_found": "P0002", "not_null_violation": "23502",
+        "object_not_in_prerequisite_state": "55000", "program_limit_exceeded": "54000",
         "undefined_object": "42704", "unique_violation": "23505",
     ]
 

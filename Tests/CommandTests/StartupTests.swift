@@ -174,8 +174,8 @@ import Testing
             let noted = "SELECT count(*) FROM stockq.ledger_violations"
             #expect(try eventually { try database.value(noted) == "1" })
             running.send(SIGTERM)
-            try running.wait()
-            try Program(database).run(["items", "reconcile", "s", "a", "--reason", "counted"])
+            _ = try running.wait()
+            _ = try Program(database).run(["items", "reconcile", "s", "a", "--reason", "counted"])
             #expect(try database.value(noted) == "0")
             #expect(try !Program(database).run(["stats"]).out.contains("violations"))
         }

@@ -108,7 +108,7 @@ import Testing
                 """)
             try database.drain()
             try database.run("UPDATE stockq.results SET outcome = 'failed'")
-            Self.expectOne(try Self.findings(database), "failed jobs", "2 jobs failed within 24:00:00")
+            Self.expectOne(try Self.findings(database), "failed jobs", "2 jobs failed within 1 day")
             try database.run("SELECT stockq.retry_jobs(ARRAY[1])")
             Self.expectOne(try Self.findings(database), "failed jobs", "1 job failed")
             var limits = Self.limits

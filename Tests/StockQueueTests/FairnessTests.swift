@@ -108,7 +108,7 @@ import Testing
                 $0.batchJobsMax = 2_000
             }
             var visits = 0
-            while visits == 0 || try database.value("SELECT count(*) FROM stockq.jobs WHERE store_id = 'flood'") != "0"
+            while try visits == 0 || database.value("SELECT count(*) FROM stockq.jobs WHERE store_id = 'flood'") != "0"
             {
                 try database.enqueue(.adjust("a", -1, store: shop))
                 visits += 1

@@ -74,7 +74,7 @@ CREATE OR REPLACE FUNCTION :"schema".shell_word(word text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     WHEN word ~ '^[A-Za-z0-9_./:@%+][A-Za-z0-9_./:@%+-]*$' THEN word
-    ELSE '''' || replace(word, '''', '''\''''') || ''''
+    ELSE '''' || replace(word, '''', E'\'\\\'\'') || ''''
 END;
 
 -- Raises the error that names the missing scope.

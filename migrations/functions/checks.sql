@@ -5,8 +5,8 @@
 -- name of the constraint that the job would violate. JobRequest.swift has the same sentences.
 --
 -- An enqueue function asks are_valid_options and are_visible once, and are_valid_details for each line. They are
--- standard SQL and pin no search_path, so the planner puts them into the calling statement. Only what they do not accept
--- costs a call: the functions after them know the rules exactly, and raise the error.
+-- standard SQL and pin no search_path, so the planner puts them into the calling statement. Only what they do not
+-- accept costs a call: the functions after them know the rules exactly, and raise the error.
 
 -- The characters that make an id look like another one, as a regular expression: control characters, invisible ones,
 -- and white space other than a space. The constraint jobs_ids_visible and HiddenCharacters.swift have the same.
@@ -21,7 +21,7 @@ RETURN E'[\\u0001-\\u001f\\u007f-\\u00a0\\u00ad\\u034f\\u061c\\u115f\\u1160\\u16
 -- joined. The first expression answers for printable ASCII.
 CREATE OR REPLACE FUNCTION :"schema".are_visible(ids text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ids !~ '[^!-~]' OR ids !~ ('^ | $|\| | \||' || :"schema".hidden_characters());
+RETURN ids !~ '[^!-~]' OR ids !~ (E'^ | $|\\| | \\||' || :"schema".hidden_characters());
 
 -- Whether all lines of a call may have these values; false or null where one of them has to be looked at. A time beyond
 -- 400 days is: an administrator may have allowed it.

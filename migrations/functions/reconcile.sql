@@ -3,7 +3,8 @@
 
 -- Accepts the item's present stock: each place where its history does not continue is recorded as a change outside the
 -- queue, with who accepted it and why. The stock itself does not change. Returns the changes recorded, or no row if
--- there were none. What the ledger checker found of the item is forgotten. Reads all results, because the item's own chain may be what is broken.
+-- there were none. What the ledger checker found of the item is forgotten. Reads all results, because the item's own
+-- chain may be what is broken.
 --
 -- A history whose results are missing or have wrong versions is an error: nothing says what happened in between.
 CREATE OR REPLACE FUNCTION :"schema".reconcile_item(

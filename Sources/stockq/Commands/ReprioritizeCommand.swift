@@ -20,15 +20,19 @@ enum ReprioritizeCommand: Command {
         let selection = try QueuedJobSelection.selection(input)
         let (connection, schema) = try Database.open(input)
         let inspector = Inspector(connection: connection, schema: schema)
-        let others = try inspector.rows(of: SelectedJobList(selection)).compactMap {
+        let priorities = try inspector.rows(of: SelectedJobList(selection)).compactMap {
             try Row(json: $0).number("priority")
         }
-        .filter { $0 != Int64(input[priority]) }
+        let others = priorities.filter { $0 != Int64(input[priority]) }
         let change = { (admin: QueueAdmin) in try admin.reprioritize(selection, to: input[priority]) }
         let admin = QueueAdmin(connection: connection, schema: schema)
         let isDryRun = input[Confirmation.dryRun]
         let changed = try isDryRun ? admin.rehearse(change) : change(admin)
         let before = Set(others).sorted().map { String($0) }.joined(separator: ", ")
+        if changed == 0 && priorities.isEmpty {
+            Terminal.print("no such job is queued")
+            return .failure
+        }
         Terminal.print(
             "\(counted(changed, "job")): priority "
                 + (changed > 0 && !before.isEmpty ? "\(before) → \(input[priority])" : "not changed")

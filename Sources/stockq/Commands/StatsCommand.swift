@@ -1,5 +1,6 @@
 import CommandLineKit
 import StockQueue
+import StockQueuePostgres
 
 enum StatsCommand: Command {
     private static let since = Option(
@@ -27,13 +28,21 @@ enum StatsCommand: Command {
         if let group = input[by] {
             let rows = try inspector.rows(of: BacklogList(by: group, limit: input[limit]))
             try listing(group).print(rows, input, limit: input[limit])
-            let pausedLanes = try inspector.pauses().lanes
-            if pausedLanes > 0 { Terminal.note("paused: \(pauseText(pausedLanes))") }
+            try notePauses(inspector)
             return .success
         }
         let row = try inspector.statistics(seconds: input[since].wholeSeconds)
         Terminal.print(input[json] ? row.json : text(row.value, span: input[since].text))
         return .success
+    }
+
+    private static func notePauses(_ inspector: Inspector) throws {
+        do {
+            let lanes = try inspector.pauses().lanes
+            if lanes > 0 { Terminal.note("paused: \(pauseText(lanes))") }
+        } catch let error as PostgresError where error.sqlState == .insufficientPrivilege {
+            // A producer sees its own stores, and no lane.
+        }
     }
 
     private static func text(_ stats: QueueStatistics, span: String) -> String {
@@ -49,7 +58,7 @@ enum StatsCommand: Command {
             "rate         \(counted(perMinute, "job")) in the last minute, \(grouped(perMinute / 60)) a second",
             "finished within \(span)",
         ]
-        lines += countLines(stats.outcomes)
+        lines += stats.outcomes.isEmpty ? ["  nothing"] : countLines(stats.outcomes)
         if !stats.codes.isEmpty {
             lines += ["codes"] + countLines(stats.codes)
         }

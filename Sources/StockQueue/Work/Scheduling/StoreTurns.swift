@@ -8,9 +8,9 @@ import StockQueuePostgres
 /// stores of the lane. A store that floods the queue is served all the time, so it is behind every other one, in
 /// however many lanes its ordering keys put its jobs.
 ///
-/// Before all of them come stores that were done with few jobs last time: their batches are short, and where a thousand
-/// stores have a backlog each, such a store would wait for all of them. So that they cannot fill all turns, the others
-/// have every second batch of a lane and every fifth choice of a lane.
+/// Before all of them come stores that had few jobs lately: their batches are short, and where a thousand stores have a
+/// backlog each, such a store would wait for all of them. So that they cannot fill all turns, the others have every second
+/// batch of a lane and every fifth choice of a lane.
 ///
 /// Advisory only, like `LaneQueue`: the database decides whether a store has work.
 final class StoreTurns: Sendable {
@@ -51,8 +51,17 @@ final class StoreTurns: Sendable {
         /// The number of the batch that served a store last; 0 for none.
         func servedAt(_ store: StoreInLane) -> Int { served[store.storeHash]?.batch ?? 0 }
 
-        /// It was served, and with few jobs.
-        func hasLittle(_ store: StoreInLane) -> Bool { served[store.storeHash].map { $0.jobs <= littleMax } ?? false }
+        /// How many jobs a store had lately; what is expected of one that was never served.
+        func load(_ store: StoreInLane) -> Double { served[store.storeHash]?.jobs ?? unknownLoad }
+
+        /// Those of some stores that come before the others: with less than what is expected of an unknown one, else with
+        /// little, else all that have left no jobs behind.
+        func first(of works: some Sequence<(key: StoreInLane, value: Work)>) -> [StoreInLane] {
+            let shallow = works.filter { !$0.value.isDeep }.map { (store: $0.key, load: load($0.key)) }
+            let least = shallow.contains { $0.load < unknownLoad } ? unknownLoad.nextDown : littleMax
+            let little = shallow.filter { $0.load <= least }
+            return (little.isEmpty ? shallow : little).map(\.store)
+        }
     }
 
     private struct Served {
@@ -68,24 +77,17 @@ final class StoreTurns: Sendable {
     private static let servedMax = 100_000
     /// The most jobs of a store with little work, and the milliseconds for which batches are short after one was served.
     private static let (littleMax, sharedMs) = (500.0, 60_000)
+    /// What is expected of a store that was never served: more than one has that gets a job now and then.
+    private static let unknownLoad = 50.0
     /// The most lanes of stores with little work that are chosen before one of the others is.
     private static let littleChosenMax = 4
 
     private let state = Mutex(State())
 
     /// A poll, or a producer of this process, has found ready jobs of these stores, or has offered calls.
-    ///
-    /// A store that comes in while others are served is taken for one with little work until a batch shows otherwise.
     func found(_ stores: Set<StoreInLane>) {
         state.withLock { state in
-            for store in stores {
-                if state.batches > 0 && state.served[store.storeHash] == nil
-                    && state.lanes[Int(store.lane)][store] == nil
-                {
-                    state.served[store.storeHash] = Served(batch: state.batches, jobs: 0)
-                }
-                state.lanes[Int(store.lane)][store, default: Work()].found += 1
-            }
+            for store in stores { state.lanes[Int(store.lane)][store, default: Work()].found += 1 }
         }
     }
 
@@ -135,9 +137,7 @@ final class StoreTurns: Sendable {
         of works: [(store: StoreInLane, work: Work)], _ lane: Int16, callers: Set<StoreInLane> = [], _ state: State
     ) -> Set<StoreInLane> {
         if state.othersWait[Int(lane)] { return [] }
-        let shallow = works.filter { !$0.work.isDeep }
-        let little = shallow.filter { state.hasLittle($0.store) }
-        return Set((little.isEmpty ? shallow : little).map(\.store)).union(callers)
+        return Set(state.first(of: works.lazy.map { (key: $0.store, value: $0.work) })).union(callers)
     }
 
     /// Whether the next batch is for stores that come before the others of the lane, and none of them is among those of
@@ -205,10 +205,15 @@ final class StoreTurns: Sendable {
                     min($0, state.servedAt($1))
                 }
             }
+            // A lane comes before others by the store with the least load.
             let places = Array(lanes.indices)
-            let little = places.filter { place in
-                state.lanes[Int(lanes[place])].contains { !$1.isDeep && state.hasLittle($0) }
+            let loads = places.map { place in
+                state.lanes[Int(lanes[place])].reduce(Double.infinity) {
+                    $1.value.isDeep ? $0 : min($0, state.load($1.key))
+                }
             }
+            let least = loads.contains { $0 < Self.unknownLoad } ? Self.unknownLoad.nextDown : Self.littleMax
+            let little = places.filter { loads[$0] <= least }
             let isForLittle = !little.isEmpty && state.littleChosen < Self.littleChosenMax
             state.littleChosen = isForLittle ? state.littleChosen + 1 : 0
             return (isForLittle ? little : places).min { servedAt[$0] < servedAt[$1] }
