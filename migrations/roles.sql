@@ -5,7 +5,7 @@
 --
 -- Safe to run again. Roles belong to the whole cluster, so the schema's name leads theirs:
 --
---     stockq_producer  enqueues for the stores granted to it, and reads the results of its jobs
+--     stockq_producer  enqueues for the stores granted to it, reads the results of its jobs, and may manage their items
 --     stockq_worker    what `stockq run` needs; it cannot change or delete what is finished
 --     stockq_gateway   what `stockq serve` needs: functions that check the token of each call
 --     stockq_reader    reads everything

@@ -95,6 +95,21 @@ import Testing
                 #expect(try database.rows("SELECT stockq.\(calls[0])", mine) == ["t"])
                 #expect(
                     try database.rows("SELECT stockq.create_item('mine', 'cup', on_hand => 50)", mine) == ["f"])
+                // The stock of an item that it may not read shows nowhere, and it makes no variation.
+                for (call, error) in [
+                    ("set_item('mine', 'cup', low_stock_threshold => -1)", "23514 low_stock_threshold must be from 0"),
+                    ("create_item('mine', 'hat', on_hand => -1)", "23514 on_hand must be from 0 to"),
+                    ("create_item('mine', '')", "23514 item_id is empty"),
+                    (
+                        "set_item('mine', 'cup', parent_id => 'p')",
+                        "42501 \(producer) lacks the scope read for store 'mine'"
+                    ),
+                    ("set_item('mine', 'cup', clear => '{parent_id}')", "42501 \(producer) lacks the scope read for"),
+                ] {
+                    let failure = mine.failure(of: "SELECT stockq.\(call)")
+                    #expect(failure.hasPrefix(error), "\(failure)")
+                }
+                try database.run("SELECT stockq.grant_store('\(producer)', 'mine', '{manage_items,read}')")
                 #expect(
                     try database.rows(
                         "SELECT stockq.set_item('mine', 'cup', low_stock_threshold => 7, parent_id => 'p')", mine)

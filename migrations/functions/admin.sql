@@ -95,14 +95,14 @@ END
 $$;
 
 -- Whether a role may cancel the jobs of all stores: administrators and the owner of the tables.
-CREATE OR REPLACE FUNCTION :"schema".may_cancel_all(role text) RETURNS boolean
+CREATE OR REPLACE FUNCTION :"schema".may_act_everywhere(role text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
     RETURN pg_has_role(role, (SELECT relowner FROM pg_class WHERE oid = 'jobs'::regclass), 'USAGE')
         OR EXISTS (
             SELECT FROM pg_roles
-            WHERE rolname = current_schema() || '_admin' AND pg_has_role(may_cancel_all.role, oid, 'USAGE')
+            WHERE rolname = current_schema() || '_admin' AND pg_has_role(may_act_everywhere.role, oid, 'USAGE')
         );
 END
 $$;
@@ -114,7 +114,7 @@ AS $$
 DECLARE
     may_read_only record;
 BEGIN
-    IF may_cancel_all(producer) THEN
+    IF may_act_everywhere(producer) THEN
         RETURN job_ids;
     END IF;
     SELECT j.store_id, j.item_id INTO may_read_only
@@ -146,7 +146,7 @@ DECLARE
     canceled bigint[];
 BEGIN
     PERFORM check_caller_token(producer, caller_token);
-    IF cardinality(job_ids) > 10000 AND NOT may_cancel_all(producer) THEN
+    IF cardinality(job_ids) > 10000 AND NOT may_act_everywhere(producer) THEN
         RAISE program_limit_exceeded USING
             MESSAGE = format('%s ids of jobs in one call, at most 10000 are allowed', cardinality(job_ids)),
             HINT = 'Cancel the others in further calls.';

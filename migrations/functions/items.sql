@@ -235,6 +235,8 @@ BEGIN
     END IF;
     DELETE FROM items AS i
     WHERE (i.store_id, i.item_id, i.location_id) = (retire_item.store_id, retire_item.item_id, location);
+    DELETE FROM ledger_violations AS v
+    WHERE (v.store_id, v.item_id, v.location_id) = (retire_item.store_id, retire_item.item_id, location);
     PERFORM record_operation(
         'items retire',
         jsonb_build_object('store_id', store_id, 'item_id', item_id, 'location_id', location), NULL);

@@ -1,24 +1,51 @@
--- What administrators set: items and their attributes, limits and grants of stores. Repeatable: applied again whenever
+-- What administrators set, and producers for the items of their stores: items and their attributes, limits and grants
+-- of stores. Repeatable: applied again whenever
 -- this text changes; a change of a signature needs a migration.
 --
 -- Producers with the scope manage_items set the items of their stores. A function with its owner's rights cannot see
 -- who calls it, so the functions for that pass a caller token on; see my_caller_token.
 
 -- Raises an error unless a role may create and change the items of a store: administrators, the owner of the tables,
--- and producers with the scope manage_items.
+-- and producers with the scope manage_items. Which item is a variation decides who may enqueue for it, so a producer
+-- that sets the parent needs the scope of variations too.
 CREATE OR REPLACE FUNCTION :"schema".check_manages_items(
-    producer text, caller_token bytea, store_id text, item_id text
+    producer text, caller_token bytea, store_id text, item_id text, sets_parent boolean
 ) RETURNS void
 LANGUAGE plpgsql SET search_path = :"schema", pg_temp
 AS $$
+DECLARE
+    scopes CONSTANT text[] := (
+        SELECT g.scopes FROM grants AS g
+        WHERE (g.producer, g.store_id) = (check_manages_items.producer, check_manages_items.store_id)
+    );
 BEGIN
     PERFORM check_caller_token(producer, caller_token);
-    IF NOT may_cancel_all(producer) AND NOT EXISTS (
-        SELECT FROM grants AS g
-        WHERE (g.producer, g.store_id) = (check_manages_items.producer, check_manages_items.store_id)
-            AND 'manage_items' = ANY (g.scopes)
-    ) THEN
+    IF may_act_everywhere(producer) THEN
+        RETURN;
+    ELSIF ('manage_items' = ANY (scopes)) IS NOT TRUE THEN
         PERFORM raise_missing_scope(producer, 'manage_items', store_id, item_id);
+    ELSIF sets_parent AND NOT 'read_catalog' = ANY (scopes) THEN
+        PERFORM raise_missing_scope(producer, 'read_catalog', store_id, item_id);
+    END IF;
+END
+$$;
+
+-- Raises an error for attributes that no item may have. The constraints of items have the same rules, but their error
+-- shows the whole row, its stock too.
+CREATE OR REPLACE FUNCTION :"schema".check_attributes(parent_id text, low_stock_threshold bigint) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = :"schema", pg_temp
+AS $$
+DECLARE
+    number_max CONSTANT bigint := 9007199254740991;
+BEGIN
+    IF low_stock_threshold NOT BETWEEN 0 AND number_max THEN
+        RAISE check_violation USING
+            MESSAGE = format('low_stock_threshold must be from 0 to %s, not %s', number_max, low_stock_threshold),
+            TABLE = 'items', CONSTRAINT = 'items_low_stock_threshold_range';
+    ELSIF octet_length(parent_id) NOT BETWEEN 1 AND 200 THEN
+        RAISE check_violation USING
+            MESSAGE = format('parent_id has %s bytes, from 1 to 200 are allowed', octet_length(parent_id)),
+            TABLE = 'items', CONSTRAINT = 'items_parent_id_length';
     END IF;
 END
 $$;
@@ -53,7 +80,15 @@ DECLARE
     location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
     is_created boolean;
 BEGIN
-    PERFORM check_manages_items(producer, caller_token, store_id, item_id);
+    PERFORM check_text('', 'store_id', store_id), check_text('', 'item_id', item_id),
+        check_text('', 'location_id', location);
+    PERFORM check_manages_items(producer, caller_token, store_id, item_id, parent_id IS NOT NULL);
+    PERFORM check_attributes(parent_id, low_stock_threshold);
+    IF on_hand NOT BETWEEN 0 AND 9007199254740991 THEN
+        RAISE check_violation USING
+            MESSAGE = format('on_hand must be from 0 to 9007199254740991, not %s', on_hand),
+            TABLE = 'items', CONSTRAINT = 'items_on_hand_range';
+    END IF;
     INSERT INTO items (store_id, item_id, location_id, on_hand, parent_id, tracked, low_stock_threshold)
     VALUES (
         create_item_for.store_id, create_item_for.item_id, location, coalesce(create_item_for.on_hand, 0),
@@ -101,7 +136,9 @@ DECLARE
     location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
     is_known boolean;
 BEGIN
-    PERFORM check_manages_items(producer, caller_token, store_id, item_id);
+    PERFORM check_manages_items(
+        producer, caller_token, store_id, item_id, parent_id IS NOT NULL OR 'parent_id' = ANY (clear));
+    PERFORM check_attributes(parent_id, low_stock_threshold);
     IF NOT clear <@ ARRAY['low_stock_threshold', 'parent_id'] THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('low_stock_threshold and parent_id can be cleared, not %s', clear);

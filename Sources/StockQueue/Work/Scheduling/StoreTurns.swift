@@ -9,18 +9,18 @@ import StockQueuePostgres
 /// however many lanes its ordering keys put its jobs.
 ///
 /// Before all of them come stores that had few jobs lately: their batches are short, and where a thousand stores have a
-/// backlog each, such a store would wait for all of them. So that they cannot fill all turns, the others have every second
-/// batch of a lane and every fifth choice of a lane.
+/// backlog each, such a store would wait for all of them. So that they cannot fill all turns, the other stores of a lane
+/// have every second batch, and the lanes without such a store have every fifth choice.
 ///
 /// Advisory only, like `LaneQueue`: the database decides whether a store has work.
-final class StoreTurns: Sendable {
+package final class StoreTurns: Sendable {
     /// What a claim may take of a store.
-    struct Share {
-        var store: StoreInLane
+    package struct Share {
+        package var store: StoreInLane
         /// The most jobs.
-        var jobsMax: Int
+        package var jobsMax: Int
         /// Other stores of the lane have to wait.
-        var isFirst = false
+        fileprivate var isFirst: Bool
         /// The store's state when the share was planned.
         fileprivate var work: Work
     }
@@ -32,16 +32,29 @@ final class StoreTurns: Sendable {
         var found = 0
     }
 
+    private struct Lane {
+        /// The stores with ready jobs.
+        var works: [StoreInLane: Work] = [:]
+        /// Those among them that had few jobs lately, and left none behind.
+        var few: Set<StoreInLane> = []
+        /// The last batch was for stores that came first, while others waited.
+        var othersWait = false
+    }
+
+    private struct Served {
+        /// The number of the last batch.
+        var batch: Int
+        /// The jobs of all batches until then, each later batch a tenth less.
+        var jobs: Double
+    }
+
     private struct State {
-        /// The stores with ready jobs, by lane.
-        var lanes = [[StoreInLane: Work]](repeating: [:], count: LaneQueue.laneCount)
-        /// The lanes whose last batch was for stores that came first, while others waited.
-        var othersWait = [Bool](repeating: false, count: LaneQueue.laneCount)
-        /// What stores had lately, in any lane, by their hashes.
+        var lanes = [Lane](repeating: Lane(), count: LaneQueue.laneCount)
+        /// What stores had, in any lane, by their hashes.
         var served: [Int32: Served] = [:]
         var batches = 0
-        /// How often lanes of such stores were chosen, one after the other.
-        var littleChosen = 0
+        /// How often a lane with few jobs was chosen, one after the other.
+        var fewChosen = 0
         var lastServed: Int32?
         /// Until then batches are short.
         var isSharedUntil: Deadline?
@@ -51,62 +64,78 @@ final class StoreTurns: Sendable {
         /// The number of the batch that served a store last; 0 for none.
         func servedAt(_ store: StoreInLane) -> Int { served[store.storeHash]?.batch ?? 0 }
 
-        /// How many jobs a store had lately; what is expected of one that was never served.
-        func load(_ store: StoreInLane) -> Double { served[store.storeHash]?.jobs ?? unknownLoad }
+        /// How many jobs a store had lately; nil for one that was never served.
+        func load(_ store: StoreInLane) -> Double? {
+            served[store.storeHash].map { $0.jobs * pow(fading, Double(batches - $0.batch)) }
+        }
 
-        /// Those of some stores that come before the others: with less than what is expected of an unknown one, else with
-        /// little, else all that have left no jobs behind.
-        func first(of works: some Sequence<(key: StoreInLane, value: Work)>) -> [StoreInLane] {
-            let shallow = works.filter { !$0.value.isDeep }.map { (store: $0.key, load: load($0.key)) }
-            let least = shallow.contains { $0.load < unknownLoad } ? unknownLoad.nextDown : littleMax
-            let little = shallow.filter { $0.load <= least }
-            return (little.isEmpty ? shallow : little).map(\.store)
+        /// Looks again whether a store has few jobs.
+        mutating func sort(_ store: StoreInLane) {
+            let lane = Int(store.lane)
+            let isShallow = lanes[lane].works[store]?.isDeep == false
+            if isShallow, let load = load(store), load <= fewMax {
+                lanes[lane].few.insert(store)
+            } else {
+                lanes[lane].few.remove(store)
+            }
+        }
+
+        /// The stores of the next batch that come before the others of the lane; empty where it is for all.
+        func first(of lane: Int16) -> Set<StoreInLane> {
+            let lane = lanes[Int(lane)]
+            if lane.othersWait { return [] }
+            if !lane.few.isEmpty { return lane.few }
+            return Set(lane.works.lazy.filter { !$0.value.isDeep }.map(\.key))
         }
     }
 
-    private struct Served {
-        /// The number of the last batch.
-        var batch: Int
-        /// The jobs of all batches, each later batch a tenth less.
-        var jobs: Double
-    }
-
     /// The most stores of one claim. Each costs some probes of the ready index.
-    static let storesMax = 256
+    private static let storesMax = 256
     /// How many stores are remembered.
     private static let servedMax = 100_000
+    /// The most jobs of a store with few.
+    private static let fewMax = 50.0
+    private static let fading = 0.9
+    /// The most lanes with few jobs that are chosen before one of the others is.
+    private static let fewChosenMax = 4
     /// The most jobs of a store with little work, and the milliseconds for which batches are short after one was served.
     private static let (littleMax, sharedMs) = (500.0, 60_000)
-    /// What is expected of a store that was never served: more than one has that gets a job now and then.
-    private static let unknownLoad = 50.0
-    /// The most lanes of stores with little work that are chosen before one of the others is.
-    private static let littleChosenMax = 4
 
     private let state = Mutex(State())
 
+    package init() {}
+
     /// A poll, or a producer of this process, has found ready jobs of these stores, or has offered calls.
-    func found(_ stores: Set<StoreInLane>) {
+    package func found(_ stores: Set<StoreInLane>) {
         state.withLock { state in
-            for store in stores { state.lanes[Int(store.lane)][store, default: Work()].found += 1 }
+            for store in stores {
+                state.lanes[Int(store.lane)].works[store, default: Work()].found += 1
+                state.sort(store)
+            }
         }
     }
 
     /// What a claim of the lane takes, the store whose turn it is first.
     ///
     /// Each store has an equal share. Those that left jobs behind last time may also take what the others leave. But
-    /// stores with little work have a batch for themselves alone, which is short; where there is none, those that left no
-    /// jobs behind have one. Callers are always among them. At most every second batch is such a one.
+    /// stores that had few jobs lately have a batch for themselves alone, which is short; where there is none, those that
+    /// left no jobs behind have one. Callers are always among them. At most every second batch is such a one.
     ///
     /// - Parameters:
     ///   - jobsMax: the most jobs of the claim.
     ///   - skipped: jobs that the last batch of the lane skipped: they are still at the head of some strand.
     ///   - callers: the stores of offered calls: the batch has to see their ready jobs, whether it knows of any or not.
-    func shares(of lane: Int16, jobsMax: Int, skipped: Int, callers: Set<StoreInLane> = []) -> [Share] {
+    package func shares(of lane: Int16, jobsMax: Int, skipped: Int, callers: Set<StoreInLane> = []) -> [Share] {
         state.withLock { state in
-            let works = state.lanes[Int(lane)]
-            var stores = works.keys.map { (store: $0, servedAt: state.servedAt($0)) }
-            for store in callers where works[store] == nil { stores.append((store, Int.min)) }
-            // By number where all else is equal, so that a claim that is made again is the same.
+            let works = state.lanes[Int(lane)].works
+            let first = state.first(of: lane)
+            let chosen = first.isEmpty ? Set(works.keys) : first
+            let isFirst = works.keys.contains { !chosen.contains($0) && !callers.contains($0) }
+            // By number where all else is equal, so that a claim that is made again is the same. Callers that have nothing
+            // else in the queue come before all.
+            var stores = chosen.union(callers).map {
+                (store: $0, servedAt: works[$0] == nil ? Int.min : state.servedAt($0))
+            }
             stores.sort { ($0.servedAt, $0.store.firstStrand) < ($1.servedAt, $1.store.firstStrand) }
             if stores.count > Self.storesMax {
                 stores =
@@ -118,33 +147,18 @@ final class StoreTurns: Sendable {
             let deepShare = max(1, jobsMax / max(1, deep)) + skipped
             let shares = stores.map { entry in
                 let work = works[entry.store] ?? Work()
-                return Share(store: entry.store, jobsMax: work.isDeep ? deepShare : share, work: work)
-            }
-            let first = Self.first(of: shares.map { ($0.store, $0.work) }, lane, callers: callers, state)
-            if !first.isEmpty {
-                return shares.filter { first.contains($0.store) }.map { share in
-                    var share = share
-                    share.isFirst = first.count < shares.count
-                    return share
-                }
+                return Share(
+                    store: entry.store, jobsMax: work.isDeep ? deepShare : share, isFirst: isFirst, work: work)
             }
             return shares.filter { !$0.work.isDeep } + shares.filter(\.work.isDeep)
         }
     }
 
-    /// The stores of the next batch that come before the others of the lane; empty where it is for all.
-    private static func first(
-        of works: [(store: StoreInLane, work: Work)], _ lane: Int16, callers: Set<StoreInLane> = [], _ state: State
-    ) -> Set<StoreInLane> {
-        if state.othersWait[Int(lane)] { return [] }
-        return Set(state.first(of: works.lazy.map { (key: $0.store, value: $0.work) })).union(callers)
-    }
-
     /// Whether the next batch is for stores that come before the others of the lane, and none of them is among those of
     /// which another worker has claimed jobs.
-    func isForOthers(_ lane: Int16, than claimed: Set<StoreInLane>) -> Bool {
+    package func isForOthers(_ lane: Int16, than claimed: Set<StoreInLane>) -> Bool {
         state.withLock { state in
-            let first = Self.first(of: state.lanes[Int(lane)].map { ($0, $1) }, lane, state)
+            let first = state.first(of: lane)
             return !first.isEmpty && claimed.isDisjoint(with: first)
         }
     }
@@ -155,35 +169,35 @@ final class StoreTurns: Sendable {
     ///   - claimed: what it took.
     ///   - isFull: it took as many jobs as it may, so the last shares may not have had their turn.
     ///   - callers: the stores of calls that it decided.
-    func served(_ shares: [Share], _ claimed: [ClaimedStrand], isFull: Bool, callers: Set<StoreInLane> = []) {
+    package func served(
+        _ shares: [Share], _ claimed: [ClaimedStrand], isFull: Bool, callers: Set<StoreInLane> = []
+    ) {
         var jobs: [StoreInLane: Int] = [:]
         for strand in claimed { jobs[strand.strand.store, default: 0] += strand.jobs }
         let lastStore = claimed.last?.strand.store
         state.withLock { state in
             state.batches += 1
-            if let share = shares.first { state.othersWait[Int(share.store.lane)] = share.isFirst }
+            if let share = shares.first { state.lanes[Int(share.store.lane)].othersWait = share.isFirst }
             var hadTurn = true
             for share in shares {
                 let taken = jobs[share.store] ?? 0
-                if taken > 0 || callers.contains(share.store) {
-                    Self.serve(share.store, jobs: taken, &state)
-                }
+                if taken > 0 || callers.contains(share.store) { Self.serve(share.store, jobs: taken, &state) }
                 if isFull && share.store == lastStore { hadTurn = false }
                 let lane = Int(share.store.lane)
                 if taken >= share.jobsMax || !hadTurn && taken > 0 {
-                    state.lanes[lane][share.store, default: Work()].isDeep = true
-                } else if hadTurn, state.lanes[lane][share.store]?.found == share.work.found {
-                    state.lanes[lane][share.store] = nil
+                    state.lanes[lane].works[share.store, default: Work()].isDeep = true
+                } else if hadTurn, state.lanes[lane].works[share.store]?.found == share.work.found {
+                    state.lanes[lane].works[share.store] = nil
                 } else if hadTurn {
-                    state.lanes[lane][share.store]?.isDeep = false
+                    state.lanes[lane].works[share.store]?.isDeep = false
                 }
+                state.sort(share.store)
             }
         }
     }
 
     private static func serve(_ store: StoreInLane, jobs: Int, _ state: inout State) {
-        let before = state.served[store.storeHash].map { $0.jobs * pow(0.9, Double(state.batches - $0.batch)) } ?? 0
-        let served = Served(batch: state.batches, jobs: before + Double(jobs))
+        let served = Served(batch: state.batches, jobs: (state.load(store) ?? 0) + Double(jobs))
         if served.jobs <= littleMax, let last = state.lastServed, last != store.storeHash {
             state.isSharedUntil = .after(milliseconds: sharedMs)
         }
@@ -193,30 +207,22 @@ final class StoreTurns: Sendable {
     }
 
     /// Whether any store is known to have ready jobs in the lane.
-    func hasWork(_ lane: Int16) -> Bool { state.withLock { !$0.lanes[Int(lane)].isEmpty } }
+    package func hasWork(_ lane: Int16) -> Bool { state.withLock { !$0.lanes[Int(lane)].works.isEmpty } }
 
-    /// The place of the lane whose turn it is: that of a store with little work, else of the store that was served
-    /// longest ago. Of several, the first.
-    func next(of lanes: [Int16]) -> Int? {
+    /// The place of the lane whose turn it is: one of a store with few jobs, else that of the store that was served longest
+    /// ago. Of several, the first.
+    package func next(of lanes: [Int16]) -> Int? {
         if lanes.count < 2 { return lanes.indices.first }
         return state.withLock { state in
-            let servedAt = lanes.map { lane in
-                state.lanes[Int(lane)].keys.prefix(Self.storesMax).reduce(Int.max) {
-                    min($0, state.servedAt($1))
-                }
+            let few = lanes.indices.filter { !state.lanes[Int(lanes[$0])].few.isEmpty }
+            let others = lanes.indices.filter { state.lanes[Int(lanes[$0])].few.isEmpty }
+            let isForFew = !few.isEmpty && (others.isEmpty || state.fewChosen < Self.fewChosenMax)
+            state.fewChosen = isForFew ? state.fewChosen + 1 : 0
+            let servedAt = (isForFew ? few : others).map { place in
+                let stores = state.lanes[Int(lanes[place])].works.keys.prefix(Self.storesMax)
+                return (place: place, batch: stores.reduce(Int.max) { min($0, state.servedAt($1)) })
             }
-            // A lane comes before others by the store with the least load.
-            let places = Array(lanes.indices)
-            let loads = places.map { place in
-                state.lanes[Int(lanes[place])].reduce(Double.infinity) {
-                    $1.value.isDeep ? $0 : min($0, state.load($1.key))
-                }
-            }
-            let least = loads.contains { $0 < Self.unknownLoad } ? Self.unknownLoad.nextDown : Self.littleMax
-            let little = places.filter { loads[$0] <= least }
-            let isForLittle = !little.isEmpty && state.littleChosen < Self.littleChosenMax
-            state.littleChosen = isForLittle ? state.littleChosen + 1 : 0
-            return (isForLittle ? little : places).min { servedAt[$0] < servedAt[$1] }
+            return servedAt.min { ($0.batch, $0.place) < ($1.batch, $1.place) }?.place
         }
     }
 
@@ -226,7 +232,7 @@ final class StoreTurns: Sendable {
     private static let jobsOfRateMin = 200
 
     /// A batch of so many jobs took so long.
-    func learn(jobs: Int, took duration: Duration) {
+    package func learn(jobs: Int, took duration: Duration) {
         if jobs < Self.jobsOfRateMin { return }
         let rate = Double(jobs) / max(duration / .milliseconds(1), 1)
         state.withLock { $0.jobsPerMs = $0.jobsPerMs.map { ($0 + rate) / 2 } ?? rate }
@@ -234,7 +240,7 @@ final class StoreTurns: Sendable {
 
     /// The most jobs that a batch may take, so that a store with little work waits no longer than about the batches that
     /// are under way. No limit where no such store was seen lately: what has a backlog gains by long batches.
-    func jobsMax(for duration: Duration) -> Int {
+    package func jobsMax(for duration: Duration) -> Int {
         state.withLock { state in
             guard let rate = state.jobsPerMs, state.isSharedUntil?.hasPassed == false else { return .max }
             return max(Self.jobsOfRateMin, Int(rate * (duration / .milliseconds(1))))

@@ -27,7 +27,7 @@ package struct StoreInLane: Hashable, Sendable {
     fileprivate init(of strand: Strand) { firstStrand = strand.rawValue & ~Strand.priorityMask }
 
     /// - Parameter priority: from 1 on.
-    func strand(_ priority: Int16) -> Strand { Strand(rawValue: firstStrand + Int32(priority) - 1) }
+    package func strand(_ priority: Int16) -> Strand { Strand(rawValue: firstStrand + Int32(priority) - 1) }
 
     package var lane: Int16 { strand(1).lane }
 
@@ -36,9 +36,13 @@ package struct StoreInLane: Hashable, Sendable {
 }
 
 /// What a claim has taken of a strand.
-struct ClaimedStrand {
-    var strand: Strand
-    var jobs: Int
+package struct ClaimedStrand {
+    package var strand: Strand
+    package var jobs: Int
     /// The last job that it took; `Int64.max` where it went on to the store's next strand, because this one had no more.
-    var lastID: Int64
+    package var lastID: Int64
+
+    package init(strand: Strand, jobs: Int, lastID: Int64) {
+        (self.strand, self.jobs, self.lastID) = (strand, jobs, lastID)
+    }
 }

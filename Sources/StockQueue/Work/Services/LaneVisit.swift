@@ -102,9 +102,8 @@ struct LaneVisit {
             return Step(disposition: context.turns.hasWork(lane) ? .requeue : .idle)
         case .committed(let report):
             sawLane(report.epoch, request)
-            var step = finish(report, request, started.duration(to: .now))
-            if let handover = request.handover { step.isHandedOver = try handOver(handover) }
-            return step
+            let step = finish(report, request, started.duration(to: .now))
+            return try request.handover.map { handover throws(PostgresError) in try handOver(handover, step) } ?? step
         case .tried(let statements): return finishTrial(statements)
         }
     }
@@ -114,14 +113,17 @@ struct LaneVisit {
     /// The batch is committed: the worker that has claimed what comes behind it has the lane now. Stores with little work
     /// that came in since do not wait for that claim: their batch comes first, and it is short.
     ///
-    /// - Returns: whether the lane is another worker's now.
-    private mutating func handOver(_ handover: LaneHandover) throws(PostgresError) -> Bool {
+    /// - Parameter step: what the batch means for the lane.
+    private mutating func handOver(_ handover: LaneHandover, _ step: Step) throws(PostgresError) -> Step {
+        var step = step
         if let claimed = handover.followed, context.turns.isForOthers(lane, than: claimed) {
             var request = self.request()
             request.handover = nil
-            _ = try run(request)
+            let first = try run(request)
+            if case .cooldown = first.disposition { step.disposition = first.disposition }
         }
-        return handover.end(isCommitted: tuning.mayBeHandedOver(context.settings))
+        step.isHandedOver = handover.end(isCommitted: tuning.mayBeHandedOver(context.settings))
+        return step
     }
 
     /// Claims the next batch of a lane while another worker writes its own, and runs it when that is committed.
