@@ -572,7 +572,7 @@ DECLARE
     canceled bigint[];
 BEGIN
     PERFORM check_caller_token(producer, caller_token);
-    IF cardinality(job_ids) > 10000 AND NOT may_cancel_all(producer) THEN
+    IF cardinality(job_ids) > 10000 AND NOT may_act_everywhere(producer) THEN
         RAISE program_limit_exceeded USING
             MESSAGE = format('%s ids of jobs in one call, at most 10000 are allowed', cardinality(job_ids)),
             HINT = 'Cancel the others in further calls.';
@@ -802,6 +802,24 @@ BEGIN
     LIMIT 1;
     IF problem IS NOT NULL THEN
         RAISE array_subscript_error USING MESSAGE = problem;
+    END IF;
+END
+$$;
+CREATE FUNCTION stockq.check_attributes(parent_id text, low_stock_threshold bigint) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+DECLARE
+    number_max CONSTANT bigint := 9007199254740991;
+BEGIN
+    IF low_stock_threshold NOT BETWEEN 0 AND number_max THEN
+        RAISE check_violation USING
+            MESSAGE = format('low_stock_threshold must be from 0 to %s, not %s', number_max, low_stock_threshold),
+            TABLE = 'items', CONSTRAINT = 'items_low_stock_threshold_range';
+    ELSIF octet_length(parent_id) NOT BETWEEN 1 AND 200 THEN
+        RAISE check_violation USING
+            MESSAGE = format('parent_id has %s bytes, from 1 to 200 are allowed', octet_length(parent_id)),
+            TABLE = 'items', CONSTRAINT = 'items_parent_id_length';
     END IF;
 END
 $$;
@@ -1078,18 +1096,23 @@ BEGIN
     END IF;
 END
 $$;
-CREATE FUNCTION stockq.check_manages_items(producer text, caller_token bytea, store_id text, item_id text) RETURNS void
+CREATE FUNCTION stockq.check_manages_items(producer text, caller_token bytea, store_id text, item_id text, sets_parent boolean) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
+DECLARE
+    scopes CONSTANT text[] := (
+        SELECT g.scopes FROM grants AS g
+        WHERE (g.producer, g.store_id) = (check_manages_items.producer, check_manages_items.store_id)
+    );
 BEGIN
     PERFORM check_caller_token(producer, caller_token);
-    IF NOT may_cancel_all(producer) AND NOT EXISTS (
-        SELECT FROM grants AS g
-        WHERE (g.producer, g.store_id) = (check_manages_items.producer, check_manages_items.store_id)
-            AND 'manage_items' = ANY (g.scopes)
-    ) THEN
+    IF may_act_everywhere(producer) THEN
+        RETURN;
+    ELSIF ('manage_items' = ANY (scopes)) IS NOT TRUE THEN
         PERFORM raise_missing_scope(producer, 'manage_items', store_id, item_id);
+    ELSIF sets_parent AND NOT 'read_catalog' = ANY (scopes) THEN
+        PERFORM raise_missing_scope(producer, 'read_catalog', store_id, item_id);
     END IF;
 END
 $$;
@@ -1570,7 +1593,15 @@ DECLARE
     location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
     is_created boolean;
 BEGIN
-    PERFORM check_manages_items(producer, caller_token, store_id, item_id);
+    PERFORM check_text('', 'store_id', store_id), check_text('', 'item_id', item_id),
+        check_text('', 'location_id', location);
+    PERFORM check_manages_items(producer, caller_token, store_id, item_id, parent_id IS NOT NULL);
+    PERFORM check_attributes(parent_id, low_stock_threshold);
+    IF on_hand NOT BETWEEN 0 AND 9007199254740991 THEN
+        RAISE check_violation USING
+            MESSAGE = format('on_hand must be from 0 to 9007199254740991, not %s', on_hand),
+            TABLE = 'items', CONSTRAINT = 'items_on_hand_range';
+    END IF;
     INSERT INTO items (store_id, item_id, location_id, on_hand, parent_id, tracked, low_stock_threshold)
     VALUES (
         create_item_for.store_id, create_item_for.item_id, location, coalesce(create_item_for.on_hand, 0),
@@ -4361,7 +4392,7 @@ CREATE FUNCTION stockq.jobs_to_cancel(producer text, job_ids bigint[]) RETURNS b
 DECLARE
     may_read_only record;
 BEGIN
-    IF may_cancel_all(producer) THEN
+    IF may_act_everywhere(producer) THEN
         RETURN job_ids;
     END IF;
     SELECT j.store_id, j.item_id INTO may_read_only
@@ -4666,7 +4697,7 @@ BEGIN
     RETURN FOUND;
 END
 $$;
-CREATE FUNCTION stockq.may_cancel_all(role text) RETURNS boolean
+CREATE FUNCTION stockq.may_act_everywhere(role text) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
@@ -4674,7 +4705,7 @@ BEGIN
     RETURN pg_has_role(role, (SELECT relowner FROM pg_class WHERE oid = 'jobs'::regclass), 'USAGE')
         OR EXISTS (
             SELECT FROM pg_roles
-            WHERE rolname = current_schema() || '_admin' AND pg_has_role(may_cancel_all.role, oid, 'USAGE')
+            WHERE rolname = current_schema() || '_admin' AND pg_has_role(may_act_everywhere.role, oid, 'USAGE')
         );
 END
 $$;
@@ -5772,6 +5803,8 @@ BEGIN
     END IF;
     DELETE FROM items AS i
     WHERE (i.store_id, i.item_id, i.location_id) = (retire_item.store_id, retire_item.item_id, location);
+    DELETE FROM ledger_violations AS v
+    WHERE (v.store_id, v.item_id, v.location_id) = (retire_item.store_id, retire_item.item_id, location);
     PERFORM record_operation(
         'items retire',
         jsonb_build_object('store_id', store_id, 'item_id', item_id, 'location_id', location), NULL);
@@ -6069,7 +6102,9 @@ DECLARE
     location CONSTANT text := coalesce(location_id, (job_defaults()).location_id);
     is_known boolean;
 BEGIN
-    PERFORM check_manages_items(producer, caller_token, store_id, item_id);
+    PERFORM check_manages_items(
+        producer, caller_token, store_id, item_id, parent_id IS NOT NULL OR 'parent_id' = ANY (clear));
+    PERFORM check_attributes(parent_id, low_stock_threshold);
     IF NOT clear <@ ARRAY['low_stock_threshold', 'parent_id'] THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('low_stock_threshold and parent_id can be cleared, not %s', clear);

@@ -71,7 +71,8 @@ import Testing
         class Receiver(BaseHTTPRequestHandler):
             def do_POST(self):
                 self.rfile.read(int(self.headers["Content-Length"]))
-                print(self.headers["Host"], self.connection.getsockname()[0], flush=True)
+                # In one write: each request has a thread of its own.
+                os.write(1, b"%s %s\n" % (self.headers["Host"].encode(), self.connection.getsockname()[0].encode()))
                 self.send_response(204)
                 self.end_headers()
 
