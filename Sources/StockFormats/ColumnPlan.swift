@@ -179,7 +179,8 @@ struct ColumnPlan<Column: InputColumn> {
         let plain = names.map { String(decoding: $0, as: UTF8.self).lowercased().replacing(" ", with: "_") }
         let shown = names.map { "'\(ValidationError.shown($0))'" }.joined(separator: ", ")
         let isOne = names.count == 1
-        let system = InputPreset.allCases.first { Column.rules(of: $0)?.fit(header) == true }
+        let presetHeader = PresetHeader(names: header, location: nil)
+        let system = InputPreset.allCases.first { Column.rules(of: $0).map(presetHeader.fits) == true }
         let advice =
             plain.lazy.compactMap(Column.advice(onColumn:)).first
             ?? system.map { "this looks like an export of a shop system: add --from \($0.rawValue)" }
@@ -234,6 +235,11 @@ private struct PresetHeader {
     /// The text before the location in a pattern that ends with a star.
     private static func beginning(_ pattern: String) -> String? {
         pattern.hasSuffix("*") ? String(pattern.dropLast()).lowercased() : nil
+    }
+
+    /// Whether there is a column for each field of a preset.
+    func fits(_ rules: PresetRules<some InputColumn>) -> Bool {
+        rules.sources.allSatisfy { source in source.names.contains { !positions(of: $0).isEmpty } }
     }
 
     /// The columns that a pattern describes, of any location.

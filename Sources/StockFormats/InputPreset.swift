@@ -33,18 +33,6 @@ package struct PresetRules<Column: InputColumn>: Sendable {
 
     let sources: [Source]
 
-    /// Whether a header has a column for each of these fields.
-    func fit(_ header: [String]) -> Bool {
-        let header = header.map { $0.lowercased() }
-        return sources.allSatisfy { source in
-            source.names.contains { name in
-                let name = name.lowercased()
-                return name.hasSuffix("*")
-                    ? header.contains { $0.hasPrefix(name.dropLast()) } : header.contains(name)
-            }
-        }
-    }
-
     /// The field has the quantity sold, which is taken away.
     var negated: Column?
     /// A record whose field has one of these texts, in any case, is left out.

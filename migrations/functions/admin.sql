@@ -94,7 +94,7 @@ BEGIN
 END
 $$;
 
--- Whether a role may cancel the jobs of all stores: administrators and the owner of the tables.
+-- Whether a role may act on all stores without a grant: administrators and the owner of the tables.
 CREATE OR REPLACE FUNCTION :"schema".may_act_everywhere(role text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$

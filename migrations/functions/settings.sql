@@ -1,6 +1,5 @@
 -- What administrators set, and producers for the items of their stores: items and their attributes, limits and grants
--- of stores. Repeatable: applied again whenever
--- this text changes; a change of a signature needs a migration.
+-- of stores. Repeatable: applied again whenever this text changes; a change of a signature needs a migration.
 --
 -- Producers with the scope manage_items set the items of their stores. A function with its owner's rights cannot see
 -- who calls it, so the functions for that pass a caller token on; see my_caller_token.

@@ -103,14 +103,15 @@ struct LaneVisit {
         case .committed(let report):
             sawLane(report.epoch, request)
             let step = finish(report, request, started.duration(to: .now))
-            return try request.handover.map { handover throws(PostgresError) in try handOver(handover, step) } ?? step
+            guard let handover = request.handover else { return step }
+            return try handOver(handover, step)
         case .tried(let statements): return finishTrial(statements)
         }
     }
 
     // MARK: handing a lane over
 
-    /// The batch is committed: the worker that has claimed what comes behind it has the lane now. Stores with little work
+    /// The batch is committed: the worker that has claimed what comes behind it has the lane now. Stores with few jobs
     /// that came in since do not wait for that claim: their batch comes first, and it is short.
     ///
     /// - Parameter step: what the batch means for the lane.
