@@ -47,29 +47,43 @@ extension Faults {
                     INSERT INTO stockq.items (store_id, item_id, on_hand)
                     SELECT 's' || s, 'i' || i, 1000000 FROM generate_series(1, 8) AS s, generate_series(1, 250) AS i
                     """)
-                let jobs = """
-                    INSERT INTO stockq.jobs (store_id, item_id, quantity)
-                    SELECT 's' || 1 + n % 8, 'i' || 1 + (n / 8) % 250, -1 FROM generate_series(1, 250000) AS n
+                let jobs: @Sendable (Int) -> String = { count in
                     """
-                try database.run(jobs)
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity)
+                    SELECT 's' || 1 + n % 8, 'i' || 1 + (n / 8) % 250, -1 FROM generate_series(1, \(count)) AS n
+                    """
+                }
+                try database.run(jobs(250_000))
                 let settings = { (settings: inout WorkerSettings) in
                     settings.jobsPerPartition = 50_000
                     settings.keepResults = .days(36_500)
                 }
                 try database.drain(settings)
                 try database.expireResults(below: 100_000)
-                for _ in 0..<2 { try database.run(jobs) }
-                let workers = database.startWorkers(drains: true, settings)
+                try database.run(jobs(200_000))
+                let workers = database.startWorkers(settings)
                 #expect(workers.waitForBatches(moreThan: 2))
+                // However long the drops take, the workers do not run out of jobs.
+                let isDropping = Mutex(true)
+                let producer = Background {
+                    while isDropping.withLock({ $0 }) {
+                        let hasFew = try database.value(
+                            "SELECT count(*) < 100000 FROM (SELECT FROM stockq.jobs LIMIT 100000) AS j")
+                        if hasFew == "t" { try database.run(jobs(50_000)) } else { pause(milliseconds: 20) }
+                    }
+                }
+                defer { isDropping.withLock { $0 = false } }
                 let (ms, dropped) = try Self.longestWait(database) { database in
                     var names: [String] = []
                     while let name = try database.dropExpiredPartition() { names.append(name) }
                     return names
                 }
+                isDropping.withLock { $0 = false }
+                try producer.wait()
                 let isBesideDrain = try database.value("SELECT EXISTS (SELECT FROM stockq.jobs)") == "t"
-                try workers.wait()
+                try workers.stop()
                 #expect(dropped == ["results_000000000000000", "results_000000000050000"])
-                #expect(isBesideDrain, "the drain ended too early to prove something")
+                #expect(isBesideDrain, "the workers ran out of jobs")
                 #expect(ms <= 100, "a batch waited for \(ms) ms")
                 var violations: [String] = []
                 try Verifier(connection: database.connect(), schema: .standard).runAll { violations += $0.violations }
