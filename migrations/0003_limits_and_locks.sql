@@ -12,11 +12,14 @@ INSERT INTO :"schema".maintenance_locks (name) VALUES ('partitions'), ('retentio
 -- set_time_limit replaces these constraints.
 --
 -- Only the transaction that inserts a job is bound by them: a worker may defer a job beyond its producer's limit, and
--- jobs of earlier versions have any time. NOT VALID spares a scan of the table that could find nothing. The span is in
--- hours, because the length of a day depends on the time zone.
+-- jobs of earlier versions have any time. Most jobs have neither time, and for them nothing else is evaluated.
+-- NOT VALID spares a scan of the table that could find nothing. The span is in hours, because the length of a day
+-- depends on the time zone.
 ALTER TABLE :"schema".jobs ADD CONSTRAINT jobs_run_at_limit CHECK (
-    run_at <= enqueued_at + interval '9600 hours' OR retry_of IS NOT NULL OR submission_id <> pg_current_xact_id()
+    run_at IS NULL OR run_at <= enqueued_at + interval '9600 hours' OR retry_of IS NOT NULL
+    OR submission_id <> pg_current_xact_id()
 ) NOT VALID;
 ALTER TABLE :"schema".jobs ADD CONSTRAINT jobs_expires_at_limit CHECK (
-    expires_at <= enqueued_at + interval '9600 hours' OR retry_of IS NOT NULL OR submission_id <> pg_current_xact_id()
+    expires_at IS NULL OR expires_at <= enqueued_at + interval '9600 hours' OR retry_of IS NOT NULL
+    OR submission_id <> pg_current_xact_id()
 ) NOT VALID;

@@ -20,18 +20,20 @@ DROP FUNCTION IF EXISTS :"schema".gateway_submit(
 -- share its turns. Its body is standard SQL and it pins no search_path, so the planner replaces the call by its value.
 CREATE FUNCTION :"schema".strand_of(store_id text, ordering_key text, priority integer) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (((CASE
-        WHEN ordering_key IS NULL THEN hashtextextended(store_id, 0)
-        ELSE hashtextextended(ordering_key, hashtextextended(store_id, 0))
-    END) & 63)::integer << 24)
-    | (((hashtextextended(store_id, 0) >> 6) & 4194303)::integer << 2)
+RETURN (CASE
+        WHEN ordering_key IS NULL THEN (hashtextextended(store_id, 0) & 268435455)::integer
+        ELSE (hashtextextended(ordering_key, hashtextextended(store_id, 0)) & 63)::integer << 22
+            | (hashtextextended(store_id, 0) & 4194303)::integer
+    END << 2)
     | (priority - 1);
 
 ALTER TABLE :"schema".jobs
     DROP COLUMN lane,
-    -- The unit of locking: one writer a lane.
-    ADD COLUMN lane smallint NOT NULL
-        GENERATED ALWAYS AS ((:"schema".strand_of(store_id, ordering_key, 1) >> 24)::smallint) STORED,
+    -- The unit of locking: one writer a lane. It is strand >> 24, by as few hashes as can be: inserts pay for them.
+    ADD COLUMN lane smallint NOT NULL GENERATED ALWAYS AS ((CASE
+            WHEN ordering_key IS NULL THEN hashtextextended(store_id, 0) >> 22 & 63
+            ELSE hashtextextended(ordering_key, hashtextextended(store_id, 0)) & 63
+        END)::smallint) STORED,
     -- The unit of ordering and of turns.
     ADD COLUMN strand integer NOT NULL
         GENERATED ALWAYS AS (:"schema".strand_of(store_id, ordering_key, priority)) STORED;

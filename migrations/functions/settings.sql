@@ -209,8 +209,8 @@ BEGIN
     FOREACH name IN ARRAY ARRAY['run_at', 'expires_at'] LOOP
         EXECUTE format('ALTER TABLE jobs DROP CONSTRAINT %I', 'jobs_' || name || '_limit');
         EXECUTE format(
-            'ALTER TABLE jobs ADD CONSTRAINT %I CHECK (%I <= enqueued_at + interval %L OR retry_of IS NOT NULL
-                OR submission_id <> pg_current_xact_id()) NOT VALID',
+            'ALTER TABLE jobs ADD CONSTRAINT %I CHECK (%I IS NULL OR %2$I <= enqueued_at + interval %L
+                OR retry_of IS NOT NULL OR submission_id <> pg_current_xact_id()) NOT VALID',
             'jobs_' || name || '_limit', name, days * 24 || ' hours');
     END LOOP;
     PERFORM record_operation('limits set', jsonb_build_object('days', days), NULL);
