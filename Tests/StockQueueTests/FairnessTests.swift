@@ -97,6 +97,42 @@ import Testing
         }
     }
 
+    @Test("a new store's job does not wait for workers that wait in other lanes, and neither does its next one")
+    func expressWorker() async throws {
+        try await withDatabase { database in
+            let stores = try database.rows(
+                """
+                SELECT min(store) FROM (SELECT 'shop ' || number AS store FROM generate_series(1, 100) AS number) AS stores
+                GROUP BY stockq.strand_of(store, NULL, 1) >> 24 ORDER BY 1 LIMIT 3
+                """)
+            for store in stores { try database.run(Self.item(of: store)) }
+            let holder = try database.lock(
+                "SELECT FROM stockq.items WHERE store_id IN ('\(stores[0])', '\(stores[1])') FOR UPDATE")
+            let workers = database.startWorkers {
+                $0.workers = 2
+                $0.lockTimeout = .seconds(60)
+            }
+            for (index, store) in stores.prefix(2).enumerated() {
+                try database.enqueue(.adjust("a", -1, store: store))
+                #expect(
+                    try eventually {
+                        try database.value(
+                            """
+                            SELECT count(*) FROM pg_stat_activity
+                            WHERE datname = current_database() AND wait_event_type = 'Lock'
+                            """) == "\(index + 1)"
+                    })
+            }
+            for count in 1...2 {
+                try database.enqueue(.adjust("a", -1, store: stores[2]))
+                #expect(try eventually { try database.resultCount() == count })
+            }
+            try holder.rollBack()
+            #expect(try eventually { try database.resultCount() == 4 })
+            try workers.stop()
+        }
+    }
+
     @Test("beside two workers that share a deep lane, a store with a job now and then keeps its order and the ledger")
     func visitor() async throws {
         try await withDatabase { database in

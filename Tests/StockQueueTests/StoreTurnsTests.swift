@@ -3,7 +3,7 @@ import Testing
 
 /// The turns of stores, by what batches have served.
 @Suite struct StoreTurnsTests {
-    private let turns = StoreTurns()
+    private let turns = StoreTurns(hasExpressWorker: true)
 
     private static func store(_ number: Int32, lane: Int32 = 1) -> StoreInLane {
         Strand(rawValue: lane << 24 | number << 2).store
@@ -70,6 +70,38 @@ import Testing
         turns.found([visitor])
         #expect((0..<10).map { _ in turns.next(of: [1, 2]) } == [1, 1, 1, 1, 0, 1, 1, 1, 1, 0])
         #expect((0..<5).map { _ in turns.next(of: [2, 2]) } == [0, 0, 0, 0, 0])
+    }
+
+    @Test("a lane with a store that has few jobs, or with new stores alone, is short") func short() {
+        let visitor = Self.store(1_000, lane: 2)
+        #expect(!turns.isShort(1), "nothing is known of it")
+        turns.found([visitor, Self.store(1)])
+        #expect(turns.isShort(1) && turns.nextShort(of: [1, 2]) == 0)
+        batch { _ in 1_000_000 }
+        #expect(!turns.isShort(1), "its store has a backlog")
+        #expect(turns.nextShort(of: [1, 2]) == 1)
+        batch(lane: 2) { _ in 1 }
+        #expect(!turns.isShort(2), "it has no work")
+        turns.found([visitor])
+        #expect(turns.isShort(2))
+        turns.found(Self.crowd)
+        batch { _ in 1 }
+        #expect(turns.nextShort(of: [1]) == nil, "too many are new")
+    }
+
+    @Test(
+        "batches are short in the lanes of stores with little work; without an express worker, in all",
+        arguments: [(true, Int.max), (false, 10_000)])
+    func shortBatches(hasExpressWorker: Bool, jobsMaxOfOthers: Int) {
+        let turns = StoreTurns(hasExpressWorker: hasExpressWorker)
+        turns.learn(jobs: 10_000, took: .milliseconds(100))
+        for (store, jobs) in [(Self.store(1, lane: 1), 100_000), (Self.store(2, lane: 2), 1)] {
+            turns.found([store])
+            let shares = turns.shares(of: store.lane, jobsMax: 100_000, skipped: 0)
+            turns.served(shares, [ClaimedStrand(strand: store.strand(1), jobs: jobs, lastID: 1)], isFull: false)
+        }
+        #expect(turns.jobsMax(of: 2, for: .milliseconds(100)) == 10_000)
+        #expect(turns.jobsMax(of: 1, for: .milliseconds(100)) == jobsMaxOfOthers)
     }
 
     @Test("what a store had fades with the batches of others") func fading() {

@@ -163,7 +163,7 @@ extension WorkerSettings: DescribedSettings {
             "how long a batch should keep its lane and its items locked"),
         Setting(
             "turnDurationMax", \.turnDurationMax, .milliseconds(1)...(.minutes(1)),
-            "how long a batch should take while stores with little work wait for their turn"),
+            "how long a batch should take in a lane that stores with little work share"),
         Setting(
             "lockTimeout", \.lockTimeout, .milliseconds(1)...(.minutes(1)),
             "how long a batch waits for an item that another transaction has locked"),

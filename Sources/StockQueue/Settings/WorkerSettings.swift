@@ -8,6 +8,8 @@ public struct WorkerSettings: Sendable {
 
     /// Threads that run batches, each with a connection of its own.
     public var workers = 2
+    /// Beside several workers there is one more, for short batches alone. One worker stays one batch at a time.
+    var hasExpressWorker: Bool { workers > 1 }
     /// The most jobs that a batch claims; the rest of a group that is cut is added. On a deep backlog a large batch
     /// folds many jobs of an item into one new version of its row.
     public var batchJobsMax = 20_000
@@ -16,8 +18,8 @@ public struct WorkerSettings: Sendable {
     public var groupLinesMax = GroupLimit.linesMax
     /// How long a batch should keep its lane and its items locked: one that took longer halves the lane's next batch.
     public var batchDurationMax = Duration.milliseconds(500)
-    /// How long a batch should take while stores with little work are beside others: about so long they wait for their
-    /// turn.
+    /// How long a batch of a lane should take while stores with little work are beside others in it: about so long they
+    /// wait for their turn. With one worker it holds for all lanes.
     public var turnDurationMax = Duration.milliseconds(100)
     /// How long a batch waits for an item that another transaction has locked, before it skips the item's jobs.
     public var lockTimeout = Duration.milliseconds(200)

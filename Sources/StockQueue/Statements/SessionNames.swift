@@ -3,7 +3,7 @@
 enum SessionNames {
     static let worker = " worker [0-9]+$"
     /// Of a worker and of the other services of its process.
-    static let service = " (worker [0-9]+|poller|maintenance|ledger checker|deliverer|\(metrics))$"
+    static let service = " (worker [0-9]+|express worker|poller|maintenance|ledger checker|deliverer|\(metrics))$"
     /// The purpose of the session that reads for metrics.
     static let metrics = "metrics"
 }

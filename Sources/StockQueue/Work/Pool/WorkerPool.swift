@@ -60,8 +60,9 @@ package final class WorkerPool: Sendable {
         let settings = context.settings
         let process = "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
         var services: [any WorkerService] = (1...settings.workers).map {
-            Worker(context: context, name: "\(process)/\($0)", number: $0)
+            Worker(context: context, process: process, number: $0)
         }
+        if settings.hasExpressWorker { services.append(Worker.express(context: context, process: process)) }
         services.append(Maintenance(context: context))
         if settings.deliver && !drains { services.append(Deliverer(context: context)) }
         if settings.checkInterval > .zero {

@@ -41,6 +41,8 @@ final class LaneQueue: Sendable {
     private let state = Mutex(State())
     /// One count for each queued lane and each offered one; after `stop`, one for each worker that calls `next`.
     private let available = DispatchSemaphore(value: 0)
+    /// At least one count for each lane that was queued for a short batch while no worker waited.
+    private let shortAvailable = DispatchSemaphore(value: 0)
 
     init(workers: Int, turns: StoreTurns) { (self.workers, self.turns) = (workers, turns) }
 
@@ -80,10 +82,7 @@ final class LaneQueue: Sendable {
         if state.stopped { return .stopped }
         // The lane of the store that has waited longest; of several, the first in the queue.
         if let next = turns.next(of: state.queue) {
-            let lane = state.queue.remove(at: next)
-            state.lanes[Int(lane)] = .working
-            state.working += 1
-            return .work(.lane(lane))
+            return .work(.lane(take(next, &state)))
         }
         while let handover = state.handovers.popLast() {
             if handover.take() {
@@ -92,6 +91,36 @@ final class LaneQueue: Sendable {
             }
         }
         return .nothing
+    }
+
+    /// Waits for a lane of which the next batch is short while no worker waits for a lane.
+    ///
+    /// - Returns: nil when the queue has been stopped.
+    func nextShort() -> Int16? {
+        while true {
+            shortAvailable.wait()
+            switch state.withLock({ findShort(&$0) }) {
+            case .work(.lane(let lane)): return lane
+            case .work, .nothing: continue
+            case .stopped:
+                shortAvailable.signal()
+                return nil
+            }
+        }
+    }
+
+    /// The count of the lane in `available` stays: a worker that finds nothing for it waits again.
+    private func findShort(_ state: inout State) -> Found {
+        if state.stopped { return .stopped }
+        guard state.waiting == 0, let next = turns.nextShort(of: state.queue) else { return .nothing }
+        return .work(.lane(take(next, &state)))
+    }
+
+    private func take(_ place: Int, _ state: inout State) -> Int16 {
+        let lane = state.queue.remove(at: place)
+        state.lanes[Int(lane)] = .working
+        state.working += 1
+        return lane
     }
 
     /// A worker no longer waits for a lane that was handed over.
@@ -123,7 +152,10 @@ final class LaneQueue: Sendable {
                     state.queue.append(lane)
                     available.signal()
                     // A lane without a worker goes before one that has its own.
-                    if state.waiting == 0 { state.taken.popLast()?.cancel() }
+                    if state.waiting == 0 {
+                        state.taken.popLast()?.cancel()
+                        if turns.isShort(lane) { shortAvailable.signal() }
+                    }
                 case .working: state.lanes[Int(lane)] = .workingAgain
                 case .queued, .workingAgain: break
                 }
@@ -232,6 +264,7 @@ final class LaneQueue: Sendable {
             state.stopped = true
             state.queue.removeAll()
             available.signal()
+            shortAvailable.signal()
         }
     }
 }

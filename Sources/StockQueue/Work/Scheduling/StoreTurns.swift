@@ -39,6 +39,8 @@ package final class StoreTurns: Sendable {
         var few: Set<StoreInLane> = []
         /// The last batch was for stores that came first, while others waited.
         var othersWait = false
+        /// Until then a store with little work counts as beside the others of the lane.
+        var isSharedUntil: Deadline?
     }
 
     private struct Served {
@@ -56,13 +58,30 @@ package final class StoreTurns: Sendable {
         /// How often a lane with few jobs was chosen, one after the other.
         var fewChosen = 0
         var lastServed: Int32?
-        /// Until then batches are short.
+        /// The latest of those of the lanes.
         var isSharedUntil: Deadline?
         /// How fast a worker is.
         var jobsPerMs: Double?
 
         /// The number of the batch that served a store last; 0 for none.
         func servedAt(_ store: StoreInLane) -> Int { served[store.storeHash]?.batch ?? 0 }
+
+        /// Whether the next batch of a lane is for stores with few jobs. Stores that were never served may have few.
+        func isShort(_ lane: Int16) -> Bool {
+            let lane = lanes[Int(lane)]
+            if lane.othersWait { return false }
+            if !lane.few.isEmpty { return true }
+            return 1...newMax ~= lane.works.count && lane.works.keys.allSatisfy { served[$0.storeHash] == nil }
+        }
+
+        /// The place of the lane with the store that was served longest ago. Of several, the first.
+        func longestWaiting(_ places: [Int], of lanes: [Int16]) -> Int? {
+            let servedAt = places.map { place in
+                let stores = self.lanes[Int(lanes[place])].works.keys.prefix(storesMax)
+                return (place: place, batch: stores.reduce(Int.max) { min($0, self.servedAt($1)) })
+            }
+            return servedAt.min { ($0.batch, $0.place) < ($1.batch, $1.place) }?.place
+        }
 
         /// How many jobs a store had lately; nil for one that was never served.
         func load(_ store: StoreInLane) -> Double? {
@@ -95,6 +114,8 @@ package final class StoreTurns: Sendable {
     private static let servedMax = 100_000
     /// The most jobs of a store with few.
     private static let fewMax = 50.0
+    /// The most stores of a lane, none of them ever served, for which a batch counts as short.
+    private static let newMax = 16
     private static let fading = 0.9
     /// The most lanes with few jobs that are chosen before one of the others is.
     private static let fewChosenMax = 4
@@ -103,7 +124,10 @@ package final class StoreTurns: Sendable {
 
     private let state = Mutex(State())
 
-    package init() {}
+    private let hasExpressWorker: Bool
+
+    /// - Parameter hasExpressWorker: a store with little work need not wait for the batches of other lanes.
+    package init(hasExpressWorker: Bool) { self.hasExpressWorker = hasExpressWorker }
 
     /// A poll, or a producer of this process, has found ready jobs of these stores, or has offered calls.
     package func found(_ stores: Set<StoreInLane>) {
@@ -199,7 +223,9 @@ package final class StoreTurns: Sendable {
     private static func serve(_ store: StoreInLane, jobs: Int, _ state: inout State) {
         let served = Served(batch: state.batches, jobs: (state.load(store) ?? 0) + Double(jobs))
         if served.jobs <= littleMax, let last = state.lastServed, last != store.storeHash {
-            state.isSharedUntil = .after(milliseconds: sharedMs)
+            let end = Deadline.after(milliseconds: sharedMs)
+            state.lanes[Int(store.lane)].isSharedUntil = end
+            state.isSharedUntil = end
         }
         state.lastServed = store.storeHash
         if state.served.count >= servedMax { state.served.removeAll(keepingCapacity: true) }
@@ -218,15 +244,21 @@ package final class StoreTurns: Sendable {
             let others = lanes.indices.filter { state.lanes[Int(lanes[$0])].few.isEmpty }
             let isForFew = !few.isEmpty && (others.isEmpty || state.fewChosen < Self.fewChosenMax)
             state.fewChosen = isForFew ? state.fewChosen + 1 : 0
-            let servedAt = (isForFew ? few : others).map { place in
-                let stores = state.lanes[Int(lanes[place])].works.keys.prefix(Self.storesMax)
-                return (place: place, batch: stores.reduce(Int.max) { min($0, state.servedAt($1)) })
-            }
-            return servedAt.min { ($0.batch, $0.place) < ($1.batch, $1.place) }?.place
+            return state.longestWaiting(isForFew ? few : others, of: lanes)
         }
     }
 
     // MARK: short batches
+
+    /// Whether the next batch of a lane is for stores with few jobs.
+    package func isShort(_ lane: Int16) -> Bool { state.withLock { $0.isShort(lane) } }
+
+    /// Of the lanes of which the next batch is short, the place of the one whose turn it is.
+    package func nextShort(of lanes: [Int16]) -> Int? {
+        state.withLock { state in
+            state.longestWaiting(lanes.indices.filter { state.isShort(lanes[$0]) }, of: lanes)
+        }
+    }
 
     /// The least of a batch that counts for the rate of work.
     private static let jobsOfRateMin = 200
@@ -238,11 +270,13 @@ package final class StoreTurns: Sendable {
         state.withLock { $0.jobsPerMs = $0.jobsPerMs.map { ($0 + rate) / 2 } ?? rate }
     }
 
-    /// The most jobs that a batch may take, so that a store with little work waits no longer than about the batches that
-    /// are under way. No limit where no such store was seen lately: what has a backlog gains by long batches.
-    package func jobsMax(for duration: Duration) -> Int {
+    /// The most jobs that a batch of a lane may take, so that a store with little work waits no longer than about the
+    /// batches that are under way. No limit where no such store was seen lately, in the lane or, without an express worker,
+    /// in any: what has a backlog gains by long batches.
+    package func jobsMax(of lane: Int16, for duration: Duration) -> Int {
         state.withLock { state in
-            guard let rate = state.jobsPerMs, state.isSharedUntil?.hasPassed == false else { return .max }
+            let isSharedUntil = hasExpressWorker ? state.lanes[Int(lane)].isSharedUntil : state.isSharedUntil
+            guard let rate = state.jobsPerMs, isSharedUntil?.hasPassed == false else { return .max }
             return max(Self.jobsOfRateMin, Int(rate * (duration / .milliseconds(1))))
         }
     }

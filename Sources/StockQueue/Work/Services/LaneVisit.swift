@@ -31,6 +31,8 @@ struct LaneVisit {
 
     /// Cooldown of a lane that another worker has.
     static let lockedLaneCooldownMs = 20
+    /// The most jobs of a batch of the express worker: what it finds may have become more since.
+    private static let expressJobsMax = 500
     /// Cooldown of a lane of which all jobs were skipped: claiming them again at once would be of no use.
     private static let skippedJobsCooldownMs = 50
 
@@ -48,7 +50,8 @@ struct LaneVisit {
 
     /// - Parameter callers: the stores of the calls that the batch is to decide.
     private func request(callers: Set<StoreInLane> = []) -> BatchRequest {
-        let turn = context.turns.jobsMax(for: context.settings.turnDurationMax)
+        var turn = context.turns.jobsMax(of: lane, for: context.settings.turnDurationMax)
+        if worker.isExpress { turn = min(turn, Self.expressJobsMax) }
         let jobsMax = tuning.claimJobsMax(context.settings, turn: turn)
         let marks = context.marks.view(
             of: lane,
@@ -56,7 +59,7 @@ struct LaneVisit {
         var request = BatchRequest(
             lane: lane, jobsMax: jobsMax, marks: marks, skipsLockedItems: tuning.skipsLockedItems,
             readsKeys: tuning.batchesThatReadKeys > 0, leavesOut: tuning.leavesOut)
-        if tuning.mayBeHandedOver(context.settings) {
+        if tuning.mayBeHandedOver(context.settings) && !worker.isExpress {
             request.handover = LaneHandover(lane: lane, marks: marks, queue: context.laneQueue)
         }
         return request

@@ -8,12 +8,26 @@ struct Worker: WorkerService {
     /// The host, the process and the worker's number, as results record them.
     let name: String
     let role: String
+    /// Takes a lane only for a short batch, while all other workers have one. Beside it the others may run long batches,
+    /// and a store with a job now and then need not wait for their end.
+    let isExpress: Bool
     private let tunings: LaneTunings
 
-    init(context: ServiceContext, name: String, number: Int) {
+    /// - Parameter process: the host and the process.
+    init(context: ServiceContext, process: String, number: Int) {
+        self.init(context, name: "\(process)/\(number)", role: "worker \(number)", isExpress: false)
+    }
+
+    /// The express worker of a process.
+    static func express(context: ServiceContext, process: String) -> Worker {
+        Worker(context, name: "\(process)/express", role: "express worker", isExpress: true)
+    }
+
+    private init(_ context: ServiceContext, name: String, role: String, isExpress: Bool) {
         self.context = context
         self.name = name
-        role = "worker \(number)"
+        self.role = role
+        self.isExpress = isExpress
         tunings = LaneTunings(context.settings)
     }
 
@@ -27,7 +41,7 @@ struct Worker: WorkerService {
         let terminate = TerminateStalledSessionsStatement(context.schema)
         var lanes = tunings.lanes.withLock { $0 }
         defer { tunings.lanes.withLock { $0 = lanes } }
-        while !context.stop.isFinishing, let work = context.laneQueue.next() {
+        while !context.stop.isFinishing, let work = nextWork() {
             let (lane, handover): (Int16, LaneHandover?) =
                 switch work {
                 case .lane(let lane): (lane, nil)
@@ -43,6 +57,10 @@ struct Worker: WorkerService {
         }
     }
 
+    private func nextWork() -> LaneQueue.Work? {
+        isExpress ? context.laneQueue.nextShort().map { .lane($0) } : context.laneQueue.next()
+    }
+
     private func work(
         _ visit: inout LaneVisit, _ handover: LaneHandover?, _ report: ServiceReport
     ) throws(PostgresError) {
@@ -55,7 +73,7 @@ struct Worker: WorkerService {
             while true {
                 report.healthy()
                 if step.isHandedOver { return }
-                if step.hasMore && !keepsLane { keepsLane = queue.keepLane() }
+                if step.hasMore && !keepsLane && !isExpress { keepsLane = queue.keepLane() }
                 if !keepsLane || !step.hasMore || context.stop.isFinishing { break }
                 step = try visit.runBatch()
             }

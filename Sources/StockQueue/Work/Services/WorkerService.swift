@@ -22,7 +22,7 @@ struct ServiceContext: Sendable {
     let schema: QueueSchema
     let settings: WorkerSettings
     let laneQueue: LaneQueue
-    let turns = StoreTurns()
+    let turns: StoreTurns
     let immediateOffers = ImmediateOffers()
     let marks = LowWaterMarks()
     let tupleCache = ItemTupleCache()
@@ -40,6 +40,7 @@ struct ServiceContext: Sendable {
     ) {
         self.schema = schema
         self.settings = settings
+        turns = StoreTurns(hasExpressWorker: settings.hasExpressWorker)
         laneQueue = LaneQueue(workers: settings.workers, turns: turns)
         self.onEvent = onEvent
         self.onFinished = onFinished
