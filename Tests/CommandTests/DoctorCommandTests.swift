@@ -139,13 +139,13 @@ import Testing
             }
             #expect(try rows("store").map { Array($0[0...2]) } == [["berlin", "2", "1"], ["oslo", "1", "0"]])
             #expect(
-                try rows("item").map { Array($0[0...4]) + [$0[6]] } == [
+                try rows("item").map { Array($0[0...4]) + [$0[9]] } == [
                     ["berlin", "cup", "main", "1", "1", "-5"], ["berlin", "mug", "main", "1", "0", "-1"],
                     ["oslo", "mug", "main", "1", "0", "-1"],
                 ])
             let lanes = try rows("lane")
             #expect(lanes.map { Array($0[1...2]) } == [["2", "1"], ["1", "0"]])
-            #expect(lanes.map { $0[5] } == ["berlin", "oslo"])
+            #expect(lanes.map { $0[8] } == ["berlin", "oslo"])
             let list = try Program(database).run(["stats", "--by", "store", "--limit", "1"])
             #expect(list.out.contains("berlin") && !list.out.contains("oslo"))
             #expect(list.err == "only the first 1; --limit shows more\n")

@@ -275,7 +275,7 @@ package struct WorkerSessionList: FilteredList {
     }
 }
 
-/// The queued jobs by what they have in common, those with the most ready jobs first.
+/// The queued jobs by what they have in common and by state, those with the most ready jobs first.
 package struct BacklogList: FilteredList {
     package enum Group: String, Sendable, CaseIterable {
         case store, lane, item
@@ -306,15 +306,16 @@ package struct BacklogList: FilteredList {
             "list_backlog_by_\(group.rawValue)",
             from: """
                 (
-                    SELECT \(keys), count(*) FILTER (WHERE is_ready) AS ready, count(*) FILTER (WHERE NOT is_ready) AS deferred,
+                    SELECT \(keys), \(SQL.jobCounts),
                         date_trunc('milliseconds', min(since) FILTER (WHERE is_ready)) AS oldest_ready_at, \(others)
                     FROM (
-                        SELECT *, \(SQL.isReady) AS is_ready, \(SQL.readySince) AS since
+                        SELECT store_id, item_id, location_id, lane, quantity, action, \(SQL.jobStates),
+                            \(SQL.readySince) AS since
                         FROM \(schema.quoted).jobs
                     ) AS queued
                     GROUP BY \(keys)
                 )
-                """, order: "ready DESC, deferred DESC, \(keys)")
+                """, order: "ready DESC, scheduled + waiting + retrying + paused DESC, \(keys)")
     }
 
     private static let storesMax = 20

@@ -118,11 +118,12 @@ enum StatsCommand: Command {
     // MARK: the backlog
 
     private static func listing(_ group: BacklogList.Group) -> RowTable {
-        let counts: [RowTable.Column] = [
-            .init("ready") { $0.grouped("ready") }, .init("deferred") { $0.grouped("deferred") },
-            .init("oldest ready") { $0.time("oldest_ready_at") },
-        ]
-        let csvCounts = ["ready", "deferred", "oldest_ready_at"]
+        let states = JobList.State.allCases.filter { $0 != .failed }.map(\.rawValue)
+        let counts =
+            states.map { state in RowTable.Column(state) { $0.grouped(state) } } + [
+                RowTable.Column("oldest ready") { $0.time("oldest_ready_at") }
+            ]
+        let csvCounts = states + ["oldest_ready_at"]
         switch group {
         case .store:
             return RowTable(
