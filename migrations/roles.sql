@@ -83,8 +83,8 @@ DECLARE
     enqueue text[] := ARRAY[
         'GRANT INSERT (' || request_columns() || ', run_at, expires_at, idempotency_key) ON jobs TO %1$I',
         'GRANT SELECT ON jobs, results, items, notifications, change_log, idempotency_keys, reconciliations, my_grants,
-            my_caller_token, my_variations, my_ready_jobs, keys_in_use, job_states, store_limits, reasons, imports,
-            import_parts TO %1$I',
+            my_caller_token, my_variations, my_ready_jobs, keys_in_use, job_states, paused_lanes, my_paused_stores,
+            store_limits, reasons, imports, import_parts TO %1$I',
         'GRANT SELECT ON SEQUENCE jobs_job_id_seq, workers_awake, ' || feed_sequences || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION ' || feeds || ' TO %1$I',
         'GRANT EXECUTE ON FUNCTION has_grant, may_enqueue, raise_missing_scope, scope_name, shell_word,
@@ -127,7 +127,7 @@ DECLARE
         'GRANT EXECUTE ON FUNCTION can_read_all_stores, resumes, changes_since_count, strand_of, partition_bounds, '
             || feeds || ' TO %1$I',
         'GRANT SELECT, INSERT, DELETE ON too_large_groups TO %1$I',
-        'GRANT SELECT ON paused_stores, ready_heads, migrations TO %1$I',
+        'GRANT SELECT ON paused_stores, paused_lanes, my_paused_stores, ready_heads, migrations TO %1$I',
         'GRANT SELECT, USAGE ON SEQUENCE jobs_job_id_seq TO %1$I',
         'GRANT SELECT, UPDATE ON SEQUENCE workers_awake TO %1$I',
         'GRANT EXECUTE ON FUNCTION immediate_accesses TO %1$I',

@@ -2201,7 +2201,17 @@ CREATE FUNCTION stockq.fill_up(texts text[], value text, lines integer) RETURNS 
 $$;
 CREATE FUNCTION stockq.strand_of(store_id text, ordering_key text, priority integer) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((CASE WHEN (ordering_key IS NULL) THEN ((hashtextextended(store_id, (0)::bigint) & (268435455)::bigint))::integer ELSE ((((hashtextextended(ordering_key, hashtextextended(store_id, (0)::bigint)) & (63)::bigint))::integer << 22) | ((hashtextextended(store_id, (0)::bigint) & (4194303)::bigint))::integer) END << 2) | (priority - 1));
+    RETURN (((((CASE WHEN (ordering_key IS NULL) THEN hashtextextended(store_id, (0)::bigint) ELSE hashtextextended(ordering_key, hashtextextended(store_id, (0)::bigint)) END & (63)::bigint))::integer << 24) | ((((hashtextextended(store_id, (0)::bigint) >> 6) & (4194303)::bigint))::integer << 2)) | (priority - 1));
+CREATE TABLE stockq.grants (
+    producer text NOT NULL COLLATE pg_catalog."C",
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    scopes text[] NOT NULL COLLATE pg_catalog."C",
+    granted_by text DEFAULT SESSION_USER NOT NULL,
+    granted_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT grants_scopes_known CHECK ((scopes <@ ARRAY['update_catalog'::text, 'read_catalog'::text, 'manage_items'::text])),
+    CONSTRAINT grants_scopes_not_empty CHECK ((cardinality(scopes) > 0)),
+    CONSTRAINT grants_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+);
 CREATE TABLE stockq.jobs (
     job_id bigint NOT NULL,
     quantity numeric NOT NULL,
@@ -2234,11 +2244,7 @@ CREATE TABLE stockq.jobs (
     actor text COLLATE pg_catalog."C",
     occurred_at timestamp with time zone,
     metadata jsonb,
-    lane smallint GENERATED ALWAYS AS ((
-CASE
-    WHEN (ordering_key IS NULL) THEN ((hashtextextended(store_id, (0)::bigint) >> 22) & (63)::bigint)
-    ELSE (hashtextextended(ordering_key, hashtextextended(store_id, (0)::bigint)) & (63)::bigint)
-END)::smallint) STORED NOT NULL,
+    lane smallint GENERATED ALWAYS AS (((stockq.strand_of(store_id, ordering_key, 1) >> 24))::smallint) STORED NOT NULL,
     strand integer GENERATED ALWAYS AS (stockq.strand_of(store_id, ordering_key, (priority)::integer)) STORED NOT NULL,
     CONSTRAINT jobs_attempts_range CHECK (((attempts >= 0) AND (attempts <= 1000))),
     CONSTRAINT jobs_expected_available_whole CHECK ((expected_available = ((expected_available)::bigint)::numeric)),
@@ -2258,6 +2264,28 @@ END)::smallint) STORED NOT NULL,
     CONSTRAINT jobs_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
 )
 WITH (autovacuum_vacuum_scale_factor='0.2', autovacuum_vacuum_threshold='20000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='2', autovacuum_vacuum_cost_limit='2000', vacuum_truncate=off);
+CREATE TABLE stockq.lanes (
+    lane smallint NOT NULL,
+    paused_at timestamp with time zone,
+    has_paused_stores boolean DEFAULT false NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT lanes_lane_range CHECK (((lane >= 0) AND (lane <= 63)))
+);
+CREATE TABLE stockq.paused_stores (
+    store_id text NOT NULL COLLATE pg_catalog."C",
+    paused_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT paused_stores_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
+);
+CREATE VIEW stockq.my_paused_stores WITH (security_barrier='true') AS
+ SELECT paused_stores.store_id
+   FROM stockq.paused_stores
+  WHERE (( SELECT stockq.can_read_all_stores() AS can_read_all_stores) OR (paused_stores.store_id IN ( SELECT grants.store_id
+           FROM stockq.grants
+          WHERE (grants.producer = (CURRENT_USER)::text))));
+CREATE VIEW stockq.paused_lanes WITH (security_barrier='true') AS
+ SELECT lanes.lane
+   FROM stockq.lanes
+  WHERE (lanes.paused_at IS NOT NULL);
 CREATE TABLE stockq.results (
     job_id bigint NOT NULL,
     quantity bigint NOT NULL,
@@ -2310,7 +2338,13 @@ CREATE VIEW stockq.job_states WITH (security_invoker='true') AS
  SELECT jobs.job_id,
         CASE
             WHEN (jobs.paused_at IS NOT NULL) THEN 'paused'::text
-            WHEN ((jobs.run_at IS NULL) OR (jobs.run_at <= now())) THEN 'ready'::text
+            WHEN ((jobs.run_at IS NULL) OR ((jobs.run_at <= now()) AND (jobs.waiting_since IS NULL))) THEN
+            CASE
+                WHEN ((jobs.lane IN ( SELECT p.lane
+                   FROM stockq.paused_lanes p)) OR (jobs.store_id IN ( SELECT p.store_id
+                   FROM stockq.my_paused_stores p))) THEN 'paused'::text
+                ELSE 'ready'::text
+            END
             WHEN (jobs.waiting_since IS NOT NULL) THEN 'waiting'::text
             WHEN (jobs.attempts > 0) THEN 'retrying'::text
             ELSE 'scheduled'::text
@@ -6224,7 +6258,7 @@ CREATE FUNCTION stockq.set_time_limit(days integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     SET lock_timeout TO '200ms'
-    AS $_$
+    AS $$
 DECLARE
     name text;
 BEGIN
@@ -6236,13 +6270,13 @@ BEGIN
     FOREACH name IN ARRAY ARRAY['run_at', 'expires_at'] LOOP
         EXECUTE format('ALTER TABLE jobs DROP CONSTRAINT %I', 'jobs_' || name || '_limit');
         EXECUTE format(
-            'ALTER TABLE jobs ADD CONSTRAINT %I CHECK (%I IS NULL OR %2$I <= enqueued_at + interval %L
-                OR retry_of IS NOT NULL OR submission_id <> pg_current_xact_id()) NOT VALID',
+            'ALTER TABLE jobs ADD CONSTRAINT %I CHECK (%I <= enqueued_at + interval %L OR retry_of IS NOT NULL
+                OR submission_id <> pg_current_xact_id()) NOT VALID',
             'jobs_' || name || '_limit', name, days * 24 || ' hours');
     END LOOP;
     PERFORM record_operation('limits set', jsonb_build_object('days', days), NULL);
 END
-$_$;
+$$;
 CREATE FUNCTION stockq.shell_word(word text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (word ~ '^[A-Za-z0-9_./:@%+][A-Za-z0-9_./:@%+-]*$'::text) THEN word ELSE ((''''::text || replace(word, ''''::text, '''\'''''::text)) || ''''::text) END;
@@ -6303,7 +6337,7 @@ BEGIN
             least(greatest(sum(j.quantity), -9223372036854775808), 9223372036854775807)::bigint AS quantity
         FROM jobs AS j
         WHERE with_queued AND j.store_id = stock.store_id AND j.item_id = ANY (item_ids) AND j.action = 'adjust'
-            AND (j.run_at IS NULL OR j.run_at <= now())
+            AND (j.run_at IS NULL OR j.run_at <= now() AND j.waiting_since IS NULL)
         GROUP BY j.item_id, j.location_id
     )
     SELECT i.item_id, i.location_id, i.on_hand::bigint, i.allocated::bigint, (i.on_hand - i.allocated)::bigint,
@@ -6715,16 +6749,6 @@ ALTER TABLE stockq.gateway_tokens ALTER COLUMN token_id ADD GENERATED ALWAYS AS 
     NO MAXVALUE
     CACHE 1
 );
-CREATE TABLE stockq.grants (
-    producer text NOT NULL COLLATE pg_catalog."C",
-    store_id text NOT NULL COLLATE pg_catalog."C",
-    scopes text[] NOT NULL COLLATE pg_catalog."C",
-    granted_by text DEFAULT SESSION_USER NOT NULL,
-    granted_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT grants_scopes_known CHECK ((scopes <@ ARRAY['update_catalog'::text, 'read_catalog'::text, 'manage_items'::text])),
-    CONSTRAINT grants_scopes_not_empty CHECK ((cardinality(scopes) > 0)),
-    CONSTRAINT grants_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
-);
 CREATE TABLE stockq.import_parts (
     import_id bigint NOT NULL,
     first_job_id bigint NOT NULL,
@@ -6748,13 +6772,6 @@ ALTER TABLE stockq.jobs ALTER COLUMN job_id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-CREATE TABLE stockq.lanes (
-    lane smallint NOT NULL,
-    paused_at timestamp with time zone,
-    has_paused_stores boolean DEFAULT false NOT NULL,
-    epoch bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT lanes_lane_range CHECK (((lane >= 0) AND (lane <= 63)))
 );
 CREATE TABLE stockq.ledger_violations (
     store_id text NOT NULL COLLATE pg_catalog."C",
@@ -6831,11 +6848,6 @@ ALTER TABLE stockq.operations ALTER COLUMN operation_id ADD GENERATED ALWAYS AS 
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-CREATE TABLE stockq.paused_stores (
-    store_id text NOT NULL COLLATE pg_catalog."C",
-    paused_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT paused_stores_store_id_length CHECK (((octet_length(store_id) >= 1) AND (octet_length(store_id) <= 200)))
 );
 CREATE TABLE stockq.prepared_partitions (
     name text NOT NULL COLLATE pg_catalog."C"
@@ -7103,7 +7115,7 @@ ALTER TABLE stockq.jobs
 ALTER TABLE stockq.jobs
     ADD CONSTRAINT jobs_counted_at_valid CHECK (((counted_at IS NULL) OR ((action = 'set'::stockq.action) AND (counted_at <= (enqueued_at + '00:05:00'::interval))))) NOT VALID;
 ALTER TABLE stockq.jobs
-    ADD CONSTRAINT jobs_expires_at_limit CHECK (((expires_at IS NULL) OR (expires_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
+    ADD CONSTRAINT jobs_expires_at_limit CHECK (((expires_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
 ALTER TABLE stockq.jobs
     ADD CONSTRAINT jobs_ids_visible CHECK (((((store_id || item_id) || location_id) !~ '[^!-~]'::text) OR (((((store_id || '
 '::text) || item_id) || '
@@ -7115,7 +7127,7 @@ ALTER TABLE stockq.jobs
 ALTER TABLE ONLY stockq.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
 ALTER TABLE stockq.jobs
-    ADD CONSTRAINT jobs_run_at_limit CHECK (((run_at IS NULL) OR (run_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
+    ADD CONSTRAINT jobs_run_at_limit CHECK (((run_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
 ALTER TABLE ONLY stockq.lanes
     ADD CONSTRAINT lanes_pkey PRIMARY KEY (lane);
 ALTER TABLE ONLY stockq.ledger_violations

@@ -8,7 +8,7 @@ public struct QueuedJob: Sendable, Hashable {
         case ready
         /// Not before this time: the producer asked for it, or it is the next attempt.
         case deferred(until: Date)
-        /// When its store is resumed.
+        /// When its store, its lane or everything is resumed.
         case paused
     }
 

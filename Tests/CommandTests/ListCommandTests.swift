@@ -1,4 +1,5 @@
 import Foundation
+import StockQueuePostgres
 import TestSupport
 import Testing
 
@@ -19,9 +20,7 @@ import Testing
         try database.run(
             """
             INSERT INTO stockq.jobs (store_id, item_id, quantity, run_at)
-            VALUES ('berlin', 'mug', -1, NULL), ('berlin', 'mug', -2, now() + interval '1 hour');
-            -- A job that waits is tried again after a second, and from then on it counts as ready.
-            UPDATE stockq.jobs SET run_at = now() + interval '1 hour' WHERE waiting_since IS NOT NULL
+            VALUES ('berlin', 'mug', -1, NULL), ('berlin', 'mug', -2, now() + interval '1 hour')
             """)
     }
 
@@ -71,6 +70,73 @@ import Testing
             try Self.fill(database)
             let found = try Self.jobs(database, ["jobs", "list"] + options)
             #expect(found == expected)
+        }
+    }
+
+    @Test("ready jobs of what is paused are shown as paused, and the filters agree") func pausedJobs() async throws {
+        try await withDatabase { database in
+            try Self.fill(database)
+            try database.run(
+                """
+                INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('oslo', 'mug', -1);
+                CREATE ROLE seller_of_\(database.name) LOGIN; GRANT stockq_producer TO seller_of_\(database.name);
+                SELECT stockq.grant_store('seller_of_\(database.name)', 'berlin', '{enqueue,read}')
+                """)
+            defer { try? database.run("DROP ROLE seller_of_\(database.name)") }
+            let all = Program(database)
+            var seller = all
+            seller.environment["DATABASE_URL"] = database.settings(as: "seller_of_\(database.name)").conninfo
+            func states(_ program: Program) throws -> [String] {
+                let rows = try program.run(["jobs", "list", "--csv"])
+                #expect(rows.code == 0, "\(rows.err)")
+                let listed = rows.out.split(separator: "\n").dropFirst().map {
+                    $0.split(separator: ",").prefix(2).joined(separator: " ")
+                }
+                // Each filter selects what is shown so.
+                for state in ["ready", "paused", "scheduled", "waiting"] {
+                    let selected = try program.run(["jobs", "list", "--state", state, "--csv"]).out
+                    #expect(
+                        selected.split(separator: "\n").count - 1 == listed.count { $0.hasSuffix(" \(state)") },
+                        "\(state): \(selected)")
+                }
+                return listed
+            }
+            #expect(try states(all) == ["5 waiting", "7 ready", "8 scheduled", "9 ready"])
+            #expect(try all.run(["pause", "--store", "berlin"]).code == 0)
+            #expect(try states(all) == ["5 waiting", "7 paused", "8 scheduled", "9 ready"])
+            #expect(try states(seller) == ["7 paused", "8 scheduled"])
+            #expect(try all.run(["resume", "--all"]).code == 0)
+            #expect(try all.run(["pause", "--store", "oslo"]).code == 0)
+            #expect(try states(seller) == ["7 ready", "8 scheduled"])
+            let lane = try database.value("SELECT lane FROM stockq.jobs WHERE job_id = 7")
+            #expect(try all.run(["pause", "--lane", lane]).code == 0)
+            #expect(try states(all) == ["5 waiting", "7 paused", "8 scheduled", "9 paused"])
+            #expect(try all.run(["pause", "--all", "--yes"]).code == 0)
+            #expect(try states(seller) == ["7 paused", "8 scheduled"])
+            #expect(try all.run(["resume", "--all"]).code == 0)
+            #expect(try states(all) == ["5 waiting", "7 ready", "8 scheduled", "9 ready"])
+        }
+    }
+
+    @Test("a job that waits for stock counts as waiting also when it is due") func dueWaitingJob() async throws {
+        try await withDatabase { database in
+            try Self.fill(database)
+            try database.run(
+                "UPDATE stockq.jobs SET run_at = now() - interval '1 hour' WHERE waiting_since IS NOT NULL")
+            let program = Program(database)
+            let shown = try program.run(["stats"]).out
+            #expect(
+                shown.contains("  ready      1 in 1 lane") && shown.contains("  waiting    1 for stock"), "\(shown)")
+            #expect(try Self.jobs(database, ["jobs", "list", "--state", "waiting"]) == [5])
+            #expect(
+                try program.run(["stats", "--by", "store", "--csv"]).out.hasPrefix(
+                    """
+                    store_id,ready,scheduled,waiting,retrying,paused,oldest_ready_at,lanes
+                    berlin,1,1,0,0,0,2
+                    """))
+            #expect(try program.run(["stats", "--by", "item", "--csv"]).out.contains("oslo,mug,main,0,0,1,0,0,,-5"))
+            let doctor = try program.run(["doctor", "--max-age", "10m"]).out
+            #expect(!doctor.contains("ready"), "\(doctor)")
         }
     }
 

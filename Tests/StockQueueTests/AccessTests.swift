@@ -38,11 +38,13 @@ import Testing
         migrations          S    S    S    S    S    -
         my_caller_token     S    -    -    S    S    -
         my_grants           S    -    -    S    S    -
+        my_paused_stores    S    S    -    S    S    -
         my_ready_jobs       S    -    -    S    S    -
         my_variations       S    -    -    S    S    -
         next_openings       -    -    -    S    S    -
         notifications       S    SI   -    S    S    -
         operations          -    -    -    S    S    -
+        paused_lanes        S    S    -    S    S    -
         paused_stores       -    S    -    S    S    -
         prepared_partitions -    -    -    S    S    -
         ready_heads         -    S    -    S    S    -
@@ -279,8 +281,8 @@ import Testing
         }
     }
 
-    /// The roles' script grants to a worker what the start-up check asks for. Two privileges are more:
-    /// `Migrator.check`, which runs before, reads `migrations`, and notifications may be read.
+    /// The roles' script grants to a worker what the start-up check asks for. Some privileges are more: `Migrator.check`,
+    /// which runs before, reads `migrations`, and commands read the others.
     @Test("the start-up check asks for what the worker's role is granted") func startUpCheck() async throws {
         try await withDatabase { database in
             let granted = try database.rows(
@@ -313,7 +315,7 @@ import Testing
                             "SELECT deliveries", "SELECT threshold_changes", "SELECT alert_policies",
                             "SELECT snoozes", "SELECT announced_stores", "SELECT announcements",
                             "SELECT announced_items", "SELECT delivery_progress", "SELECT reconciliations",
-                            "SELECT ready_heads",
+                            "SELECT ready_heads", "SELECT paused_lanes", "SELECT my_paused_stores",
                             "SELECT change_log_log_id_seq",
                             "SELECT notifications_notification_id_seq",
                         ]))

@@ -38,6 +38,12 @@ import Testing
         try await withDatabase { (database: TestDatabase) throws in
             try database.run(Self.jobs)
             try database.run(Self.pause)
+            // Due before the others of its lane, and still waiting.
+            try database.run(
+                """
+                UPDATE stockq.jobs SET run_at = now() - interval '1 hour', enqueued_at = now() - interval '1 hour'
+                WHERE store_id = 's1' AND waiting_since IS NOT NULL
+                """)
             let depth = try #require(reader(database).read()).depth
             let stats = try Inspector(connection: database.connect(), schema: database.schema)
                 .statistics(seconds: 60).value.queue

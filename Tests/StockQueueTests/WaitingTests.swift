@@ -214,8 +214,15 @@ import Testing
             #expect((queue.ready, queue.scheduled, queue.waiting, queue.lanes) == (2, 1, 1, 1))
             let age = try #require(queue.oldestReadySeconds)
             #expect(age >= 90 && age < 115, "since the job was due, not since it was enqueued: \(age)")
-            // A waiting job that is due is tried again: it is ready like any other.
-            try database.run("UPDATE stockq.jobs SET run_at = now() WHERE job_id = 1")
+            // A waiting job that is due is only looked at again: it still waits, until a rise of stock promotes it.
+            try database.run("UPDATE stockq.jobs SET run_at = now() - interval '1 hour' WHERE job_id = 1")
+            #expect(try database.rows(states).first == "1,waiting")
+            let due = try inspector.statistics(seconds: 60).value.queue
+            #expect((due.ready, due.scheduled, due.waiting, due.lanes) == (2, 1, 1, 1))
+            #expect(try #require(due.oldestReadySeconds) < 300)
+            #expect(
+                try database.value("SELECT queued FROM stockq.stock('s', '{a}', true)") == "-2", "of the ready ones")
+            try database.run("UPDATE stockq.jobs SET run_at = NULL WHERE job_id = 1")
             #expect(try database.rows(states).first == "1,ready")
         }
     }

@@ -218,7 +218,7 @@ BEGIN
             least(greatest(sum(j.quantity), -9223372036854775808), 9223372036854775807)::bigint AS quantity
         FROM jobs AS j
         WHERE with_queued AND j.store_id = stock.store_id AND j.item_id = ANY (item_ids) AND j.action = 'adjust'
-            AND (j.run_at IS NULL OR j.run_at <= now())
+            AND (j.run_at IS NULL OR j.run_at <= now() AND j.waiting_since IS NULL)
         GROUP BY j.item_id, j.location_id
     )
     SELECT i.item_id, i.location_id, i.on_hand::bigint, i.allocated::bigint, (i.on_hand - i.allocated)::bigint,

@@ -12,13 +12,29 @@ SELECT store_id, idempotency_key, job_id, item_id, location_id, action, quantity
 FROM :"schema".jobs
 WHERE idempotency_key IS NOT NULL;
 
--- Every job, queued or finished.
+-- The lanes that are paused. With its owner's rights, as the next one: a producer may not read the tables.
+CREATE OR REPLACE VIEW :"schema".paused_lanes WITH (security_barrier) AS
+SELECT lane FROM :"schema".lanes WHERE paused_at IS NOT NULL;
+
+-- Those of the paused stores that the caller may read.
+CREATE OR REPLACE VIEW :"schema".my_paused_stores WITH (security_barrier) AS
+SELECT store_id
+FROM :"schema".paused_stores
+WHERE (SELECT :"schema".can_read_all_stores())
+    OR store_id IN (SELECT grants.store_id FROM :"schema".grants WHERE producer = current_user::text);
+
+-- Every job, queued or finished. What is paused is read once for all of them.
 CREATE OR REPLACE VIEW :"schema".job_states WITH (security_invoker) AS
 SELECT job_id,
     CASE
         WHEN paused_at IS NOT NULL THEN 'paused'
-        -- Due: as of now the job is ready, whether a worker has promoted it yet or not.
-        WHEN run_at IS NULL OR run_at <= now() THEN 'ready'
+        -- Due: as of now the job is ready, whether a worker has promoted it yet or not. A job that waits for stock is
+        -- only looked at again.
+        WHEN run_at IS NULL OR run_at <= now() AND waiting_since IS NULL THEN CASE
+            WHEN lane IN (SELECT p.lane FROM :"schema".paused_lanes AS p)
+                OR store_id IN (SELECT p.store_id FROM :"schema".my_paused_stores AS p) THEN 'paused'
+            ELSE 'ready'
+        END
         WHEN waiting_since IS NOT NULL THEN 'waiting'
         WHEN attempts > 0 THEN 'retrying'
         ELSE 'scheduled'

@@ -8,7 +8,8 @@ struct QueuedJobRows: RowReader {
         """
         job_id, \(ItemKeyReader.columns), action, quantity::bigint AS quantity, priority, run_at, waiting_since, attempts,
             max_attempts, last_error, enqueued_at, reason, reference, actor, occurred_at, metadata::text AS metadata_text,
-            counted_at
+            counted_at, lane IN (SELECT p.lane FROM \(schema.quoted).paused_lanes AS p)
+                OR store_id IN (SELECT p.store_id FROM \(schema.quoted).my_paused_stores AS p) AS is_paused
         """
     }
 
@@ -16,6 +17,7 @@ struct QueuedJobRows: RowReader {
     private let (jobID, action, quantity, priority, runAt): (Int, Int, Int, Int, Int)
     private let (waitingSince, attempts, maxAttempts, lastError, enqueuedAt): (Int, Int, Int, Int, Int)
     private let (reason, reference, actor, occurredAt, metadata, countedAt): (Int, Int, Int, Int, Int, Int)
+    private let isPaused: Int
 
     init(_ rows: ResultSet) {
         key = ItemKeyReader(rows)
@@ -35,6 +37,7 @@ struct QueuedJobRows: RowReader {
         occurredAt = rows.column("occurred_at")
         metadata = rows.column("metadata_text")
         countedAt = rows.column("counted_at")
+        isPaused = rows.column("is_paused")
     }
 
     func value(in rows: ResultSet, row: Int) throws(UnknownLabelError) -> QueuedJob {
@@ -50,9 +53,11 @@ struct QueuedJobRows: RowReader {
             countedAt: rows.optionalTimestamp(row, countedAt)?.date)
     }
 
-    /// A job of a paused store has the time `infinity`.
+    /// A job of a paused store that a worker has met has the time `infinity`.
     private func schedule(in rows: ResultSet, row: Int) -> QueuedJob.Schedule {
-        guard let time = rows.optionalTimestamp(row, runAt) else { return .ready }
+        guard let time = rows.optionalTimestamp(row, runAt) else {
+            return rows.bool(row, isPaused) ? .paused : .ready
+        }
         return time.microsecondsSince2000 == .max ? .paused : .deferred(until: time.date)
     }
 }

@@ -5,7 +5,7 @@ import StockQueuePostgres
 ///
 /// The first jobs of each kind are counted, ready ones and deferred ones. Where there are more, the size of the table
 /// gives an estimate. The first job of a strand was enqueued before the others, so the oldest ready job is among these;
-/// of the jobs that are due and not promoted yet the first of each lane counts.
+/// of the jobs that are due and not promoted yet the first ones of each lane count.
 ///
 /// The orders leave the planner no index but those of ready and of deferred jobs.
 struct CountQueueStatement: QueueStatement {
@@ -44,16 +44,16 @@ struct CountQueueStatement: QueueStatement {
                 FROM (SELECT store_id, lane, since FROM \(s).ready_heads LIMIT $1) AS head
                 WHERE lane NOT IN (SELECT lane FROM \(s).lanes WHERE paused_at IS NOT NULL)
                 UNION ALL
-                SELECT due.*
+                SELECT due.store_id, due.lane, due.since
                 FROM \(s).lanes
                 CROSS JOIN LATERAL (
-                    SELECT store_id, lane, \(SQL.readySince) AS since
+                    SELECT store_id, lane, \(SQL.readySince) AS since, \(SQL.isReady) AS is_ready
                     FROM \(s).jobs
                     WHERE jobs.lane = lanes.lane AND run_at <= now()
                     ORDER BY run_at
-                    LIMIT 1
+                    LIMIT \(Self.dueJobsMax)
                 ) AS due
-                WHERE paused_at IS NULL
+                WHERE paused_at IS NULL AND due.is_ready
             ), resumed AS MATERIALIZED (
                 SELECT * FROM \(s).resumes((SELECT min(since) FROM heads))
             )
@@ -68,6 +68,9 @@ struct CountQueueStatement: QueueStatement {
             FROM scale, counted_deferred
             """)
     }
+
+    /// Of a lane: before the first that is ready there may be some that wait for stock.
+    private static let dueJobsMax = 100
 
     static func parameters(countMax: Int64) -> Parameters {
         var parameters = Parameters()

@@ -27,13 +27,14 @@ enum SQL {
     static let requestedTime =
         "coalesce(scheduled_at, CASE WHEN attempts = 0 AND waiting_since IS NULL AND paused_at IS NULL THEN run_at END)"
 
-    /// Of a row of `jobs`: a worker may take it now, whether it has been promoted yet or not.
-    static let isReady = "(run_at IS NULL OR run_at <= now())"
+    /// Of a row of `jobs`: a worker may take it now, whether it has been promoted yet or not. A job that waits for stock,
+    /// and is only looked at again, is waiting until it is promoted.
+    static let isReady = "(run_at IS NULL OR run_at <= now() AND waiting_since IS NULL)"
 
     /// What `jobCounts` counts, of a row of `jobs`.
     static let jobStates = """
         run_at, waiting_since, attempts, \(isReady) AS is_ready,
-                            run_at > now() AND run_at < 'infinity' AS is_deferred
+                            NOT \(isReady) AND run_at < 'infinity' AS is_deferred
         """
 
     /// The numbers of jobs in each state, as columns. The rows have `jobStates`.
