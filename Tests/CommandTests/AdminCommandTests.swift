@@ -112,7 +112,7 @@ import Testing
             #expect(
                 try program.run(["run", "--drain", "--log-level", "warn"]).err.contains("event=paused lanes=0 stores=1")
             )
-            #expect(try program.run(["result", "1"]).out.contains("its store is paused"))
+            #expect(try program.run(["result", "1"]).out.hasPrefix("job 1: queued – adjust 1 of a in s, paused\n"))
             // Control characters of a name are not printed.
             let odd = try program.run(["enqueue", "\u{1B}[2J\n", "a", "2"])
             #expect(odd.code == 2)

@@ -15,9 +15,19 @@ import Testing
                 "enqueue", "s", "a", "-4", "--reason", "sale", "--reference", "order 1", "--no-notify",
             ])
             #expect(enqueued.out == "1\n")
-            #expect(try program.run(["result", "1"]).out == "job 1: queued – adjust -4 of a in s\n")
+            let queued = try program.run(["result", "1"]).out
+            let time = /[0-9-]{10}T[0-9:]{8}\.[0-9]+Z/
+            #expect(
+                queued.replacing(time, with: "T")
+                    == "job 1: queued – adjust -4 of a in s\n  enqueued T\n  reference order 1, reason sale\n")
             #expect(try program.run(["run", "--drain"]).code == 0)
-            #expect(try program.run(["result", "1"]).out == "job 1: applied – adjust -4 of a in s; available 5 → 1\n")
+            #expect(
+                try program.run(["result", "1"]).out.replacing(time, with: "T") == """
+                    job 1: applied – adjust -4 of a in s; available 5 → 1
+                      enqueued T, finished T
+                      reference order 1, reason sale
+
+                    """)
             #expect(try program.run(["result", "1", "--json"]).out.contains("\"reference\":\"order 1\""))
             #expect(try program.run(["result", "1", "77"]).code == 1)
             let shown = try program.run(["items", "show", "s", "a"])
@@ -32,6 +42,41 @@ import Testing
             let wrong = try program.run(["verify"])
             #expect(wrong.code == 1)
             #expect(wrong.out.contains("item 's' 'a' 'main': on_hand is 99 and should be 1"))
+        }
+    }
+
+    @Test("result says when a queued job is worked, who caused it, and where an unknown item is") func jobDetails()
+        async throws
+    {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, location_id, on_hand)
+                VALUES ('s', 'a', 'main', 0), ('s', 'b', 'cellar', 1), ('t', 'c', 'main', 1);
+                SELECT stockq.enqueue('s', 'a', -1, run_at => now() + interval '23 hours');
+                SELECT stockq.enqueue('s', 'a', -1, run_at => now() + interval '5 days 1 hour');
+                SELECT stockq.enqueue('s', 'a', -1, on_insufficient => 'wait', actor => 'anna',
+                    occurred_at => '2026-03-01 12:00:00Z');
+                SELECT stockq.enqueue('s', 'b', -1);
+                SELECT stockq.enqueue('s', 'c', -1);
+                """)
+            try database.drain()
+            try database.run("UPDATE stockq.jobs SET run_at = now() + interval '90 seconds' WHERE job_id = 3")
+            let program = Program(database)
+            func result(_ job: String) throws -> String { try program.run(["result", job]).out }
+            #expect(try result("1").contains(/in s, scheduled for [0-9T:.-]+Z \(in 23 h\)\n/))
+            #expect(try result("2").contains(/scheduled for [0-9T:.-]+Z \(in 5 d\)\n/))
+            #expect(
+                try result("3").contains(/in s, waits for stock, tried again at [0-9T:.-]+Z \(in (8|9)[0-9] s\)\n/))
+            #expect(try result("3").hasSuffix("\n  actor anna, occurred 2026-03-01T12:00:00.000Z\n"))
+            #expect(try result("4").contains("rejected (unknown_item) – adjust -1 of b in s\n  b is at cellar\n"))
+            #expect(try !result("5").contains(" is at "))
+            try database.run("UPDATE stockq.jobs SET run_at = now() - interval '1 second' WHERE job_id = 1")
+            #expect(try result("1").hasPrefix("job 1: queued – adjust -1 of a in s\n"))
+            try database.run("SELECT stockq.pause(everything => true)")
+            #expect(try result("2").contains("scheduled for"))
+            try database.run("UPDATE stockq.jobs SET run_at = NULL WHERE job_id = 1")
+            #expect(try result("1").hasPrefix("job 1: queued – adjust -1 of a in s, paused\n"))
         }
     }
 

@@ -107,6 +107,11 @@ import stockq
             let local = /[0-9]{4}-[0-9]{2}-[0-9]{2} ([0-9]{2}):[0-9]{2}:[0-9]{2}/
             let tokyo = try #require(try Self.screen(program, "changes").firstMatch(of: local))
             let utc = try #require(try Self.screen(program, "changes --utc").firstMatch(of: local))
+            // The next day is not named.
+            let later = try Self.screen(program, "result 6 --utc")
+            #expect(
+                later.contains(/scheduled for [0-9]{2}:[0-9]{2} \(in 24 h\)\n  enqueued [0-9-]{10} [0-9:]{8}\n/),
+                "\(later)")
             let hours = try [tokyo, utc].map { try #require(Int($0.1)) }
             #expect((hours[0] - hours[1] + 24) % 24 == 9)
             #expect(try program.run(["results", "list"]).out.contains(/T[0-9:]{8}\.[0-9]{3}Z/))

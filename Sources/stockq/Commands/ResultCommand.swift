@@ -1,5 +1,6 @@
 import CommandLineKit
 import StockQueue
+import StockQueuePostgres
 
 enum ResultCommand: Command {
     private static let jobs = JobIDs.argument(min: 1, help: "the ids of jobs")
@@ -34,10 +35,27 @@ enum ResultCommand: Command {
     private static func text(of job: Int64, _ inspector: Inspector, json: Bool) throws -> String? {
         // A job may be finished between the question for its result and that for the queued job, so the result is read
         // twice.
-        if let result = try inspector.result(of: job) { return json ? result.json : result.value.sentence }
+        if let result = try inspector.result(of: job) { return try text(of: result, inspector, json: json) }
         if let queued = try inspector.job(job) {
-            return json ? "{\"queued\":true," + queued.json.dropFirst() : queued.value.sentence
+            return json ? "{\"queued\":true," + queued.json.dropFirst() : queued.value.block
         }
-        return try inspector.result(of: job).map { json ? $0.json : $0.value.sentence }
+        return try inspector.result(of: job).map { try text(of: $0, inspector, json: json) }
+    }
+
+    private static func text(of result: JSONRow<JobResult>, _ inspector: Inspector, json: Bool) throws -> String {
+        if json { return result.json }
+        let other = result.value.code == .unknownItem ? try otherLocations(of: result.value.key, inspector) : nil
+        return result.value.block(noting: other)
+    }
+
+    /// Where an item is that is not at its location now, as far as this role may know.
+    private static func otherLocations(of key: ItemKey, _ inspector: Inspector) throws -> String? {
+        do {
+            let locations = try inspector.locations(of: key)
+            return locations.isEmpty || locations.contains(key.locationID)
+                ? nil : "\(key.itemID.shownName) is at \(shortList(locations, separator: ", "))"
+        } catch let error as PostgresError where error.sqlState == .insufficientPrivilege {
+            return nil
+        }
     }
 }

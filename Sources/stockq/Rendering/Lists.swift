@@ -30,11 +30,18 @@ extension Failure {
 
     /// The same, with the locations where the item is.
     static func unknownItem(_ key: ItemKey, _ inspector: Inspector) throws -> Failure {
-        var list = ItemList(limit: 20)
-        (list.store, list.item) = (key.storeID, key.itemID)
-        let locations = try inspector.rows(of: list).map { try Row(json: $0)["location_id"].shownName }
+        let locations = try inspector.locations(of: key).map(\.shownName)
         if locations.isEmpty { return unknownItem(key) }
         return Failure("\(unknownItem(key)); it is at \(locations.joined(separator: ", ")): see --location")
+    }
+}
+
+extension Inspector {
+    /// The first locations of the item in its store.
+    func locations(of key: ItemKey) throws -> [String] {
+        var list = ItemList(limit: 20)
+        (list.store, list.item) = (key.storeID, key.itemID)
+        return try rows(of: list).map { try Row(json: $0)["location_id"] }
     }
 }
 

@@ -21,6 +21,16 @@ enum TimeText {
         return date.map(padded).joined(separator: "-") + " " + clock.map(padded).joined(separator: ":")
     }
 
+    /// Whole units of a span: `45 s`, `90 min`, `23 h`, `5 d`.
+    fileprivate static func span(_ seconds: Double) -> String {
+        switch seconds {
+        case ..<120: "\(Int(seconds.rounded())) s"
+        case ..<7_200: "\(Int((seconds / 60).rounded())) min"
+        case ..<172_800: "\(Int((seconds / 3_600).rounded())) h"
+        default: "\(grouped(Int((seconds / 86_400).rounded()))) d"
+        }
+    }
+
     private static func padded(_ number: Int) -> String { number < 10 ? "0\(number)" : String(number) }
 }
 
@@ -29,5 +39,15 @@ extension Timestamp {
     var shown: String {
         let isFinite = microsecondsSince2000 != .max && microsecondsSince2000 != .min
         return Terminal.outputIsTerminal && isFinite ? TimeText.local(self) : description
+    }
+
+    /// A time to come, and how far away it is: on a terminal `14:13 (in 23 h)`, with its day if that is further away.
+    /// Nil for a time that has passed.
+    var shownAhead: String? {
+        let seconds = date.timeIntervalSinceNow
+        if seconds <= 0 { return nil }
+        let isNear = Terminal.outputIsTerminal && seconds < 86_400
+        let time = isNear ? String(shown.suffix(8).prefix(5)) : shown
+        return "\(time) (in \(TimeText.span(seconds)))"
     }
 }
