@@ -29,10 +29,11 @@ package func shortList(_ words: [String], max: Int = 10, separator: String = " "
 
 /// Rows as columns, the first row being the heading; columns of numbers are aligned to the right. On a terminal it fits
 /// the width.
-package func table(_ rows: [[String]], optional: Set<Int> = []) -> String {
+package func table(_ rows: [[String]], optional: Set<Int> = [], shortened: Set<Int> = []) -> String {
     guard let heading = rows.first else { return "" }
     return TextTable(
-        headings: heading, rows: rows.dropFirst().map { $0.map { TextTable.Cell($0) } }, optional: optional
+        headings: heading, rows: rows.dropFirst().map { $0.map { TextTable.Cell($0) } }, optional: optional,
+        shortened: shortened
     ).text(columns: Terminal.outputColumns, usesColor: false)
 }
 

@@ -24,6 +24,10 @@ package struct TextTable {
 
         package init(stringLiteral value: String) { self.init(value) }
 
+        private init(escaped text: String, style: TextStyle?) { (self.text, self.style) = (text, style) }
+
+        func cut(toColumns columns: Int) -> Cell { Cell(escaped: text.cut(toColumns: columns), style: style) }
+
         /// It says nothing: there is no value.
         var isEmpty: Bool { text.isEmpty || text == "–" }
     }
@@ -32,18 +36,23 @@ package struct TextTable {
     let rows: [[Cell]]
     /// The columns that a narrow terminal does without, the last of them first.
     let optional: Set<Int>
+    /// The columns of which a narrow terminal shows the beginning, if that is enough: texts of any length.
+    let shortened: Set<Int>
 
-    package init(headings: [String], rows: [[Cell]], optional: Set<Int> = []) {
-        (self.headings, self.rows, self.optional) = (headings, rows, optional)
+    package init(headings: [String], rows: [[Cell]], optional: Set<Int> = [], shortened: Set<Int> = []) {
+        (self.headings, self.rows, self.optional, self.shortened) = (headings, rows, optional, shortened)
     }
 
     private static let gap = 2
     private static let foldIndent = 4
+    /// Less of a text would say too little.
+    private static let shortenedMin = 16
 
     /// The table's lines.
     ///
-    /// A table that is too wide leaves out the columns in which no row has a value, and then the optional ones. If that
-    /// is not enough, the last columns follow below each row, as `heading: value`. No value is cut.
+    /// A table that is too wide leaves out the columns in which no row has a value, then cuts long texts, and then leaves
+    /// out the optional columns. If that is not enough, the last columns follow below each row, as `heading: value`, and
+    /// no value is cut.
     ///
     /// - Parameters:
     ///   - columns: of the terminal; nil for no limit.
@@ -55,9 +64,36 @@ package struct TextTable {
             if width(of: shown) > columns, !rows.isEmpty {
                 shown.removeAll { column in rows.allSatisfy { $0[column].isEmpty } }
             }
-            for column in optional.sorted(by: >) where width(of: shown) > columns { shown.removeAll { $0 == column } }
+            for column in optional.sorted(by: >) where cut(shown, to: columns) == nil {
+                shown.removeAll { $0 == column }
+            }
+            if let table = cut(shown, to: columns) { return table.text(shown, [], columns, usesColor: usesColor) }
             while shown.count > 1, width(of: shown) > columns { folded.insert(shown.removeLast(), at: 0) }
         }
+        return text(shown, folded, columns, usesColor: usesColor)
+    }
+
+    /// The table with its long texts cut, so that the columns fit; nil where they do not fit then either.
+    private func cut(_ shown: [Int], to columns: Int) -> TextTable? {
+        var widths = headings.indices.map(width)
+        var excess = width(of: shown) - columns
+        while excess > 0 {
+            let widest = shown.filter { shortened.contains($0) && widths[$0] > least($0) }.max {
+                widths[$0] < widths[$1]
+            }
+            guard let widest else { return nil }
+            widths[widest] -= 1
+            excess -= 1
+        }
+        let rows = rows.map { row in
+            row.indices.map { shortened.contains($0) ? row[$0].cut(toColumns: widths[$0]) : row[$0] }
+        }
+        return TextTable(headings: headings, rows: rows, optional: optional, shortened: shortened)
+    }
+
+    private func least(_ column: Int) -> Int { max(Self.shortenedMin, displayColumns(headings[column])) }
+
+    private func text(_ shown: [Int], _ folded: [Int], _ columns: Int?, usesColor: Bool) -> String {
         var lines = [line(shown.map { Cell(headings[$0]) }, shown, usesColor: false)]
         for row in rows {
             lines.append(line(shown.map { row[$0] }, shown, usesColor: usesColor))

@@ -97,6 +97,21 @@ import stockq
                 """)
     }
 
+    @Test("long texts are cut where that lets each row keep its line, and only on a terminal") func shortened() {
+        let table = TextTable(
+            headings: ["id", "text", "n"],
+            rows: [["1", "a text that is longer than others", "10"], ["20", "b", "5"]], shortened: [1])
+        #expect(
+            table.text(columns: 26, usesColor: false) == """
+                id  text                 n
+                 1  a text that is lo…  10
+                20  b                    5
+                """)
+        #expect(
+            table.text(columns: 20, usesColor: false).contains("n: 10"), "what would be left of it says too little")
+        #expect(table.text(columns: nil, usesColor: false).contains("longer than others"))
+    }
+
     @Test("times are local to the second on a terminal, and exact elsewhere") func times() async throws {
         try await withDatabase { database in
             try Self.shop(database)

@@ -34,7 +34,7 @@ enum DeliveriesListCommand: Command {
                             delivery.item.printable, delivery.state, "\(delivery.attempts)",
                             (delivery.finishedAt ?? delivery.nextAttemptAt).shown, delivery.lastError?.printable ?? "–",
                         ]
-                    }))
+                    }, shortened: [heading.count - 1]))
         return .success
     }
 }

@@ -47,7 +47,7 @@ enum ItemsShowCommand: Command {
                         changeText(row.number("allocated_before"), row.number("allocated_after")),
                         row.printable("reason"),
                     ]
-                }))
+                }), shortened: [heading.count - 1])
     }
 
     private static func text(_ item: Item) -> String {
@@ -77,6 +77,6 @@ enum ItemsShowCommand: Command {
                 movement.reference?.printable ?? movement.reason?.printable ?? "",
             ]
         }
-        return table([heading] + rows, optional: [heading.count - 2])
+        return table([heading] + rows, optional: [heading.count - 2], shortened: [heading.count - 1])
     }
 }

@@ -73,7 +73,8 @@ enum JobsListCommand: Command {
             .init("action", "action"), .init("quantity") { $0.grouped("quantity") }, .init("item") { $0.item },
             .init("enqueued") { $0.time("enqueued_at") },
             .init("due") { $0["run_at"] == "infinity" ? "" : $0.time("run_at") },
-            .init("group", "group_id"), .init("reference", "reference"), .init("last error", "message"),
+            .init("group", "group_id"), RowTable.Column("reference", "reference").shortened,
+            RowTable.Column("last error", "message").shortened,
         ],
         csvColumns: [
             "job_id", "state", "store_id", "item_id", "location_id", "action", "quantity", "on_insufficient",

@@ -140,10 +140,10 @@ enum ResultsListCommand: Command {
                 },
             .init("action", "action"), .init("quantity") { $0.grouped("quantity") }, .init("item") { $0.item },
             .init("on hand") { changeText($0.number("on_hand_before"), $0.number("on_hand_after")) },
-            .init("group", "group_id"), .init("reference", "reference"),
-            .init("message") {
+            .init("group", "group_id"), RowTable.Column("reference", "reference").shortened,
+            RowTable.Column("message") {
                 [$0.printable("sqlstate"), $0.printable("message")].filter { !$0.isEmpty }.joined(separator: ": ")
-            },
+            }.shortened,
         ],
         csvColumns: [
             "job_id", "finished_at", "outcome", "code", "warning", "store_id", "item_id", "location_id", "action",

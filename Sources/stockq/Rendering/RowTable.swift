@@ -94,6 +94,8 @@ struct RowTable: Sendable {
         let text: @Sendable (Row) -> String
         /// A narrow terminal does without it.
         var isOptional = false
+        /// A narrow terminal shows the beginning.
+        var isShortened = false
         /// The style of the text.
         var style: @Sendable (Row) -> TextStyle? = { _ in nil }
 
@@ -109,6 +111,12 @@ struct RowTable: Sendable {
         var optional: Column {
             var column = self
             column.isOptional = true
+            return column
+        }
+
+        var shortened: Column {
+            var column = self
+            column.isShortened = true
             return column
         }
 
@@ -170,7 +178,8 @@ struct RowTable: Sendable {
                     let row = try Row(json: json)
                     return columns.map { TextTable.Cell($0.text(row), style: $0.style(row)) }
                 },
-                optional: Set(columns.indices.filter { columns[$0].isOptional })))
+                optional: Set(columns.indices.filter { columns[$0].isOptional }),
+                shortened: Set(columns.indices.filter { columns[$0].isShortened })))
     }
 
     func printCSV(_ rows: [String], _ form: CSVForm) throws {
