@@ -245,9 +245,40 @@ import Testing
             #expect(
                 try Program(database).run(["limits", "list", "--csv"]).out == "store_id,ready_jobs_max\nberlin,100\n")
             let operations = try Program(database).run(["operations", "list"]).out
-            #expect(operations.contains("store_id berlin, ready_jobs_max 100"), "\(operations)")
+            #expect(operations.contains("store berlin, limit 100 ready jobs"), "\(operations)")
             let pauses = try Program(database).run(["operations", "list", "--verb", "pause", "--csv"]).out
             #expect(pauses.split(separator: "\n").count == 2 && pauses.contains("oslo"), "\(pauses)")
+        }
+    }
+
+    @Test("operations list says in words what was done") func operationWords() async throws {
+        try await withDatabase { database in
+            try Self.fill(database)
+            let program = Program(database)
+            for words in [
+                "pause --all --yes", "resume --all", "pause --lane 5",
+                "items set berlin mug --threshold 7 --tracked no",
+                "items set berlin mug --threshold none", "cancel 7 8 --reason mistake --yes", "retry 7",
+                "alerts set berlin --quiet 6h --margin 2",
+                "tokens create till --store berlin --scope enqueue",
+            ] {
+                let ended = try program.run(words.split(separator: " ").map(String.init))
+                #expect(ended.code == 0, "\(words): \(ended.err)")
+            }
+            try database.run("UPDATE stockq.items SET on_hand = 99 WHERE item_id = 'cup'")
+            #expect(try program.run(["items", "reconcile", "berlin", "cup", "--reason", "found"]).code == 0)
+            let listed = try program.run(["operations", "list"]).out
+            for words in [
+                "  everything\n", "  lane 5\n", "  berlin/mug, not tracked, threshold 7\n",
+                "  berlin/mug, without threshold\n", "jobs 7 8",
+                "reason mistake", "jobs 7\n",
+                "berlin/cup, on hand 1 → 99, reason found\n", "store berlin, quiet period 06:00:00, margin 2\n",
+                "scopes enqueue",
+            ] {
+                #expect(listed.contains(words), "\(words): \(listed)")
+            }
+            #expect(!listed.contains("_id") && !listed.contains("true"), "\(listed)")
+            #expect(try program.run(["operations", "list", "--json"]).out.contains(#""store_id": "berlin""#))
         }
     }
 

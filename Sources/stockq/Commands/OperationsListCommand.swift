@@ -30,7 +30,8 @@ enum OperationsListCommand: Command {
     private static let listing = RowTable(
         columns: [
             .init("operation", "operation_id"), .init("at") { $0.time("at") }, .init("who", "who"),
-            .init("verb", "verb"), .init("jobs") { $0.grouped("jobs") }, .init("subject", "subject"),
+            .init("verb", "verb"), .init("jobs") { $0.grouped("jobs") },
+            RowTable.Column("subject", OperationText.words).shortened,
         ],
         csvColumns: ["operation_id", "at", "who", "verb", "jobs", "subject"])
 }

@@ -79,10 +79,29 @@ struct Row: Sendable {
         }
     }
 
+    /// The members of an object as a row of its own.
+    func object(_ column: String) -> Row { Row(object[column] ?? .null) }
+
+    /// The names of the members that have a value, in their order.
+    var names: [String] {
+        guard case .object(let members) = object else { return [] }
+        return members.filter { $0.value != .null }.map(\.key)
+    }
+
+    /// The elements of an array as texts.
+    func texts(_ column: String) -> [String] {
+        if case .array(let elements) = object[column] { elements.map { Self.text($0) } } else { [] }
+    }
+
+    /// The elements of an array as rows.
+    func objects(_ column: String) -> [Row] {
+        if case .array(let elements) = object[column] { elements.map { Row($0) } } else { [] }
+    }
+
     /// The item with its store, and with its location unless that is `main`: `berlin/mug`, `berlin/mug at cellar`.
     var item: String {
         let name = "\(printable("store_id"))/\(printable("item_id"))"
-        return self["location_id"] == "main" ? name : "\(name) at \(printable("location_id"))"
+        return ["main", ""].contains(self["location_id"]) ? name : "\(name) at \(printable("location_id"))"
     }
 }
 
