@@ -477,6 +477,7 @@ BEGIN
         FROM imports AS i
         WHERE i.sha256 = begin_import_for.sha256 AND i.kind = begin_import_for.kind
             AND (import_state(i) = 'running' OR i.lines > i.rejected)
+            AND NOT (once AND is_canceled(i))
         ORDER BY once AND i.kind = 'items' AND import_state(i) IN ('stopped', 'interrupted'), i.import_id DESC
         LIMIT 1;
         IF FOUND AND once AND NOT may_be_repeated THEN
@@ -4301,6 +4302,30 @@ CREATE FUNCTION stockq.is_announcement_due() RETURNS boolean
             JOIN items AS i USING (store_id, item_id, location_id)
             WHERE waiting.rearm_above IS NOT NULL AND i.version > waiting.searched_version
         )
+$$;
+CREATE FUNCTION stockq.is_canceled(import stockq.imports) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    RETURN import.kind = 'jobs' AND import.enqueued > 0 AND import_state(import) <> 'running'
+        -- The usual answer is in the first results.
+        AND NOT EXISTS (
+            SELECT FROM import_parts AS part
+            JOIN results AS r
+                ON r.job_id BETWEEN part.first_job_id AND part.last_job_id AND r.submission_id = part.submission_id
+            WHERE part.import_id = import.import_id AND r.outcome <> 'canceled'
+        )
+        AND import.enqueued = (
+            SELECT count(*) FROM import_parts AS part
+            JOIN results AS r
+                ON r.job_id BETWEEN part.first_job_id AND part.last_job_id AND r.submission_id = part.submission_id
+            WHERE part.import_id = import.import_id AND NOT EXISTS (
+                SELECT FROM retries WHERE retries.job_id = r.job_id
+            )
+        );
+END
 $$;
 CREATE FUNCTION stockq.is_first_supply(job_id bigint) RETURNS boolean
     LANGUAGE sql STABLE

@@ -186,6 +186,42 @@ import Testing
         }
     }
 
+    @Test("a file of which all jobs were canceled is imported again with --once") func canceledFile() async throws {
+        try await withDatabase { database in
+            let program = Program(database)
+            let file = try File("day.csv", Self.header + Self.lines(1...3))
+            let words = ["import", file.path, "--once"]
+            #expect(try program.run(words).code == 0)
+            #expect(try program.run(["cancel", "1", "2"]).code == 0)
+            #expect(try program.run(words).err.contains("imported before: day.csv-1"), "job 3 is queued")
+            #expect(try program.run(["cancel", "3"]).code == 0)
+            #expect(try program.run(words).code == 0)
+            #expect(try Self.imports(database).count == 2)
+            // The earlier one counts again when one of its jobs was retried.
+            #expect(try program.run(["cancel", "--import", "day.csv-2"]).code == 0)
+            #expect(try program.run(["retry", "2"]).code == 0)
+            let refused = try program.run(words)
+            #expect(refused.code == 1 && refused.err.contains("imported before: day.csv-1"), "\(refused.err)")
+        }
+    }
+
+    @Test("an import of items that a role may not do leaves no row") func refusedItems() async throws {
+        try await withDatabase { database in
+            let name = "seller_of_\(database.name)"
+            try database.run(
+                """
+                CREATE ROLE \(name) LOGIN; GRANT stockq_producer TO \(name);
+                SELECT stockq.grant_store('\(name)', 's', '{enqueue,read}')
+                """)
+            defer { try? database.run("DROP ROLE \(name)") }
+            var program = Program(database)
+            program.environment["DATABASE_URL"] = database.settings(as: name).conninfo
+            let refused = try program.run(["items", "import", "-"], input: "store_id,item_id,on_hand\ns,a,1\n")
+            #expect(refused.code == 1 && refused.err.contains("permission denied"), "\(refused.err)")
+            #expect(try Self.imports(database) == [])
+        }
+    }
+
     /// Starts an import that waits for a lock, kills it, and ends the lock.
     private static func kill(_ words: [String], _ database: TestDatabase, lock: String) throws {
         let holder = try database.connect()

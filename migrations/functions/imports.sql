@@ -20,11 +20,37 @@ AS $$
     END
 $$;
 
+-- Whether all jobs of an import that has ended were canceled, and none of them retried: as if it had not been. A result
+-- that has expired may have been another one.
+CREATE OR REPLACE FUNCTION :"schema".is_canceled(import :"schema".imports) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp SET jit = off
+AS $$
+BEGIN
+    RETURN import.kind = 'jobs' AND import.enqueued > 0 AND import_state(import) <> 'running'
+        -- The usual answer is in the first results.
+        AND NOT EXISTS (
+            SELECT FROM import_parts AS part
+            JOIN results AS r
+                ON r.job_id BETWEEN part.first_job_id AND part.last_job_id AND r.submission_id = part.submission_id
+            WHERE part.import_id = import.import_id AND r.outcome <> 'canceled'
+        )
+        AND import.enqueued = (
+            SELECT count(*) FROM import_parts AS part
+            JOIN results AS r
+                ON r.job_id BETWEEN part.first_job_id AND part.last_job_id AND r.submission_id = part.submission_id
+            WHERE part.import_id = import.import_id AND NOT EXISTS (
+                SELECT FROM retries WHERE retries.job_id = r.job_id
+            )
+        );
+END
+$$;
+
 -- Begins an import, and finds the last one of the same input, also one of another user: the hash proves that the caller
 -- has the input. With `once` nothing is begun where there is one; the ids are null then.
 --
--- An import that changed nothing is none of these. With `once` an import of items that has not come to its end is none
--- either: run again, it changes only what is not as the file says. One of jobs can be resumed.
+-- An import that changed nothing is none of these. With `once` neither is one of which all jobs were canceled, nor an
+-- import of items that has not come to its end: run again, it changes only what is not as the file says. One of jobs
+-- can be resumed.
 --
 -- `keeps_session`: all of the import is one session, as it is without a pooler.
 CREATE OR REPLACE FUNCTION :"schema".begin_import_for(
@@ -52,6 +78,7 @@ BEGIN
         FROM imports AS i
         WHERE i.sha256 = begin_import_for.sha256 AND i.kind = begin_import_for.kind
             AND (import_state(i) = 'running' OR i.lines > i.rejected)
+            AND NOT (once AND is_canceled(i))
         ORDER BY once AND i.kind = 'items' AND import_state(i) IN ('stopped', 'interrupted'), i.import_id DESC
         LIMIT 1;
         IF FOUND AND once AND NOT may_be_repeated THEN

@@ -99,6 +99,18 @@ public struct ItemImport {
     /// Keeps a row of the import.
     package mutating func keep(_ record: ImportRecord) { self.record = record }
 
+    /// Asks the server for the privileges that the import needs, by writing nothing.
+    ///
+    /// - Throws: the error that the first commit would throw.
+    package func checkPrivileges() throws(PostgresError) {
+        _ = try connection.execute(
+            UpsertItemsStatement(schema).statement, UpsertItemsStatement.parameters([], columns: reader.columns))
+        if !rules.setsStock { return }
+        var counted = EnqueueStockCountsStatement.parameters([])
+        counted.add(countedAt)
+        _ = try connection.execute(EnqueueStockCountsStatement(schema).statement, counted)
+    }
+
     /// How the input's rejected records are kept.
     public var rejectsForm: RejectsForm { RejectsForm(reader) }
 

@@ -62,6 +62,8 @@ enum ItemsImportCommand: Command {
             },
             onPreview: listing?.add)
         rejects.form = importer.rejectsForm
+        // An import that the server refuses has no row.
+        if listing == nil { try importer.checkPrivileges() }
         let record = try naming.begin(connection, schema, isDryRun: listing != nil)
         if let record { importer.keep(record) }
         listing?.begin()
