@@ -26,14 +26,14 @@ struct ColumnPlan<Column: InputColumn> {
             }
             try takeColumns(of: rules, names, form)
         }
-        try takeKnown(names, header, form)
-        try add(fixed)
-        for column in required where !columns.contains(column) {
-            let usual = rules?.sources.first { $0.field == column }?.names.first.map { "'\($0)' for " } ?? ""
-            throw ValidationError(
-                "the header lacks the column \(usual)\(column.rawValue); name its column with --map COLUMN=\(column.rawValue), or give one value for all lines with --set \(column.rawValue)=VALUE",
-                code: .required, field: column.rawValue)
+        var faults = takeKnown(names, header, form)
+        faults += add(fixed)
+        let missing = required.filter { !columns.contains($0) }
+        // A file of another kind has none of the columns.
+        if !missing.isEmpty && !faults.contains(where: { $0.code == .unreadable }) {
+            faults.append(Self.error(missing: missing, rules))
         }
+        if let fault = Self.together(faults) { throw fault }
         isPlain =
             rules == nil && !sources.contains(where: \.turnsSign)
             && sources.map(\.positions) == (0..<width).map { [$0] }
@@ -131,9 +131,12 @@ struct ColumnPlan<Column: InputColumn> {
     }
 
     /// Takes the columns that have the name of a field.
+    ///
+    /// - Returns: what is wrong with the others.
     private mutating func takeKnown(
         _ names: [String], _ header: [ArraySlice<UInt8>], _ form: InputForm
-    ) throws(ValidationError) {
+    ) -> [ValidationError] {
+        var faults: [ValidationError] = []
         let taken = Set(sources.flatMap(\.positions))
         var unknown: [Int] = []
         for (position, name) in names.enumerated() where !taken.contains(position) {
@@ -147,16 +150,43 @@ struct ColumnPlan<Column: InputColumn> {
                 continue
             }
             if isMapped {
-                throw ValidationError(
-                    "the header has a column \(column.rawValue) beside that of --map; leave it out with --ignore-unknown",
-                    code: .duplicateField, field: column.rawValue)
+                faults.append(
+                    ValidationError(
+                        "the header has a column \(column.rawValue) beside that of --map; leave it out with --ignore-unknown",
+                        code: .duplicateField, field: column.rawValue))
+                continue
             }
-            try take(column, FieldSource(positions: [position]))
+            do throws(ValidationError) {
+                try take(column, FieldSource(positions: [position]))
+            } catch {
+                if !faults.contains(error) { faults.append(error) }
+            }
         }
-        if unknown.isEmpty { return }
+        if unknown.isEmpty { return faults }
         let named = unknown.filter { !names[$0].isEmpty }
-        throw named.isEmpty
-            ? Self.error(unnamed: unknown) : Self.error(unknown: named.map { header[$0] }, of: names)
+        let fault =
+            named.isEmpty ? Self.error(unnamed: unknown) : Self.error(unknown: named.map { header[$0] }, of: names)
+        return [fault] + faults
+    }
+
+    /// - Parameter columns: required ones; of a preset with the names that its files have.
+    private static func error(missing columns: [Column], _ rules: PresetRules<Column>?) -> ValidationError {
+        let shown = columns.map { column in
+            let usual = rules?.sources.first { $0.field == column }?.names.first.map { "'\($0)' for " } ?? ""
+            return usual + column.rawValue
+        }
+        let isOne = columns.count == 1
+        let field = isOne ? columns[0].rawValue : "FIELD"
+        return ValidationError(
+            "the header lacks the column\(isOne ? "" : "s") \(shown.joined(separator: ", ")); name \(isOne ? "its" : "each one's") column with --map COLUMN=\(field), or give one value for all lines with --set \(field)=VALUE",
+            code: .required, field: isOne ? field : nil)
+    }
+
+    /// All faults as one error, each on a line; nil where there are none.
+    private static func together(_ faults: [ValidationError]) -> ValidationError? {
+        guard let first = faults.first else { return nil }
+        if faults.count == 1 { return first }
+        return ValidationError(faults.map(\.message).joined(separator: "\n"), code: first.code)
     }
 
     /// - Parameter positions: of columns that have no name, from 0.
@@ -174,27 +204,37 @@ struct ColumnPlan<Column: InputColumn> {
     private static func error(unknown names: [ArraySlice<UInt8>], of header: [String]) -> ValidationError {
         guard names.allSatisfy({ UTF8Text.string($0) != nil }) else {
             return ValidationError(
-                "the header is not valid UTF-8; a file in Windows-1252 needs --encoding windows-1252", code: .malformed)
+                "the header is not valid UTF-8; a file in Windows-1252 needs --encoding windows-1252", code: .unreadable
+            )
         }
         let plain = names.map { String(decoding: $0, as: UTF8.self).lowercased().replacing(" ", with: "_") }
         let shown = names.map { "'\(ValidationError.shown($0))'" }.joined(separator: ", ")
         let isOne = names.count == 1
         let presetHeader = PresetHeader(names: header, location: nil)
         let system = InputPreset.allCases.first { Column.rules(of: $0).map(presetHeader.fits) == true }
-        let advice =
+        let otherFile =
             plain.lazy.compactMap(Column.advice(onColumn:)).first
             ?? system.map { "this looks like an export of a shop system: add --from \($0.rawValue)" }
+        let advice =
+            otherFile
             ?? "name \(isOne ? "its field" : "their fields") with --map '\(ValidationError.shown(names[0]))=FIELD', or leave \(isOne ? "it" : "them") out with --ignore-unknown"
         return ValidationError(
             "the header names \(isOne ? "an unknown column" : "unknown columns") \(shown); known are \(known); \(advice)",
-            code: .unknownField)
+            code: otherFile == nil ? .unknownField : .unreadable)
     }
 
-    private mutating func add(_ fixed: FixedValues<Column>) throws(ValidationError) {
+    /// - Returns: what the header has too.
+    private mutating func add(_ fixed: FixedValues<Column>) -> [ValidationError] {
+        var faults: [ValidationError] = []
         for (column, text) in fixed.values {
-            if columns.contains(column) { throw FixedValues.error(column, text, given: "the header has a column") }
-            try take(column, FieldSource(fixedValue: Array(text.utf8)[...]))
+            if columns.contains(column) {
+                faults.append(FixedValues.error(column, text, given: "the header has a column"))
+            } else {
+                columns.append(column)
+                sources.append(FieldSource(fixedValue: Array(text.utf8)[...]))
+            }
         }
+        return faults
     }
 }
 

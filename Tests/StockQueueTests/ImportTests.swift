@@ -389,6 +389,14 @@ import Testing
                 "the header names an unknown column 'shade'; known are \(JobField.list); name its field with --map 'shade=FIELD', or leave it out with --ignore-unknown"
             ),
             ("store_id,item_id,quantity,item_id\n", "the header names item_id twice"),
+            (
+                "store_id,store_id,shade\n",
+                """
+                the header names an unknown column 'shade'; known are \(JobField.list); name its field with --map 'shade=FIELD', or leave it out with --ignore-unknown
+                the header names store_id twice
+                the header lacks the columns item_id, quantity; name each one's column with --map COLUMN=FIELD, or give one value for all lines with --set FIELD=VALUE
+                """
+            ),
         ]) func unusableFile(text: String, reason: String) async throws
     {
         try await withDatabase { database in
