@@ -556,6 +556,9 @@ BEGIN
         END IF;
         named := ARRAY(SELECT k.job_id FROM key_in_use(cancel_jobs.store_id, cancel_jobs.idempotency_key) AS k);
     END IF;
+    IF num_nonnulls(named, group_id, reference) <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, group_id, reference or idempotency_key';
+    END IF;
     RETURN QUERY
     SELECT unnest(cancel_jobs_for(
         t.producer, t.caller_token, named, cancel_jobs.store_id, cancel_jobs.group_id, cancel_jobs.reference,
@@ -1965,7 +1968,8 @@ BEGIN
     END IF;
     IF new_lines > 0 THEN
         IF array_remove(list.reasons, NULL) <> '{}' THEN
-            PERFORM check_reasons(list.reasons);
+            -- With a null more, so that of one line the number is named too.
+            PERFORM check_reasons(array_append(list.reasons, NULL));
         END IF;
         IF 'set' = ANY (list.actions) THEN
             -- All lines of the list, or those after a stock count would come before it.
@@ -5310,9 +5314,9 @@ CREATE FUNCTION stockq.queued_jobs(job_ids bigint[], store_id text, group_id tex
     AS $$
 BEGIN
     IF num_nonnulls(job_ids, group_id, reference) <> 1 THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, group_id, reference or idempotency_key';
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, group_id or reference';
     ELSIF job_ids IS NULL AND store_id IS NULL THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name the store of the group, the reference or the key';
+        RAISE invalid_parameter_value USING MESSAGE = 'name the store of the group or the reference';
     END IF;
     RETURN ARRAY(
         WITH named AS (

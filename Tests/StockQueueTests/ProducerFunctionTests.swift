@@ -69,6 +69,9 @@ import Testing
                 #expect(
                     mine.failure(of: both)
                         == "22023 name jobs by job_ids, group_id, reference or idempotency_key")
+                #expect(
+                    try database.failure(of: "SELECT stockq.reprioritize(1)")
+                        == "22023 name jobs by job_ids, group_id or reference")
                 try mine.executeScript("SELECT stockq.enqueue('mine', 'mug', -1, idempotency_key => 'k')")
                 #expect(try database.rows("SELECT outcome FROM stockq.wait_for_key('mine', 'k', 10)", mine) == [])
                 try database.drain()

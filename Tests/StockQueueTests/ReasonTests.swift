@@ -82,6 +82,14 @@ import Testing
         }
     }
 
+    @Test("a list of one line names the line of a reason that is not listed") func oneLine() async throws {
+        try await withDatabase { database in
+            try Self.restrict(database)
+            let list = #"SELECT stockq.enqueue_lines('s', '[{"item_id": "a", "quantity": 1, "reason": "broken"}]')"#
+            #expect(try database.failure(of: list) == "22023 line 1: " + Self.sentence + "'broken'")
+        }
+    }
+
     @Test("a stock count of an import has a reason that the queue allows", arguments: [false, true])
     func counts(isCycleCountListed: Bool) async throws {
         try await withDatabase { database in

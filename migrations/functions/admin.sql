@@ -37,9 +37,9 @@ LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
     IF num_nonnulls(job_ids, group_id, reference) <> 1 THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, group_id, reference or idempotency_key';
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, group_id or reference';
     ELSIF job_ids IS NULL AND store_id IS NULL THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'name the store of the group, the reference or the key';
+        RAISE invalid_parameter_value USING MESSAGE = 'name the store of the group or the reference';
     END IF;
     RETURN ARRAY(
         WITH named AS (
@@ -85,6 +85,9 @@ BEGIN
             RAISE invalid_parameter_value USING MESSAGE = 'name the job of an idempotency key by its store and the key';
         END IF;
         named := ARRAY(SELECT k.job_id FROM key_in_use(cancel_jobs.store_id, cancel_jobs.idempotency_key) AS k);
+    END IF;
+    IF num_nonnulls(named, group_id, reference) <> 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'name jobs by job_ids, group_id, reference or idempotency_key';
     END IF;
     RETURN QUERY
     SELECT unnest(cancel_jobs_for(

@@ -386,7 +386,8 @@ BEGIN
     END IF;
     IF new_lines > 0 THEN
         IF array_remove(list.reasons, NULL) <> '{}' THEN
-            PERFORM check_reasons(list.reasons);
+            -- With a null more, so that of one line the number is named too.
+            PERFORM check_reasons(array_append(list.reasons, NULL));
         END IF;
         IF 'set' = ANY (list.actions) THEN
             -- All lines of the list, or those after a stock count would come before it.
