@@ -2206,7 +2206,7 @@ CREATE FUNCTION stockq.fill_up(texts text[], value text, lines integer) RETURNS 
 $$;
 CREATE FUNCTION stockq.strand_of(store_id text, ordering_key text, priority integer) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (((((CASE WHEN (ordering_key IS NULL) THEN hashtextextended(store_id, (0)::bigint) ELSE hashtextextended(ordering_key, hashtextextended(store_id, (0)::bigint)) END & (63)::bigint))::integer << 24) | ((((hashtextextended(store_id, (0)::bigint) >> 6) & (4194303)::bigint))::integer << 2)) | (priority - 1));
+    RETURN ((CASE WHEN (ordering_key IS NULL) THEN ((hashtextextended(store_id, (0)::bigint) & (268435455)::bigint))::integer ELSE ((((hashtextextended(ordering_key, hashtextextended(store_id, (0)::bigint)) & (63)::bigint))::integer << 22) | ((hashtextextended(store_id, (0)::bigint) & (4194303)::bigint))::integer) END << 2) | (priority - 1));
 CREATE TABLE stockq.grants (
     producer text NOT NULL COLLATE pg_catalog."C",
     store_id text NOT NULL COLLATE pg_catalog."C",
@@ -2249,7 +2249,11 @@ CREATE TABLE stockq.jobs (
     actor text COLLATE pg_catalog."C",
     occurred_at timestamp with time zone,
     metadata jsonb,
-    lane smallint GENERATED ALWAYS AS (((stockq.strand_of(store_id, ordering_key, 1) >> 24))::smallint) STORED NOT NULL,
+    lane smallint GENERATED ALWAYS AS ((
+CASE
+    WHEN (ordering_key IS NULL) THEN ((hashtextextended(store_id, (0)::bigint) >> 22) & (63)::bigint)
+    ELSE (hashtextextended(ordering_key, hashtextextended(store_id, (0)::bigint)) & (63)::bigint)
+END)::smallint) STORED NOT NULL,
     strand integer GENERATED ALWAYS AS (stockq.strand_of(store_id, ordering_key, (priority)::integer)) STORED NOT NULL,
     CONSTRAINT jobs_attempts_range CHECK (((attempts >= 0) AND (attempts <= 1000))),
     CONSTRAINT jobs_expected_available_whole CHECK ((expected_available = ((expected_available)::bigint)::numeric)),
@@ -6287,7 +6291,7 @@ CREATE FUNCTION stockq.set_time_limit(days integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
     SET lock_timeout TO '200ms'
-    AS $$
+    AS $_$
 DECLARE
     name text;
 BEGIN
@@ -6299,13 +6303,13 @@ BEGIN
     FOREACH name IN ARRAY ARRAY['run_at', 'expires_at'] LOOP
         EXECUTE format('ALTER TABLE jobs DROP CONSTRAINT %I', 'jobs_' || name || '_limit');
         EXECUTE format(
-            'ALTER TABLE jobs ADD CONSTRAINT %I CHECK (%I <= enqueued_at + interval %L OR retry_of IS NOT NULL
-                OR submission_id <> pg_current_xact_id()) NOT VALID',
+            'ALTER TABLE jobs ADD CONSTRAINT %I CHECK (%I IS NULL OR %2$I <= enqueued_at + interval %L
+                OR retry_of IS NOT NULL OR submission_id <> pg_current_xact_id()) NOT VALID',
             'jobs_' || name || '_limit', name, days * 24 || ' hours');
     END LOOP;
     PERFORM record_operation('limits set', jsonb_build_object('days', days), NULL);
 END
-$$;
+$_$;
 CREATE FUNCTION stockq.shell_word(word text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (word ~ '^[A-Za-z0-9_./:@%+][A-Za-z0-9_./:@%+-]*$'::text) THEN word ELSE ((''''::text || replace(word, ''''::text, '''\'''''::text)) || ''''::text) END;
@@ -7144,7 +7148,7 @@ ALTER TABLE stockq.jobs
 ALTER TABLE stockq.jobs
     ADD CONSTRAINT jobs_counted_at_valid CHECK (((counted_at IS NULL) OR ((action = 'set'::stockq.action) AND (counted_at <= (enqueued_at + '00:05:00'::interval))))) NOT VALID;
 ALTER TABLE stockq.jobs
-    ADD CONSTRAINT jobs_expires_at_limit CHECK (((expires_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
+    ADD CONSTRAINT jobs_expires_at_limit CHECK (((expires_at IS NULL) OR (expires_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
 ALTER TABLE stockq.jobs
     ADD CONSTRAINT jobs_ids_visible CHECK (((((store_id || item_id) || location_id) !~ '[^!-~]'::text) OR (((((store_id || '
 '::text) || item_id) || '
@@ -7156,7 +7160,7 @@ ALTER TABLE stockq.jobs
 ALTER TABLE ONLY stockq.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
 ALTER TABLE stockq.jobs
-    ADD CONSTRAINT jobs_run_at_limit CHECK (((run_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
+    ADD CONSTRAINT jobs_run_at_limit CHECK (((run_at IS NULL) OR (run_at <= (enqueued_at + '9600:00:00'::interval)) OR (retry_of IS NOT NULL) OR (submission_id <> pg_current_xact_id()))) NOT VALID;
 ALTER TABLE ONLY stockq.lanes
     ADD CONSTRAINT lanes_pkey PRIMARY KEY (lane);
 ALTER TABLE ONLY stockq.ledger_violations

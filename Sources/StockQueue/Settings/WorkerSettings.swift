@@ -9,7 +9,7 @@ public struct WorkerSettings: Sendable {
     /// Threads that run batches, each with a connection of its own.
     public var workers = 2
     /// Beside several workers there is one more, for short batches alone. One worker stays one batch at a time.
-    var hasExpressWorker: Bool { workers > 1 }
+    package var hasExpressWorker: Bool { workers > 1 }
     /// The most jobs that a batch claims; the rest of a group that is cut is added. On a deep backlog a large batch
     /// folds many jobs of an item into one new version of its row.
     public var batchJobsMax = 20_000

@@ -60,7 +60,8 @@ final class Monitor: Sendable {
 
     /// The services of a worker process.
     static func services(of settings: WorkerSettings) -> [String] {
-        ["worker", "poller", "maintenance"] + (settings.deliver ? ["deliverer"] : [])
+        ["worker", "poller", "maintenance"] + (settings.hasExpressWorker ? ["express worker"] : [])
+            + (settings.deliver ? ["deliverer"] : [])
             + (settings.checkInterval > .zero ? ["ledger checker"] : [])
     }
 
