@@ -68,13 +68,13 @@ fuzz: setup ## run each fuzz target for SECONDS
 bench: setup ## measure stockq beside a baseline and an upper bound; about half an hour
 	swift build -c release --product stockq
 	swift build -c release --product stockq-bench
-	.build/release/stockq-bench --json docs/internals/bench.json --svg docs/internals/bench.svg
+	.build/release/stockq-bench --json docs/performance/bench.json --svg docs/performance/bench.svg
 
 bench-http: ## measure the HTTP gateway with wrk; about eight minutes
 	@scripts/setup bench
 	swift build -c release --product stockq
 	swift build -c release --product stockq-bench
-	.build/release/stockq-bench --only http --json docs/internals/bench-http.json
+	.build/release/stockq-bench --only http --json docs/performance/bench-http.json
 
 lint: ## check formatting, docker-compose.yml, documentation and wording
 	swift format lint --strict --recursive Package.swift Plugins Sources Tests migrations

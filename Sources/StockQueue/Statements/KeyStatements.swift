@@ -60,7 +60,7 @@ struct ReadKeysStatement: QueueStatement {
 /// Records the use of idempotency keys, in the order of the keys, so that two lanes with the same keys do not deadlock.
 /// A key that was used before violates the primary key, and the batch runs again.
 ///
-/// Rejected: ON CONFLICT DO NOTHING and counting the rows (docs/internals/experiments.md).
+/// Rejected: ON CONFLICT DO NOTHING and counting the rows (docs/performance/experiments.md).
 struct UseKeysStatement: QueueStatement {
     let statement: Statement
 
