@@ -530,7 +530,7 @@ BEGIN
 END
 $$;
 CREATE FUNCTION stockq.can_read_all_stores() RETURNS boolean
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 BEGIN
@@ -4321,14 +4321,20 @@ BEGIN
         -- The usual answer is in the first results.
         AND NOT EXISTS (
             SELECT FROM import_parts AS part
-            JOIN results AS r
-                ON r.job_id BETWEEN part.first_job_id AND part.last_job_id AND r.submission_id = part.submission_id
+            CROSS JOIN LATERAL (
+                SELECT outcome FROM results
+                WHERE job_id BETWEEN part.first_job_id AND part.last_job_id AND submission_id = part.submission_id
+                OFFSET 0  -- part by part: a join would read all results
+            ) AS r
             WHERE part.import_id = import.import_id AND r.outcome <> 'canceled'
         )
         AND import.enqueued = (
             SELECT count(*) FROM import_parts AS part
-            JOIN results AS r
-                ON r.job_id BETWEEN part.first_job_id AND part.last_job_id AND r.submission_id = part.submission_id
+            CROSS JOIN LATERAL (
+                SELECT job_id FROM results
+                WHERE job_id BETWEEN part.first_job_id AND part.last_job_id AND submission_id = part.submission_id
+                OFFSET 0
+            ) AS r
             WHERE part.import_id = import.import_id AND NOT EXISTS (
                 SELECT FROM retries WHERE retries.job_id = r.job_id
             )

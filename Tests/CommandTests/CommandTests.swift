@@ -75,6 +75,7 @@ import Testing
             #expect(try result("1").hasPrefix("job 1: queued – adjust -1 of a in s\n"))
             try database.run("SELECT stockq.pause(everything => true)")
             #expect(try result("2").contains("scheduled for"))
+            #expect(try result("1").hasPrefix("job 1: queued – adjust -1 of a in s, paused\n"), "due, and not promoted")
             try database.run("UPDATE stockq.jobs SET run_at = NULL WHERE job_id = 1")
             #expect(try result("1").hasPrefix("job 1: queued – adjust -1 of a in s, paused\n"))
         }

@@ -261,7 +261,7 @@ import Testing
             try database.run(Self.items)
             let workers = database.startWorkers()
             let connection = try database.connect()
-            let lane = try database.value("SELECT (hashtextextended('s', 0) & 63)::int")
+            let lane = try database.value("SELECT stockq.strand_of('s', NULL, 1) >> 24")
             for (pause, resume) in [
                 ("pause(store_id => 's')", "resume(store_id => 's')"),
                 ("pause(lane => \(lane))", "resume(lane => \(lane))"),

@@ -260,7 +260,8 @@ import Testing
     func severalStores() async throws {
         try await Self.withGateway { (database: TestDatabase, gateway: Connection) throws in
             let calls = """
-                SELECT concat_ws(' ', line, store_id, job_id, is_duplicate, strand >> 24 = hashtextextended(store_id, 0) & 63)
+                SELECT concat_ws(
+                    ' ', line, store_id, job_id, is_duplicate, strand >> 24 = stockq.strand_of(store_id, NULL, 1) >> 24)
                 FROM stockq.gateway_enqueue(
                     ARRAY['\(Self.two)', '\(Self.one)', '\(Self.two)', '\(Self.one)'], '{t,NULL,s,s}',
                     '{update_catalog,update_catalog,update_catalog,update_catalog}', '{f,f,t,f}', '{1000,1000,1000,1000}',

@@ -95,7 +95,8 @@ import Testing
     func shortBatches(hasExpressWorker: Bool, jobsMaxOfOthers: Int) {
         let turns = StoreTurns(hasExpressWorker: hasExpressWorker)
         turns.learn(jobs: 10_000, took: .milliseconds(100))
-        for (store, jobs) in [(Self.store(1, lane: 1), 100_000), (Self.store(2, lane: 2), 1)] {
+        let jobs = [(Self.store(1, lane: 1), 100_000), (Self.store(2, lane: 2), 100_000), (Self.store(3, lane: 2), 1)]
+        for (store, jobs) in jobs {
             turns.found([store])
             let shares = turns.shares(of: store.lane, jobsMax: 100_000, skipped: 0)
             turns.served(shares, [ClaimedStrand(strand: store.strand(1), jobs: jobs, lastID: 1)], isFull: false)

@@ -123,8 +123,9 @@ END
 $$;
 
 -- Whether the caller sees every store: the owner of the tables, and the roles whose policies let every row through.
+-- Views use it, and without PARALLEL SAFE no scan of theirs could be parallel.
 CREATE OR REPLACE FUNCTION :"schema".can_read_all_stores() RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = :"schema", pg_temp
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
     RETURN NOT row_security_active('jobs') OR EXISTS (

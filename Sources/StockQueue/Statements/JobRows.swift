@@ -8,8 +8,8 @@ struct QueuedJobRows: RowReader {
         """
         job_id, \(ItemKeyReader.columns), action, quantity::bigint AS quantity, priority, run_at, waiting_since, attempts,
             max_attempts, last_error, enqueued_at, reason, reference, actor, occurred_at, metadata::text AS metadata_text,
-            counted_at, lane IN (SELECT p.lane FROM \(schema.quoted).paused_lanes AS p)
-                OR store_id IN (SELECT p.store_id FROM \(schema.quoted).my_paused_stores AS p) AS is_paused
+            counted_at, \(SQL.isReady) AND (lane IN (SELECT p.lane FROM \(schema.quoted).paused_lanes AS p)
+                OR store_id IN (SELECT p.store_id FROM \(schema.quoted).my_paused_stores AS p)) AS is_paused
         """
     }
 
@@ -55,9 +55,8 @@ struct QueuedJobRows: RowReader {
 
     /// A job of a paused store that a worker has met has the time `infinity`.
     private func schedule(in rows: ResultSet, row: Int) -> QueuedJob.Schedule {
-        guard let time = rows.optionalTimestamp(row, runAt) else {
-            return rows.bool(row, isPaused) ? .paused : .ready
-        }
+        if rows.bool(row, isPaused) { return .paused }
+        guard let time = rows.optionalTimestamp(row, runAt) else { return .ready }
         return time.microsecondsSince2000 == .max ? .paused : .deferred(until: time.date)
     }
 }

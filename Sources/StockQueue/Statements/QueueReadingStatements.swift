@@ -69,7 +69,8 @@ struct CountQueueStatement: QueueStatement {
             """)
     }
 
-    /// Of a lane: before the first that is ready there may be some that wait for stock.
+    /// Of a lane: before the first that is ready there may be some that wait for stock. Behind more of these none is
+    /// found until the poller has promoted them.
     private static let dueJobsMax = 100
 
     static func parameters(countMax: Int64) -> Parameters {

@@ -6,7 +6,8 @@ import StockQueuePostgres
 /// queue, one of the notifications of the span, and of its results those that were not applied. The change log has the
 /// numbers of the others.
 ///
-/// As of now: a job that is due counts as ready since its time, whether a worker has promoted it yet or not.
+/// As of now: a job that is due counts as ready since its time, whether a worker has promoted it yet or not; but one that
+/// waits for stock is waiting until then.
 struct StatisticsStatement: QueueStatement {
     let statement: Statement
 

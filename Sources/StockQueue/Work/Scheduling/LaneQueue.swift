@@ -25,6 +25,10 @@ final class LaneQueue: Sendable {
         /// Workers that wait for a lane.
         var waiting = 0
         var working = 0
+        /// The express worker has one of them.
+        var expressWorks = false
+        /// The express worker was woken and has not looked yet.
+        var isShortOffered = false
         /// Workers that keep a deep lane.
         var keeping = 0
         /// A producer of this process has enqueued jobs since the last poll.
@@ -39,9 +43,9 @@ final class LaneQueue: Sendable {
     private let workers: Int
     private let turns: StoreTurns
     private let state = Mutex(State())
-    /// One count for each queued lane and each offered one; after `stop`, one for each worker that calls `next`.
+    /// At least one count for each queued lane and each offered one; after `stop`, one for each worker that calls `next`.
     private let available = DispatchSemaphore(value: 0)
-    /// At least one count for each lane that was queued for a short batch while no worker waited.
+    /// Wakes the express worker.
     private let shortAvailable = DispatchSemaphore(value: 0)
 
     init(workers: Int, turns: StoreTurns) { (self.workers, self.turns) = (workers, turns) }
@@ -55,7 +59,7 @@ final class LaneQueue: Sendable {
 
     private enum Found {
         case work(Work)
-        /// The lane was offered and is no longer.
+        /// Another worker has the lane by now, or it is no longer offered.
         case nothing
         case stopped
     }
@@ -82,7 +86,9 @@ final class LaneQueue: Sendable {
         if state.stopped { return .stopped }
         // The lane of the store that has waited longest; of several, the first in the queue.
         if let next = turns.next(of: state.queue) {
-            return .work(.lane(take(next, &state)))
+            let lane = take(next, &state)
+            offerShort(state.queue, &state)
+            return .work(.lane(lane))
         }
         while let handover = state.handovers.popLast() {
             if handover.take() {
@@ -93,27 +99,34 @@ final class LaneQueue: Sendable {
         return .nothing
     }
 
-    /// Waits for a lane of which the next batch is short while no worker waits for a lane.
+    /// Waits for a queued lane of which the next batch is short, while fewer workers wait than lanes are queued.
     ///
     /// - Returns: nil when the queue has been stopped.
     func nextShort() -> Int16? {
         while true {
-            shortAvailable.wait()
             switch state.withLock({ findShort(&$0) }) {
             case .work(.lane(let lane)): return lane
-            case .work, .nothing: continue
-            case .stopped:
-                shortAvailable.signal()
-                return nil
+            case .work, .nothing: shortAvailable.wait()
+            case .stopped: return nil
             }
         }
     }
 
     /// The count of the lane in `available` stays: a worker that finds nothing for it waits again.
     private func findShort(_ state: inout State) -> Found {
+        (state.isShortOffered, state.expressWorks) = (false, false)
         if state.stopped { return .stopped }
-        guard state.waiting == 0, let next = turns.nextShort(of: state.queue) else { return .nothing }
+        guard state.waiting < state.queue.count, let next = turns.nextShort(of: state.queue) else { return .nothing }
+        state.expressWorks = true
         return .work(.lane(take(next, &state)))
+    }
+
+    /// Wakes the express worker, if fewer workers wait than lanes are queued, and one of these lanes is short.
+    private func offerShort(_ lanes: [Int16], _ state: inout State) {
+        if state.isShortOffered || state.waiting >= state.queue.count { return }
+        guard lanes.contains(where: { turns.isShort($0) }) else { return }
+        state.isShortOffered = true
+        shortAvailable.signal()
     }
 
     private func take(_ place: Int, _ state: inout State) -> Int16 {
@@ -152,14 +165,13 @@ final class LaneQueue: Sendable {
                     state.queue.append(lane)
                     available.signal()
                     // A lane without a worker goes before one that has its own.
-                    if state.waiting == 0 {
-                        state.taken.popLast()?.cancel()
-                        if turns.isShort(lane) { shortAvailable.signal() }
-                    }
+                    if state.waiting == 0 { state.taken.popLast()?.cancel() }
                 case .working: state.lanes[Int(lane)] = .workingAgain
                 case .queued, .workingAgain: break
                 }
             }
+            // Also what was queued before may have become short.
+            offerShort(lanes.filter { state.lanes[Int($0)] == .queued }, &state)
             return !state.queue.isEmpty || state.working > 0
         }
     }
@@ -232,6 +244,7 @@ final class LaneQueue: Sendable {
                 state.lanes[Int(lane)] = .queued
                 state.queue.append(lane)
                 available.signal()
+                offerShort([lane], &state)
             } else {
                 state.lanes[Int(lane)] = .idle
             }
@@ -256,8 +269,8 @@ final class LaneQueue: Sendable {
     /// No lane is queued or worked.
     var isIdle: Bool { state.withLock { $0.queue.isEmpty && $0.working == 0 } }
 
-    /// How many lanes are being worked.
-    var working: Int { state.withLock { $0.working } }
+    /// How many lanes are being worked, but for that of the express worker.
+    var working: Int { state.withLock { $0.working - ($0.expressWorks ? 1 : 0) } }
 
     func stop() {
         state.withLock { state in

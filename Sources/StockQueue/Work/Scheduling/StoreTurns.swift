@@ -39,6 +39,8 @@ package final class StoreTurns: Sendable {
         var few: Set<StoreInLane> = []
         /// The last batch was for stores that came first, while others waited.
         var othersWait = false
+        /// The store that was served last.
+        var lastServed: Int32?
         /// Until then a store with little work counts as beside the others of the lane.
         var isSharedUntil: Deadline?
     }
@@ -222,11 +224,15 @@ package final class StoreTurns: Sendable {
 
     private static func serve(_ store: StoreInLane, jobs: Int, _ state: inout State) {
         let served = Served(batch: state.batches, jobs: (state.load(store) ?? 0) + Double(jobs))
-        if served.jobs <= littleMax, let last = state.lastServed, last != store.storeHash {
+        let lane = Int(store.lane)
+        if served.jobs <= littleMax {
             let end = Deadline.after(milliseconds: sharedMs)
-            state.lanes[Int(store.lane)].isSharedUntil = end
-            state.isSharedUntil = end
+            if let last = state.lanes[lane].lastServed, last != store.storeHash {
+                state.lanes[lane].isSharedUntil = end
+            }
+            if let last = state.lastServed, last != store.storeHash { state.isSharedUntil = end }
         }
+        state.lanes[lane].lastServed = store.storeHash
         state.lastServed = store.storeHash
         if state.served.count >= servedMax { state.served.removeAll(keepingCapacity: true) }
         state.served[store.storeHash] = served

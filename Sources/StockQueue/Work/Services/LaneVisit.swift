@@ -50,8 +50,7 @@ struct LaneVisit {
 
     /// - Parameter callers: the stores of the calls that the batch is to decide.
     private func request(callers: Set<StoreInLane> = []) -> BatchRequest {
-        var turn = context.turns.jobsMax(of: lane, for: context.settings.turnDurationMax)
-        if worker.isExpress { turn = min(turn, Self.expressJobsMax) }
+        let turn = context.turns.jobsMax(of: lane, for: context.settings.turnDurationMax)
         let jobsMax = tuning.claimJobsMax(context.settings, turn: turn)
         let marks = context.marks.view(
             of: lane,
@@ -59,7 +58,10 @@ struct LaneVisit {
         var request = BatchRequest(
             lane: lane, jobsMax: jobsMax, marks: marks, skipsLockedItems: tuning.skipsLockedItems,
             readsKeys: tuning.batchesThatReadKeys > 0, leavesOut: tuning.leavesOut)
-        if tuning.mayBeHandedOver(context.settings) && !worker.isExpress {
+        if worker.isExpress {
+            // The shares stay those of a whole batch, so that a store counts as deep no sooner.
+            request.jobsMax = min(jobsMax, Self.expressJobsMax)
+        } else if tuning.mayBeHandedOver(context.settings) {
             request.handover = LaneHandover(lane: lane, marks: marks, queue: context.laneQueue)
         }
         return request

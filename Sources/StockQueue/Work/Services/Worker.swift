@@ -52,7 +52,8 @@ struct Worker: WorkerService {
             var visit = LaneVisit(
                 lane: lane, worker: self, batch: batch, terminateStalledSessions: terminate,
                 tuning: lanes[Int(lane)], report: report, ownsLane: handover == nil)
-            defer { lanes[Int(lane)] = visit.tuning }
+            // The express worker may come back to a lane hours later. What it learns of an error, another worker learns too.
+            defer { if !isExpress { lanes[Int(lane)] = visit.tuning } }
             try self.work(&visit, handover, report)
         }
     }
