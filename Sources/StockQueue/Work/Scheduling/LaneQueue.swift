@@ -27,7 +27,7 @@ final class LaneQueue: Sendable {
         var working = 0
         /// The express worker has one of them.
         var expressWorks = false
-        /// The express worker was woken and has not looked yet.
+        /// `shortAvailable` was signaled, and the express worker has not asked for a lane since.
         var isShortOffered = false
         /// Workers that keep a deep lane.
         var keeping = 0
