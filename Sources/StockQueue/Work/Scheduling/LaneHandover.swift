@@ -7,7 +7,7 @@ import StockQueuePostgres
 ///
 /// Until then nothing of the second worker's claim is certain. Where the batch is not committed the claim is given up,
 /// and the lane stays with the first worker.
-final class LaneHandover: Sendable {
+package final class LaneHandover: Sendable {
     private enum Phase {
         case open
         /// The batch is being written; a worker may take the lane.

@@ -5,7 +5,7 @@ import StockQueuePostgres
 /// The lanes of a process that have work, and those that a worker has: the poller adds lanes, the workers remove them.
 ///
 /// Advisory only: the database decides whether a lane has work and which worker has it.
-final class LaneQueue: Sendable {
+package final class LaneQueue: Sendable {
     private enum Lane {
         case idle
         case queued
@@ -48,10 +48,10 @@ final class LaneQueue: Sendable {
     /// Wakes the express worker.
     private let shortAvailable = DispatchSemaphore(value: 0)
 
-    init(workers: Int, turns: StoreTurns) { (self.workers, self.turns) = (workers, turns) }
+    package init(workers: Int, turns: StoreTurns) { (self.workers, self.turns) = (workers, turns) }
 
     /// What a worker is to do next.
-    enum Work {
+    package enum Work {
         case lane(Int16)
         /// No lane is queued: claim ahead in one that another worker has.
         case handover(LaneHandover)
@@ -67,7 +67,7 @@ final class LaneQueue: Sendable {
     /// Waits for a lane with work.
     ///
     /// - Returns: nil when the queue has been stopped.
-    func next() -> Work? {
+    package func next() -> Work? {
         while true {
             state.withLock { $0.waiting += 1 }
             available.wait()
@@ -102,7 +102,7 @@ final class LaneQueue: Sendable {
     /// Waits for a queued lane of which the next batch is short, while fewer workers wait than lanes are queued.
     ///
     /// - Returns: nil when the queue has been stopped.
-    func nextShort() -> Int16? {
+    package func nextShort() -> Int16? {
         while true {
             switch state.withLock({ findShort(&$0) }) {
             case .work(.lane(let lane)): return lane
@@ -154,7 +154,7 @@ final class LaneQueue: Sendable {
     ///
     /// - Returns: whether any lane is queued or worked now.
     @discardableResult
-    func enqueue(_ lanes: [Int16]) -> Bool {
+    package func enqueue(_ lanes: [Int16]) -> Bool {
         state.withLock { state in
             for lane in lanes where !state.stopped {
                 switch state.lanes[Int(lane)] {
@@ -218,7 +218,7 @@ final class LaneQueue: Sendable {
     }
 
     /// What happens to a lane that a worker releases.
-    enum Disposition {
+    package enum Disposition {
         /// It has more work and is queued behind the others.
         case requeue
         case idle
@@ -229,7 +229,7 @@ final class LaneQueue: Sendable {
     /// Releases a lane.
     ///
     /// - Returns: true when no lane is queued, so that the poller should look for more.
-    func release(_ lane: Int16, _ disposition: Disposition) -> Bool {
+    package func release(_ lane: Int16, _ disposition: Disposition) -> Bool {
         state.withLock { state in
             var isQueued = state.lanes[Int(lane)] == .workingAgain
             switch disposition {
@@ -272,7 +272,7 @@ final class LaneQueue: Sendable {
     /// How many lanes are being worked, but for that of the express worker.
     var working: Int { state.withLock { $0.working - ($0.expressWorks ? 1 : 0) } }
 
-    func stop() {
+    package func stop() {
         state.withLock { state in
             state.stopped = true
             state.queue.removeAll()
