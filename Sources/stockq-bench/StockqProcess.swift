@@ -48,7 +48,8 @@ enum StockqProcess {
         if process.terminationStatus != 0 {
             throw Failure("stockq \(arguments[0]) ended with \(process.terminationStatus)")
         }
-        return try JSONDecoder().decode([String: Double].self, from: data)
+        let values = try JSONSerialization.jsonObject(with: data) as? [String: Any] ?? [:]
+        return values.compactMapValues { $0 as? Double }
     }
 
     static func running<Value>(_ arguments: [String], _ body: (Process) throws -> Value) throws -> Value {

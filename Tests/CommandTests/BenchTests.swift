@@ -11,7 +11,8 @@ import Testing
             defer { try? FileManager.default.removeItem(atPath: folder) }
             let ended = try Program().start(
                 [
-                    "--quick", "--only", "drains", "--only", "held-back", "--json", folder + "/bench.json", "--svg",
+                    "--quick", "--only", "drains", "--only", "held-back", "--only", "import", "--json",
+                    folder + "/bench.json", "--svg",
                     folder + "/bench.svg",
                 ], executable: Program.path + "-bench"
             ).wait(seconds: 600)
@@ -22,6 +23,7 @@ import Testing
             let names = figures.compactMap { $0["name"] as? String }
             for name in [
                 "baseline", "upper_bound", "drain", "one_lane", "orders", "drain_wal", "cpu_ratio", "held_back",
+                "import",
             ] {
                 #expect(names.contains(name))
                 #expect(

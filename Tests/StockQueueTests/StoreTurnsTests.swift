@@ -32,7 +32,7 @@ import Testing
     private func welcome() {
         turns.found([Self.visitor])
         batch { _ in 1 }
-        turns.found(Self.crowd)
+        turns.found(Self.crowd, isBacklog: true)
         batch { _ in 1_000_000 }
     }
 
@@ -61,11 +61,20 @@ import Testing
         #expect(!turns.isForOthers(1, than: Self.crowd), "now it is the crowd's turn")
     }
 
+    @Test("a store that is new comes before a backlog that no batch has seen") func newStore() {
+        turns.found(Self.crowd, isBacklog: true)
+        #expect(!turns.isShort(1))
+        turns.found(Self.crowd.union([Self.visitor]))
+        #expect(turns.isShort(1))
+        #expect(batch { _ in 1 } == [Self.visitor])
+        #expect(!turns.isShort(1))
+    }
+
     @Test("of five choices of a lane, one is for the lanes without a store that has few jobs") func lanes() {
         let visitor = Self.store(1_000, lane: 2)
         turns.found([visitor])
         batch(lane: 2) { _ in 1 }
-        turns.found(Self.crowd)
+        turns.found(Self.crowd, isBacklog: true)
         batch { _ in 1_000_000 }
         turns.found([visitor])
         #expect((0..<10).map { _ in turns.next(of: [1, 2]) } == [1, 1, 1, 1, 0, 1, 1, 1, 1, 0])
@@ -84,9 +93,8 @@ import Testing
         #expect(!turns.isShort(2), "it has no work")
         turns.found([visitor])
         #expect(turns.isShort(2))
-        turns.found(Self.crowd)
-        batch { _ in 1 }
-        #expect(turns.nextShort(of: [1]) == nil, "too many are new")
+        turns.found(Self.crowd.subtracting([Self.store(1)]), isBacklog: true)
+        #expect(turns.nextShort(of: [1]) == nil, "nothing is known of a backlog")
     }
 
     @Test(
@@ -107,7 +115,7 @@ import Testing
 
     @Test("what a store had fades with the batches of others") func fading() {
         let visitor = Self.store(1_000, lane: 2)
-        turns.found(Self.crowd)
+        turns.found(Self.crowd, isBacklog: true)
         batch { _ in 1_000_000 }
         turns.found([visitor])
         batch(lane: 2) { _ in 2_000 }

@@ -160,6 +160,7 @@ private struct Polling {
                 for lane in changed { context.marks.reset(lane.lane, to: lane.epoch) }
                 continue
             }
+            let isFirst = pollMicroseconds.isEmpty
             pollMicroseconds = pollMicroseconds.suffix(Self.pollsRemembered - 1) + [took.microseconds]
             if isFullScan { fullScan.scannedAsOne(below: highest, milliseconds: took.milliseconds) }
             busyStrands = Set(ready.map(\.strand))
@@ -167,7 +168,7 @@ private struct Polling {
             context.marks.raise(from: snapshot) { !busyStrands.contains($0) }
             var strands = ready.filter { !$0.isPaused }.map(\.strand)
             strands += try learn(busyStrands.subtracting(snapshot.strands), snapshot)
-            context.turns.found(Set(strands.map(\.store)))
+            context.turns.found(Set(strands.map(\.store)), isBacklog: isFirst)
             // In random order; otherwise several processes would ask for the same lane at the same time.
             return Set(strands.map(\.lane)).shuffled()
         }

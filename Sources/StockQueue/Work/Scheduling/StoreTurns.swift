@@ -35,7 +35,7 @@ package final class StoreTurns: Sendable {
     private struct Lane {
         /// The stores with ready jobs.
         var works: [StoreInLane: Work] = [:]
-        /// Those among them that had few jobs lately, and left none behind.
+        /// Those among them that had few jobs lately, and left none behind; and those that are new.
         var few: Set<StoreInLane> = []
         /// The last batch was for stores that came first, while others waited.
         var othersWait = false
@@ -68,13 +68,8 @@ package final class StoreTurns: Sendable {
         /// The number of the batch that served a store last; 0 for none.
         func servedAt(_ store: StoreInLane) -> Int { served[store.storeHash]?.batch ?? 0 }
 
-        /// Whether the next batch of a lane is for stores with few jobs. Stores that were never served may have few.
-        func isShort(_ lane: Int16) -> Bool {
-            let lane = lanes[Int(lane)]
-            if lane.othersWait { return false }
-            if !lane.few.isEmpty { return true }
-            return 1...newMax ~= lane.works.count && lane.works.keys.allSatisfy { served[$0.storeHash] == nil }
-        }
+        /// Whether the next batch of a lane is for stores with few jobs.
+        func isShort(_ lane: Int16) -> Bool { !lanes[Int(lane)].othersWait && !lanes[Int(lane)].few.isEmpty }
 
         /// The place of the lane with the store that was served longest ago. Of several, the first.
         func longestWaiting(_ places: [Int], of lanes: [Int16]) -> Int? {
@@ -93,12 +88,13 @@ package final class StoreTurns: Sendable {
         /// Looks again whether a store has few jobs.
         mutating func sort(_ store: StoreInLane) {
             let lane = Int(store.lane)
-            let isShallow = lanes[lane].works[store]?.isDeep == false
-            if isShallow, let load = load(store), load <= fewMax {
-                lanes[lane].few.insert(store)
-            } else {
+            guard lanes[lane].works[store]?.isDeep == false else {
                 lanes[lane].few.remove(store)
+                return
             }
+            // Of a store that was never served it stays as `found` has it.
+            guard let load = load(store) else { return }
+            if load <= fewMax { lanes[lane].few.insert(store) } else { lanes[lane].few.remove(store) }
         }
 
         /// The stores of the next batch that come before the others of the lane; empty where it is for all.
@@ -116,8 +112,6 @@ package final class StoreTurns: Sendable {
     private static let servedMax = 100_000
     /// The most jobs of a store with few.
     private static let fewMax = 50.0
-    /// The most stores of a lane, none of them ever served, for which a batch counts as short.
-    private static let newMax = 16
     private static let fading = 0.9
     /// The most lanes with few jobs that are chosen before one of the others is.
     private static let fewChosenMax = 4
@@ -132,10 +126,19 @@ package final class StoreTurns: Sendable {
     package init(hasExpressWorker: Bool) { self.hasExpressWorker = hasExpressWorker }
 
     /// A poll, or a producer of this process, has found ready jobs of these stores, or has offered calls.
-    package func found(_ stores: Set<StoreInLane>) {
+    ///
+    /// A store that is new counts as one with few jobs until its first batch: behind a backlog of other stores that no
+    /// batch has seen yet, it would wait for all of these.
+    ///
+    /// - Parameter isBacklog: the jobs may have been there for long. Nothing is known of their stores.
+    package func found(_ stores: Set<StoreInLane>, isBacklog: Bool = false) {
         state.withLock { state in
             for store in stores {
-                state.lanes[Int(store.lane)].works[store, default: Work()].found += 1
+                let lane = Int(store.lane)
+                if !isBacklog && state.lanes[lane].works[store] == nil && state.served[store.storeHash] == nil {
+                    state.lanes[lane].few.insert(store)
+                }
+                state.lanes[lane].works[store, default: Work()].found += 1
                 state.sort(store)
             }
         }
