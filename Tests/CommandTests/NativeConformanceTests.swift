@@ -20,7 +20,7 @@ import Testing
                 environment: [
                     "TOKEN": shop.token, "PYTHONPATH": root.appendingPathComponent(".build/python").path,
                 ], executable: "/usr/bin/env"
-            ).wait(seconds: examples == nil ? 120 : 3_600)
+            ).wait(seconds: examples == nil ? 600 : 3_600)
             if examples != nil { print(ended.out) }
             #expect(ended.code == 0, "\(ended.out)\(ended.err)")
             #expect(ended.out.contains("generated"), "\(ended.out)\(ended.err)")
