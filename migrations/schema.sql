@@ -4317,28 +4317,27 @@ CREATE FUNCTION stockq.is_canceled(import stockq.imports) RETURNS boolean
     SET jit TO 'off'
     AS $$
 BEGIN
-    RETURN import.kind = 'jobs' AND import.enqueued > 0 AND import_state(import) <> 'running'
-        -- The usual answer is in the first results.
-        AND NOT EXISTS (
-            SELECT FROM import_parts AS part
+    IF import.kind <> 'jobs' OR import.enqueued = 0 OR import_state(import) = 'running' THEN
+        RETURN false;
+    END IF;
+    RETURN (
+        WITH finished AS NOT MATERIALIZED (
+            SELECT r.job_id, r.outcome
+            FROM import_parts AS part
             CROSS JOIN LATERAL (
-                SELECT outcome FROM results
+                SELECT job_id, outcome FROM results
                 WHERE job_id BETWEEN part.first_job_id AND part.last_job_id AND submission_id = part.submission_id
                 OFFSET 0  -- part by part: a join would read all results
             ) AS r
-            WHERE part.import_id = import.import_id AND r.outcome <> 'canceled'
+            WHERE part.import_id = import.import_id
         )
-        AND import.enqueued = (
-            SELECT count(*) FROM import_parts AS part
-            CROSS JOIN LATERAL (
-                SELECT job_id FROM results
-                WHERE job_id BETWEEN part.first_job_id AND part.last_job_id AND submission_id = part.submission_id
-                OFFSET 0
-            ) AS r
-            WHERE part.import_id = import.import_id AND NOT EXISTS (
-                SELECT FROM retries WHERE retries.job_id = r.job_id
+        -- The usual answer is in the first results.
+        SELECT NOT EXISTS (SELECT FROM finished WHERE outcome <> 'canceled')
+            AND import.enqueued = (
+                SELECT count(*) FROM finished AS f
+                WHERE NOT EXISTS (SELECT FROM retries WHERE retries.job_id = f.job_id)
             )
-        );
+    );
 END
 $$;
 CREATE FUNCTION stockq.is_first_supply(job_id bigint) RETURNS boolean

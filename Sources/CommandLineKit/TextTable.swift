@@ -64,19 +64,22 @@ package struct TextTable {
             if width(of: shown) > columns, !rows.isEmpty {
                 shown.removeAll { column in rows.allSatisfy { $0[column].isEmpty } }
             }
-            for column in optional.sorted(by: >) where cut(shown, to: columns) == nil {
+            let widths = headings.indices.map(width)
+            for column in optional.sorted(by: >) where cutWidths(widths, of: shown, columns) == nil {
                 shown.removeAll { $0 == column }
             }
-            if let table = cut(shown, to: columns) { return table.text(shown, [], columns, usesColor: usesColor) }
+            if let widths = cutWidths(widths, of: shown, columns) {
+                return cut(to: widths).text(shown, [], columns, usesColor: usesColor)
+            }
             while shown.count > 1, width(of: shown) > columns { folded.insert(shown.removeLast(), at: 0) }
         }
         return text(shown, folded, columns, usesColor: usesColor)
     }
 
-    /// The table with its long texts cut, so that the columns fit; nil where they do not fit then either.
-    private func cut(_ shown: [Int], to columns: Int) -> TextTable? {
-        var widths = headings.indices.map(width)
-        var excess = width(of: shown) - columns
+    /// The widths of the columns with long texts cut, so that those shown fit; nil where they do not fit then either.
+    private func cutWidths(_ widths: [Int], of shown: [Int], _ columns: Int) -> [Int]? {
+        var widths = widths
+        var excess = shown.reduce(Self.gap * max(0, shown.count - 1) - columns) { $0 + widths[$1] }
         while excess > 0 {
             let widest = shown.filter { shortened.contains($0) && widths[$0] > least($0) }.max {
                 widths[$0] < widths[$1]
@@ -85,6 +88,10 @@ package struct TextTable {
             widths[widest] -= 1
             excess -= 1
         }
+        return widths
+    }
+
+    private func cut(to widths: [Int]) -> TextTable {
         let rows = rows.map { row in
             row.indices.map { shortened.contains($0) ? row[$0].cut(toColumns: widths[$0]) : row[$0] }
         }

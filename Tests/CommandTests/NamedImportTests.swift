@@ -227,10 +227,7 @@ import Testing
         let holder = try database.connect()
         try holder.executeScript("BEGIN; \(lock)")
         let running = try Program(database).start(words)
-        let waits = """
-            SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-            """
-        #expect(try eventually { try database.value(waits) == "1" })
+        #expect(try eventually { try database.sessionsWaitingForLocks() == 1 })
         let states = { try Program(database).run(["imports", "list", "--csv"]).out }
         #expect(try states().contains(",running,"))
         running.send(SIGKILL)

@@ -109,14 +109,7 @@ import Testing
         try holder.executeScript("BEGIN; \(first)")
         let answer = Shared("")
         let other = Background { answer.value = try database.value(second) }
-        #expect(
-            try eventually {
-                try database.value(
-                    """
-                    SELECT count(*) FROM pg_stat_activity
-                    WHERE datname = current_database() AND wait_event_type = 'Lock'
-                    """) == "1"
-            })
+        #expect(try eventually { try database.sessionsWaitingForLocks() == 1 })
         try holder.executeScript("COMMIT")
         try other.wait()
         return answer.value

@@ -114,14 +114,7 @@ import Testing
             }
             for (index, store) in stores.prefix(2).enumerated() {
                 try database.enqueue(.adjust("a", -1, store: store))
-                #expect(
-                    try eventually {
-                        try database.value(
-                            """
-                            SELECT count(*) FROM pg_stat_activity
-                            WHERE datname = current_database() AND wait_event_type = 'Lock'
-                            """) == "\(index + 1)"
-                    })
+                #expect(try eventually { try database.sessionsWaitingForLocks() == index + 1 })
             }
             for count in 1...2 {
                 try database.enqueue(.adjust("a", -1, store: stores[2]))

@@ -202,13 +202,7 @@ import Testing
                 #expect(failures == ["subscription_limit"])
             }
             #expect(
-                eventually {
-                    (try? database.value(
-                        """
-                        SELECT count(*) FROM pg_stat_activity
-                        WHERE datname = '\(database.name)' AND wait_event_type = 'Lock'
-                        """)) == "1"
-                })
+                try eventually { try database.sessionsWaitingForLocks() == 1 })
             try first.executeScript("COMMIT")
             try second.wait()
             #expect(try database.rows(Self.add("api-12"), gateway) == ["subscription_limit"])

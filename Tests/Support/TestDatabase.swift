@@ -117,6 +117,13 @@ public final class TestDatabase: Sendable {
 
     public func value(_ sql: String) throws -> String { try rows(sql).first ?? "" }
 
+    /// How many sessions of the database wait for a lock.
+    public func sessionsWaitingForLocks() throws -> Int {
+        let count = try value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return Int(count) ?? -1
+    }
+
     // MARK: workers
 
     /// Starts workers beside the test. They stop when the test releases them.

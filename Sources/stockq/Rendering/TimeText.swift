@@ -22,13 +22,15 @@ enum TimeText {
     }
 
     /// Whole units of a span: `45 s`, `90 min`, `23 h`, `5 d`.
-    fileprivate static func span(_ seconds: Double) -> String {
-        switch seconds {
-        case ..<120: "\(Int(seconds.rounded())) s"
-        case ..<7_200: "\(Int((seconds / 60).rounded())) min"
-        case ..<172_800: "\(Int((seconds / 3_600).rounded())) h"
-        default: "\(grouped(Int((seconds / 86_400).rounded()))) d"
-        }
+    static func span(_ seconds: Double, _ rounding: FloatingPointRoundingRule) -> String {
+        let (units, name) =
+            switch seconds {
+            case ..<120: (seconds, "s")
+            case ..<7_200: (seconds / 60, "min")
+            case ..<172_800: (seconds / 3_600, "h")
+            default: (seconds / 86_400, "d")
+            }
+        return "\(grouped(Int(units.rounded(rounding)))) \(name)"
     }
 
     private static func padded(_ number: Int) -> String { number < 10 ? "0\(number)" : String(number) }
@@ -48,6 +50,6 @@ extension Timestamp {
         if seconds <= 0 { return nil }
         let isNear = Terminal.outputIsTerminal && seconds < 86_400
         let time = isNear ? String(shown.suffix(8).prefix(5)) : shown
-        return "\(time) (in \(TimeText.span(seconds)))"
+        return "\(time) (in \(TimeText.span(seconds, .toNearestOrAwayFromZero)))"
     }
 }

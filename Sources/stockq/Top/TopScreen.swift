@@ -97,10 +97,7 @@ struct TopScreen {
         case ..<0.0005: "0 ms"
         case ..<1: "\(Int((seconds * 1_000).rounded())) ms"
         case ..<10: "\((seconds * 10).rounded() / 10) s"
-        case ..<120: "\(Int(seconds)) s"
-        case ..<7_200: "\(Int(seconds) / 60) min"
-        case ..<172_800: "\(Int(seconds) / 3_600) h"
-        default: "\(Int(seconds) / 86_400) d"
+        default: TimeText.span(seconds, .towardZero)
         }
     }
 

@@ -39,10 +39,22 @@ package final class StoreTurns: Sendable {
         var few: Set<StoreInLane> = []
         /// The last batch was for stores that came first, while others waited.
         var othersWait = false
+        /// Among the stores of the lane.
+        var sharing = Sharing()
+    }
+
+    /// Whether a store with little work is beside others.
+    private struct Sharing {
         /// The store that was served last.
-        var lastServed: Int32?
-        /// Until then a store with little work counts as beside the others of the lane.
-        var isSharedUntil: Deadline?
+        private var lastServed: Int32?
+        private var until: Deadline?
+
+        var isShared: Bool { until?.hasPassed == false }
+
+        mutating func serve(_ store: Int32, hasLittle: Bool) {
+            if hasLittle, let lastServed, lastServed != store { until = .after(milliseconds: sharedMs) }
+            lastServed = store
+        }
     }
 
     private struct Served {
@@ -59,9 +71,8 @@ package final class StoreTurns: Sendable {
         var batches = 0
         /// How often a lane with few jobs was chosen, one after the other.
         var fewChosen = 0
-        var lastServed: Int32?
-        /// The latest of those of the lanes.
-        var isSharedUntil: Deadline?
+        /// Among the stores of all lanes.
+        var sharing = Sharing()
         /// How fast a worker is.
         var jobsPerMs: Double?
 
@@ -227,16 +238,9 @@ package final class StoreTurns: Sendable {
 
     private static func serve(_ store: StoreInLane, jobs: Int, _ state: inout State) {
         let served = Served(batch: state.batches, jobs: (state.load(store) ?? 0) + Double(jobs))
-        let lane = Int(store.lane)
-        if served.jobs <= littleMax {
-            let end = Deadline.after(milliseconds: sharedMs)
-            if let last = state.lanes[lane].lastServed, last != store.storeHash {
-                state.lanes[lane].isSharedUntil = end
-            }
-            if let last = state.lastServed, last != store.storeHash { state.isSharedUntil = end }
-        }
-        state.lanes[lane].lastServed = store.storeHash
-        state.lastServed = store.storeHash
+        let hasLittle = served.jobs <= littleMax
+        state.lanes[Int(store.lane)].sharing.serve(store.storeHash, hasLittle: hasLittle)
+        state.sharing.serve(store.storeHash, hasLittle: hasLittle)
         if state.served.count >= servedMax { state.served.removeAll(keepingCapacity: true) }
         state.served[store.storeHash] = served
     }
@@ -284,8 +288,8 @@ package final class StoreTurns: Sendable {
     /// in any: what has a backlog gains by long batches.
     package func jobsMax(of lane: Int16, for duration: Duration) -> Int {
         state.withLock { state in
-            let isSharedUntil = hasExpressWorker ? state.lanes[Int(lane)].isSharedUntil : state.isSharedUntil
-            guard let rate = state.jobsPerMs, isSharedUntil?.hasPassed == false else { return .max }
+            let sharing = hasExpressWorker ? state.lanes[Int(lane)].sharing : state.sharing
+            guard let rate = state.jobsPerMs, sharing.isShared else { return .max }
             return max(Self.jobsOfRateMin, Int(rate * (duration / .milliseconds(1))))
         }
     }
