@@ -9,6 +9,8 @@ public enum DatabaseFault: Sendable, Hashable, CaseIterable {
     case keyConflict
     /// An item's row stayed locked by another transaction for longer than `lock_timeout`.
     case lockTimeout
+    /// Another transaction has locked a job, and the batch did not skip it.
+    case lockedJob
     /// The results lack a partition for a job id.
     case missingPartition
     /// The server canceled a statement that took too long; the connection can be used.
@@ -79,6 +81,8 @@ public enum Recovery: Sendable, Hashable {
     case reconnect
     /// Run the batch again, reading first which keys were used.
     case readKeys
+    /// Run the batch again and skip locked jobs.
+    case skipLockedJobs
     /// Run the batch again and skip the jobs of locked items instead of waiting for them.
     case skipLockedItems
     /// Add the missing partitions of the results, then run the batch again.
@@ -125,6 +129,7 @@ public func recovery(
         return progress.decided > 1 ? .isolate(jobsMax: half(of: min(jobsMax, progress.decided))) : .backOff
     case .unexplained: return recoveryFromUnexplained(progress, jobsMax, history)
     case .keyConflict: return .readKeys
+    case .lockedJob: return .skipLockedJobs
     // Some other lock: skipping items again would not help.
     case .lockTimeout: return skipsLockedItems ? .backOff : .skipLockedItems
     case .missingPartition: return .addPartitions

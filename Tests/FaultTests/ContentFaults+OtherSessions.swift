@@ -107,14 +107,16 @@ extension Faults.Content {
         }
     }
 
-    /// No later job overtakes it.
+    /// A claim that has skipped a locked job looks for it, and finds another. No later job overtakes that one.
     @Test("a job of higher priority that is enqueued between two statements of a claim joins the batch")
     func jobDuringClaim() async throws {
         try await withDatabase { database in
             let rig = try Rig(database, seed: 113, stores: 1)
             try database.enqueue(
-                .adjust("item-1", 1, store: "store-0", priority: 2),
-                .adjust("item-2", 1, store: "store-0", priority: 2))
+                .adjust("item-3", 1, store: "store-0"), .adjust("item-1", 1, store: "store-0"),
+                .adjust("item-2", 1, store: "store-0"))
+            let holder = try database.connect()
+            try holder.executeScript("BEGIN; SELECT FROM stockq.jobs WHERE job_id = 1 FOR UPDATE")
             let isEnqueued = Mutex(false)
             rig.proxy.setRule { message in
                 guard message.isOfWorker, message.isOf("B"), message.statement == "count_up_to" else {
@@ -124,17 +126,19 @@ extension Faults.Content {
                     defer { isEnqueued = true }
                     return !isEnqueued
                 }
-                // If this fails, the third result is missing below.
+                // If this fails, its result is missing below.
                 if isFirst { try? database.enqueue(.adjust("item-1", 1, store: "store-0", priority: 1)) }
                 return .pass
             }
             let workers = rig.startWorkers()
-            #expect(try rig.jobsFinish())
-            try workers.stop()
+            #expect(try eventually { try database.resultCount() == 3 })
             #expect(
                 try database.rows(
                     "SELECT job_id, xmin = first_value(xmin) OVER (ORDER BY job_id) FROM stockq.results")
-                    == ["1,t", "2,t", "3,t"])
+                    == ["2,t", "3,t", "4,t"])
+            try holder.executeScript("COMMIT")
+            #expect(try rig.jobsFinish())
+            try workers.stop()
             try rig.expectSound()
         }
     }

@@ -48,9 +48,9 @@ extension Faults {
         }
 
         private static let statements = [
-            "begin", "lock_lane", "claim", "count_up_to", "count_groups", "claim_groups", "read_groups", "lock_items",
-            "lock_cached_items", "lock_unlocked_items", "read_items", "read_up_to", "write_items", "write_results",
-            "delete_finished", "write_notifications", "defer_waiting", "promote_waiting", "commit",
+            "begin", "lock_lane", "claim", "claim_unlocked", "count_up_to", "count_groups", "claim_groups", "read_groups",
+            "lock_items", "lock_cached_items", "lock_unlocked_items", "read_items", "read_up_to", "write_items",
+            "write_results", "delete_finished", "write_notifications", "defer_waiting", "promote_waiting", "commit",
         ]
 
         /// Makes the workers need a statement.
@@ -66,15 +66,16 @@ extension Faults {
                         CASE n WHEN 2 THEN now() + interval '1 hour' END
                     FROM generate_series(1, 2) AS n
                     """)
-            case "lock_unlocked_items", "read_items", "read_up_to":
+            case "lock_unlocked_items", "read_items", "claim_unlocked", "count_up_to", "read_up_to":
+                let locksJob = !statement.hasSuffix("_items")
                 try other.executeScript(
-                    statement == "read_up_to"
+                    locksJob
                         ? "BEGIN; SELECT FROM stockq.jobs WHERE false"
                         : "BEGIN; SELECT FROM stockq.items WHERE item_id = 'item-1' FOR UPDATE")
                 try rig.enqueueRound(6)
                 try rig.database.run(
                     "INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('store-0', 'item-1', 1)")
-                if statement == "read_up_to" {
+                if locksJob {
                     // This session locks a job before the others of its lane.
                     try other.executeScript(
                         "SELECT FROM stockq.jobs WHERE run_at IS NULL ORDER BY job_id LIMIT 1 FOR UPDATE SKIP LOCKED")

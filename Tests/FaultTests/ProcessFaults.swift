@@ -95,7 +95,7 @@ extension Faults {
 
         /// The process is stopped during a transaction for longer than its timeouts. The server releases its lane, and
         /// other workers continue. When it runs again, it has lost its session.
-        @Test("a frozen worker writes nothing when it continues", arguments: ["claim", "count_up_to", "write_results"])
+        @Test("a frozen worker writes nothing when it continues", arguments: ["claim", "lock_items", "write_results"])
         func frozenWorkerWritesNothing(statement: String) async throws {
             try await withDatabase { database in
                 let rig = try Rig(database, seed: 11, stores: 1)

@@ -219,6 +219,15 @@ import Testing
         #expect(recovery(from: fault, progress: unit, jobsMax: 1, history: history) == shrink)
     }
 
+    @Test("a batch that meets a locked job runs again without it, whatever it skips already") func lockedJob() {
+        for skipsLockedItems in [false, true] {
+            #expect(
+                recovery(
+                    from: .lockedJob, progress: BatchProgress(), jobsMax: 1, skipsLockedItems: skipsLockedItems)
+                    == .skipLockedJobs)
+        }
+    }
+
     @Test("a lock timeout of a batch that skips locked items pauses the lane") func otherLock() {
         #expect(
             recovery(from: .lockTimeout, progress: Self.oneJob, jobsMax: 1, skipsLockedItems: true) == .backOff)

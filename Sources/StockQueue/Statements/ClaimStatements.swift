@@ -75,12 +75,17 @@ struct ClaimedJobColumns {
 /// that is not returned. Only the index on (strand, job_id) can answer the comparison of rows, whatever the statistics
 /// say.
 ///
+/// A job that another transaction has locked is an error, `lock_not_available`. It is rare, and whoever claims without
+/// it knows that no ready job of the range is missing. The other form skips such jobs; `CountUpToStatement` finds out
+/// whether it has, and takes a sixth as long as the claim.
+///
 /// Rejected: `IN (SELECT …)`, where FOR UPDATE SKIP LOCKED LIMIT n can claim more than n rows. Rejected: joining the
 /// items here; in a statement that locks one table and reads another, the other can be stale.
 struct ClaimStatement: QueueStatement {
+    static let name = "claim"
     let statement: Statement
 
-    init(_ schema: QueueSchema) {
+    init(_ schema: QueueSchema, skipsLocked: Bool = false) {
         let priorities = 1...JobRequest.priorityMax
         let branches = priorities.map { priority in
             """
@@ -90,12 +95,13 @@ struct ClaimStatement: QueueStatement {
                 WHERE run_at IS NULL AND (strand, job_id) > (first_strand + \(priority - 1), mark_\(priority))
                     AND strand <= first_strand + \(priority - 1)
                 ORDER BY strand, job_id
-                FOR UPDATE SKIP LOCKED
+                FOR UPDATE \(skipsLocked ? "SKIP LOCKED" : "NOWAIT")
             ) AS priority_\(priority)
             """
         }
         statement = Statement(
-            "claim", [.int4, .int4Array, .int4Array] + priorities.map { _ in .int8Array },
+            skipsLocked ? "claim_unlocked" : Self.name,
+            [.int4, .int4Array, .int4Array] + priorities.map { _ in .int8Array },
             """
             SELECT claimed.*
             FROM unnest($2, $3, \(priorities.map { "$\($0 + 3)" }.joined(separator: ", ")))
@@ -184,8 +190,8 @@ struct ClaimedRange {
     }
 }
 
-/// Counts the ready jobs at or before the last claimed one. More than were claimed means that another transaction has
-/// locked one of them, and that later jobs of its items have to stay behind it.
+/// Counts the ready jobs at or before the last claimed one, behind a claim that skips locked jobs. More than were claimed
+/// means that another transaction has locked one of them, and that later jobs of its items have to stay behind it.
 struct CountUpToStatement: QueueStatement {
     let statement: Statement
 

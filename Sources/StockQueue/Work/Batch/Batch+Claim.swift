@@ -9,9 +9,7 @@ extension Batch {
     func claim(_ request: BatchRequest) throws(PostgresError) -> LockLaneStatement.Lane? {
         claims.removeAll()
         try sendLockLane(request.lane)
-        try send(statements.claim) {
-            ClaimStatement.parameters(&$0, jobsMax: request.jobsMax, marks: request.marks)
-        }
+        try sendClaim(request)
         guard let (lane, rows) = try receiveLocked() else { return nil }
         try claims.add(rows)
         return lane
@@ -25,9 +23,7 @@ extension Batch {
         try rollingBackOnError { () throws(PostgresError) in
             try sendBegin()
             try send(statements.nameLane) { $0.add(request.lane) }
-            try send(statements.claim) {
-                ClaimStatement.parameters(&$0, jobsMax: request.jobsMax, marks: request.marks)
-            }
+            try sendClaim(request)
             let results = try connection.receive()
             try claims.add(results[results.count - 1])
         }
@@ -36,6 +32,12 @@ extension Batch {
     /// Locks the lane of jobs that were claimed ahead.
     func lockClaimed(_ request: BatchRequest) throws(PostgresError) -> LockLaneStatement.Lane? {
         LockLaneStatement.lane(in: try execute(statements.lockLane) { $0.add(request.lane) })
+    }
+
+    private func sendClaim(_ request: BatchRequest) throws(PostgresError) {
+        try send(request.skipsLockedJobs ? statements.claimUnlocked : statements.claim) {
+            ClaimStatement.parameters(&$0, jobsMax: request.jobsMax, marks: request.marks)
+        }
     }
 
     private func sendBegin() throws(PostgresError) {
@@ -76,34 +78,35 @@ extension Batch {
     /// The latter are skipped, and with them every later job of their items.
     ///
     /// - Parameters:
+    ///   - range: what the claim has read, where it may have skipped jobs.
     ///   - passed: the transactions that the marks of the range have passed.
     ///   - tuples: lock the items of the claimed jobs in the same round trip, by these tuple ids where they have one; nil
     ///     where not all of the claimed jobs may stay in the batch.
     ///   - immediate: its items are locked too. It is declined where jobs of the range were not claimed.
     /// - Returns: the passed transactions that have ended. The batch may lack jobs of theirs then, and must be discarded.
     func completeClaim(
-        _ range: ClaimedRange, passing passed: [TransactionID], locking tuples: ItemTupleCache.Lane?,
+        _ range: ClaimedRange?, passing passed: [TransactionID], locking tuples: ItemTupleCache.Lane?,
         _ immediate: ImmediateWork?
     ) throws(PostgresError) -> [TransactionID] {
         let claimedHere = claims.jobs.count
         if let immediate { try sendChecks(of: immediate) }
-        try send(statements.countUpTo) { range.parameters(&$0) }
+        if let range { try send(statements.countUpTo) { range.parameters(&$0) } }
         let groupCount = claims.groups.count
         if groupCount > 0 { try sendCountGroups() }
         let locks = try tuples.map { tuples throws(PostgresError) in try sendItemLocks(tuples) } ?? []
         // Last, so that it holds for every statement before it.
         if !passed.isEmpty { try sendFindEnded(passed) }
-        var counts = try connection.receive()
-        if let immediate {
-            immediate.take(access: counts[0], ids: counts[1])
-            counts.removeFirst(2)
-        }
-        takeItems(counts[(groupCount > 0 ? 2 : 1)...], lockedBy: locks)
+        let isAnythingAsked = immediate != nil || range != nil || groupCount > 0 || !locks.isEmpty || !passed.isEmpty
+        var answers = isAnythingAsked ? try connection.receive()[...] : []
+        if let immediate { immediate.take(access: answers.removeFirst(), ids: answers.removeFirst()) }
+        let readyJobs = range.map { _ in CountUpToStatement.count(in: answers.removeFirst()) }
+        let groups = groupCount > 0 ? answers.removeFirst() : nil
+        takeItems(answers, lockedBy: locks)
         if !passed.isEmpty {
-            let ended = FindEndedTransactionsStatement.transactions(in: counts[counts.count - 1])
+            let ended = FindEndedTransactionsStatement.transactions(in: answers[answers.endIndex - 1])
             if !ended.isEmpty { return ended }
         }
-        if CountUpToStatement.count(in: counts[0]) > Int64(claimedHere) {
+        if let range, let readyJobs, readyJobs > claimedHere {
             immediate?.decline()
             let ended = try addUnclaimed(range, passing: passed)
             if !ended.isEmpty { return ended }
@@ -112,8 +115,8 @@ extension Batch {
             // A locked line brought in a group that has further lines behind the claim; they are skipped too.
             try sendCountGroups()
             try completeGroups(try connection.receive()[0])
-        } else if groupCount > 0 {
-            try completeGroups(counts[1])
+        } else if let groups {
+            try completeGroups(groups)
         }
         claims.arrange()
         return []

@@ -108,7 +108,9 @@ final class Batch {
         let immediate = immediate(of: request, lane, claimedRows: claimedRows, atLimit: atLimit)
         if claimedRows == 0 && immediate == nil { return .nothingReady(epoch: lane.epoch) }
         let keepsAll = !lane.hasPausedStores && !request.skipsLockedItems && request.leavesOut.isNothing
-        let range = ClaimedRange(claims.strands, marks: request.marks, whole: immediate?.stores ?? [])
+        let range =
+            request.skipsLockedJobs
+            ? ClaimedRange(claims.strands, marks: request.marks, whole: immediate?.stores ?? []) : nil
         let mayHaveMore = claimedRows >= request.jobsMax || !atLimit.isEmpty
         let ended = try completeClaim(
             range, passing: request.marks.passed, locking: keepsAll ? tuples : nil, immediate)

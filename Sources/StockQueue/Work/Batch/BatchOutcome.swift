@@ -8,6 +8,9 @@ struct BatchRequest {
     var jobsMax: Int
     /// What to claim of each store, and the low-water marks: nothing is claimed at or below them.
     var marks: LowWaterMarks.View
+    /// Skip the jobs that another transaction has locked; otherwise one of them ends the batch. A batch with immediate
+    /// jobs has to.
+    var skipsLockedJobs: Bool
     /// Skip the jobs of items that another transaction has locked, instead of waiting for the locks.
     var skipsLockedItems: Bool
     /// Read which idempotency keys were used before. Otherwise all are taken for unused, and where one is not the batch

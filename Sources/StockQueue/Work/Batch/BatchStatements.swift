@@ -7,6 +7,7 @@ struct BatchStatements: Sendable {
     let nameLane = NameLaneStatement()
     let lockLane: LockLaneStatement
     let claim: ClaimStatement
+    let claimUnlocked: ClaimStatement
     let claimByID: ClaimByIDStatement
     let countUpTo: CountUpToStatement
     let readUpTo: ReadUpToStatement
@@ -44,6 +45,7 @@ struct BatchStatements: Sendable {
     init(_ schema: QueueSchema) {
         lockLane = LockLaneStatement(schema)
         claim = ClaimStatement(schema)
+        claimUnlocked = ClaimStatement(schema, skipsLocked: true)
         claimByID = ClaimByIDStatement(schema)
         countUpTo = CountUpToStatement(schema)
         readUpTo = ReadUpToStatement(schema)

@@ -10,7 +10,7 @@ extension PostgresError {
         if isReadOnlyServer { return .connection }
         switch sqlState {
         case .uniqueViolation where constraint == UseKeysStatement.constraint: return .keyConflict
-        case .lockNotAvailable: return .lockTimeout
+        case .lockNotAvailable: return statement == ClaimStatement.name ? .lockedJob : .lockTimeout
         case .queryCanceled: return .statementTimeout
         // "no partition of relation … found for row" is a check violation of a table without a constraint's name: an
         // operational fault, not the job's.

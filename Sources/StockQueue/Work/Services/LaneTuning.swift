@@ -14,6 +14,9 @@ struct LaneTuning {
     /// For how many batches to read which idempotency keys were used before. Mostly none was, and reading costs more
     /// than to run a batch again now and then.
     var batchesThatReadKeys = 0
+    /// For how many batches to skip locked jobs, and to ask whether there were any. Mostly no job is locked, and asking
+    /// costs more than to run a batch again now and then.
+    var batchesThatSkipLockedJobs = 0
     /// The errors of the lane since it worked without any.
     var errors = ErrorHistory()
     /// The error for which work units are set aside.
@@ -47,6 +50,8 @@ struct LaneTuning {
     private static let skippedJobsMax = 50_000
     /// After a batch with a key that was used before, so many read their keys.
     private static let batchesAfterUsedKeys = 100
+    /// After a batch that met a locked job, so many skip such jobs.
+    private static let batchesAfterLockedJobs = 100
 
     /// The most jobs that the next batch claims.
     ///
@@ -156,6 +161,13 @@ struct LaneTuning {
     /// A batch met keys that were used before, or did not.
     mutating func learnKeys(metUsedKeys: Bool) {
         batchesThatReadKeys = metUsedKeys ? Self.batchesAfterUsedKeys : max(0, batchesThatReadKeys - 1)
+    }
+
+    // MARK: locked jobs
+
+    /// A batch met jobs that another transaction has locked, or did not.
+    mutating func learnLockedJobs(metAny: Bool) {
+        batchesThatSkipLockedJobs = metAny ? Self.batchesAfterLockedJobs : max(0, batchesThatSkipLockedJobs - 1)
     }
 }
 

@@ -20,6 +20,10 @@ extension LaneVisit {
             tuning.holderMayBeStalledAt = nil
             tuning.learnKeys(metUsedKeys: true)
             return Step(disposition: .requeue)
+        case .skipLockedJobs:
+            tuning.holderMayBeStalledAt = nil
+            tuning.learnLockedJobs(metAny: true)
+            return Step(disposition: .requeue)
         case .skipLockedItems:
             tuning.skipsLockedItems = true
             return Step(disposition: .requeue)

@@ -44,6 +44,7 @@ struct LaneVisit {
         let immediate = immediateWork()
         var request = self.request(callers: immediate?.stores ?? [])
         request.immediate = immediate
+        if immediate != nil { request.skipsLockedJobs = true }
         if request.marks.stores.isEmpty { return Step(disposition: .idle) }
         return try run(request)
     }
@@ -56,8 +57,8 @@ struct LaneVisit {
             of: lane,
             context.turns.shares(of: lane, jobsMax: jobsMax, skipped: tuning.skippedJobs, callers: callers))
         var request = BatchRequest(
-            lane: lane, jobsMax: jobsMax, marks: marks, skipsLockedItems: tuning.skipsLockedItems,
-            readsKeys: tuning.batchesThatReadKeys > 0, leavesOut: tuning.leavesOut)
+            lane: lane, jobsMax: jobsMax, marks: marks, skipsLockedJobs: tuning.batchesThatSkipLockedJobs > 0,
+            skipsLockedItems: tuning.skipsLockedItems, readsKeys: tuning.batchesThatReadKeys > 0, leavesOut: tuning.leavesOut)
         if worker.isExpress {
             // The shares stay those of a whole batch, so that a store counts as deep no sooner.
             request.jobsMax = min(jobsMax, Self.expressJobsMax)
@@ -102,6 +103,7 @@ struct LaneVisit {
             sawLane(epoch, request)
             context.turns.served(request.marks.stores.map(\.share), [], isFull: false)
             tuning.learnKeys(metUsedKeys: false)
+            tuning.learnLockedJobs(metAny: false)
             tuning.errors.removeAll()
             // The claim may have been for stores with little work alone.
             return Step(disposition: context.turns.hasWork(lane) ? .requeue : .idle)
@@ -144,7 +146,7 @@ struct LaneVisit {
         }
         handover.follow(Set(request.marks.stores.map(\.share.store)))
         var failure: PostgresError?
-        do throws(PostgresError) { try batch.claimAhead(request) } catch { failure = error }
+        do throws(PostgresError) { try claimAhead(&request) } catch { failure = error }
         ownsLane = handover.wait(milliseconds: context.settings.idleInTransactionTimeout.milliseconds / 2)
         if let failure, failure.isConnectionFatal { throw failure }
         // Any other error comes again in the next batch, which recovers from it.
@@ -154,6 +156,17 @@ struct LaneVisit {
         }
         try batch.connection.rollBack()
         return ownsLane ? Step(disposition: .requeue) : nil
+    }
+
+    /// Claims ahead; where a job is locked, of a group in the other worker's batch for instance, the others.
+    private mutating func claimAhead(_ request: inout BatchRequest) throws(PostgresError) {
+        do throws(PostgresError) {
+            try batch.claimAhead(request)
+        } catch where error.fault == .lockedJob {
+            tuning.learnLockedJobs(metAny: true)
+            request.skipsLockedJobs = true
+            try batch.claimAhead(request)
+        }
     }
 
     /// What to claim as if the batch of the other worker were committed; nil where nothing can be.
@@ -184,6 +197,7 @@ struct LaneVisit {
     private mutating func finish(_ report: BatchReport, _ request: BatchRequest, _ duration: Duration) -> Step {
         if report.finished > 0 { context.successes.add(report.statements) }
         tuning.learnKeys(metUsedKeys: report.metUsedKeys)
+        tuning.learnLockedJobs(metAny: report.skipped > 0)
         // All jobs belong to paused stores, and other transactions have locked them.
         if report.claimed == 0 && report.paused == 0 { return Step(disposition: .idle) }
         if report.skipped == 0 { context.marks.raise(lane, from: request.marks, upTo: report.strands) }
