@@ -9,7 +9,7 @@ public enum DatabaseFault: Sendable, Hashable, CaseIterable {
     case keyConflict
     /// An item's row stayed locked by another transaction for longer than `lock_timeout`.
     case lockTimeout
-    /// Another transaction has locked a job, and the batch did not skip it.
+    /// Another transaction has locked a job, or their table, and the batch did not skip locked jobs.
     case lockedJob
     /// The results lack a partition for a job id.
     case missingPartition

@@ -139,7 +139,7 @@ extension Faults.Content {
             try holder.executeScript("COMMIT")
             #expect(try rig.jobsFinish())
             try workers.stop()
-            try rig.expectSound()
+            try rig.expectSound(order: .ofItems)
         }
     }
 

@@ -48,7 +48,8 @@ extension Faults {
         }
 
         private static let statements = [
-            "begin", "lock_lane", "claim", "claim_unlocked", "count_up_to", "count_groups", "claim_groups", "read_groups",
+            "begin", "lock_lane", "claim", "claim_unlocked", "count_up_to", "count_groups", "claim_groups",
+            "read_groups",
             "lock_items", "lock_cached_items", "lock_unlocked_items", "read_items", "read_up_to", "write_items",
             "write_results", "delete_finished", "write_notifications", "defer_waiting", "promote_waiting", "commit",
         ]

@@ -44,23 +44,27 @@ import Testing
                 try database.run("ANALYZE \(tables)")
             case .whenPlanned: try database.run("VACUUM ANALYZE \(tables)")
             }
+            let holder = try database.connect()
             try Self.logPlans(of: database)
+            if statistics == .whenPlanned { try Self.fill(database, name, share: 100) }
+            // Behind a locked job, the claims of its lane skip locked jobs.
+            try holder.executeScript(
+                "BEGIN; SELECT FROM \(name).jobs WHERE run_at IS NULL ORDER BY job_id LIMIT 1 FOR UPDATE")
+            let workers = WorkersUnderTest(connection, schema: schema, settings: settings)
+            #expect(workers.waitForBatch { $0.skipped > 0 })
+            try holder.executeScript("COMMIT")
+            try Self.waitUntilWorked(database, name)
             if statistics == .whenPlanned {
-                let workers = WorkersUnderTest(connection, schema: schema, settings: settings)
-                try Self.fill(database, name, share: 100)
-                try Self.waitUntilWorked(database, name)
                 try Self.fill(database, name)
                 try Self.waitUntilWorked(database, name)
-                try workers.stop()
-            } else {
-                WorkersUnderTest.drain(connection, schema: schema, settings: settings)
             }
+            try workers.stop()
 
             let plans = try Self.plans(of: name, database.logFile).filter {
                 !$0.contains("FROM pg_") && !$0.contains("add_results")
             }
             for statement in [
-                "FOR UPDATE SKIP LOCKED", "count(*) AS jobs", "FOR NO KEY UPDATE",
+                "FOR UPDATE NOWAIT", "SELECT count(*) AS jobs FROM \"\(name)\".jobs", "FOR NO KEY UPDATE",
                 "AND items.store_id IS NOT DISTINCT FROM", "SET on_hand = new.on_hand",
                 "JOIN \"\(name)\".jobs ON jobs.ctid = decided.tuple_id", "jobs WHERE ctid = ANY ($1)",
                 "INSERT INTO \"\(name)\".notifications", "SET scheduled_at", "WITH fitting",
@@ -70,6 +74,7 @@ import Testing
             ] {
                 #expect(plans.contains { $0.contains(statement) }, "no plan of the statement with \(statement)")
             }
+            #expect(plans.contains { $0.contains("AS priority_4") && $0.contains("SKIP LOCKED") })
             for plan in plans { Self.expectFrugal(plan) }
         }
     }

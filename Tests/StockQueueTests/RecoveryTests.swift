@@ -66,6 +66,7 @@ import Testing
         let expected: Recovery? =
             switch fault {
             case .keyConflict: .readKeys
+            case .lockedJob: .skipLockedJobs
             case .lockTimeout: .skipLockedItems
             case .missingPartition: .addPartitions
             case .connection: .reconnect

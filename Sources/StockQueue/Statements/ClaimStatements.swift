@@ -75,9 +75,9 @@ struct ClaimedJobColumns {
 /// that is not returned. Only the index on (strand, job_id) can answer the comparison of rows, whatever the statistics
 /// say.
 ///
-/// A job that another transaction has locked is an error, `lock_not_available`. It is rare, and whoever claims without
-/// it knows that no ready job of the range is missing. The other form skips such jobs; `CountUpToStatement` finds out
-/// whether it has, and takes a sixth as long as the claim.
+/// A job that another transaction has locked is an error, `lock_not_available`. It is rare, and without it the claim has
+/// every job of its range that was ready when it began. The other form skips locked jobs, and `CountUpToStatement` finds
+/// out whether there were any. That takes a sixth as long as the claim.
 ///
 /// Rejected: `IN (SELECT …)`, where FOR UPDATE SKIP LOCKED LIMIT n can claim more than n rows. Rejected: joining the
 /// items here; in a statement that locks one table and reads another, the other can be stale.

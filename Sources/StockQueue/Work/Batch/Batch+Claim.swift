@@ -16,7 +16,7 @@ extension Batch {
     }
 
     /// Claims jobs of a lane that another worker has, behind those of its batch. Nothing comes of it before that batch is
-    /// committed and this transaction has the lane: what the claim does not see then, `completeClaim` finds.
+    /// committed and this transaction has the lane: what the claim has not seen, `completeClaim` finds then.
     func claimAhead(_ request: BatchRequest) throws(PostgresError) {
         startAnew()
         claims.removeAll()
@@ -34,8 +34,10 @@ extension Batch {
         LockLaneStatement.lane(in: try execute(statements.lockLane) { $0.add(request.lane) })
     }
 
+    /// A batch with immediate jobs cannot be run again with them, so a locked job must not end it.
     private func sendClaim(_ request: BatchRequest) throws(PostgresError) {
-        try send(request.skipsLockedJobs ? statements.claimUnlocked : statements.claim) {
+        let skipsLocked = request.skipsLockedJobs || request.immediate != nil
+        try send(skipsLocked ? statements.claimUnlocked : statements.claim) {
             ClaimStatement.parameters(&$0, jobsMax: request.jobsMax, marks: request.marks)
         }
     }
@@ -78,7 +80,7 @@ extension Batch {
     /// The latter are skipped, and with them every later job of their items.
     ///
     /// - Parameters:
-    ///   - range: what the claim has read, where it may have skipped jobs.
+    ///   - range: what the claim has read, where ready jobs of it may be missing.
     ///   - passed: the transactions that the marks of the range have passed.
     ///   - tuples: lock the items of the claimed jobs in the same round trip, by these tuple ids where they have one; nil
     ///     where not all of the claimed jobs may stay in the batch.

@@ -108,13 +108,15 @@ final class Batch {
         let immediate = immediate(of: request, lane, claimedRows: claimedRows, atLimit: atLimit)
         if claimedRows == 0 && immediate == nil { return .nothingReady(epoch: lane.epoch) }
         let keepsAll = !lane.hasPausedStores && !request.skipsLockedItems && request.leavesOut.isNothing
+        // Calls come behind every job that is ready, and a claim ahead is older than the lock of the lane.
+        let mayLackJobs = request.skipsLockedJobs || immediate != nil || request.isClaimed
         let range =
-            request.skipsLockedJobs
-            ? ClaimedRange(claims.strands, marks: request.marks, whole: immediate?.stores ?? []) : nil
+            mayLackJobs ? ClaimedRange(claims.strands, marks: request.marks, whole: immediate?.stores ?? []) : nil
         let mayHaveMore = claimedRows >= request.jobsMax || !atLimit.isEmpty
         let ended = try completeClaim(
             range, passing: request.marks.passed, locking: keepsAll ? tuples : nil, immediate)
         if !ended.isEmpty { return .transactionsEnded(ended) }
+        let metLockedJobs = range != nil && claims.jobs.contains { !$0.isClaimed }
         claims.leaveOut(request.leavesOut)
         let paused = lane.hasPausedStores ? try pauseJobs() : 0
         var keys = try request.readsKeys ? readKeys() : [KeyState?](repeating: nil, count: claims.keys.count)
@@ -154,7 +156,7 @@ final class Batch {
                 latencies: JobLatencies(
                     claims.enqueuedAts, decision.jobs, began: lane.beganAt, duration: started.duration(to: .now)),
                 paused: paused, promotions: written.promotions,
-                metUsedKeys: keys.contains { $0 != nil }, strands: claims.strands,
+                metLockedJobs: metLockedJobs, metUsedKeys: keys.contains { $0 != nil }, strands: claims.strands,
                 isFull: claimedRows >= request.jobsMax, mayHaveMore: mayHaveMore, statements: committedStatements))
     }
 

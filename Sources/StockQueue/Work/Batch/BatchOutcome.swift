@@ -8,8 +8,7 @@ struct BatchRequest {
     var jobsMax: Int
     /// What to claim of each store, and the low-water marks: nothing is claimed at or below them.
     var marks: LowWaterMarks.View
-    /// Skip the jobs that another transaction has locked; otherwise one of them ends the batch. A batch with immediate
-    /// jobs has to.
+    /// Skip the jobs that another transaction has locked; otherwise one of them ends the batch.
     var skipsLockedJobs: Bool
     /// Skip the jobs of items that another transaction has locked, instead of waiting for the locks.
     var skipsLockedItems: Bool
@@ -72,6 +71,8 @@ struct BatchReport {
     var paused = 0
     /// Waiting jobs that became ready, since this batch raised the stock they wait for.
     var promotions: [Promotion] = []
+    /// The claim has skipped jobs that another transaction has locked.
+    var metLockedJobs = false
     /// The keys were read, and some were used before.
     var metUsedKeys = false
     /// What was claimed of each strand.

@@ -165,7 +165,8 @@ struct LaneTuning {
 
     // MARK: locked jobs
 
-    /// A batch met jobs that another transaction has locked, or did not.
+    /// A batch met jobs that another transaction has locked, or did not. One that found no ready job says nothing: locked
+    /// ones may be all that there is.
     mutating func learnLockedJobs(metAny: Bool) {
         batchesThatSkipLockedJobs = metAny ? Self.batchesAfterLockedJobs : max(0, batchesThatSkipLockedJobs - 1)
     }

@@ -44,7 +44,6 @@ struct LaneVisit {
         let immediate = immediateWork()
         var request = self.request(callers: immediate?.stores ?? [])
         request.immediate = immediate
-        if immediate != nil { request.skipsLockedJobs = true }
         if request.marks.stores.isEmpty { return Step(disposition: .idle) }
         return try run(request)
     }
@@ -58,10 +57,12 @@ struct LaneVisit {
             context.turns.shares(of: lane, jobsMax: jobsMax, skipped: tuning.skippedJobs, callers: callers))
         var request = BatchRequest(
             lane: lane, jobsMax: jobsMax, marks: marks, skipsLockedJobs: tuning.batchesThatSkipLockedJobs > 0,
-            skipsLockedItems: tuning.skipsLockedItems, readsKeys: tuning.batchesThatReadKeys > 0, leavesOut: tuning.leavesOut)
+            skipsLockedItems: tuning.skipsLockedItems, readsKeys: tuning.batchesThatReadKeys > 0,
+            leavesOut: tuning.leavesOut)
         if worker.isExpress {
             // The shares stay those of a whole batch, so that a store counts as deep no sooner.
             request.jobsMax = min(jobsMax, Self.expressJobsMax)
+            request.skipsLockedJobs = true
         } else if tuning.mayBeHandedOver(context.settings) {
             request.handover = LaneHandover(lane: lane, marks: marks, queue: context.laneQueue)
         }
@@ -103,7 +104,6 @@ struct LaneVisit {
             sawLane(epoch, request)
             context.turns.served(request.marks.stores.map(\.share), [], isFull: false)
             tuning.learnKeys(metUsedKeys: false)
-            tuning.learnLockedJobs(metAny: false)
             tuning.errors.removeAll()
             // The claim may have been for stores with little work alone.
             return Step(disposition: context.turns.hasWork(lane) ? .requeue : .idle)
@@ -127,6 +127,8 @@ struct LaneVisit {
         if let claimed = handover.followed, context.turns.isForOthers(lane, than: claimed) {
             var request = self.request()
             request.handover = nil
+            // It is short, and must not end for a locked job.
+            request.skipsLockedJobs = true
             let first = try run(request)
             if case .cooldown = first.disposition { step.disposition = first.disposition }
         }
@@ -145,8 +147,10 @@ struct LaneVisit {
             return ownsLane ? Step(disposition: .requeue) : nil
         }
         handover.follow(Set(request.marks.stores.map(\.share.store)))
+        // The other worker has locked the jobs of a group that its claim cut.
+        request.skipsLockedJobs = true
         var failure: PostgresError?
-        do throws(PostgresError) { try claimAhead(&request) } catch { failure = error }
+        do throws(PostgresError) { try batch.claimAhead(request) } catch { failure = error }
         ownsLane = handover.wait(milliseconds: context.settings.idleInTransactionTimeout.milliseconds / 2)
         if let failure, failure.isConnectionFatal { throw failure }
         // Any other error comes again in the next batch, which recovers from it.
@@ -156,17 +160,6 @@ struct LaneVisit {
         }
         try batch.connection.rollBack()
         return ownsLane ? Step(disposition: .requeue) : nil
-    }
-
-    /// Claims ahead; where a job is locked, of a group in the other worker's batch for instance, the others.
-    private mutating func claimAhead(_ request: inout BatchRequest) throws(PostgresError) {
-        do throws(PostgresError) {
-            try batch.claimAhead(request)
-        } catch where error.fault == .lockedJob {
-            tuning.learnLockedJobs(metAny: true)
-            request.skipsLockedJobs = true
-            try batch.claimAhead(request)
-        }
     }
 
     /// What to claim as if the batch of the other worker were committed; nil where nothing can be.
@@ -197,7 +190,7 @@ struct LaneVisit {
     private mutating func finish(_ report: BatchReport, _ request: BatchRequest, _ duration: Duration) -> Step {
         if report.finished > 0 { context.successes.add(report.statements) }
         tuning.learnKeys(metUsedKeys: report.metUsedKeys)
-        tuning.learnLockedJobs(metAny: report.skipped > 0)
+        tuning.learnLockedJobs(metAny: report.metLockedJobs)
         // All jobs belong to paused stores, and other transactions have locked them.
         if report.claimed == 0 && report.paused == 0 { return Step(disposition: .idle) }
         if report.skipped == 0 { context.marks.raise(lane, from: request.marks, upTo: report.strands) }

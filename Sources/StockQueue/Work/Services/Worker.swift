@@ -52,18 +52,9 @@ struct Worker: WorkerService {
             var visit = LaneVisit(
                 lane: lane, worker: self, batch: batch, terminateStalledSessions: terminate,
                 tuning: lanes[Int(lane)], report: report, ownsLane: handover == nil)
-            defer { learn(from: visit.tuning, for: &lanes[Int(lane)]) }
+            // The express worker may come back to a lane hours later. What it learns of an error, another worker learns too.
+            defer { if !isExpress { lanes[Int(lane)] = visit.tuning } }
             try self.work(&visit, handover, report)
-        }
-    }
-
-    /// The express worker may come back to a lane hours later. What it learns of an error, another worker learns too; but
-    /// for a locked job, which any worker may meet, nothing else would make it claim in another way.
-    private func learn(from tuning: LaneTuning, for lane: inout LaneTuning) {
-        if isExpress {
-            lane.batchesThatSkipLockedJobs = tuning.batchesThatSkipLockedJobs
-        } else {
-            lane = tuning
         }
     }
 
