@@ -6,7 +6,7 @@ CREATE TABLE :"schema".maintenance_locks (
     name text COLLATE "C" NOT NULL,
     CONSTRAINT maintenance_locks_pkey PRIMARY KEY (name)
 );
-INSERT INTO :"schema".maintenance_locks (name) VALUES ('partitions'), ('retention');
+INSERT INTO :"schema".maintenance_locks (name) VALUES ('partitions'), ('retention'), ('queue');
 
 -- Retention drops results only below the oldest live job, so a job for a far day would keep the results of all stores.
 -- set_time_limit replaces these constraints.

@@ -2616,8 +2616,10 @@ CREATE FUNCTION stockq.finish_item_move(store_id text, from_item text, from_loca
     AS $$
 #variable_conflict use_column
 DECLARE
-    item items := item_to_move(finish_item_move.store_id, from_item, from_location);
+    item items;
 BEGIN
+    PERFORM lock_queue(shared => false);
+    item := item_to_move(finish_item_move.store_id, from_item, from_location);
     is_retired := NOT item.tracked OR (item.on_hand = 0 AND item.allocated = 0);
     given_jobs := 0;
     IF NOT is_retired THEN
@@ -4760,6 +4762,28 @@ BEGIN
     RETURN progress;
 END
 $$;
+CREATE FUNCTION stockq.lock_queue(shared boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format(
+                'the transaction is %s, and may not see every queued job', current_setting('transaction_isolation')),
+            HINT = 'Call the function in a transaction that is READ COMMITTED.';
+    END IF;
+    IF shared THEN
+        PERFORM FROM maintenance_locks AS l WHERE l.name = 'queue' FOR SHARE;
+    ELSE
+        PERFORM FROM maintenance_locks AS l WHERE l.name = 'queue' FOR UPDATE;
+    END IF;
+    IF NOT FOUND THEN
+        RAISE internal_error USING
+            MESSAGE = 'maintenance_locks lacks its row "queue"', HINT = 'Insert it again.';
+    END IF;
+END
+$$;
 CREATE FUNCTION stockq.lock_retention() RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
@@ -4771,6 +4795,21 @@ BEGIN
             MESSAGE = 'maintenance_locks lacks its row "retention"', HINT = 'Insert it again.';
     END IF;
     RETURN FOUND;
+END
+$$;
+CREATE FUNCTION stockq.make_paused_jobs_ready(store_id text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    changed bigint;
+BEGIN
+    UPDATE jobs SET run_at = NULL, paused_at = NULL
+    WHERE jobs.lane = ANY (ARRAY(SELECT generate_series(0, 63)::smallint)) AND run_at = 'infinity'
+        AND (make_paused_jobs_ready.store_id IS NULL OR jobs.store_id = make_paused_jobs_ready.store_id);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN changed;
 END
 $$;
 CREATE FUNCTION stockq.may_act_everywhere(role text) RETURNS boolean
@@ -4818,6 +4857,7 @@ BEGIN
     IF (from_item, from_location) = (to_item, to_location) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'both items are the same';
     END IF;
+    PERFORM lock_queue(shared => false);
     item := item_to_move(move_item.store_id, from_item, from_location);
     INSERT INTO items (store_id, item_id, location_id, parent_id, tracked, low_stock_threshold)
     VALUES (
@@ -5173,8 +5213,9 @@ CREATE FUNCTION stockq.pause(store_id text DEFAULT NULL::text, lane integer DEFA
     AS $$
 BEGIN
     PERFORM check_pause_target(store_id, lane, everything);
-    -- A worker locks the row of the lane that it works. In the order of lanes, so that two administrators cannot
-    -- deadlock.
+    PERFORM lock_queue(shared => true);
+    PERFORM FROM paused_stores AS p WHERE p.store_id = pause.store_id FOR UPDATE;
+    -- A worker locks the row of the lane that it works.
     PERFORM l.lane FROM lanes AS l
     WHERE store_id IS NOT NULL OR everything OR l.lane = pause.lane
     ORDER BY l.lane
@@ -5707,9 +5748,11 @@ CREATE FUNCTION stockq.reprioritize(priority integer, job_ids bigint[] DEFAULT N
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 DECLARE
-    wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
+    wanted bigint[];
     changed bigint;
 BEGIN
+    PERFORM lock_queue(shared => false);
+    wanted := queued_jobs(job_ids, store_id, group_id, reference);
     -- A worker locks the row of the lane that it works.
     PERFORM l.lane FROM lanes AS l
     WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted))
@@ -5746,9 +5789,21 @@ CREATE FUNCTION stockq.resume(store_id text DEFAULT NULL::text, lane integer DEF
     SET search_path TO 'stockq', 'pg_temp'
     AS $$
 DECLARE
+    few CONSTANT integer := 1000;
+    rounds_max CONSTANT integer := 5;
+    changed bigint;
     promoted bigint := 0;
 BEGIN
     PERFORM check_pause_target(store_id, lane, everything);
+    PERFORM lock_queue(shared => NOT everything);
+    PERFORM FROM paused_stores AS p WHERE p.store_id = resume.store_id FOR UPDATE;
+    IF lane IS NULL THEN
+        FOR round IN 1..rounds_max LOOP
+            changed := make_paused_jobs_ready(store_id);
+            promoted := promoted + changed;
+            EXIT WHEN changed < few;
+        END LOOP;
+    END IF;
     PERFORM l.lane FROM lanes AS l
     WHERE store_id IS NOT NULL OR everything OR l.lane = resume.lane
     ORDER BY l.lane
@@ -5759,10 +5814,7 @@ BEGIN
     WHERE resume.store_id IS NOT NULL OR everything OR l.lane = resume.lane;
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
-        UPDATE jobs SET run_at = NULL, paused_at = NULL
-        WHERE jobs.lane = ANY (ARRAY(SELECT generate_series(0, 63)::smallint)) AND run_at = 'infinity'
-            AND (everything OR jobs.store_id = resume.store_id);
-        GET DIAGNOSTICS promoted = ROW_COUNT;
+        promoted := promoted + make_paused_jobs_ready(store_id);
         UPDATE lanes SET has_paused_stores = false
         WHERE has_paused_stores AND NOT EXISTS (SELECT FROM paused_stores);
     END IF;

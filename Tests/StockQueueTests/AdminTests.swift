@@ -254,6 +254,65 @@ import Testing
         }
     }
 
+    /// It takes seconds for some hundred thousand jobs. Another change of queued jobs waits for it.
+    @Test("while the jobs of a store are resumed, those of the others are worked") func workDuringResume() async throws
+    {
+        try await withDatabase { database in
+            try database.run(
+                Self.items + """
+                    SELECT stockq.pause(store_id => 's');
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity) VALUES ('s', 'a', -1), ('s', 'a', -1)
+                    """)
+            let workers = database.startWorkers()
+            #expect(
+                try eventually {
+                    try database.value("SELECT count(*) FROM stockq.jobs WHERE run_at = 'infinity'") == "2"
+                })
+            let holder = try database.lockJob(1)
+            let resume = Background {
+                #expect(try database.value("SELECT stockq.resume(store_id => 's')") == "3")
+            }
+            #expect(try eventually { try database.sessionsWaitingForLocks() == 1 })
+            let reprioritize = Background {
+                try database.run("SELECT stockq.reprioritize(priority => 1, job_ids => '{1, 2}')")
+            }
+            #expect(try eventually { try database.sessionsWaitingForLocks() == 2 })
+            // The store is still paused for a job that comes in now.
+            try database.enqueue(.adjust("a", -2), .adjust("a", -3, store: "t"))
+            let applied = "SELECT store_id, quantity FROM stockq.results ORDER BY job_id"
+            #expect(try eventually { try database.rows(applied) == ["t,-3"] })
+            #expect(
+                try eventually {
+                    try database.value("SELECT count(*) FROM stockq.jobs WHERE run_at = 'infinity'") == "3"
+                })
+            // A pause of another store does not wait, one of this store does.
+            try database.run("SELECT stockq.pause(store_id => 't'); SELECT stockq.resume(store_id => 't')")
+            let pause = Background { try database.run("SELECT stockq.pause(store_id => 's')") }
+            #expect(try eventually { try database.sessionsWaitingForLocks() == 3 })
+            try holder.executeScript("COMMIT")
+            try resume.wait()
+            try pause.wait()
+            #expect(try database.value("SELECT store_id FROM stockq.paused_stores") == "s")
+            try database.run("SELECT stockq.resume(store_id => 's')")
+            try reprioritize.wait()
+            #expect(try eventually { try database.rows(applied) == ["s,-1", "s,-1", "s,-2", "t,-3"] })
+            try workers.stop()
+            try expectSoundLedger(database)
+        }
+    }
+
+    @Test(
+        "in a transaction with one snapshot, a change of the queue could miss jobs, and is refused",
+        arguments: ["pause(store_id => 's')", "resume(everything => true)", "reprioritize(1, job_ids => '{1}')"])
+    func oneSnapshot(_ call: String) async throws {
+        try await withDatabase { database in
+            let connection = try database.connect()
+            try connection.executeScript("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            let error = #expect(throws: PostgresError.self) { try connection.executeScript("SELECT stockq.\(call)") }
+            #expect(error?.sqlState?.rawValue == "55000")
+        }
+    }
+
     /// The low-water marks of the workers are above the jobs that are resumed.
     @Test("resumed jobs are applied before jobs that were enqueued later")
     func resumedJobsAreNotOvertaken() async throws {

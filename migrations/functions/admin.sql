@@ -372,9 +372,11 @@ CREATE OR REPLACE FUNCTION :"schema".reprioritize(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
-    wanted bigint[] := queued_jobs(job_ids, store_id, group_id, reference);
+    wanted bigint[];
     changed bigint;
 BEGIN
+    PERFORM lock_queue(shared => false);
+    wanted := queued_jobs(job_ids, store_id, group_id, reference);
     -- A worker locks the row of the lane that it works.
     PERFORM l.lane FROM lanes AS l
     WHERE l.lane IN (SELECT j.lane FROM jobs AS j WHERE j.job_id = ANY (wanted))

@@ -5,7 +5,7 @@
 -- to the other. `stockq items rename` and `items move` call move_item, wait for the group, and repeat that until the
 -- item has no stock. Then finish_item_move retires it.
 
--- Gives queued jobs of an item another one of the same store. Returns how many.
+-- Gives queued jobs of an item another one of the same store, behind lock_queue. Returns how many.
 --
 -- A job whose id was changed keeps its place in the queue, its key and everything else.
 CREATE OR REPLACE FUNCTION :"schema".give_jobs_item(
@@ -71,6 +71,7 @@ BEGIN
     IF (from_item, from_location) = (to_item, to_location) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'both items are the same';
     END IF;
+    PERFORM lock_queue(shared => false);
     item := item_to_move(move_item.store_id, from_item, from_location);
     INSERT INTO items (store_id, item_id, location_id, parent_id, tracked, low_stock_threshold)
     VALUES (
@@ -122,8 +123,10 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    item items := item_to_move(finish_item_move.store_id, from_item, from_location);
+    item items;
 BEGIN
+    PERFORM lock_queue(shared => false);
+    item := item_to_move(finish_item_move.store_id, from_item, from_location);
     is_retired := NOT item.tracked OR (item.on_hand = 0 AND item.allocated = 0);
     given_jobs := 0;
     IF NOT is_retired THEN

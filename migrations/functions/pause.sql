@@ -18,6 +18,48 @@ BEGIN
 END
 $$;
 
+-- Makes an administrator's change of the whole queue wait for others, until the transaction ends. Those that lock lanes
+-- first and then jobs wait for those that do it the other way round, and no pause is ended by a resume that began before
+-- it. To cancel and to retry jobs locks no lanes, and is not among them. Without `shared` a change waits for all others.
+--
+-- Each of them has to see what another one or a worker has committed while it waited.
+CREATE OR REPLACE FUNCTION :"schema".lock_queue(shared boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp
+AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format(
+                'the transaction is %s, and may not see every queued job', current_setting('transaction_isolation')),
+            HINT = 'Call the function in a transaction that is READ COMMITTED.';
+    END IF;
+    IF shared THEN
+        PERFORM FROM maintenance_locks AS l WHERE l.name = 'queue' FOR SHARE;
+    ELSE
+        PERFORM FROM maintenance_locks AS l WHERE l.name = 'queue' FOR UPDATE;
+    END IF;
+    IF NOT FOUND THEN
+        RAISE internal_error USING
+            MESSAGE = 'maintenance_locks lacks its row "queue"', HINT = 'Insert it again.';
+    END IF;
+END
+$$;
+
+-- Makes the paused jobs of a store ready, without a store those of all. Returns how many.
+CREATE OR REPLACE FUNCTION :"schema".make_paused_jobs_ready(store_id text) RETURNS bigint
+LANGUAGE plpgsql SET search_path = :"schema", pg_temp SET jit = off
+AS $$
+DECLARE
+    changed bigint;
+BEGIN
+    UPDATE jobs SET run_at = NULL, paused_at = NULL
+    WHERE jobs.lane = ANY (ARRAY(SELECT generate_series(0, 63)::smallint)) AND run_at = 'infinity'
+        AND (make_paused_jobs_ready.store_id IS NULL OR jobs.store_id = make_paused_jobs_ready.store_id);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN changed;
+END
+$$;
+
 -- Pauses a store, a lane, or everything. Workers finish the batches that they have begun; once this has committed, they
 -- claim nothing more.
 CREATE OR REPLACE FUNCTION :"schema".pause(
@@ -27,8 +69,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 BEGIN
     PERFORM check_pause_target(store_id, lane, everything);
-    -- A worker locks the row of the lane that it works. In the order of lanes, so that two administrators cannot
-    -- deadlock.
+    PERFORM lock_queue(shared => true);
+    PERFORM FROM paused_stores AS p WHERE p.store_id = pause.store_id FOR UPDATE;
+    -- A worker locks the row of the lane that it works.
     PERFORM l.lane FROM lanes AS l
     WHERE store_id IS NOT NULL OR everything OR l.lane = pause.lane
     ORDER BY l.lane
@@ -49,15 +92,30 @@ $$;
 --
 -- With ordering keys a store's jobs are in any lane, so resuming a store raises the epoch of all lanes. Lanes that are
 -- paused themselves stay paused.
+--
+-- To make many jobs ready takes long. Workers go on meanwhile: they do not see it before the transaction ends, and go on
+-- pausing the store's new jobs. Only the last of those are made ready while the lanes are locked.
 CREATE OR REPLACE FUNCTION :"schema".resume(
     store_id text DEFAULT NULL, lane integer DEFAULT NULL, everything boolean DEFAULT false
 ) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
 AS $$
 DECLARE
+    few CONSTANT integer := 1000;
+    rounds_max CONSTANT integer := 5;
+    changed bigint;
     promoted bigint := 0;
 BEGIN
     PERFORM check_pause_target(store_id, lane, everything);
+    PERFORM lock_queue(shared => NOT everything);
+    PERFORM FROM paused_stores AS p WHERE p.store_id = resume.store_id FOR UPDATE;
+    IF lane IS NULL THEN
+        FOR round IN 1..rounds_max LOOP
+            changed := make_paused_jobs_ready(store_id);
+            promoted := promoted + changed;
+            EXIT WHEN changed < few;
+        END LOOP;
+    END IF;
     PERFORM l.lane FROM lanes AS l
     WHERE store_id IS NOT NULL OR everything OR l.lane = resume.lane
     ORDER BY l.lane
@@ -68,10 +126,7 @@ BEGIN
     WHERE resume.store_id IS NOT NULL OR everything OR l.lane = resume.lane;
     IF store_id IS NOT NULL OR everything THEN
         DELETE FROM paused_stores AS p WHERE everything OR p.store_id = resume.store_id;
-        UPDATE jobs SET run_at = NULL, paused_at = NULL
-        WHERE jobs.lane = ANY (ARRAY(SELECT generate_series(0, 63)::smallint)) AND run_at = 'infinity'
-            AND (everything OR jobs.store_id = resume.store_id);
-        GET DIAGNOSTICS promoted = ROW_COUNT;
+        promoted := promoted + make_paused_jobs_ready(store_id);
         UPDATE lanes SET has_paused_stores = false
         WHERE has_paused_stores AND NOT EXISTS (SELECT FROM paused_stores);
     END IF;
