@@ -2077,14 +2077,14 @@ DECLARE
     announced bigint[];
     digest record;
 BEGIN
-    notifications := 0;
-    deliveries := 0;
     -- Announcements do not depend on subscriptions.
     IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL)
         AND NOT EXISTS (SELECT FROM announced_stores)
     THEN
         RETURN;
     END IF;
+    notifications := 0;
+    deliveries := 0;
     -- A poll that finds nothing writes nothing, and a row lock is a write.
     SELECT * INTO progress FROM delivery_progress;
     horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);

@@ -31,7 +31,7 @@ import Testing
     /// As a deliverer does, until there is nothing to do.
     static func fanOut(_ database: TestDatabase, rows: Int = 1_000) throws {
         let connection = try database.connect()
-        let sql = "SELECT notifications + deliveries FROM stockq.fan_out_deliveries(\(rows))"
+        let sql = "SELECT coalesce(notifications + deliveries, 0) FROM stockq.fan_out_deliveries(\(rows))"
         while try database.rows(sql, connection) != ["0"] {}
     }
 

@@ -77,7 +77,8 @@ END
 $$;
 
 -- Makes deliveries of the notifications that are new, at most `max_rows`, and of the changes for who wants them all.
--- Returns how many notifications were read and how many deliveries were made. Only one process at a time does it.
+-- Returns how many notifications were read and how many deliveries were made, NULL while no subscription is enabled and
+-- no store announced. Only one process at a time does it.
 CREATE OR REPLACE FUNCTION :"schema".fan_out_deliveries(
     max_rows integer DEFAULT 1000, OUT notifications integer, OUT deliveries integer
 )
@@ -92,14 +93,14 @@ DECLARE
     announced bigint[];
     digest record;
 BEGIN
-    notifications := 0;
-    deliveries := 0;
     -- Announcements do not depend on subscriptions.
     IF NOT EXISTS (SELECT FROM subscriptions WHERE disabled_at IS NULL)
         AND NOT EXISTS (SELECT FROM announced_stores)
     THEN
         RETURN;
     END IF;
+    notifications := 0;
+    deliveries := 0;
     -- A poll that finds nothing writes nothing, and a row lock is a write.
     SELECT * INTO progress FROM delivery_progress;
     horizon := feed_horizon('notifications'::regclass, 'notifications_notification_id_seq'::regclass);

@@ -13,6 +13,9 @@ struct Deliverer: WorkerService {
     private static let presentMax = 500
     /// How long the ends of messages are gathered before they are recorded.
     private static let gatherMs = 4
+    /// Without a subscription the deliverer rests for so many times as long as between two polls, at most `restMaxMs`.
+    private static let restPolls = 16
+    private static let restMaxMs = 4_000
     private static let lockTimeout = Duration.seconds(1)
 
     init(context: ServiceContext) {
@@ -28,11 +31,18 @@ struct Deliverer: WorkerService {
     func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {
         let statements = DeliveryStatements(context.schema)
         let pollMs = context.settings.deliveryPollInterval.milliseconds
+        let restMs = max(pollMs, min(Self.restPolls * pollMs, Self.restMaxMs))
         var nextFanOut = Deadline.after(milliseconds: 0)
         while !context.stop.isFinishing {
             _ = try recordEnded(connection, statements)
-            if nextFanOut.hasPassed, try fanOut(connection, statements) == 0 {
-                nextFanOut = .after(milliseconds: pollMs)
+            if nextFanOut.hasPassed {
+                let made = try fanOut(connection, statements)
+                if made == nil && outbox.isIdle {
+                    report.healthy()
+                    _ = context.stop.wait(milliseconds: restMs)
+                    continue
+                }
+                if made ?? 0 == 0 { nextFanOut = .after(milliseconds: pollMs) }
             }
             let claimed = try claim(connection, statements)
             report.healthy()
@@ -77,12 +87,13 @@ struct Deliverer: WorkerService {
         return ended.count
     }
 
-    /// - Returns: how many deliveries were made.
-    private func fanOut(_ connection: Connection, _ statements: DeliveryStatements) throws(PostgresError) -> Int {
+    /// - Returns: how many notifications were read and deliveries made; nil while there is no subscription.
+    private func fanOut(_ connection: Connection, _ statements: DeliveryStatements) throws(PostgresError) -> Int? {
         var parameters = Parameters()
         parameters.add(Int32(Self.fanOutMax))
         let rows = try connection.execute(statements.fanOut, parameters)
-        return Int(rows.int32(0, rows.column("notifications")) + rows.int32(0, rows.column("deliveries")))
+        let (notifications, deliveries) = (rows.column("notifications"), rows.column("deliveries"))
+        return rows.isNull(0, notifications) ? nil : Int(rows.int32(0, notifications) + rows.int32(0, deliveries))
     }
 
     /// Claims as many messages as may be sent now, and sends them.

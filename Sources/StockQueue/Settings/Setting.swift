@@ -243,7 +243,7 @@ extension WorkerSettings: DescribedSettings {
             "how long a receiver may take to answer, and a program to end"),
         Setting(
             "deliveryPollInterval", \.deliveryPollInterval, .milliseconds(10)...(.minutes(1)),
-            "the longest time between two looks for new notifications"),
+            "the longest time between two looks for new notifications; without a subscription up to 4s"),
         Setting(
             "disableAfter", \.disableAfter, .seconds(1)...(.days(365)),
             "a subscription of which every attempt has failed for this long is disabled"),

@@ -98,7 +98,7 @@ public struct WorkerSettings: Sendable {
     public var deliveriesAtOnceEach = 64
     /// How long a receiver may take to answer, and a program to end.
     public var deliveryTimeout = Duration.seconds(15)
-    /// The longest time between two looks for new notifications.
+    /// The longest time between two looks for new notifications; without a subscription up to 4 s.
     public var deliveryPollInterval = Duration.milliseconds(250)
     /// A subscription of which every attempt has failed for this long is disabled.
     public var disableAfter = Duration.days(5)
