@@ -270,7 +270,8 @@ import Testing
                 })
             let holder = try database.lockJob(1)
             let resume = Background {
-                #expect(try database.value("SELECT stockq.resume(store_id => 's')") == "3")
+                let resumed = try database.value("SELECT stockq.resume(store_id => 's')")
+                #expect(resumed == "3")
             }
             #expect(try eventually { try database.sessionsWaitingForLocks() == 1 })
             let reprioritize = Background {
