@@ -19,8 +19,8 @@ END
 $$;
 
 -- Makes an administrator's change of the whole queue wait for others, until the transaction ends. Those that lock lanes
--- first and then jobs wait for those that do it the other way round, and no pause is ended by a resume that began before
--- it. To cancel and to retry jobs locks no lanes, and is not among them. Without `shared` a change waits for all others.
+-- first and then jobs wait for those that do it the other way round, and a resume ends no pause that came after it.
+-- Cancel and retry lock no lanes, and are not among them. Without `shared` a change waits for all others.
 --
 -- Each of them has to see what another one or a worker has committed while it waited.
 CREATE OR REPLACE FUNCTION :"schema".lock_queue(shared boolean) RETURNS void
@@ -93,8 +93,8 @@ $$;
 -- With ordering keys a store's jobs are in any lane, so resuming a store raises the epoch of all lanes. Lanes that are
 -- paused themselves stay paused.
 --
--- To make many jobs ready takes long. Workers go on meanwhile: they do not see it before the transaction ends, and go on
--- pausing the store's new jobs. Only the last of those are made ready while the lanes are locked.
+-- To make many jobs ready takes long. Workers go on meanwhile: they do not see it before the transaction ends, and
+-- still pause the store's new jobs. Only the last of those are made ready while the lanes are locked.
 CREATE OR REPLACE FUNCTION :"schema".resume(
     store_id text DEFAULT NULL, lane integer DEFAULT NULL, everything boolean DEFAULT false
 ) RETURNS bigint
