@@ -71,7 +71,8 @@ BEGIN
     PERFORM check_pause_target(store_id, lane, everything);
     PERFORM lock_queue(shared => true);
     PERFORM FROM paused_stores AS p WHERE p.store_id = pause.store_id FOR UPDATE;
-    -- A worker locks the row of the lane that it works.
+    -- A worker locks the row of the lane that it works. In the order of lanes, so that two administrators cannot
+    -- deadlock.
     PERFORM l.lane FROM lanes AS l
     WHERE store_id IS NOT NULL OR everything OR l.lane = pause.lane
     ORDER BY l.lane
