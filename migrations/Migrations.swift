@@ -55,6 +55,7 @@ package struct Migration: Sendable {
         Migration(.repeatable, "views/jobs.sql", PackageResources.jobs_sql),
         Migration(.repeatable, "views/messages.sql", PackageResources.messages_sql),
         Migration(.repeatable, "functions/access.sql", PackageResources.access_sql),
+        Migration(.repeatable, "functions/locks.sql", PackageResources.locks_sql),
         Migration(.repeatable, "functions/partitions.sql", PackageResources.partitions_sql),
         Migration(.repeatable, "functions/retention.sql", PackageResources.retention_sql),
         Migration(.repeatable, "functions/checks.sql", PackageResources.checks_sql),

@@ -115,11 +115,7 @@ BEGIN
     IF has_results_partition(job_id) THEN
         RETURN false;
     END IF;
-    PERFORM FROM maintenance_locks AS l WHERE l.name = 'partitions' FOR UPDATE;
-    IF NOT FOUND THEN
-        RAISE internal_error USING
-            MESSAGE = 'maintenance_locks lacks its row "partitions"', HINT = 'Insert it again.';
-    END IF;
+    PERFORM lock_maintenance('partitions');
     IF has_results_partition(job_id) THEN
         RETURN false;
     END IF;
@@ -465,12 +461,8 @@ DECLARE
 BEGIN
     PERFORM check_caller_token(producer, caller_token);
     IF sha256 IS NOT NULL THEN
-        -- Two processes may begin with the same file. A row, because any role could hold an advisory lock.
-        PERFORM FROM maintenance_locks AS l WHERE l.name = 'imports' FOR UPDATE;
-        IF NOT FOUND THEN
-            RAISE object_not_in_prerequisite_state USING
-                MESSAGE = 'maintenance_locks lacks its row "imports"', HINT = 'Insert it again.';
-        END IF;
+        -- Two processes may begin with the same file.
+        PERFORM lock_maintenance('imports');
         SELECT i.name, import_state(i), i.imported_by, i.started_at,
             i.kind = 'items' AND import_state(i) IN ('stopped', 'interrupted')
         INTO earlier_name, earlier_state, earlier_by, earlier_at, may_be_repeated
@@ -4762,6 +4754,28 @@ BEGIN
     RETURN progress;
 END
 $$;
+CREATE FUNCTION stockq.lock_maintenance(name text, shared boolean DEFAULT false, waits boolean DEFAULT true) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'stockq', 'pg_temp'
+    AS $$
+BEGIN
+    IF shared THEN
+        PERFORM FROM maintenance_locks AS l WHERE l.name = lock_maintenance.name FOR SHARE;
+    ELSIF waits THEN
+        PERFORM FROM maintenance_locks AS l WHERE l.name = lock_maintenance.name FOR UPDATE;
+    ELSE
+        PERFORM FROM maintenance_locks AS l WHERE l.name = lock_maintenance.name FOR UPDATE SKIP LOCKED;
+    END IF;
+    IF FOUND THEN
+        RETURN true;
+    END IF;
+    IF NOT EXISTS (SELECT FROM maintenance_locks AS l WHERE l.name = lock_maintenance.name) THEN
+        RAISE internal_error USING
+            MESSAGE = format('maintenance_locks lacks its row "%s"', name), HINT = 'Insert it again.';
+    END IF;
+    RETURN false;
+END
+$$;
 CREATE FUNCTION stockq.lock_queue(shared boolean) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'
@@ -4773,30 +4787,13 @@ BEGIN
                 'the transaction is %s, and may not see every queued job', current_setting('transaction_isolation')),
             HINT = 'Call the function in a transaction that is READ COMMITTED.';
     END IF;
-    IF shared THEN
-        PERFORM FROM maintenance_locks AS l WHERE l.name = 'queue' FOR SHARE;
-    ELSE
-        PERFORM FROM maintenance_locks AS l WHERE l.name = 'queue' FOR UPDATE;
-    END IF;
-    IF NOT FOUND THEN
-        RAISE internal_error USING
-            MESSAGE = 'maintenance_locks lacks its row "queue"', HINT = 'Insert it again.';
-    END IF;
+    PERFORM lock_maintenance('queue', shared => lock_queue.shared);
 END
 $$;
 CREATE FUNCTION stockq.lock_retention() RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'stockq', 'pg_temp'
-    AS $$
-BEGIN
-    PERFORM FROM maintenance_locks AS l WHERE l.name = 'retention' FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND AND NOT EXISTS (SELECT FROM maintenance_locks AS l WHERE l.name = 'retention') THEN
-        RAISE internal_error USING
-            MESSAGE = 'maintenance_locks lacks its row "retention"', HINT = 'Insert it again.';
-    END IF;
-    RETURN FOUND;
-END
-$$;
+    RETURN stockq.lock_maintenance('retention'::text, waits => false);
 CREATE FUNCTION stockq.make_paused_jobs_ready(store_id text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'stockq', 'pg_temp'

@@ -71,12 +71,8 @@ DECLARE
 BEGIN
     PERFORM check_caller_token(producer, caller_token);
     IF sha256 IS NOT NULL THEN
-        -- Two processes may begin with the same file. A row, because any role could hold an advisory lock.
-        PERFORM FROM maintenance_locks AS l WHERE l.name = 'imports' FOR UPDATE;
-        IF NOT FOUND THEN
-            RAISE object_not_in_prerequisite_state USING
-                MESSAGE = 'maintenance_locks lacks its row "imports"', HINT = 'Insert it again.';
-        END IF;
+        -- Two processes may begin with the same file.
+        PERFORM lock_maintenance('imports');
         SELECT i.name, import_state(i), i.imported_by, i.started_at,
             i.kind = 'items' AND import_state(i) IN ('stopped', 'interrupted')
         INTO earlier_name, earlier_state, earlier_by, earlier_at, may_be_repeated

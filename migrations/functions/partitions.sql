@@ -43,11 +43,7 @@ BEGIN
     IF has_results_partition(job_id) THEN
         RETURN false;
     END IF;
-    PERFORM FROM maintenance_locks AS l WHERE l.name = 'partitions' FOR UPDATE;
-    IF NOT FOUND THEN
-        RAISE internal_error USING
-            MESSAGE = 'maintenance_locks lacks its row "partitions"', HINT = 'Insert it again.';
-    END IF;
+    PERFORM lock_maintenance('partitions');
     IF has_results_partition(job_id) THEN
         RETURN false;
     END IF;

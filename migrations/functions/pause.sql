@@ -33,15 +33,7 @@ BEGIN
                 'the transaction is %s, and may not see every queued job', current_setting('transaction_isolation')),
             HINT = 'Call the function in a transaction that is READ COMMITTED.';
     END IF;
-    IF shared THEN
-        PERFORM FROM maintenance_locks AS l WHERE l.name = 'queue' FOR SHARE;
-    ELSE
-        PERFORM FROM maintenance_locks AS l WHERE l.name = 'queue' FOR UPDATE;
-    END IF;
-    IF NOT FOUND THEN
-        RAISE internal_error USING
-            MESSAGE = 'maintenance_locks lacks its row "queue"', HINT = 'Insert it again.';
-    END IF;
+    PERFORM lock_maintenance('queue', shared => lock_queue.shared);
 END
 $$;
 

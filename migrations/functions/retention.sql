@@ -10,17 +10,8 @@
 
 -- Locks retention until the transaction ends: one process at a time drops. Returns false if another one does.
 CREATE OR REPLACE FUNCTION :"schema".lock_retention() RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = :"schema", pg_temp
-AS $$
-BEGIN
-    PERFORM FROM maintenance_locks AS l WHERE l.name = 'retention' FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND AND NOT EXISTS (SELECT FROM maintenance_locks AS l WHERE l.name = 'retention') THEN
-        RAISE internal_error USING
-            MESSAGE = 'maintenance_locks lacks its row "retention"', HINT = 'Insert it again.';
-    END IF;
-    RETURN FOUND;
-END
-$$;
+LANGUAGE sql SECURITY DEFINER SET search_path = :"schema", pg_temp
+RETURN :"schema".lock_maintenance('retention', waits => false);
 
 -- The oldest partition of the results, and what keeps it; nothing does if `reason` is null. The reasons are: in_use
 -- (producers draw ids in it), not_expired, and queued_job (with the oldest of these jobs, and how many there are,
