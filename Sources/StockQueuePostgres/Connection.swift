@@ -101,17 +101,8 @@ public final class Connection {
         // A session behind a pooler may have a default that this program has not replaced. A standby takes no writes.
         let mayBeReadOnly = settings.pooled && !isStandby
         let statement = mayBeReadOnly && statement == .begin ? .beginForWriting : statement
+        if prepares { try sendPreparation(of: statement) }
         let types = statement.parameterTypes.map(\.rawValue)
-        if prepares, let other = preparedNames[statement.name], other != statement.sql {
-            throw PostgresError(
-                kind: .protocolViolation,
-                message: "statement \(statement.name) has another text on this connection")
-        }
-        if prepares, preparedNames[statement.name] == nil {
-            try check(PQsendPrepare(handle, statement.name, statement.sql, Int32(types.count), types) == 1)
-            inFlight.append(Request(statement: statement.name, isPreparation: true))
-            preparedNames[statement.name] = statement.sql
-        }
         let sent = parameters.withPointers { values, lengths, formats in
             prepares
                 ? PQsendQueryPrepared(handle, statement.name, Int32(types.count), values, lengths, formats, 1)
@@ -119,6 +110,44 @@ public final class Connection {
         }
         try check(sent == 1)
         inFlight.append(Request(statement: statement.name, isPreparation: false))
+    }
+
+    private func sendPreparation(of statement: Statement) throws(PostgresError) {
+        if let other = preparedNames[statement.name] {
+            if other == statement.sql { return }
+            throw PostgresError(
+                kind: .protocolViolation,
+                message: "statement \(statement.name) has another text on this connection")
+        }
+        let types = statement.parameterTypes.map(\.rawValue)
+        try check(PQsendPrepare(handle, statement.name, statement.sql, Int32(types.count), types) == 1)
+        inFlight.append(Request(statement: statement.name, isPreparation: true))
+        preparedNames[statement.name] = statement.sql
+    }
+
+    /// Prepares statements and makes their plans, so that their first use takes no longer than a later one. Behind a
+    /// pooler nothing is prepared, and this does nothing.
+    ///
+    /// EXPLAIN EXECUTE runs nothing. The session keeps the plan where `plan_cache_mode` is `force_generic_plan`. An error
+    /// of the server comes again where the statement is needed, so only a lost connection is one here.
+    package func planAhead(_ statements: [Statement]) throws(PostgresError) {
+        if settings.pooled { return }
+        do throws(PostgresError) {
+            try plan(statements)
+        } catch {
+            if error.isConnectionFatal { throw error }
+        }
+    }
+
+    private func plan(_ statements: [Statement]) throws(PostgresError) {
+        try enterPipeline()
+        for statement in statements { try sendPreparation(of: statement) }
+        _ = try receive()
+        let script = statements.map { statement in
+            let nulls = statement.parameterTypes.map { _ in "NULL" }.joined(separator: ", ")
+            return "EXPLAIN EXECUTE \(quoteIdentifier(statement.name))\(nulls.isEmpty ? "" : "(\(nulls))")"
+        }
+        try executeScript(script.joined(separator: ";\n"))
     }
 
     /// Ends the pipeline with a sync point and waits for all its results, in the order of `send`.

@@ -119,6 +119,23 @@ import Testing
         }
     }
 
+    @Test("a statement can be planned before its first use") func plannedAhead() async throws {
+        try await withDatabase(migrated: false) { database in
+            let connection = try database.connect()
+            try connection.executeScript("CREATE TABLE t (n int); SET plan_cache_mode = force_generic_plan")
+            let insert = Statement("insert_planned", [.int4], "INSERT INTO t VALUES ($1)")
+            try connection.planAhead([insert])
+            let plans = Statement(
+                "plans", [], "SELECT generic_plans FROM pg_prepared_statements WHERE name = 'insert_planned'")
+            #expect(try connection.execute(plans).int64(0, 0) == 1)
+            #expect(try database.value("SELECT count(*) FROM t") == "0")
+            var parameters = Parameters()
+            parameters.add(Int32(7))
+            try connection.execute(insert, parameters)
+            #expect(try database.value("SELECT n FROM t") == "7")
+        }
+    }
+
     @Test("COMMIT of a failed transaction throws") func failedTransaction() async throws {
         try await withDatabase(migrated: false) { database in
             let connection = try database.connect()

@@ -78,4 +78,16 @@ struct BatchStatements: Sendable {
         writeFailures = WriteFailuresStatement(schema, asText: false)
         writeFailuresAsText = WriteFailuresStatement(schema, asText: true)
     }
+
+    /// The statements of nearly every batch, to be planned before the first one.
+    ///
+    /// - Parameter skipsLocked: the claims skip locked jobs.
+    func usual(skipsLocked: Bool) -> [Statement] {
+        let claims: [any QueueStatement] = skipsLocked ? [claimUnlocked, countUpTo] : [claim]
+        let others: [any QueueStatement] = [
+            lockLane, lockCachedItems, lockItems, writeItems, writeResults, deleteFinished, writeNotifications,
+            writeChangeLog,
+        ]
+        return (claims + others).map(\.statement)
+    }
 }

@@ -75,12 +75,15 @@ private struct Polling {
     /// costs as much as 20 jobs.
     private static let besideProducerPauseMs = 25
     private static let wakeOthersEveryMs = 1_000
+    /// How long a process that starts reads the first jobs of stores, and of how many at once.
+    private static let (startMs, storesCountedAtOnce) = (200, 64)
     /// Beside busy workers, a pause is at least so many times as long as the quickest of the last polls: the others also
     /// waited for a processor.
     private static let (pauseOfPollTime, pollsRemembered) = (20, 8)
 
     mutating func run() throws(PostgresError) {
         if !connection.settings.pooled { try connection.listen(channel: context.schema.name) }
+        try connection.planAhead([statements.poll.statement, statements.findStrands.statement])
         // A new connection may lead to another server, and a standby that was promoted may have drawn fewer ids.
         context.marks.resetAll()
         while true {

@@ -35,8 +35,10 @@ struct Worker: WorkerService {
 
     /// Works on lanes until the lane queue or the stop signal ends it.
     func run(on connection: Connection, _ report: ServiceReport) throws(PostgresError) {
+        let statements = BatchStatements(context.schema)
+        try connection.planAhead(statements.usual(skipsLocked: isExpress))
         let batch = Batch(
-            connection: connection, statements: BatchStatements(context.schema), settings: context.settings,
+            connection: connection, statements: statements, settings: context.settings,
             workerName: name, sample: context.changedItems, onFinished: context.onFinished)
         let terminate = TerminateStalledSessionsStatement(context.schema)
         var lanes = tunings.lanes.withLock { $0 }
