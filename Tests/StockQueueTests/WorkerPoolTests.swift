@@ -110,6 +110,22 @@ import Testing
         }
     }
 
+    @Test("workers that sleep clear a flag that a killed process left, and a drain leaves none") func flagLeft()
+        async throws
+    {
+        try await withDatabase { database in
+            let isAwake = "SELECT is_called FROM stockq.workers_awake"
+            let setAwake = "SELECT setval('stockq.workers_awake', 1, true)"
+            let workers = database.startWorkers()
+            try database.run(setAwake)
+            #expect(try eventually(seconds: 60) { try database.value(isAwake) == "f" })
+            try workers.stop()
+            try database.run(setAwake)
+            try database.drain()
+            #expect(try database.value(isAwake) == "f")
+        }
+    }
+
     @Test("workers behind a pooler work without prepared statements") func pooled() async throws {
         try await withDatabase { database in
             try database.addItem("a", 100)

@@ -117,7 +117,10 @@ private struct Polling {
             backoff.foundWork()
         } else if context.laneQueue.isIdle {
             if drains && !dueJobs.foundDue {
-                if isLastPoll { return nil }
+                if isLastPoll {
+                    try setWorkersAwake(false)
+                    return nil
+                }
                 isLastPoll = true
                 return 0
             }
