@@ -15,7 +15,7 @@ import Testing
     /// Jobs of an item that were applied before a job with a lower id.
     private static let early = """
         SELECT job_id FROM (
-            SELECT job_id, version < lag(version) OVER (PARTITION BY item_id ORDER BY job_id) AS is_early
+            SELECT job_id, version < lag(version) OVER (PARTITION BY store_id, item_id ORDER BY job_id) AS is_early
             FROM stockq.results
             WHERE outcome = 'applied'
         ) AS applied
@@ -89,6 +89,33 @@ import Testing
                     "SELECT reference, outcome FROM stockq.results WHERE reference IS NOT NULL ORDER BY reference")
                     == ["brings,applied", "too late,rejected", "waits,applied"])
             #expect(try database.changesOfWorker() > 3, "the lane stayed with one worker")
+        }
+    }
+
+    /// Which worker meets the locked job, and in which way, is chance: so it is tried some times.
+    @Test("no worker overtakes a job of its item that another transaction has locked") func lockedJob() async throws {
+        try await withDatabase { database in
+            for round in 1...8 {
+                let store = "s\(round)"
+                try database.run(
+                    """
+                    INSERT INTO stockq.items (store_id, item_id, on_hand)
+                    SELECT '\(store)', chr(97 + number), 1000000 FROM generate_series(0, 2) AS number;
+                    INSERT INTO stockq.jobs (store_id, item_id, quantity, reference)
+                    SELECT '\(store)', chr(97 + number % 3), -1, number FROM generate_series(1, 6000) AS number
+                    """)
+                let holder = try database.lock(
+                    "SELECT FROM stockq.jobs WHERE store_id = '\(store)' AND reference = '3000' FOR UPDATE")
+                let workers = database.startWorkers(Self.smallBatches)
+                let applied = "SELECT count(*) FROM stockq.results WHERE store_id = '\(store)'"
+                // Of each item 2,000; of that of the locked job those before it.
+                #expect(eventually { (try? database.value(applied)) == "4999" })
+                #expect(try database.value("\(applied) AND item_id = 'a' AND reference::integer > 3000") == "0")
+                try holder.executeScript("COMMIT")
+                #expect(eventually { (try? database.value(applied)) == "6000" })
+                try workers.stop()
+            }
+            #expect(try database.rows(Self.early) == [])
         }
     }
 

@@ -8,9 +8,11 @@ import Testing
 /// for long.
 @Suite("Low-water marks") struct LowWaterMarkTests {
     /// Runs `body` beside workers that have finished 2,000 jobs, so that their marks are high.
-    private static func withWarmWorkers(_ database: TestDatabase, _ body: () throws -> Void) throws {
+    private static func withWarmWorkers(
+        _ database: TestDatabase, lockTimeout: Duration = .milliseconds(200), _ body: () throws -> Void
+    ) throws {
         try database.addItem("a", 1_000_000)
-        let workers = database.startWorkers()
+        let workers = database.startWorkers { $0.lockTimeout = lockTimeout }
         for round in 1...20 {
             try database.enqueue(100, of: .adjust("a", -1))
             #expect(try eventually { try database.resultCount() == round * 100 })
@@ -64,6 +66,79 @@ import Testing
                 let first = try #require(versions[1] ?? nil)
                 let second = try #require(versions[2002] ?? nil)
                 #expect(first < second)
+            }
+        }
+    }
+
+    @Test("a job that a batch makes ready below the mark comes before a later one of its item") func promoted()
+        async throws
+    {
+        try await withDatabase { database in
+            try database.addItem("b", 0)
+            try database.enqueue(.adjust("b", -5, policy: .wait))
+            try Self.withWarmWorkers(database) {
+                try database.enqueue(.adjust("b", 5))
+                #expect(try Self.isFinished(database, 2002, within: 10))
+                try database.enqueue(.adjust("b", -5, policy: .reject))
+                #expect(try Self.isFinished(database, 2003, within: 10))
+                #expect(
+                    try database.rows(
+                        "SELECT job_id, outcome FROM stockq.results WHERE item_id = 'b' ORDER BY job_id")
+                        == ["1,applied", "2002,applied", "2003,rejected"])
+            }
+        }
+    }
+
+    @Test("a batch does not raise the mark over a job that became due meanwhile") func dueMeanwhile() async throws {
+        try await withDatabase { database in
+            try database.addItem("slow", 10)
+            try database.enqueue(.adjust("a", -7, runAt: .after("1 day")))
+            try Self.withWarmWorkers(database, lockTimeout: .seconds(10)) {
+                let holder = try database.lockItem("slow")
+                try database.enqueue(.adjust("slow", -1))
+                #expect(try eventually { try database.value(Self.isItemAwaited) == "t" })
+                try database.run("UPDATE stockq.jobs SET run_at = now() WHERE job_id = 1")
+                #expect(
+                    try eventually {
+                        try database.value("SELECT run_at IS NULL FROM stockq.jobs WHERE job_id = 1") == "t"
+                    })
+                try holder.executeScript("COMMIT")
+                #expect(try Self.isFinished(database, 2002, within: 10))
+                try database.enqueue(.adjust("a", -1))
+                #expect(try Self.isFinished(database, 2003, within: 10))
+                let versions = try database.versionsByJob()
+                let first = try #require(versions[1] ?? nil)
+                let second = try #require(versions[2003] ?? nil)
+                #expect(first < second)
+            }
+        }
+    }
+
+    /// Whether a batch waits for an item's row.
+    private static let isItemAwaited = """
+        SELECT EXISTS (
+            SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name LIKE '%worker%' AND wait_event_type = 'Lock'
+        )
+        """
+
+    @Test("a job that batches skip stays before later ones of its item") func skipped() async throws {
+        try await withDatabase { database in
+            for item in ["free", "locked"] { try database.addItem(item, 1_000) }
+            try Self.withWarmWorkers(database) {
+                let holder = try database.lockItem("locked")
+                try database.enqueue(.adjust("locked", -1))
+                // Batch after batch skips it, so that any of them could raise the mark.
+                for job in 2002...2030 {
+                    try database.enqueue(.adjust("free", -1))
+                    #expect(try Self.isFinished(database, Int64(job), within: 10))
+                }
+                try database.enqueue(.adjust("locked", -1))
+                try holder.executeScript("COMMIT")
+                #expect(try Self.isFinished(database, 2031, within: 10))
+                let versions = try database.versionsByJob()
+                #expect(versions[2001] == 1)
+                #expect(versions[2031] == 2)
             }
         }
     }

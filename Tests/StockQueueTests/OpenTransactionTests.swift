@@ -88,6 +88,35 @@ import Testing
         }
     }
 
+    /// No poll comes between the batches.
+    @Test("a worker with a backlog finds the jobs of a passed transaction with its next batch") func besideBacklog()
+        async throws
+    {
+        try await withDatabase { database in
+            let traffic = try Traffic(database)
+            let producer = try database.connect()
+            try producer.executeScript("BEGIN")
+            try producer.enqueue(.adjust("a", -1, reference: "first"))
+            let workers = database.startWorkers { settings in
+                settings.workers = 1
+                settings.batchJobsMax = 50
+            }
+            try traffic.untilPassed()
+            let before = try database.resultCount()
+            try database.enqueue(20_000, of: .adjust("a", -1))
+            #expect(try eventually { try database.resultCount() > before })
+            try producer.executeScript("COMMIT")
+            let committedAt = try database.value("SELECT clock_timestamp()")
+            #expect(try eventually(seconds: 60) { try database.queuedJobs() == 0 })
+            try workers.stop()
+            let later = "SELECT count(*) FROM stockq.results WHERE finished_at > '\(committedAt)'"
+            #expect(try Int(database.value(later)) ?? 0 > 5_000, "the backlog was done too soon")
+            #expect(
+                try database.value(
+                    "\(later) AND version < (SELECT version FROM stockq.results WHERE reference = 'first')") == "0")
+        }
+    }
+
     @Test("several passed transactions end one after the other, in two processes that are started again")
     func severalTransactions() async throws {
         try await withDatabase { database in
