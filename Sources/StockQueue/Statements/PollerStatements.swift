@@ -121,6 +121,44 @@ struct FindStrandsStatement: QueueStatement {
     }
 }
 
+/// Counts the ready jobs of stores in their lanes, each up to a limit. It also steps over the entries of jobs that are gone
+/// and not vacuumed yet.
+struct CountFirstJobsStatement: QueueStatement {
+    let statement: Statement
+
+    init(_ schema: QueueSchema) {
+        statement = Statement(
+            "count_first_jobs", [.int4Array, .int4],
+            """
+            SELECT first_strand, (
+                SELECT count(*)
+                FROM (
+                    SELECT FROM \(schema.quoted).jobs
+                    WHERE run_at IS NULL AND (strand, job_id) > (first_strand, 0)
+                        AND strand <= first_strand + \(JobRequest.priorityMax - 1)
+                    LIMIT $2
+                ) AS first
+            ) AS jobs
+            FROM unnest($1) AS stores (first_strand)
+            """)
+    }
+
+    static func parameters(_ stores: ArraySlice<StoreInLane>, jobsMax: Int) -> Parameters {
+        let stores = stores.map(\.firstStrand)
+        var parameters = Parameters()
+        parameters.addArray(of: stores.count, int32: { stores[$0] })
+        parameters.add(Int32(jobsMax))
+        return parameters
+    }
+
+    static func counts(in rows: ResultSet) -> [(store: StoreInLane, jobs: Int)] {
+        let (strand, jobs) = (rows.column("first_strand"), rows.column("jobs"))
+        return (0..<rows.rowCount).map {
+            (Strand(rawValue: rows.int32($0, strand)).store, Int(rows.int64($0, jobs)))
+        }
+    }
+}
+
 extension Array {
     /// The first index whose element has a property that all later elements have too.
     fileprivate func partitioningIndex(where belongs: (Element) -> Bool) -> Int {

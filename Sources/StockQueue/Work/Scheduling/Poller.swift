@@ -44,6 +44,7 @@ private struct Polling {
     private struct Statements {
         let poll: PollStatement
         let findStrands: FindStrandsStatement
+        let countFirstJobs: CountFirstJobsStatement
         let changedLanes: ChangedLanesStatement
         let findEndedTransactions = FindEndedTransactionsStatement()
         let setWorkersAwake: SetWorkersAwakeStatement
@@ -58,7 +59,8 @@ private struct Polling {
         let schema = context.schema
         statements = Statements(
             poll: PollStatement(schema), findStrands: FindStrandsStatement(schema),
-            changedLanes: ChangedLanesStatement(schema), setWorkersAwake: SetWorkersAwakeStatement(schema))
+            countFirstJobs: CountFirstJobsStatement(schema), changedLanes: ChangedLanesStatement(schema),
+            setWorkersAwake: SetWorkersAwakeStatement(schema))
         backoff = IdleBackoff(awakeAfterMs: context.settings.awakeAfter.milliseconds)
         openTransactions = OpenTransactionWatch(schema)
         dueJobs = DueJobs(schema)
@@ -174,10 +176,46 @@ private struct Polling {
             context.marks.raise(from: snapshot) { !busyStrands.contains($0) }
             var strands = ready.filter { !$0.isPaused }.map(\.strand)
             strands += try learn(busyStrands.subtracting(snapshot.strands), snapshot)
-            context.turns.found(Set(strands.map(\.store)), isBacklog: isFirst)
+            let stores = Set(strands.map(\.store))
+            if isFirst { try foundBacklog(stores) } else { context.turns.found(stores) }
             // In random order; otherwise several processes would ask for the same lane at the same time.
             return Set(strands.map(\.lane)).shuffled()
         }
+    }
+
+    /// The jobs of the first poll may have been there for long. Stores with few of them come before the backlog of the
+    /// others; when the poller connects again, the batches before have shown which these are.
+    private func foundBacklog(_ stores: Set<StoreInLane>) throws(PostgresError) {
+        let first = stores.count > 1 && context.turns.knowsNothing ? try storesWithFew(of: stores) : []
+        context.turns.found(first)
+        context.turns.found(stores.subtracting(first), isBacklog: true)
+    }
+
+    /// Nothing waits for long to learn this: it is only a better order.
+    private func storesWithFew(of stores: Set<StoreInLane>) throws(PostgresError) -> Set<StoreInLane> {
+        let few = Int(StoreTurns.fewMax)
+        // With ordering keys a store's jobs are in several lanes.
+        var jobs: [Int32: Int] = [:]
+        let took = Stopwatch()
+        var rest = stores.sorted { $0.firstStrand < $1.firstStrand }[...]
+        while !rest.isEmpty && took.milliseconds < Self.startMs {
+            let counted = rest.prefix(Self.storesCountedAtOnce)
+            do throws(PostgresError) {
+                let rows = try connection.execute(
+                    statements.countFirstJobs.statement,
+                    CountFirstJobsStatement.parameters(counted, jobsMax: few + 1))
+                for (store, count) in CountFirstJobsStatement.counts(in: rows) {
+                    jobs[store.storeHash, default: 0] += count
+                }
+            } catch {
+                if error.isConnectionFatal { throw error }
+                // It took too long, behind many jobs that are gone and not vacuumed. The others would too.
+                break
+            }
+            rest = rest.dropFirst(counted.count)
+        }
+        for store in rest { jobs[store.storeHash] = few + 1 }
+        return stores.filter { jobs[$0.storeHash] ?? 0 <= few }
     }
 
     /// Learns strands that were not known, and looks for more of them behind each.

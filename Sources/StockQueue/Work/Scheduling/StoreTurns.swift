@@ -122,7 +122,7 @@ package final class StoreTurns: Sendable {
     /// How many stores are remembered.
     private static let servedMax = 100_000
     /// The most jobs of a store with few.
-    private static let fewMax = 50.0
+    static let fewMax = 50.0
     private static let fading = 0.9
     /// The most lanes with few jobs that are chosen before one of the others is.
     private static let fewChosenMax = 4
@@ -136,12 +136,15 @@ package final class StoreTurns: Sendable {
     /// - Parameter hasExpressWorker: a store with little work need not wait for the batches of other lanes.
     package init(hasExpressWorker: Bool) { self.hasExpressWorker = hasExpressWorker }
 
+    /// No batch was committed, and no work was found.
+    package var knowsNothing: Bool { state.withLock { $0.batches == 0 && $0.lanes.allSatisfy(\.works.isEmpty) } }
+
     /// A poll, or a producer of this process, has found ready jobs of these stores, or has offered calls.
     ///
     /// A store that is new counts as one with few jobs until its first batch: behind a backlog of other stores that no
     /// batch has seen yet, it would wait for all of these.
     ///
-    /// - Parameter isBacklog: the jobs may have been there for long. Nothing is known of their stores.
+    /// - Parameter isBacklog: the jobs may have been there for long, and may be many.
     package func found(_ stores: Set<StoreInLane>, isBacklog: Bool = false) {
         state.withLock { state in
             for store in stores {
