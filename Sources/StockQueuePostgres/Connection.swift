@@ -128,7 +128,7 @@ public final class Connection {
     /// Prepares statements and makes their plans, so that their first use takes no longer than a later one. Behind a
     /// pooler nothing is prepared, and this does nothing.
     ///
-    /// EXPLAIN EXECUTE runs nothing. The session keeps the plan where `plan_cache_mode` is `force_generic_plan`. An error
+    /// EXPLAIN EXECUTE runs nothing, and in JSON it answers in one row. The session keeps the plan where `plan_cache_mode` is `force_generic_plan`. An error
     /// of the server comes again where the statement is needed, so only a lost connection is one here.
     package func planAhead(_ statements: [Statement]) throws(PostgresError) {
         if settings.pooled { return }
@@ -145,7 +145,8 @@ public final class Connection {
         _ = try receive()
         let script = statements.map { statement in
             let nulls = statement.parameterTypes.map { _ in "NULL" }.joined(separator: ", ")
-            return "EXPLAIN EXECUTE \(quoteIdentifier(statement.name))\(nulls.isEmpty ? "" : "(\(nulls))")"
+            return
+                "EXPLAIN (FORMAT JSON) EXECUTE \(quoteIdentifier(statement.name))\(nulls.isEmpty ? "" : "(\(nulls))")"
         }
         try executeScript(script.joined(separator: ";\n"))
     }

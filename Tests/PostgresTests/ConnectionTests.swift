@@ -129,6 +129,8 @@ import Testing
                 "plans", [], "SELECT generic_plans FROM pg_prepared_statements WHERE name = 'insert_planned'")
             #expect(try connection.execute(plans).int64(0, 0) == 1)
             #expect(try database.value("SELECT count(*) FROM t") == "0")
+            // What cannot be planned shows only where it is used.
+            try connection.planAhead([Statement("bad", [], "SELECT FROM no_such_table"), insert])
             var parameters = Parameters()
             parameters.add(Int32(7))
             try connection.execute(insert, parameters)

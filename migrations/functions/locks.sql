@@ -2,7 +2,7 @@
 -- migration.
 
 -- Locks a row of `maintenance_locks` until the transaction ends. A row, because any role could hold an advisory lock.
--- Returns false where another transaction has locked it and the caller does not wait.
+-- Returns false where another transaction has locked it and the caller does not wait. A shared lock always waits.
 CREATE OR REPLACE FUNCTION :"schema".lock_maintenance(
     name text, shared boolean DEFAULT false, waits boolean DEFAULT true
 ) RETURNS boolean

@@ -7,9 +7,8 @@ struct IdleBackoff {
     private static let pausesMs = [2, 5, 10, 50, 250]
     /// Polls without work after which producers are asked to send wake-ups.
     private static let pollsBeforeSleep = 2
-    /// "Awake" is repeated, because another process that goes idle clears the flag for all. "Not awake" is repeated, because
-    /// a process that was killed has left the flag as it was; seldom, because another process may be busy.
-    private static let (repeatAwakeMs, repeatNotAwakeMs) = (1_000, 30_000)
+    /// "Awake" is repeated this often, because another process that goes idle clears the flag for all.
+    private static let repeatAwakeMs = 1_000
 
     private let awakeAfterMs: Int
     private var idlePolls = 0
@@ -47,10 +46,10 @@ struct IdleBackoff {
 
     /// Whether the workers are awake, where producers have to learn it now.
     mutating func changeForProducers() -> Bool? {
-        let isDue = wanted != nil && announceAgainAt?.hasPassed != false
+        let isDue = wanted == true && announceAgainAt?.hasPassed != false
         if wanted == announced && !isDue { return nil }
         announced = wanted
-        announceAgainAt = .after(milliseconds: wanted == true ? Self.repeatAwakeMs : Self.repeatNotAwakeMs)
+        announceAgainAt = .after(milliseconds: Self.repeatAwakeMs)
         return announced
     }
 }

@@ -44,6 +44,7 @@ private struct Polling {
     private struct Statements {
         let poll: PollStatement
         let findStrands: FindStrandsStatement
+        let limitTime = LimitTimeStatement()
         let countFirstJobs: CountFirstJobsStatement
         let changedLanes: ChangedLanesStatement
         let findEndedTransactions = FindEndedTransactionsStatement()
@@ -77,7 +78,7 @@ private struct Polling {
     /// costs as much as 20 jobs.
     private static let besideProducerPauseMs = 25
     private static let wakeOthersEveryMs = 1_000
-    /// How long a process that starts reads the first jobs of stores, and of how many at once.
+    /// How long a process that starts counts the first jobs of stores, and of how many stores at once.
     private static let (startMs, storesCountedAtOnce) = (200, 64)
     /// Beside busy workers, a pause is at least so many times as long as the quickest of the last polls: the others also
     /// waited for a processor.
@@ -184,38 +185,48 @@ private struct Polling {
     }
 
     /// The jobs of the first poll may have been there for long. Stores with few of them come before the backlog of the
-    /// others; when the poller connects again, the batches before have shown which these are.
+    /// others. When the poller connects again, the batches before have shown which these are.
     private func foundBacklog(_ stores: Set<StoreInLane>) throws(PostgresError) {
         let first = stores.count > 1 && context.turns.knowsNothing ? try storesWithFew(of: stores) : []
         context.turns.found(first)
         context.turns.found(stores.subtracting(first), isBacklog: true)
     }
 
-    /// Nothing waits for long to learn this: it is only a better order.
+    /// Stores that are not counted in time have many jobs: it is only a better order, and no job waits long for it.
     private func storesWithFew(of stores: Set<StoreInLane>) throws(PostgresError) -> Set<StoreInLane> {
         let few = Int(StoreTurns.fewMax)
         // With ordering keys a store's jobs are in several lanes.
         var jobs: [Int32: Int] = [:]
         let took = Stopwatch()
-        var rest = stores.sorted { $0.firstStrand < $1.firstStrand }[...]
+        // In random order; otherwise one lane with many dead index entries would always hide the same ones behind it.
+        var rest = stores.shuffled()[...]
         while !rest.isEmpty && took.milliseconds < Self.startMs {
             let counted = rest.prefix(Self.storesCountedAtOnce)
-            do throws(PostgresError) {
-                let rows = try connection.execute(
-                    statements.countFirstJobs.statement,
-                    CountFirstJobsStatement.parameters(counted, jobsMax: few + 1))
-                for (store, count) in CountFirstJobsStatement.counts(in: rows) {
-                    jobs[store.storeHash, default: 0] += count
-                }
-            } catch {
-                if error.isConnectionFatal { throw error }
-                // It took too long, behind many jobs that are gone and not vacuumed. The others would too.
-                break
-            }
+            guard let counts = try countFirstJobs(of: counted, jobsMax: few + 1) else { break }
+            for (store, count) in counts { jobs[store.storeHash, default: 0] += count }
             rest = rest.dropFirst(counted.count)
         }
         for store in rest { jobs[store.storeHash] = few + 1 }
         return stores.filter { jobs[$0.storeHash] ?? 0 <= few }
+    }
+
+    /// - Returns: nil where it takes too long, behind many dead index entries, or the server has another error.
+    private func countFirstJobs(
+        of stores: ArraySlice<StoreInLane>, jobsMax: Int
+    ) throws(PostgresError) -> [(store: StoreInLane, jobs: Int)]? {
+        let limit = Swift.min(Self.startMs, context.settings.statementTimeout.milliseconds)
+        do throws(PostgresError) {
+            return try connection.transaction { () throws(PostgresError) in
+                try connection.execute(
+                    statements.limitTime.statement, LimitTimeStatement.parameters(milliseconds: limit))
+                let rows = try connection.execute(
+                    statements.countFirstJobs.statement, CountFirstJobsStatement.parameters(stores, jobsMax: jobsMax))
+                return CountFirstJobsStatement.counts(in: rows)
+            }
+        } catch {
+            if error.isConnectionFatal { throw error }
+            return nil
+        }
     }
 
     /// Learns strands that were not known, and looks for more of them behind each.

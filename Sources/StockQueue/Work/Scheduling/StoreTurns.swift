@@ -136,8 +136,8 @@ package final class StoreTurns: Sendable {
     /// - Parameter hasExpressWorker: a store with little work need not wait for the batches of other lanes.
     package init(hasExpressWorker: Bool) { self.hasExpressWorker = hasExpressWorker }
 
-    /// No batch was committed, and no work was found.
-    package var knowsNothing: Bool { state.withLock { $0.batches == 0 && $0.lanes.allSatisfy(\.works.isEmpty) } }
+    /// No batch was committed yet.
+    package var knowsNothing: Bool { state.withLock { $0.batches == 0 } }
 
     /// A poll, or a producer of this process, has found ready jobs of these stores, or has offered calls.
     ///
