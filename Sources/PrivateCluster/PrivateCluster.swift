@@ -32,6 +32,8 @@ public final class PrivateCluster: @unchecked Sendable {
 
     /// The server does not notify its clients that it is ready or has ended, so the cluster polls.
     private static let pollMs = 10
+    /// How long a server may take to shut down; after that it is ended as in a crash.
+    private static let shutdownMs = 60_000
 
     private let supervisor: Process
     private let lifeline: Pipe
@@ -156,8 +158,13 @@ public final class PrivateCluster: @unchecked Sendable {
     public func shutDown(_ how: Shutdown) throws {
         guard let process = serverProcessID else { return }
         try send(how.rawValue)
-        // The process disappears once the supervisor has waited for it.
-        while Foundation.kill(process, 0) == 0 { pause(milliseconds: Self.pollMs) }
+        // The process disappears once the supervisor has waited for it. A fast shutdown of PostgreSQL 15 may never end
+        // where it comes while the server recovers from a crash: the postmaster goes on waiting for its checkpointer.
+        let deadline = Deadline.after(milliseconds: Self.shutdownMs)
+        while Foundation.kill(process, 0) == 0 {
+            if deadline.hasPassed { Foundation.kill(process, SIGQUIT) }
+            pause(milliseconds: Self.pollMs)
+        }
     }
 
     /// Starts the server after `shutDown`, and waits until it accepts connections.

@@ -214,7 +214,7 @@ private struct Polling {
     private func countFirstJobs(
         of stores: ArraySlice<StoreInLane>, jobsMax: Int
     ) throws(PostgresError) -> [(store: StoreInLane, jobs: Int)]? {
-        let limit = Swift.min(Self.startMs, context.settings.statementTimeout.milliseconds)
+        let limit = min(Self.startMs, context.settings.statementTimeout.milliseconds)
         do throws(PostgresError) {
             return try connection.transaction { () throws(PostgresError) in
                 try connection.execute(
