@@ -105,12 +105,12 @@ import Testing
                     SELECT '\(store)', chr(97 + number % 3), -1, number FROM generate_series(1, 6000) AS number
                     """)
                 let holder = try database.lock(
-                    "SELECT FROM stockq.jobs WHERE store_id = '\(store)' AND reference = '3000' FOR UPDATE")
+                    "SELECT FROM stockq.jobs WHERE store_id = '\(store)' AND reference = '3030' FOR UPDATE")
                 let workers = database.startWorkers(Self.smallBatches)
                 let applied = "SELECT count(*) FROM stockq.results WHERE store_id = '\(store)'"
                 // Of each item 2,000; of that of the locked job those before it.
-                #expect(eventually { (try? database.value(applied)) == "4999" })
-                #expect(try database.value("\(applied) AND item_id = 'a' AND reference::integer > 3000") == "0")
+                #expect(eventually { (try? database.value(applied)) == "5009" })
+                #expect(try database.value("\(applied) AND item_id = 'a' AND reference::integer > 3030") == "0")
                 try holder.executeScript("COMMIT")
                 #expect(eventually { (try? database.value(applied)) == "6000" })
                 try workers.stop()
