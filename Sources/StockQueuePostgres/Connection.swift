@@ -128,8 +128,9 @@ public final class Connection {
     /// Prepares statements and makes their plans, so that their first use takes no longer than a later one. Behind a
     /// pooler nothing is prepared, and this does nothing.
     ///
-    /// EXPLAIN EXECUTE runs nothing, and in JSON it answers in one row. The session keeps the plan where `plan_cache_mode` is `force_generic_plan`. An error
-    /// of the server comes again where the statement is needed, so only a lost connection is one here.
+    /// EXPLAIN EXECUTE runs nothing, and in JSON it answers in one row. The session keeps the plan where
+    /// `plan_cache_mode` is `force_generic_plan`. An error of the server comes again where the statement is needed, so
+    /// only a lost connection is one here.
     package func planAhead(_ statements: [Statement]) throws(PostgresError) {
         if settings.pooled { return }
         do throws(PostgresError) {

@@ -70,9 +70,7 @@ import Testing
                 "JOIN \"\(name)\".jobs ON jobs.ctid = decided.tuple_id", "jobs WHERE ctid = ANY ($1)",
                 "INSERT INTO \"\(name)\".notifications", "SET scheduled_at", "WITH fitting",
                 "AS wanted_index,\n", "AS known (after_strand", "AS gaps (after_strand", "AS stores (first_strand)",
-                "ceil(extract(epoch",
-                "AS wanted (lane)",
-                "WHERE idempotency_key = wanted.key", "AS used (tuple_id)",
+                "ceil(extract(epoch", "AS wanted (lane)", "WHERE idempotency_key = wanted.key", "AS used (tuple_id)",
             ] {
                 #expect(plans.contains { $0.contains(statement) }, "no plan of the statement with \(statement)")
             }
