@@ -121,17 +121,6 @@ struct FindStrandsStatement: QueueStatement {
     }
 }
 
-/// Limits the time of each statement of the transaction.
-struct LimitTimeStatement: QueueStatement {
-    let statement = Statement("limit_time", [.text], "SELECT set_config('statement_timeout', $1, true)")
-
-    static func parameters(milliseconds: Int) -> Parameters {
-        var parameters = Parameters()
-        parameters.add("\(milliseconds)ms")
-        return parameters
-    }
-}
-
 /// Counts the ready jobs of stores in their lanes, each up to a limit. It also steps over the entries of jobs that are gone
 /// and not vacuumed yet.
 struct CountFirstJobsStatement: QueueStatement {

@@ -44,7 +44,6 @@ private struct Polling {
     private struct Statements {
         let poll: PollStatement
         let findStrands: FindStrandsStatement
-        let limitTime = LimitTimeStatement()
         let countFirstJobs: CountFirstJobsStatement
         let changedLanes: ChangedLanesStatement
         let findEndedTransactions = FindEndedTransactionsStatement()
@@ -217,8 +216,7 @@ private struct Polling {
         let limit = min(Self.startMs, context.settings.statementTimeout.milliseconds)
         do throws(PostgresError) {
             return try connection.transaction { () throws(PostgresError) in
-                try connection.execute(
-                    statements.limitTime.statement, LimitTimeStatement.parameters(milliseconds: limit))
+                try connection.executeScript("SET LOCAL statement_timeout = \(limit)")
                 let rows = try connection.execute(
                     statements.countFirstJobs.statement, CountFirstJobsStatement.parameters(stores, jobsMax: jobsMax))
                 return CountFirstJobsStatement.counts(in: rows)
