@@ -72,8 +72,7 @@ import Testing
         }
     }
 
-    @Test("a million rows go through a pipe whose reader stops, and through a small memory") func stream() async throws
-    {
+    @Test("many rows go through a pipe whose reader stops, and through a small memory") func stream() async throws {
         try await withDatabase { database in
             try database.run(
                 """

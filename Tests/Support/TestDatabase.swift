@@ -19,7 +19,7 @@ public final class TestDatabase: Sendable {
         cluster = try TestCluster.get()
         let number = Self.counter.add(1, ordering: .relaxed).newValue
         name = "test_\(number)"
-        let admin = try Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))
+        let admin = try Self.connect(cluster.conninfo())
         try Self.cloning.withLock { _ in
             try admin.executeScript("CREATE DATABASE \(name)" + (migrated ? " TEMPLATE template_stockq" : ""))
         }
@@ -29,7 +29,7 @@ public final class TestDatabase: Sendable {
     public init(on cluster: PrivateCluster) throws {
         self.cluster = cluster
         name = "queue"
-        let admin = try Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))
+        let admin = try Self.connect(cluster.conninfo())
         try admin.executeScript("CREATE DATABASE queue")
         try Migrator(connection: connect(), schema: schema).migrate()
     }
@@ -57,8 +57,13 @@ public final class TestDatabase: Sendable {
         return settings
     }
 
-    public func connect() throws -> Connection {
-        try Connection(ConnectionSettings(conninfo: conninfo, applicationName: "test"))
+    public func connect() throws -> Connection { try Self.connect(conninfo) }
+
+    /// The tests that run at once share the disk, so the statement of one may take minutes and nothing is wrong.
+    private static func connect(_ conninfo: String) throws -> Connection {
+        var settings = ConnectionSettings(conninfo: conninfo, applicationName: "test")
+        settings.callTimeout = .seconds(300)
+        return try Connection(settings)
     }
 
     /// A direct connection as another role.
@@ -71,7 +76,7 @@ public final class TestDatabase: Sendable {
 
     public func drop() {
         // A test that failed and left a connection open reports that by its own assertions.
-        let admin = try? Connection(ConnectionSettings(conninfo: cluster.conninfo(), applicationName: "tests"))
+        let admin = try? Self.connect(cluster.conninfo())
         try? admin?.executeScript("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
     }
 
