@@ -20,7 +20,7 @@ public final class Connection {
     package var whileWaiting: WaitObserver?
     /// The text of each prepared statement by its name. The statement of another schema has the same name and another
     /// text.
-    private var preparedNames: [String: String] = [:]
+    var preparedNames: [String: String] = [:]
     /// The requests that were sent and are not answered yet.
     var inFlight: [Request] = []
     var pendingNotifications: [String] = []
@@ -110,46 +110,6 @@ public final class Connection {
         }
         try check(sent == 1)
         inFlight.append(Request(statement: statement.name, isPreparation: false))
-    }
-
-    private func sendPreparation(of statement: Statement) throws(PostgresError) {
-        if let other = preparedNames[statement.name] {
-            if other == statement.sql { return }
-            throw PostgresError(
-                kind: .protocolViolation,
-                message: "statement \(statement.name) has another text on this connection")
-        }
-        let types = statement.parameterTypes.map(\.rawValue)
-        try check(PQsendPrepare(handle, statement.name, statement.sql, Int32(types.count), types) == 1)
-        inFlight.append(Request(statement: statement.name, isPreparation: true))
-        preparedNames[statement.name] = statement.sql
-    }
-
-    /// Prepares statements and makes their plans, so that their first use takes no longer than a later one. Behind a
-    /// pooler nothing is prepared, and this does nothing.
-    ///
-    /// EXPLAIN EXECUTE runs nothing, and in JSON it answers in one row. The session keeps the plan where
-    /// `plan_cache_mode` is `force_generic_plan`. An error of the server comes again where the statement is needed, so
-    /// only a lost connection is one here.
-    package func planAhead(_ statements: [Statement]) throws(PostgresError) {
-        if settings.pooled { return }
-        do throws(PostgresError) {
-            try plan(statements)
-        } catch {
-            if error.isConnectionFatal { throw error }
-        }
-    }
-
-    private func plan(_ statements: [Statement]) throws(PostgresError) {
-        try enterPipeline()
-        for statement in statements { try sendPreparation(of: statement) }
-        _ = try receive()
-        let script = statements.map { statement in
-            let nulls = statement.parameterTypes.map { _ in "NULL" }.joined(separator: ", ")
-            return
-                "EXPLAIN (FORMAT JSON) EXECUTE \(quoteIdentifier(statement.name))\(nulls.isEmpty ? "" : "(\(nulls))")"
-        }
-        try executeScript(script.joined(separator: ";\n"))
     }
 
     /// Ends the pipeline with a sync point and waits for all its results, in the order of `send`.
@@ -372,7 +332,7 @@ public final class Connection {
 
     // MARK: pipeline mode
 
-    private func enterPipeline() throws(PostgresError) {
+    func enterPipeline() throws(PostgresError) {
         if PQpipelineStatus(handle) == PQ_PIPELINE_OFF { try check(PQenterPipelineMode(handle) == 1) }
     }
 
@@ -381,10 +341,6 @@ public final class Connection {
         guard PQpipelineStatus(handle) != PQ_PIPELINE_OFF else { return }
         while let leftover = PQgetResult(handle) { PQclear(leftover) }
         try check(PQexitPipelineMode(handle) == 1)
-    }
-
-    private func discardPreparedStatement(_ request: Request) {
-        if request.isPreparation, let name = request.statement { preparedNames[name] = nil }
     }
 
     // MARK: session settings
@@ -426,45 +382,5 @@ public final class Connection {
         guard let message else { return "" }
         return String(cString: message).split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
             .joined(separator: " ")
-    }
-}
-
-extension Statement {
-    /// READ COMMITTED whatever the database's default is: each statement must see what the lock before it waited for.
-    package static let begin = Statement("begin", "BEGIN ISOLATION LEVEL READ COMMITTED")
-    /// The same for a session that is not this program's alone: it may have become read-only by default.
-    static let beginForWriting = Statement("begin_for_writing", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
-    /// One snapshot for all statements.
-    package static let beginSnapshot = Statement("begin_snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    package static let commit = Statement("commit", "COMMIT")
-    package static let rollBack = Statement("roll_back", "ROLLBACK")
-
-    var beginsTransaction: Bool { self == .begin || self == .beginForWriting || self == .beginSnapshot }
-
-    init(_ name: String, _ sql: String) { self.init(name, [], sql) }
-
-    static let applySettings = Statement(
-        "apply_settings", [.textArray, .textArray, .bool],
-        """
-        SELECT set_config(name, value, $3) FROM unnest($1, $2) AS setting (name, value)
-        -- A server on Windows cannot watch its clients.
-        WHERE name <> 'client_connection_check_interval' OR version() !~ 'Visual C|mingw'
-        """)
-}
-
-extension Parameters {
-    /// Passes the values in the form that libpq takes; libpq copies them before it returns.
-    func withPointers<Value>(
-        _ body: ([UnsafePointer<CChar>?], [Int32], [Int32]) -> Value
-    ) -> Value {
-        bytes.withUnsafeBytes { buffer in
-            // An empty buffer has no address, yet an empty text is not NULL.
-            let base = buffer.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!
-            let pointers = values.map { value in
-                value.length < 0 ? nil : (base + value.offset).assumingMemoryBound(to: CChar.self)
-            }
-            let lengths = values.map { Int32(max(0, $0.length)) }
-            return body(pointers, lengths, [Int32](repeating: 1, count: values.count))
-        }
     }
 }

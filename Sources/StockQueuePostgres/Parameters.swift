@@ -197,3 +197,20 @@ package struct Parameters {
         withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
     }
 }
+
+extension Parameters {
+    /// Passes the values in the form that libpq takes; libpq copies them before it returns.
+    func withPointers<Value>(
+        _ body: ([UnsafePointer<CChar>?], [Int32], [Int32]) -> Value
+    ) -> Value {
+        bytes.withUnsafeBytes { buffer in
+            // An empty buffer has no address, yet an empty text is not NULL.
+            let base = buffer.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!
+            let pointers = values.map { value in
+                value.length < 0 ? nil : (base + value.offset).assumingMemoryBound(to: CChar.self)
+            }
+            let lengths = values.map { Int32(max(0, $0.length)) }
+            return body(pointers, lengths, [Int32](repeating: 1, count: values.count))
+        }
+    }
+}

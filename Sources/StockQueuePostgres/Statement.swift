@@ -66,3 +66,26 @@ package struct TupleID: Sendable, Hashable {
     /// The place of no row: `InvalidBlockNumber`.
     package static let none = TupleID(block: .max, line: 0)
 }
+
+extension Statement {
+    /// READ COMMITTED whatever the database's default is: each statement must see what the lock before it waited for.
+    package static let begin = Statement("begin", "BEGIN ISOLATION LEVEL READ COMMITTED")
+    /// The same for a session that is not this program's alone: it may have become read-only by default.
+    static let beginForWriting = Statement("begin_for_writing", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+    /// One snapshot for all statements.
+    package static let beginSnapshot = Statement("begin_snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    package static let commit = Statement("commit", "COMMIT")
+    package static let rollBack = Statement("roll_back", "ROLLBACK")
+
+    var beginsTransaction: Bool { self == .begin || self == .beginForWriting || self == .beginSnapshot }
+
+    init(_ name: String, _ sql: String) { self.init(name, [], sql) }
+
+    static let applySettings = Statement(
+        "apply_settings", [.textArray, .textArray, .bool],
+        """
+        SELECT set_config(name, value, $3) FROM unnest($1, $2) AS setting (name, value)
+        -- A server on Windows cannot watch its clients.
+        WHERE name <> 'client_connection_check_interval' OR version() !~ 'Visual C|mingw'
+        """)
+}
