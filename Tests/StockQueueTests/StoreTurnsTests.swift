@@ -113,6 +113,24 @@ import Testing
         #expect(turns.jobsMax(of: 1, for: .milliseconds(100)) == jobsMaxOfOthers)
     }
 
+    @Test("a backlog is known until a claim finds its end, and in a lane that cannot be had nothing is known")
+    func deep() {
+        let (shop, neighbor, other) = (Self.store(1), Self.store(2), Self.store(3, lane: 2))
+        turns.found([Self.visitor])
+        #expect(turns.deep == [], "it may have a single job")
+        turns.found([shop, neighbor, other], isBacklog: true)
+        #expect(turns.deep == [shop, neighbor, other])
+        batch { _ in 1 }
+        batch { $0 == shop ? 1_000_000 : 1 }
+        #expect(turns.deep == [shop, other])
+        turns.foundUnavailable(1)
+        #expect(turns.deep == [other])
+        batch { _ in 1_000_000 }
+        #expect(turns.deep == [shop, other])
+        batch { _ in 1 }
+        #expect(turns.deep == [other])
+    }
+
     @Test("what a store had fades with the batches of others") func fading() {
         let visitor = Self.store(1_000, lane: 2)
         turns.found(Self.crowd, isBacklog: true)

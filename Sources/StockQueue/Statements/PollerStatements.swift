@@ -27,8 +27,12 @@ struct PollStatement: QueueStatement {
             """)
     }
 
-    /// - Parameter busy: the known strands that are likely to have jobs.
-    static func parameters(_ snapshot: LowWaterMarks.Snapshot, busy: Set<Strand>) -> Parameters {
+    /// - Parameters:
+    ///   - busy: the known strands that are likely to have jobs.
+    ///   - deep: stores that have jobs for certain. Their known strands are not probed.
+    static func parameters(
+        _ snapshot: LowWaterMarks.Snapshot, busy: Set<Strand>, deep: Set<StoreInLane>
+    ) -> Parameters {
         // Before the first strand that is known.
         var probes: [(strand: Int32, id: Int64, before: Int32)] = [
             (-1, .max, snapshot.strands.first?.rawValue ?? .max)
@@ -37,8 +41,11 @@ struct PollStatement: QueueStatement {
         for (index, strand) in snapshot.strands.enumerated() {
             let isLast = index + 1 == snapshot.strands.count
             let next = isLast ? Int32.max : snapshot.strands[index + 1].rawValue
-            let isBusy = busy.contains(strand)
-            probes.append((strand.rawValue, snapshot.marks[index].id, isBusy ? strand.rawValue + 1 : next))
+            let isDeep = deep.contains(strand.store)
+            let isBusy = isDeep || busy.contains(strand)
+            if !isDeep {
+                probes.append((strand.rawValue, snapshot.marks[index].id, isBusy ? strand.rawValue + 1 : next))
+            }
             if isBusy && strand.rawValue + 1 < next { probes.append((strand.rawValue, .max, next)) }
         }
         var parameters = Parameters()

@@ -160,8 +160,9 @@ private struct Polling {
             let highest = snapshot.highest
             let isFullScan = isLastPoll || fullScan.isDueAsOne(below: highest)
             if isFullScan { snapshot = snapshot.fromZero }
+            let deep = isFullScan ? [] : context.turns.deep
             let took = Stopwatch()
-            let (ready, changed, ended) = try readyJobs(snapshot, probesDueJobs)
+            let (ready, changed, ended) = try readyJobs(snapshot, deep, probesDueJobs)
             if !ended.isEmpty || !changed.isEmpty {
                 // The poll may have missed their jobs.
                 context.marks.end(ended)
@@ -171,7 +172,8 @@ private struct Polling {
             let isFirst = pollMicroseconds.isEmpty
             pollMicroseconds = pollMicroseconds.suffix(Self.pollsRemembered - 1) + [took.microseconds]
             if isFullScan { fullScan.scannedAsOne(below: highest, milliseconds: took.milliseconds) }
-            busyStrands = Set(ready.map(\.strand))
+            let strandsOfDeep = deep.isEmpty ? [] : snapshot.strands.filter { deep.contains($0.store) }
+            busyStrands = Set(ready.map(\.strand)).union(strandsOfDeep)
             if isFullScan { for job in ready { context.marks.lower(job.strand, below: job.id) } }
             context.marks.raise(from: snapshot) { !busyStrands.contains($0) }
             var strands = ready.filter { !$0.isPaused }.map(\.strand)
@@ -179,7 +181,7 @@ private struct Polling {
             let stores = Set(strands.map(\.store))
             if isFirst { try foundBacklog(stores) } else { context.turns.found(stores) }
             // In random order; otherwise several processes would ask for the same lane at the same time.
-            return Set(strands.map(\.lane)).shuffled()
+            return Set(strands.map(\.lane)).union(deep.map(\.lane)).shuffled()
         }
     }
 
@@ -246,7 +248,7 @@ private struct Polling {
     /// The first ready jobs above the marks, the lanes of which an administrator made older ones ready, and the passed
     /// transactions that have ended. The statements are one transaction: an idle process costs one a second.
     private mutating func readyJobs(
-        _ snapshot: LowWaterMarks.Snapshot, _ probesDueJobs: Bool
+        _ snapshot: LowWaterMarks.Snapshot, _ deep: Set<StoreInLane>, _ probesDueJobs: Bool
     ) throws(PostgresError) -> (ready: [ReadyJob], changed: [(lane: Int16, epoch: Int64)], ended: [TransactionID]) {
         let took = Stopwatch()
         let probe = probesDueJobs ? dueJobs.probe(isLastPoll: isLastPoll) : nil
@@ -254,7 +256,7 @@ private struct Polling {
         try connection.sendSessionSettings()
         if let probe { try connection.send(probe.statement, probe.parameters) }
         try connection.send(
-            statements.poll.statement, PollStatement.parameters(snapshot, busy: busyStrands))
+            statements.poll.statement, PollStatement.parameters(snapshot, busy: busyStrands, deep: deep))
         // These are behind the poll, so that they hold for it.
         try connection.send(statements.changedLanes.statement, ChangedLanesStatement.parameters(snapshot))
         if asksForEnded {

@@ -26,7 +26,7 @@ package final class StoreTurns: Sendable {
     }
 
     fileprivate struct Work {
-        /// The last claim left jobs behind.
+        /// The last claim left jobs behind, or the store had a backlog when the process started.
         var isDeep = false
         /// Raised whenever work is found.
         var found = 0
@@ -39,6 +39,8 @@ package final class StoreTurns: Sendable {
         var few: Set<StoreInLane> = []
         /// The last batch was for stores that came first, while others waited.
         var othersWait = false
+        /// The last claim found it paused, or another worker had it.
+        var isUnavailable = false
         /// Among the stores of the lane.
         var sharing = Sharing()
     }
@@ -152,11 +154,26 @@ package final class StoreTurns: Sendable {
                 if !isBacklog && state.lanes[lane].works[store] == nil && state.served[store.storeHash] == nil {
                     state.lanes[lane].few.insert(store)
                 }
-                state.lanes[lane].works[store, default: Work()].found += 1
+                state.lanes[lane].works[store, default: Work(isDeep: isBacklog)].found += 1
                 state.sort(store)
             }
         }
     }
+
+    /// The stores of which it is known that more jobs are ready: a poll need not look for them. In a lane of which the last
+    /// claim got nothing, because it is paused or another worker had it, nothing is known.
+    package var deep: Set<StoreInLane> {
+        state.withLock { state in
+            var deep: Set<StoreInLane> = []
+            for lane in state.lanes where !lane.isUnavailable {
+                for (store, work) in lane.works where work.isDeep { deep.insert(store) }
+            }
+            return deep
+        }
+    }
+
+    /// A claim found the lane paused, or another worker had it.
+    package func foundUnavailable(_ lane: Int16) { state.withLock { $0.lanes[Int(lane)].isUnavailable = true } }
 
     /// What a claim of the lane takes, the store whose turn it is first.
     ///
@@ -220,7 +237,10 @@ package final class StoreTurns: Sendable {
         let lastStore = claimed.last?.strand.store
         state.withLock { state in
             state.batches += 1
-            if let share = shares.first { state.lanes[Int(share.store.lane)].othersWait = share.isFirst }
+            if let share = shares.first {
+                state.lanes[Int(share.store.lane)].othersWait = share.isFirst
+                state.lanes[Int(share.store.lane)].isUnavailable = false
+            }
             var hadTurn = true
             for share in shares {
                 let taken = jobs[share.store] ?? 0

@@ -92,6 +92,7 @@ struct LaneVisit {
         context.tupleCache.store(tuples, of: lane)
         switch outcome {
         case .laneUnavailable:
+            context.turns.foundUnavailable(lane)
             try watchLockedLane()
             return Step(disposition: .cooldown(milliseconds: Self.lockedLaneCooldownMs))
         case .staleMarks(let epoch):
