@@ -98,6 +98,32 @@ import Testing
         }
     }
 
+    @Test("a new store's job is found beside the backlog of many stores, and so is its next one")
+    func besideBacklog() async throws {
+        try await withDatabase { database in
+            try database.run(
+                """
+                INSERT INTO stockq.items (store_id, item_id, on_hand)
+                SELECT 'crowd ' || number, 'a', 1000000 FROM generate_series(1, 200) AS number;
+                INSERT INTO stockq.jobs (store_id, item_id, quantity)
+                SELECT 'crowd ' || number % 200 + 1, 'a', -1 FROM generate_series(1, 200 * 500) AS number
+                """)
+            try database.run(Self.item(of: "shop"))
+            let workers = database.startWorkers(Self.smallBatches)
+            #expect(try eventually { try database.resultCount() > 10_000 })
+            for count in 1...2 {
+                try database.enqueue(.adjust("a", -1, store: "shop"))
+                #expect(
+                    try eventually {
+                        try database.value("SELECT count(*) FROM stockq.results WHERE store_id = 'shop'") == "\(count)"
+                    })
+            }
+            #expect(try database.queuedJobs() > 0, "it did not wait for the backlog")
+            #expect(try eventually(seconds: 60) { try database.queuedJobs() == 0 })
+            try workers.stop()
+        }
+    }
+
     @Test("two stores with a backlog in one lane have equal shares of each batch") func equalShares() async throws {
         try await withDatabase { database in
             let shop = try Self.neighbor(database)

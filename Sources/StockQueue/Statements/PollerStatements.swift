@@ -30,8 +30,9 @@ struct PollStatement: QueueStatement {
     /// - Parameters:
     ///   - busy: the known strands that are likely to have jobs.
     ///   - deep: stores that have jobs for certain. Their known strands are not probed.
+    ///   - isWide: probe behind the strands of deep stores too, for others that are not known.
     static func parameters(
-        _ snapshot: LowWaterMarks.Snapshot, busy: Set<Strand>, deep: Set<StoreInLane>
+        _ snapshot: LowWaterMarks.Snapshot, busy: Set<Strand>, deep: Set<StoreInLane>, isWide: Bool
     ) -> Parameters {
         // Before the first strand that is known.
         var probes: [(strand: Int32, id: Int64, before: Int32)] = [
@@ -46,7 +47,9 @@ struct PollStatement: QueueStatement {
             if !isDeep {
                 probes.append((strand.rawValue, snapshot.marks[index].id, isBusy ? strand.rawValue + 1 : next))
             }
-            if isBusy && strand.rawValue + 1 < next { probes.append((strand.rawValue, .max, next)) }
+            if isBusy && (isWide || !isDeep) && strand.rawValue + 1 < next {
+                probes.append((strand.rawValue, .max, next))
+            }
         }
         var parameters = Parameters()
         parameters.addArray(of: probes.count, int32: { probes[$0].strand })

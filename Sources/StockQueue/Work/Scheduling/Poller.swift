@@ -22,6 +22,22 @@ struct Poller: WorkerService {
     }
 }
 
+/// How long the last polls took, and so how long to pause beside busy workers.
+private struct RecentPolls {
+    /// The newest last.
+    private var microseconds: [Int] = []
+
+    /// A pause is so many times as long as the quickest of the last polls: the others also waited for a processor.
+    private static let (pauseOfPollTime, remembered) = (20, 8)
+
+    var isEmpty: Bool { microseconds.isEmpty }
+    var pauseMs: Int { (microseconds.min() ?? 0) * Self.pauseOfPollTime / 1_000 }
+
+    mutating func add(_ poll: Stopwatch) {
+        microseconds = microseconds.suffix(Self.remembered - 1) + [poll.microseconds]
+    }
+}
+
 /// The poller's state on one connection.
 private struct Polling {
     private let context: ServiceContext
@@ -34,8 +50,10 @@ private struct Polling {
     private var dueJobs: DueJobs
     private var fullScan: FullScan
     private var nextWakeUpOfOthersAt: Deadline?
-    /// How long the last polls took, the newest last.
-    private var pollMicroseconds: [Int] = []
+    private var nextWidePollAt: Deadline?
+    private var polls = RecentPolls()
+    /// Those that looked behind the strands of deep stores.
+    private var widePolls = RecentPolls()
     /// The strands in which the last poll found jobs.
     private var busyStrands: Set<Strand> = []
     /// The drain has found nothing, and ends after a poll of everything that finds nothing either.
@@ -67,7 +85,8 @@ private struct Polling {
         fullScan = FullScan(schema)
     }
 
-    /// The longest pause while all workers are busy: a poll finds the stores whose turn comes before theirs.
+    /// The longest pause while all workers are busy: a poll finds the stores whose turn comes before theirs. Also the
+    /// longest pause between wide polls: a thousand deep stores make one of these ten times as long as the others.
     private static let busyPauseMs = 250
     /// A worker is idle, or due jobs are locked by another transaction.
     private static let shortPauseMs = 5
@@ -79,10 +98,6 @@ private struct Polling {
     private static let wakeOthersEveryMs = 1_000
     /// How long a process that starts counts the first jobs of stores, and of how many stores at once.
     private static let (startMs, storesCountedAtOnce) = (200, 64)
-    /// Beside busy workers, a pause is at least so many times as long as the quickest of the last polls: the others also
-    /// waited for a processor.
-    private static let (pauseOfPollTime, pollsRemembered) = (20, 8)
-
     mutating func run() throws(PostgresError) {
         if !connection.settings.pooled { try connection.listen(channel: context.schema.name) }
         try connection.planAhead([statements.poll.statement, statements.findStrands.statement])
@@ -141,17 +156,16 @@ private struct Polling {
     /// a lane.
     private func busyPauseMs(_ canBeWorked: Bool, _ hadProducerWork: Bool) -> Int {
         if !canBeWorked { return Self.cooldownPauseMs }
-        let pauseMs = (pollMicroseconds.min() ?? 0) * Self.pauseOfPollTime / 1_000
         let working = context.laneQueue.working
         if hadProducerWork || working >= context.settings.workers {
-            return min(max(pauseMs, Self.besideProducerPauseMs), Self.busyPauseMs)
+            return min(max(polls.pauseMs, Self.besideProducerPauseMs), Self.busyPauseMs)
         }
         if working == 0 { return Self.shortPauseMs }
-        return min(max(pauseMs, Self.shortPauseMs), Self.busyPauseMs)
+        return min(max(polls.pauseMs, Self.shortPauseMs), Self.busyPauseMs)
     }
 
     /// Finds the stores with ready jobs above the marks; in a full scan and in the last poll of a drain, with any ready
-    /// job.
+    /// job. Of deep stores it is known.
     ///
     /// - Returns: their lanes, without those that are paused.
     private mutating func poll(probesDueJobs: Bool) throws(PostgresError) -> [Int16] {
@@ -161,16 +175,17 @@ private struct Polling {
             let isFullScan = isLastPoll || fullScan.isDueAsOne(below: highest)
             if isFullScan { snapshot = snapshot.fromZero }
             let deep = isFullScan ? [] : context.turns.deep
+            let isWide = nextWidePollAt?.hasPassed ?? true
             let took = Stopwatch()
-            let (ready, changed, ended) = try readyJobs(snapshot, deep, probesDueJobs)
+            let (ready, changed, ended) = try readyJobs(snapshot, deep, isWide: isWide, probesDueJobs)
             if !ended.isEmpty || !changed.isEmpty {
                 // The poll may have missed their jobs.
                 context.marks.end(ended)
                 for lane in changed { context.marks.reset(lane.lane, to: lane.epoch) }
                 continue
             }
-            let isFirst = pollMicroseconds.isEmpty
-            pollMicroseconds = pollMicroseconds.suffix(Self.pollsRemembered - 1) + [took.microseconds]
+            let isFirst = polls.isEmpty
+            remember(took, isWide: isWide)
             if isFullScan { fullScan.scannedAsOne(below: highest, milliseconds: took.milliseconds) }
             let strandsOfDeep = deep.isEmpty ? [] : snapshot.strands.filter { deep.contains($0.store) }
             busyStrands = Set(ready.map(\.strand)).union(strandsOfDeep)
@@ -183,6 +198,13 @@ private struct Polling {
             // In random order; otherwise several processes would ask for the same lane at the same time.
             return Set(strands.map(\.lane)).union(deep.map(\.lane)).shuffled()
         }
+    }
+
+    private mutating func remember(_ poll: Stopwatch, isWide: Bool) {
+        polls.add(poll)
+        guard isWide else { return }
+        widePolls.add(poll)
+        nextWidePollAt = .after(milliseconds: min(widePolls.pauseMs, Self.busyPauseMs))
     }
 
     /// The jobs of the first poll may have been there for long. Stores with few of them come before the backlog of the
@@ -248,7 +270,7 @@ private struct Polling {
     /// The first ready jobs above the marks, the lanes of which an administrator made older ones ready, and the passed
     /// transactions that have ended. The statements are one transaction: an idle process costs one a second.
     private mutating func readyJobs(
-        _ snapshot: LowWaterMarks.Snapshot, _ deep: Set<StoreInLane>, _ probesDueJobs: Bool
+        _ snapshot: LowWaterMarks.Snapshot, _ deep: Set<StoreInLane>, isWide: Bool, _ probesDueJobs: Bool
     ) throws(PostgresError) -> (ready: [ReadyJob], changed: [(lane: Int16, epoch: Int64)], ended: [TransactionID]) {
         let took = Stopwatch()
         let probe = probesDueJobs ? dueJobs.probe(isLastPoll: isLastPoll) : nil
@@ -256,7 +278,8 @@ private struct Polling {
         try connection.sendSessionSettings()
         if let probe { try connection.send(probe.statement, probe.parameters) }
         try connection.send(
-            statements.poll.statement, PollStatement.parameters(snapshot, busy: busyStrands, deep: deep))
+            statements.poll.statement,
+            PollStatement.parameters(snapshot, busy: busyStrands, deep: deep, isWide: isWide))
         // These are behind the poll, so that they hold for it.
         try connection.send(statements.changedLanes.statement, ChangedLanesStatement.parameters(snapshot))
         if asksForEnded {
