@@ -99,7 +99,7 @@ import Testing
     }
 
     @Test("a new store's job is found beside the backlog of many stores, and so is its next one")
-    func besideBacklog() async throws {
+    func besideManyStores() async throws {
         try await withDatabase { database in
             try database.run(
                 """

@@ -131,6 +131,14 @@ import Testing
         #expect(turns.deep == [other])
     }
 
+    @Test("a store with few jobs is none of the backlog when the poller connects again") func connectsAgain() {
+        welcome()
+        turns.found(Self.crowd.union([Self.visitor]), isBacklog: true)
+        #expect(turns.isShort(1))
+        #expect(!turns.deep.contains(Self.visitor))
+        #expect(batch { _ in 1 } == [Self.visitor])
+    }
+
     @Test("what a store had fades with the batches of others") func fading() {
         let visitor = Self.store(1_000, lane: 2)
         turns.found(Self.crowd, isBacklog: true)

@@ -29,7 +29,7 @@ struct PollStatement: QueueStatement {
 
     /// - Parameters:
     ///   - busy: the known strands that are likely to have jobs.
-    ///   - deep: stores that have jobs for certain. Their known strands are not probed.
+    ///   - deep: stores that are likely to have more jobs (`StoreTurns.deep`). Their known strands are not probed.
     ///   - isWide: probe behind the strands of deep stores too, for others that are not known.
     static func parameters(
         _ snapshot: LowWaterMarks.Snapshot, busy: Set<Strand>, deep: Set<StoreInLane>, isWide: Bool

@@ -108,8 +108,8 @@ final class Batch {
         let immediate = immediate(of: request, lane, claimedRows: claimedRows, atLimit: atLimit)
         if claimedRows == 0 && immediate == nil { return .nothingReady(epoch: lane.epoch) }
         let keepsAll = !lane.hasPausedStores && !request.skipsLockedItems && request.leavesOut.isNothing
-        // Calls come behind every job that is ready, and a claim ahead is older than the lock of the lane.
-        let mayLackJobs = request.skipsLockedJobs || immediate != nil || request.isClaimed
+        // Calls come behind every job that is ready. A claim ahead skips locked jobs too.
+        let mayLackJobs = request.skipsLockedJobs || immediate != nil
         let range =
             mayLackJobs ? ClaimedRange(claims.strands, marks: request.marks, whole: immediate?.stores ?? []) : nil
         let mayHaveMore = claimedRows >= request.jobsMax || !atLimit.isEmpty

@@ -48,7 +48,7 @@ final class LowWaterMarks: Sendable {
         }
     }
 
-    /// The most strands with a mark. Each costs a poll a probe of the ready index.
+    /// The most strands with a mark. Each costs most polls a probe of the ready index.
     private static let strandsMax = 20_000
 
     private let state = Mutex(State())

@@ -98,6 +98,7 @@ private struct Polling {
     private static let wakeOthersEveryMs = 1_000
     /// How long a process that starts counts the first jobs of stores, and of how many stores at once.
     private static let (startMs, storesCountedAtOnce) = (200, 64)
+
     mutating func run() throws(PostgresError) {
         if !connection.settings.pooled { try connection.listen(channel: context.schema.name) }
         try connection.planAhead([statements.poll.statement, statements.findStrands.statement])
@@ -165,9 +166,9 @@ private struct Polling {
     }
 
     /// Finds the stores with ready jobs above the marks; in a full scan and in the last poll of a drain, with any ready
-    /// job. Of deep stores it is known.
+    /// job. It does not look for jobs of deep stores.
     ///
-    /// - Returns: their lanes, without those that are paused.
+    /// - Returns: their lanes, without those that are paused, and the lanes of the deep stores.
     private mutating func poll(probesDueJobs: Bool) throws(PostgresError) -> [Int16] {
         while true {
             var snapshot = context.marks.snapshot
@@ -195,6 +196,8 @@ private struct Polling {
             strands += try learn(busyStrands.subtracting(snapshot.strands), snapshot)
             let stores = Set(strands.map(\.store))
             if isFirst { try foundBacklog(stores) } else { context.turns.found(stores) }
+            // The jobs of a batch that is under way may be all that they had, and others may have come in since.
+            context.turns.found(deep)
             // In random order; otherwise several processes would ask for the same lane at the same time.
             return Set(strands.map(\.lane)).union(deep.map(\.lane)).shuffled()
         }

@@ -26,7 +26,7 @@ package final class StoreTurns: Sendable {
     }
 
     fileprivate struct Work {
-        /// The last claim left jobs behind, or the store had a backlog when the process started.
+        /// The last claim left jobs behind, or the store was part of the backlog when the process started.
         var isDeep = false
         /// Raised whenever work is found.
         var found = 0
@@ -39,7 +39,7 @@ package final class StoreTurns: Sendable {
         var few: Set<StoreInLane> = []
         /// The last batch was for stores that came first, while others waited.
         var othersWait = false
-        /// The last claim found it paused, or another worker had it.
+        /// A claim found it paused, or another worker had it, and no batch was committed since.
         var isUnavailable = false
         /// Among the stores of the lane.
         var sharing = Sharing()
@@ -154,14 +154,15 @@ package final class StoreTurns: Sendable {
                 if !isBacklog && state.lanes[lane].works[store] == nil && state.served[store.storeHash] == nil {
                     state.lanes[lane].few.insert(store)
                 }
-                state.lanes[lane].works[store, default: Work(isDeep: isBacklog)].found += 1
+                let isDeep = isBacklog && state.batches == 0
+                state.lanes[lane].works[store, default: Work(isDeep: isDeep)].found += 1
                 state.sort(store)
             }
         }
     }
 
-    /// The stores of which it is known that more jobs are ready: a poll need not look for them. In a lane of which the last
-    /// claim got nothing, because it is paused or another worker had it, nothing is known.
+    /// The stores that are likely to have more jobs: a poll need not look for them, and a claim finds out. Nothing is known
+    /// of a lane that is paused or that another worker has.
     package var deep: Set<StoreInLane> {
         state.withLock { state in
             var deep: Set<StoreInLane> = []
@@ -177,7 +178,7 @@ package final class StoreTurns: Sendable {
 
     /// What a claim of the lane takes, the store whose turn it is first.
     ///
-    /// Each store has an equal share. Those that left jobs behind last time may also take what the others leave. But
+    /// Each store has an equal share. Deep stores may also take what the others leave. But
     /// stores that had few jobs lately have a batch for themselves alone, which is short; where there is none, those that
     /// left no jobs behind have one. Callers are always among them. At most every second batch is such a one.
     ///

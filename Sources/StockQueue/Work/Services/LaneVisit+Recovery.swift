@@ -81,6 +81,7 @@ extension LaneVisit {
             if outcome == .laneLocked {
                 // Perhaps by the session that the worker gave up: the server does not know that yet.
                 tuning.pendingFailure = (jobIDs, error)
+                worker.context.turns.foundUnavailable(lane)
                 return Step(disposition: .cooldown(milliseconds: Self.lockedLaneCooldownMs))
             }
             tuning.errors.forget(jobIDs)
