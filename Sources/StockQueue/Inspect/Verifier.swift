@@ -38,11 +38,13 @@ package struct Verifier {
 
     private let connection: Connection
     private let schema: QueueSchema
+    private let isWhole: Bool
     package let checks: [Check]
 
     package init(connection: Connection, schema: QueueSchema) {
         self.connection = connection
         self.schema = schema
+        isWhole = true
         let s = schema.quoted
         checks = Check.ofBalances(s) + Check.ofJobs(s) + Check.ofNotifications(s) + Check.ofAlerts(s)
     }
@@ -51,6 +53,7 @@ package struct Verifier {
     package init(connection: Connection, schema: QueueSchema, scope: Scope) {
         self.connection = connection
         self.schema = schema
+        isWhole = false
         checks = Check.of(scope, schema.quoted)
     }
 
@@ -83,9 +86,13 @@ package struct Verifier {
     }
 
     /// Runs all checks on one snapshot, so that a queue can be verified while workers are running.
+    ///
+    /// Those of the whole ledger join large tables. While rows are loaded, autovacuum may have analyzed a table and found
+    /// none that was committed: until it does so again, the planner would compare each item with each change.
     package func runAll(_ body: (Finding) -> Void) throws(PostgresError) {
         try connection.begin(.beginSnapshot)
         do throws(PostgresError) {
+            if isWhole { try connection.executeScript("SET LOCAL enable_nestloop = off") }
             for check in checks { body(try run(check)) }
             try connection.commit()
         } catch {
