@@ -35,7 +35,7 @@ public struct BatchProgress: Sendable, Hashable {
     /// The decided jobs, in order of work; empty for a batch that was not decided.
     public var decidedIDs: [Int64] = []
     /// The decided jobs, or the claimed ones of a batch that was not decided, where they are a single work unit; nil
-    /// where they are several, or none.
+    /// where they are several, or none. Of a group, a batch that was not decided may have claimed only some lines.
     public var onlyWorkUnit: [Int64]?
     /// Everything was written; the error came from COMMIT.
     public var isCommitting = false

@@ -10,6 +10,29 @@ import Testing
     /// The same, whatever the outcome.
     private static let absoluteTrap = "ALTER TABLE stockq.results ADD CONSTRAINT trap CHECK (reason <> 'poison')"
 
+    /// Batches become smaller with each time limit that they exceed, down to a single line of the group.
+    @Test("a group that exceeds the time limit before it is claimed as a whole fails as a whole")
+    func groupExceedsTimeLimit() async throws {
+        try await withDatabase { database in
+            for item in ["a", "b", "c"] { try database.addItem(item, 10) }
+            try database.run(
+                """
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, max_attempts)
+                SELECT 's', chr(96 + number), -1, 'g', 1 FROM generate_series(1, 3) AS number
+                """)
+            let holder = try database.lock("SELECT FROM stockq.items WHERE item_id = 'a' FOR UPDATE")
+            let workers = database.startWorkers {
+                $0.workers = 1
+                $0.statementTimeout = .milliseconds(200)
+                $0.lockTimeout = .seconds(60)
+            }
+            #expect(try eventually(seconds: 30) { try database.resultCount() > 0 })
+            #expect(try database.rows("SELECT outcome, count(*) FROM stockq.results GROUP BY outcome") == ["failed,3"])
+            try holder.rollBack()
+            try workers.stop()
+        }
+    }
+
     @Test("one bad job among many fails alone") func oneOfMany() async throws {
         try await withDatabase { database in
             try database.addItem("a", 10_000)

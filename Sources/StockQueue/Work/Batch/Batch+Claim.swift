@@ -147,7 +147,7 @@ extension Batch {
         return FindEndedTransactionsStatement.transactions(in: try connection.receive()[0])
     }
 
-    private func sendCountGroups() throws(PostgresError) {
+    func sendCountGroups() throws(PostgresError) {
         let groups = Array(0..<Int32(claims.groups.count))
         let linesMax = max(settings.groupLinesMax, claims.jobs.count)
         try send(statements.countGroups) {
@@ -158,7 +158,7 @@ extension Batch {
 
     /// Adds the rest of groups that were cut, but not of groups that are too large: of those the batch rejects the lines
     /// that it claimed.
-    private func completeGroups(_ counts: ResultSet) throws(PostgresError) {
+    func completeGroups(_ counts: ResultSet) throws(PostgresError) {
         var cut: [Int32] = []
         for count in CountGroupsStatement.counts(in: counts) {
             let isCut = count.lines != claims.groupLines[count.position]

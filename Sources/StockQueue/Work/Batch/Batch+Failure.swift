@@ -27,7 +27,8 @@ extension Batch {
     }
 
     /// Counts an attempt of a job, or of the lines of a group, that the database failed when they were alone: defers
-    /// them, or ends them as failed when they have no attempt left.
+    /// them, or ends them as failed when they have no attempt left. Where only some lines of a group are named, because
+    /// the batch that failed had not claimed the others yet, it counts for all of them.
     func recordFailure(of ids: [Int64], lane: Int16, error: PostgresError) throws(PostgresError) -> FailureOutcome {
         var last = error
         for record in FailureRecord.allCases {
@@ -53,7 +54,12 @@ extension Batch {
                 return .laneLocked
             }
             try claims.add(rows)
-            guard claims.jobs.count == ids.count else {
+            let areAllThere = claims.jobs.count == ids.count
+            if areAllThere && claims.groups.count > 0 {
+                try sendCountGroups()
+                try completeGroups(try connection.receive()[0])
+            }
+            guard areAllThere && claims.jobs.allSatisfy(\.isClaimed) else {
                 try connection.rollBack()
                 return .unavailable
             }
