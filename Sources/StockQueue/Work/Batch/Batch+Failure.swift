@@ -31,19 +31,22 @@ extension Batch {
     /// the batch that failed had not claimed the others yet, it counts for all of them.
     func recordFailure(of ids: [Int64], lane: Int16, error: PostgresError) throws(PostgresError) -> FailureOutcome {
         var last = error
+        var completesGroups = true
         for record in FailureRecord.allCases {
             do throws(PostgresError) {
-                return try recordFailure(of: ids, lane: lane, error: error, record)
+                return try recordFailure(of: ids, lane: lane, error: error, record, completesGroups: completesGroups)
             } catch {
                 guard error.mayBelongToJob else { throw error }
                 last = error
+                // A group id that is not UTF-8 cannot be sent back.
+                if error.statement == statements.countGroups.name { completesGroups = false }
             }
         }
         throw last
     }
 
     private func recordFailure(
-        of ids: [Int64], lane: Int16, error: PostgresError, _ record: FailureRecord
+        of ids: [Int64], lane: Int16, error: PostgresError, _ record: FailureRecord, completesGroups: Bool
     ) throws(PostgresError) -> FailureOutcome {
         try rollingBackOnError { () throws(PostgresError) in
             claims.removeAll()
@@ -55,7 +58,7 @@ extension Batch {
             }
             try claims.add(rows)
             let areAllThere = claims.jobs.count == ids.count
-            if areAllThere && claims.groups.count > 0 {
+            if areAllThere && completesGroups && claims.groups.count > 0 {
                 try sendCountGroups()
                 try completeGroups(try connection.receive()[0])
             }
