@@ -42,6 +42,12 @@ import Testing
         """
     }
 
+    /// The item of each of 200 stores.
+    private static let crowdItems = """
+        INSERT INTO stockq.items (store_id, item_id, on_hand)
+        SELECT 'crowd ' || number, 'a', 1000000 FROM generate_series(1, 200) AS number
+        """
+
     private static func item(of store: String) -> String {
         "INSERT INTO stockq.items (store_id, item_id, on_hand) VALUES ('\(store)', 'a', 1000000)"
     }
@@ -83,8 +89,7 @@ import Testing
         try await withDatabase { database in
             try database.run(
                 """
-                INSERT INTO stockq.items (store_id, item_id, on_hand)
-                SELECT 'crowd ' || number, 'a', 1000000 FROM generate_series(1, 200) AS number;
+                \(Self.crowdItems);
                 INSERT INTO stockq.jobs (store_id, item_id, quantity, ordering_key)
                 -- A third of the stores have few jobs in each of some lanes.
                 SELECT 'crowd ' || number % 200 + 1, 'a', -1, CASE WHEN number % 200 < 70 THEN number / 2000 END
@@ -103,8 +108,7 @@ import Testing
         try await withDatabase { database in
             try database.run(
                 """
-                INSERT INTO stockq.items (store_id, item_id, on_hand)
-                SELECT 'crowd ' || number, 'a', 1000000 FROM generate_series(1, 200) AS number;
+                \(Self.crowdItems);
                 INSERT INTO stockq.jobs (store_id, item_id, quantity)
                 SELECT 'crowd ' || number % 200 + 1, 'a', -1 FROM generate_series(1, 200 * 500) AS number
                 """)

@@ -115,8 +115,7 @@ extension Batch {
         }
         if claims.groups.count > groupCount {
             // A locked line brought in a group that has further lines behind the claim; they are skipped too.
-            try sendCountGroups()
-            try completeGroups(try connection.receive()[0])
+            try completeGroups()
         } else if let groups {
             try completeGroups(groups)
         }
@@ -147,7 +146,13 @@ extension Batch {
         return FindEndedTransactionsStatement.transactions(in: try connection.receive()[0])
     }
 
-    func sendCountGroups() throws(PostgresError) {
+    /// Adds the lines of the claim's groups that it lacks.
+    func completeGroups() throws(PostgresError) {
+        try sendCountGroups()
+        try completeGroups(try connection.receive()[0])
+    }
+
+    private func sendCountGroups() throws(PostgresError) {
         let groups = Array(0..<Int32(claims.groups.count))
         let linesMax = max(settings.groupLinesMax, claims.jobs.count)
         try send(statements.countGroups) {
@@ -158,7 +163,7 @@ extension Batch {
 
     /// Adds the rest of groups that were cut, but not of groups that are too large: of those the batch rejects the lines
     /// that it claimed.
-    func completeGroups(_ counts: ResultSet) throws(PostgresError) {
+    private func completeGroups(_ counts: ResultSet) throws(PostgresError) {
         var cut: [Int32] = []
         for count in CountGroupsStatement.counts(in: counts) {
             let isCut = count.lines != claims.groupLines[count.position]

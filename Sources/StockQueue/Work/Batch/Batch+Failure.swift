@@ -58,10 +58,7 @@ extension Batch {
             }
             try claims.add(rows)
             let areAllThere = claims.jobs.count == ids.count
-            if areAllThere && completesGroups && claims.groups.count > 0 {
-                try sendCountGroups()
-                try completeGroups(try connection.receive()[0])
-            }
+            if areAllThere && completesGroups && claims.groups.count > 0 { try completeGroups() }
             guard areAllThere && claims.jobs.allSatisfy(\.isClaimed) else {
                 try connection.rollBack()
                 return .unavailable

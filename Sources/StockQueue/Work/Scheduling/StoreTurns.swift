@@ -178,9 +178,9 @@ package final class StoreTurns: Sendable {
 
     /// What a claim of the lane takes, the store whose turn it is first.
     ///
-    /// Each store has an equal share. Deep stores may also take what the others leave. But
-    /// stores that had few jobs lately have a batch for themselves alone, which is short; where there is none, those that
-    /// left no jobs behind have one. Callers are always among them. At most every second batch is such a one.
+    /// Each store has an equal share. Deep stores may also take what the others leave. But stores that had few jobs lately
+    /// have a batch for themselves alone, which is short; where there is none, those that left no jobs behind have one.
+    /// Callers are always among them. At most every second batch is such a one.
     ///
     /// - Parameters:
     ///   - jobsMax: the most jobs of the claim.
