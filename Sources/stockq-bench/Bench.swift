@@ -43,6 +43,12 @@ struct Bench {
         if Terminal.errorIsTerminal { Terminal.showProgress(text) } else { Terminal.note(text) }
     }
 
+    /// Shows a figure as soon as it is known, so that a run that is ended early was not in vain.
+    func report(_ figure: Figure) {
+        Terminal.endProgress()
+        Terminal.note("\(figure.title): \(Figure.number(figure.value)) \(figure.unit)")
+    }
+
     // MARK: drains
 
     /// Measures all contestants in turn, round by round, so that a noisy minute of the machine affects them all.

@@ -66,8 +66,18 @@ package enum BenchCommand {
         defer { rig.cluster.stop() }
         var bench = Bench(rig: rig, rounds: rounds, scale: input[quick] ? 0.01 : 1)
         let chosen = input[only]
+        var failed: [String] = []
         for scenario in BenchScenario.allCases where chosen.isEmpty ? scenario != .http : chosen.contains(scenario) {
-            try bench.run(scenario)
+            let earlier = bench.figures.count
+            do {
+                try bench.run(scenario)
+            } catch {
+                // The other scenarios take long, and say something without this one.
+                Terminal.endProgress()
+                Terminal.note("\(program.name): \(scenario.rawValue) failed: \(error)")
+                failed.append(scenario.rawValue)
+            }
+            for figure in bench.figures[earlier...] { bench.report(figure) }
         }
         let report = BenchReport(
             version: Version.number, postgres: try rig.serverVersion(),
@@ -80,6 +90,9 @@ package enum BenchCommand {
         Terminal.print(report.table)
         if let file = input[json] { try write(report.json, file) }
         if let file = input[svg] { try write(report.svg, file) }
+        if !failed.isEmpty {
+            throw Failure("failed: \(failed.joined(separator: ", ")); the table has the other figures")
+        }
     }
 
     private static func write(_ text: String, _ file: String) throws {
