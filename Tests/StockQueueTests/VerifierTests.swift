@@ -130,9 +130,17 @@ import Testing
                 UPDATE pg_class SET reltuples = 0, relpages = 10
                 WHERE oid IN ('stockq.items'::regclass, 'stockq.results_000000000000000'::regclass)
                 """)
-            let connection = try database.connect()
-            try connection.executeScript("SET statement_timeout = '60s'")
-            try Verifier(connection: connection, schema: .standard).runAll { #expect($0.violations == []) }
+            var (store, lastHour) = (Verifier.Scope(), Verifier.Scope())
+            store.store = "s"
+            lastHour.since = .ago(.seconds(3_600))
+            for scope in [nil, store, lastHour] {
+                let connection = try database.connect()
+                try connection.executeScript("SET statement_timeout = '60s'")
+                let verifier =
+                    scope.map { Verifier(connection: connection, schema: .standard, scope: $0) }
+                    ?? Verifier(connection: connection, schema: .standard)
+                try verifier.runAll { #expect($0.violations == []) }
+            }
         }
     }
 

@@ -60,25 +60,38 @@ private struct Part {
             """
     }
 
+    /// The item of a row, as `scoped`. `LIMIT` keeps it a look-up for each row, which the table's index answers.
+    private func item(of row: String) -> String {
+        """
+        CROSS JOIN LATERAL (
+                    SELECT * FROM \(s).items AS item
+                    WHERE (item.store_id, item.item_id, item.location_id)
+                        = (\(row).store_id, \(row).item_id, \(row).location_id)
+                    LIMIT 1
+                ) AS scoped
+        """
+    }
+
     /// `scoped`: the items. `chain`: their applied results, from the last one back.
     ///
-    /// The planner takes both for small. A join with an item is one with the table, whose index finds it, however many
-    /// rows there are.
+    /// The planner takes both for small, and may do so with the tables. Every row is therefore looked up by its key: of
+    /// two sets that it takes for small, the planner would compare each row with each.
     private var common: String {
-        let touched = """
-            (item.store_id, item.item_id, item.location_id) IN (
-                    SELECT store_id, item_id, location_id FROM (\(logged)) AS logged
-                )
-            """
-        let isTouched = since != nil && scope.item == nil ? [touched] : []
+        let isOfTouched = since != nil && scope.item == nil
+        let items =
+            isOfTouched
+            ? """
+            (SELECT DISTINCT store_id, item_id, location_id FROM (\(logged)) AS logged) AS touched
+                \(item(of: "touched"))
+            """ : "\(s).items AS scoped"
         // What is up to the opening counts no more, whether its partition is gone or not.
         let recent =
             "WHERE change.version > scoped.opening_version" + (since.map { " AND change.finished_at >= \($0)" } ?? "")
         return """
             WITH RECURSIVE scoped AS MATERIALIZED (
-                SELECT item.*, \(createdVersion("item")) AS created_version
-                FROM \(s).items AS item
-                \(both(key("item") + isTouched))
+                SELECT scoped.*, \(createdVersion("scoped")) AS created_version
+                FROM \(items)
+                \(both(key("scoped")))
             ), chain AS (
                 SELECT change.*
                 FROM scoped
@@ -87,7 +100,7 @@ private struct Part {
                 UNION ALL
                 SELECT change.*
                 FROM chain
-                JOIN \(s).items AS scoped USING (store_id, item_id, location_id)
+                \(item(of: "chain"))
                 CROSS JOIN LATERAL (
                     SELECT * FROM \(s).results
                     WHERE results.job_id = chain.previous_job_id AND results.version < chain.version
@@ -167,7 +180,7 @@ private struct Part {
                     coalesce(accepted.allocated_after, earlier.allocated_after, \(opening("allocated")))
                         AS earlier_allocated
                 FROM chain
-                JOIN \(s).items AS scoped USING (store_id, item_id, location_id)
+                \(item(of: "chain"))
                 LEFT JOIN LATERAL (
                     SELECT * FROM \(s).results
                     WHERE results.job_id = chain.previous_job_id AND results.outcome = 'applied'
@@ -268,11 +281,10 @@ private struct Part {
             """
             SELECT format('job %s: item %L %L %L has it not among its changes', job_id, store_id, item_id, location_id)
             FROM (
-                -- No join: of two sets that it takes for small, the planner would compare each row with each.
-                SELECT logged.job_id, store_id, item_id, location_id
+                SELECT logged.job_id, logged.store_id, logged.item_id, logged.location_id
                 FROM (\(logged)) AS logged
-                JOIN \(s).items AS item USING (store_id, item_id, location_id)
-                WHERE logged.version > item.opening_version
+                \(item(of: "logged"))
+                WHERE logged.version > scoped.opening_version
                 EXCEPT
                 SELECT job_id, store_id, item_id, location_id FROM chain
             ) AS lost
