@@ -99,6 +99,30 @@ import Testing
         }
     }
 
+    @Test("what is left of a group that is too large is rejected when its first lines failed") func failedLines()
+        async throws
+    {
+        try await withDatabase { database in
+            try database.addItem("a", 100)
+            try database.run(
+                """
+                ALTER TABLE stockq.results ADD CONSTRAINT trap CHECK (reason <> 'poison' OR outcome = 'failed');
+                INSERT INTO stockq.jobs (store_id, item_id, quantity, group_id, max_attempts, reason)
+                SELECT 's', 'a', -1, 'g', 1, CASE number WHEN 1 THEN 'poison' END FROM generate_series(1, 7) AS number
+                """)
+            try database.drain {
+                $0.groupLinesMax = 5
+                $0.batchJobsMax = 2
+            }
+            #expect(
+                try database.rows("SELECT outcome, count(*) FROM stockq.results GROUP BY 1 ORDER BY 1") == [
+                    "rejected,5", "failed,2",
+                ])
+            #expect(try database.value("SELECT count(*) FROM stockq.too_large_groups") == "0")
+            try expectSoundLedger(database)
+        }
+    }
+
     @Test("a rejected group uses up its keys, and takes none from another job", arguments: [2, 20_000])
     func keys(batchJobsMax: Int) async throws {
         try await withDatabase { database in

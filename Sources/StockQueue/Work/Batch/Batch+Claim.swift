@@ -94,7 +94,7 @@ extension Batch {
         if let immediate { try sendChecks(of: immediate) }
         if let range { try send(statements.countUpTo) { range.parameters(&$0) } }
         let groupCount = claims.groups.count
-        if groupCount > 0 { try sendCountGroups() }
+        let linesMax = groupCount > 0 ? try sendCountGroups() : 0
         let locks = try tuples.map { tuples throws(PostgresError) in try sendItemLocks(tuples) } ?? []
         // Last, so that it holds for every statement before it.
         if !passed.isEmpty { try sendFindEnded(passed) }
@@ -117,7 +117,7 @@ extension Batch {
             // A locked line brought in a group that has further lines behind the claim; they are skipped too.
             try completeGroups()
         } else if let groups {
-            try completeGroups(groups)
+            try completeGroups(groups, countedUpTo: linesMax)
         }
         claims.arrange()
         return []
@@ -148,25 +148,28 @@ extension Batch {
 
     /// Adds the lines of the claim's groups that it lacks.
     func completeGroups() throws(PostgresError) {
-        try sendCountGroups()
-        try completeGroups(try connection.receive()[0])
+        let linesMax = try sendCountGroups()
+        try completeGroups(try connection.receive()[0], countedUpTo: linesMax)
     }
 
-    private func sendCountGroups() throws(PostgresError) {
+    /// - Returns: how many lines of a group are counted at most, but for one that says that there are more.
+    private func sendCountGroups() throws(PostgresError) -> Int {
         let groups = Array(0..<Int32(claims.groups.count))
         let linesMax = max(settings.groupLinesMax, claims.jobs.count)
         try send(statements.countGroups) {
             self.addGroups(groups, to: &$0)
             $0.add(Int64(linesMax) + 1)
         }
+        return linesMax
     }
 
     /// Adds the rest of groups that were cut, but not of groups that are too large: of those the batch rejects the lines
     /// that it claimed.
-    private func completeGroups(_ counts: ResultSet) throws(PostgresError) {
+    private func completeGroups(_ counts: ResultSet, countedUpTo linesMax: Int) throws(PostgresError) {
         var cut: [Int32] = []
         for count in CountGroupsStatement.counts(in: counts) {
-            let isCut = count.lines != claims.groupLines[count.position]
+            // A line that was locked may have joined the batch since the count.
+            let isCut = count.lines > linesMax || count.lines != claims.groupLines[count.position]
             let isTooLarge = count.lines > settings.groupLinesMax
             if isTooLarge || count.isMarked {
                 claims.addTooLargeGroup(

@@ -32,14 +32,19 @@ extension Batch {
     func recordFailure(of ids: [Int64], lane: Int16, error: PostgresError) throws(PostgresError) -> FailureOutcome {
         var last = error
         var completesGroups = true
-        for record in FailureRecord.allCases {
+        var records = FailureRecord.allCases[...]
+        while let record = records.first {
             do throws(PostgresError) {
                 return try recordFailure(of: ids, lane: lane, error: error, record, completesGroups: completesGroups)
             } catch {
                 guard error.mayBelongToJob else { throw error }
                 last = error
-                // A group id that is not UTF-8 cannot be sent back.
-                if error.statement == statements.countGroups.name { completesGroups = false }
+                if completesGroups && error.statement == statements.countGroups.name {
+                    // A group id that is not UTF-8 cannot be sent back.
+                    completesGroups = false
+                } else {
+                    records.removeFirst()
+                }
             }
         }
         throw last
@@ -65,6 +70,7 @@ extension Batch {
             }
             if record != .deferredAnyway && !hasAttemptLeft {
                 try writeFailure(error, asText: record == .asText)
+                try markTooLargeGroups()
                 try connection.commit()
                 return .failed
             }
@@ -89,6 +95,19 @@ extension Batch {
             parameters.add(error.debugDescription)
         }.affectedRows
         try expect(claims.jobs.count, changedBy: statement.name, got: changed)
+    }
+
+    /// The lines of a group that is too large end here too, and those behind the claim must not be applied later.
+    private func markTooLargeGroups() throws(PostgresError) {
+        let groups = claims.changedMarks { _ in true }
+        try changeMarks(of: groups.marked, by: statements.markTooLargeGroups)
+        try changeMarks(of: groups.unmarked, by: statements.unmarkTooLargeGroups)
+    }
+
+    private func changeMarks(of groups: [Int32], by statement: some QueueStatement) throws(PostgresError) {
+        if groups.isEmpty { return }
+        let changed = try execute(statement) { self.addGroups(groups, to: &$0) }.affectedRows
+        try expect(groups.count, changedBy: statement.name, got: changed)
     }
 
     private func deferJobs(_ error: PostgresError) throws(PostgresError) {

@@ -114,19 +114,14 @@ extension Batch {
         return rows
     }
 
-    /// The groups that are too large of which this batch rejects the first lines, and those of which it rejects the
-    /// last.
+    /// The groups that are too large to mark, and those to forget, as this batch rejects lines of them.
     private func tooLargeGroups(_ decision: BatchDecision) -> (marked: [Int32], unmarked: [Int32]) {
         if claims.tooLargeGroups.isEmpty { return ([], []) }
         let rejected = Set(
             decision.jobs.indices.lazy.compactMap { index -> GroupIndex? in
                 if case .finished = decision.jobs[index] { self.claims.jobs[index].group } else { nil }
             })
-        let groups = claims.tooLargeGroups.filter { rejected.contains($0.key) }
-        return (
-            groups.filter { !$0.value.isMarked && !$0.value.isComplete }.keys.map(\.rawValue),
-            groups.filter { $0.value.isMarked && $0.value.isComplete }.keys.map(\.rawValue)
-        )
+        return claims.changedMarks(where: rejected.contains)
     }
 
     private func waitingJobs(_ decision: BatchDecision) -> [(tupleID: TupleID, quantity: Int64?)] {

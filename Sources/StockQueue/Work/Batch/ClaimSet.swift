@@ -97,6 +97,17 @@ struct ClaimSet {
         }
     }
 
+    /// The groups that are too large of which the batch ends the first lines, and those of which it ends the last.
+    ///
+    /// - Parameter ends: whether the batch ends lines of a group.
+    func changedMarks(where ends: (GroupIndex) -> Bool) -> (marked: [Int32], unmarked: [Int32]) {
+        let groups = tooLargeGroups.filter { ends($0.key) }
+        return (
+            groups.filter { !$0.value.isMarked && !$0.value.isComplete }.keys.map(\.rawValue),
+            groups.filter { $0.value.isMarked && $0.value.isComplete }.keys.map(\.rawValue)
+        )
+    }
+
     mutating func addTooLargeGroup(_ position: Int, _ group: TooLargeGroup) {
         tooLargeGroups[GroupIndex(position)] = group
     }

@@ -85,14 +85,16 @@ extension LaneVisit {
                 return Step(disposition: .cooldown(milliseconds: Self.lockedLaneCooldownMs))
             }
             tuning.errors.forget(jobIDs)
-            if outcome != .unavailable {
-                tuning.leaveOut(items: batch.claimedItems)
-                worker.context.onEvent(
-                    .attemptFailed(
-                        .init(
-                            worker: worker.name, lane: Int(lane), jobID: jobIDs[0], jobs: jobIDs.count,
-                            subject: batch.subject, isFinal: outcome == .failed, error: error)))
+            if outcome == .unavailable {
+                // Where one is locked, the others would fail again at once.
+                return Step(disposition: .cooldown(milliseconds: Self.skippedJobsCooldownMs))
             }
+            tuning.leaveOut(items: batch.claimedItems)
+            worker.context.onEvent(
+                .attemptFailed(
+                    .init(
+                        worker: worker.name, lane: Int(lane), jobID: jobIDs[0], jobs: jobIDs.count,
+                        subject: batch.subject, isFinal: outcome == .failed, error: error)))
             return Step(disposition: .requeue)
         } catch {
             // Not even the failure can be recorded: log it, leave the jobs out of the next batch, and do not try again

@@ -34,7 +34,7 @@ struct LaneVisit {
     /// The most jobs of a batch of the express worker: what it finds may have become more since.
     private static let expressJobsMax = 500
     /// Cooldown of a lane of which all jobs were skipped: claiming them again at once would be of no use.
-    private static let skippedJobsCooldownMs = 50
+    static let skippedJobsCooldownMs = 50
 
     mutating func runBatch() throws(PostgresError) -> Step {
         if let failure = tuning.pendingFailure {
