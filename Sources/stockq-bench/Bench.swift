@@ -45,7 +45,6 @@ struct Bench {
 
     /// Shows a figure as soon as it is known, so that a run that is ended early was not in vain.
     func report(_ figure: Figure) {
-        Terminal.endProgress()
         Terminal.note("\(figure.title): \(Figure.number(figure.value)) \(figure.unit)")
     }
 

@@ -73,7 +73,6 @@ package enum BenchCommand {
                 try bench.run(scenario)
             } catch {
                 // The other scenarios take long, and say something without this one.
-                Terminal.endProgress()
                 Terminal.note("\(program.name): \(scenario.rawValue) failed: \(error)")
                 failed.append(scenario.rawValue)
             }
